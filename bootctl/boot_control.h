@@ -1,0 +1,103 @@
+// What boots: the two slots in the partition table, and the boot entries that name them. One
+// interface; the systemd-boot backend is behind it, and a fake that counts and falls back as the
+// loader does stands in for it in tests.
+//
+// Every verb is idempotent and derives what it does from the disk, never from a cache. A verb that
+// changes something returns only when the change is on stable storage and was read back.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "updater/base/release.h"
+#include "updater/base/result.h"
+
+namespace hostos {
+
+// Boot counting in an entry's file name: "name+LEFT-DONE.efi" (systemd, Automatic Boot Assessment).
+struct Tries {
+  uint32_t left = 0;
+  uint32_t done = 0;
+  auto operator<=>(const Tries&) const = default;
+};
+
+// One unified kernel image in EFI/Linux on the ESP.
+struct BootEntry {
+  std::string file;            // file name, "hostos_1.1.0_94cf66c6+3.efi"
+  std::string version;         // IMAGE_VERSION (else VERSION_ID) of its .osrel section
+  std::optional<Tries> tries;  // absent: blessed, not counted
+  Digest root_hash;            // roothash= of its .cmdline section: the slot it boots
+  uint64_t size = 0;
+
+  bool exhausted() const { return tries && tries->left == 0; }
+};
+
+struct SlotState {
+  std::string label;                // GPT partition name
+  std::string data_device;          // "/dev/vda2"
+  std::string verity_device;
+  uint64_t data_capacity = 0;       // bytes
+  uint64_t verity_capacity = 0;     // bytes
+  // The root hash the two partition UUIDs spell; absent when the slot is labelled "_empty".
+  std::optional<Digest> root_hash;
+};
+
+struct EspSpace {
+  std::string path;                        // "/efi"
+  uint64_t size = 0;                       // bytes
+  uint64_t free = 0;                       // bytes
+  std::vector<std::pair<std::string, uint64_t>> unknown;  // files HostOS does not know, with sizes
+};
+
+struct BootState {
+  Slot running = Slot::A;          // by the device under "/", not by its hash
+  Digest running_root_hash;        // of the kernel command line
+  std::string booted_entry;        // file name as it is now; empty when the loader did not say
+  bool on_trial = false;           // the running entry is still counted
+  SlotState slots[2];              // [0] is A
+  std::vector<BootEntry> entries;  // in the order the loader would offer them: [0] boots next
+  EspSpace esp;
+
+  const SlotState& slot(Slot s) const { return slots[static_cast<int>(s)]; }
+  // The best entry for a slot's root hash; null when nothing boots that slot.
+  const BootEntry* EntryOf(Slot s) const;
+  // The slot that boots next; absent when no entry's root hash is in a slot.
+  std::optional<Slot> next() const;
+};
+
+class BootControl {
+ public:
+  virtual ~BootControl() = default;
+
+  virtual Result<BootState> Read() = 0;
+
+  // Makes it impossible to choose the slot: removes every entry with its root hash, then gives its
+  // partitions random UUIDs and the label "_empty". Refused for the running slot.
+  virtual Result<> Invalidate(Slot slot) = 0;
+
+  // Makes the slot the next one to boot, for `tries` attempts: partition UUIDs from the root hash
+  // and label "hostos_<version>", then the UKI under a name the loader ignores, fsync, hash checked
+  // against `release.uki_digest`, and one rename to "hostos_<version>_<hash8>+<tries>.efi".
+  // `uki` is read from its start. Fails unless the entry, read back, is the one that boots next.
+  virtual Result<> Arm(Slot slot, const Release& release, int uki, uint32_t tries) = 0;
+
+  // Ends the trial of the running entry: removes the counter from its name. A success when it
+  // already has none.
+  virtual Result<> Bless() = 0;
+
+  // Leaves the slot's entry no tries, so that the loader takes another one first. Fails when the
+  // slot would still boot next (there is no other).
+  virtual Result<> MarkBad(Slot slot) = 0;
+};
+
+// The order systemd-boot 257 gives entries of one machine: those with tries left (or uncounted)
+// before the exhausted, then newer versions first, then file names downwards. Sorts in place.
+void SortAsLoader(std::vector<BootEntry>& entries);
+
+// Compares versions by the UAPI version format specification (UAPI.10), as systemd-boot does.
+std::strong_ordering CompareVersions(std::string_view a, std::string_view b);
+
+}  // namespace hostos

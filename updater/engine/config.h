@@ -1,0 +1,28 @@
+// /usr/lib/hostctl/hostctl.toml, then /etc/hostctl/hostctl.toml over it, key by key. Strict: an
+// unknown key, a wrong type or a value out of range is kUsage with "file:line".
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "updater/base/result.h"
+#include "updater/health/health.h"
+
+namespace hostos {
+
+struct Config {
+  // [source]
+  std::string url;                  // of the OSTree archive repository; http, https
+  std::string channel = "stable";
+  std::vector<std::string> keys = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};
+  uint32_t required_signatures = 1;
+  // [update]
+  uint32_t tries = 3;  // boots a new release gets, 1 to 10
+  // [health]
+  HealthPolicy health;
+};
+
+// Reads the files that exist, later ones over earlier ones.
+Result<Config> LoadConfig(const std::vector<std::string>& files);
+
+}  // namespace hostos

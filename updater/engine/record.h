@@ -1,0 +1,112 @@
+// The record: why things are as they are. One small JSON file on the state partition, replaced
+// atomically, written before the act it announces. It never decides what boots (the boot entries
+// do); it explains, refuses what fell back before, and tells an interrupted update where it was.
+// docs/state-record.md is its contract.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "updater/base/release.h"
+#include "updater/base/result.h"
+
+namespace hostos {
+
+// What is being done to the target slot. Persisted before it is begun.
+enum class Phase {
+  kFetch,   // target resolved and verified; its slot invalidated; objects are being pulled
+  kWrite,   // sealing into the partitions
+  kProve,   // reading back
+  kArm,     // partition identity and boot entry are being written
+  kArmed,   // boots next
+  kTrial,   // it booted, and its health gate began
+};
+const char* Name(Phase phase);
+
+enum class Event { kFetched, kWritten, kProven, kArmed, kBooted };
+
+// The phase that follows; an event that cannot happen in that phase is an error.
+Result<Phase> NextPhase(Phase phase, Event event);
+
+// One boot of the release on trial, as its own gate saw it.
+struct Attempt {
+  std::string boot_id;
+  uint64_t time = 0;
+};
+
+// Identity of a release in the record.
+struct ReleaseId {
+  std::string version;
+  Digest commit;
+  Digest root_hash;
+};
+
+// The update in progress: from the verified target to its commit or fallback.
+struct UpdateRecord {
+  Phase phase = Phase::kFetch;
+  ReleaseId target;
+  Slot slot = Slot::B;  // of the target
+  ReleaseId from;
+  uint64_t timestamp = 0;            // of the target's commit: the floor when it is committed
+  uint64_t started = 0;
+  std::string armed_boot_id;         // the boot in which it was armed
+  std::vector<Attempt> attempts;     // boots that reached the gate
+  std::string failure;               // the gate's reason, one line; "" while undecided
+  std::string failure_output;        // of the failing check, if any
+};
+
+enum class Outcome { kCommitted, kFellBack, kRolledBack };
+const char* Name(Outcome outcome);
+
+struct HistoryEntry {
+  Outcome outcome = Outcome::kCommitted;
+  uint64_t time = 0;
+  ReleaseId release;     // committed, fell back, or rolled back from
+  std::string from;      // version that ran before (committed) or runs now
+  Slot slot = Slot::A;   // of `release`
+  uint32_t boots = 0;    // attempts the loader counted, where known
+  std::string reason;    // why it fell back or was rolled back
+  std::string output;    // of the failing check
+};
+
+// A release this machine does not try again by itself.
+struct Denied {
+  ReleaseId release;
+  uint64_t time = 0;
+  std::string reason;
+  uint32_t boots = 0;
+};
+
+struct Record {
+  static constexpr uint32_t kFormat = 1;
+  static constexpr size_t kHistoryLimit = 100;
+
+  std::optional<UpdateRecord> update;
+  std::vector<HistoryEntry> history;  // oldest first
+  std::vector<Denied> denied;
+  uint64_t floor = 0;  // commit timestamp of the newest committed release
+  uint64_t checked = 0;  // last successful resolve, seconds since the epoch
+
+  const Denied* FindDenied(const Digest& commit) const;
+  void AddHistory(HistoryEntry entry);
+};
+
+std::string ToJson(const Record& record);
+Result<Record> RecordFromJson(std::string_view text);
+
+// The record's file. A missing file is an empty record; one that cannot be read or understood is an
+// error, except that one written by a newer format is kNotSupported.
+class RecordFile {
+ public:
+  explicit RecordFile(std::string path) : path_(std::move(path)) {}
+  Result<Record> Load() const;
+  Result<> Save(const Record& record) const;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace hostos

@@ -1,0 +1,65 @@
+// The files of ours that survive: <state>/record.json, <state>/lock, <state>/commits/<checksum>.commit
+// and .commitmeta (the signed commits of the releases in the slots), <state>/etc/<root hash 16>/ (one
+// /etc upper per release in a slot) and <state>/etc/next-from. docs/state-record.md.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "updater/base/digest.h"
+#include "updater/base/result.h"
+#include "updater/base/unique_fd.h"
+#include "updater/engine/record.h"
+
+namespace hostos {
+
+// Held while something is changed; released when it goes out of scope, or with the process.
+struct Lock {
+  UniqueFd fd;
+};
+
+struct KeptCommit {
+  std::string commit;      // bytes of the commit object
+  std::string signatures;  // bytes of its detached metadata
+};
+
+class StateDir {
+ public:
+  // `path` is "/var/lib/hostos"; `run` holds what must not survive a boot ("/run/hostos").
+  StateDir(std::string path, std::string run)
+      : path_(std::move(path)), run_(std::move(run)), record_(path_ + "/record.json") {}
+
+  const RecordFile& record() const { return record_; }
+  const std::string& path() const { return path_; }
+
+  // kBusy says who holds it ("hostctl update, pid 812, since 2026-11-21 01:02 UTC").
+  Result<Lock> TryLock(std::string_view holder, uint64_t now);
+
+  // Commits kept on this machine. Keep() is durable when it returns.
+  Result<> Keep(const Digest& checksum, const KeptCommit& commit);
+  Result<std::vector<KeptCommit>> Commits() const;
+  // Removes the kept commits whose checksum is not in `wanted`.
+  Result<> ForgetExcept(const std::vector<Digest>& wanted);
+
+  // Before a release is armed: forgets a stale upper of the target and those of releases in no slot,
+  // and leaves word for the target's first boot to begin with a copy of the upper of `from`.
+  Result<> PrepareEtc(const Digest& from, const Digest& target);
+  // Paths below /etc that differ from the image (files of the running release's upper), sorted.
+  Result<std::vector<std::string>> EtcChanges(const Digest& root_hash) const;
+
+  // Tells hostos-trial-deadline.service that the gate has come to an end in this boot.
+  Result<> MarkGateFinished();
+
+  // Bytes free on the state partition.
+  Result<uint64_t> Free() const;
+
+ private:
+  std::string EtcOf(const Digest& root_hash) const;
+
+  std::string path_;
+  std::string run_;
+  RecordFile record_;
+};
+
+}  // namespace hostos

@@ -1,0 +1,64 @@
+// The engine's verbs. Each reconciles the record with the evidence first, holds the lock while it
+// changes something, and is safe to interrupt anywhere and run again.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "updater/base/progress.h"
+#include "updater/engine/config.h"
+#include "updater/engine/world.h"
+
+namespace hostos {
+
+struct UpdateOptions {
+  std::optional<std::string> version;  // absent: the channel's newest
+  bool retry = false;                  // also a release that fell back here before
+};
+
+// What an update would do, and whether there is room for it.
+struct UpdatePlan {
+  Target target;
+  std::optional<Release> running;  // absent when the running slot's commit is not kept here
+  Slot slot = Slot::B;             // the slot it goes to
+  FetchPlan fetch;
+  uint64_t esp_free = 0, esp_size = 0;
+  uint64_t state_free = 0;
+  struct PackageChange {
+    std::string name, from, to;  // "" when added or removed
+  };
+  std::vector<PackageChange> packages;
+  std::vector<std::string> etc_changes;  // paths below /etc, kept as they are
+};
+
+// Resolve and verify; kNothingToDo when the running release is it, kRefused when it fell back here
+// before and `retry` is not set, kNotSupported when it is older than the running release,
+// kNotTrusted when it is older than the floor. Changes nothing but the time of the last check.
+Result<Target> CheckForUpdate(World& world, const UpdateOptions& options);
+
+// CheckForUpdate, then what it would move and write; kNoSpace when something does not fit.
+Result<UpdatePlan> PlanUpdate(World& world, const UpdateOptions& options);
+
+// The whole way to an armed release. Success means: it boots next, with `tries` attempts.
+// Returns the plan it followed. When exactly this target is armed already: kNothingToDo is not
+// returned, the plan is, and nothing is done again.
+Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOptions& options,
+                          Progress& progress);
+
+// Makes the other slot's release, if it was once good, the one that boots next; what runs now is
+// denied with `reason`. Returns the release that boots next.
+Result<ReleaseId> Rollback(World& world, std::string_view reason);
+
+struct GateResult {
+  bool on_trial = false;  // false: nothing to decide in this boot
+  Verdict verdict;
+  bool rebooting = false;
+};
+
+// Runs once in every boot, before boot-complete.target: settles what the last boot left, and, when
+// the running release is on trial, waits for its health: bless and commit, or mark bad and reboot.
+Result<GateResult> RunGate(World& world, const Config& config);
+
+}  // namespace hostos

@@ -1,0 +1,24 @@
+// Everything outside the engine, as one value built in main: the seams at which tests put fakes.
+#pragma once
+
+#include "bootctl/boot_control.h"
+#include "updater/base/clock.h"
+#include "updater/engine/power.h"
+#include "updater/engine/state_dir.h"
+#include "updater/health/health.h"
+#include "updater/slot/slot_disk.h"
+#include "updater/source/source.h"
+
+namespace hostos {
+
+struct World {
+  Source& source;
+  SlotDisk& disk;
+  BootControl& boot;
+  Health& health;
+  Power& power;
+  Clock& clock;
+  StateDir& state;  // record, kept commits, /etc uppers, lock: files below one injected path
+};
+
+}  // namespace hostos

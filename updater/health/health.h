@@ -1,0 +1,53 @@
+// Can this system do its job? Checks that must all hold over one continuous window inside one
+// overall deadline, on the monotonic clock. The verdict says which check failed, and its output.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "updater/base/clock.h"
+#include "updater/base/result.h"
+
+namespace hostos {
+
+struct HealthPolicy {
+  std::string containerd_socket = "/run/containerd/containerd.sock";
+  // Plugins that must be loaded without error, as "type" or "type.id" of `ctr plugins ls`.
+  std::vector<std::string> plugins = {"io.containerd.grpc.v1.cri"};
+  std::string canary = "/usr/lib/hostos/canary";  // root file system of the canary container
+  std::string runtime = "io.containerd.runc.v2";
+  std::string checks = "/etc/hostctl/health.d";   // with required/ and wanted/ below
+  std::vector<std::string> allowed_failed_units;  // unit names or globs
+  Seconds window{60};
+  Seconds deadline{300};
+  Seconds interval{5};        // between two rounds of checks inside the window
+  Seconds check_timeout{30};  // of one check
+};
+
+struct CheckResult {
+  std::string name;       // "containerd-serving", "canary", "units", "required/10-dns"
+  bool required = true;   // a wanted check is reported and never decides
+  bool ok = false;
+  std::string detail;     // one line: what was expected and found
+  std::string output;     // of an operator check: the last 4 KiB
+  Milliseconds took{0};
+};
+
+struct Verdict {
+  bool healthy = false;
+  std::string reason;               // "" when healthy; else one line, failing check first
+  std::vector<CheckResult> checks;  // of the last round
+  Milliseconds steady{0};           // how long the checks held at the end
+};
+
+class Health {
+ public:
+  virtual ~Health() = default;
+  // One round of all checks, now.
+  virtual std::vector<CheckResult> Round() = 0;
+};
+
+// Rounds until all required checks held for `policy.window` without a break, or the deadline.
+Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy);
+
+}  // namespace hostos

@@ -1,0 +1,70 @@
+// Where releases come from: find one, verify it, say what is missing, pull it, hand it to the sealer.
+// The interface the engine sees; the OSTree-over-HTTP implementation is behind it.
+//
+// Promise: no content is fetched, and nothing reaches the staging repository, before the commit's
+// signatures, bindings and limits were verified.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "updater/base/progress.h"
+#include "updater/base/release.h"
+#include "updater/base/result.h"
+#include "updater/base/tree.h"
+
+namespace hostos {
+
+// A verified release. `commit` and `signatures` are the bytes of the OSTree commit object and of its
+// detached metadata, kept beside the record so that `hostctl verify` can prove a slot later.
+struct Target {
+  Release release;
+  std::string commit;
+  std::string signatures;
+  uint32_t valid_signatures = 0;  // over distinct trusted keys
+  uint32_t required_signatures = 1;
+};
+
+// What a pull of a target would move and store. Sizes come from the signed "ostree.sizes".
+struct FetchPlan {
+  uint64_t objects = 0;         // missing objects
+  uint64_t download_bytes = 0;  // their size in the archive repository
+  uint64_t unpacked_bytes = 0;  // their size in the staging repository
+  uint64_t reused_bytes = 0;    // unpacked size of the objects this machine has already
+};
+
+struct FetchStats {
+  uint64_t objects = 0;  // objects fetched in this run
+  uint64_t bytes = 0;    // bytes of their bodies as transferred
+};
+
+// An opened release: what Seal() reads, and the UKI for the ESP.
+struct Checkout {
+  Tree tree;
+  std::unique_ptr<ContentReader> content;
+  UniqueFd uki;
+};
+
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  // The channel's newest release, or the one called `version`. kNetwork, kNotTrusted,
+  // kNotSupported (another architecture, channel or seal format), kNotFound (no such version).
+  virtual Result<Target> Resolve(const std::optional<std::string>& version) = 0;
+  virtual Result<FetchPlan> Plan(const Target& target) = 0;
+  // Pulls what is missing into the staging repository; resumes by object after any interruption.
+  virtual Result<FetchStats> Fetch(const Target& target, Progress& progress) = 0;
+  virtual Result<Checkout> Open(const Target& target) = 0;
+  // Bytes free where the staging repository lives.
+  virtual Result<uint64_t> StagingFree() = 0;
+  // Empties the staging repository: after a commit the running slot has every object itself.
+  virtual Result<> Discard() = 0;
+
+  // Verifies a commit kept earlier (no network), as Resolve does.
+  virtual Result<Target> Verify(const std::string& commit, const std::string& signatures) = 0;
+};
+
+}  // namespace hostos
