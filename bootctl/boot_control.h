@@ -24,15 +24,25 @@ struct Tries {
   auto operator<=>(const Tries&) const = default;
 };
 
-// One unified kernel image in EFI/Linux on the ESP.
+// One entry the loader would offer: a unified kernel image in EFI/Linux on the ESP. Entries that are
+// not HostOS's are listed too, because they can boot first.
 struct BootEntry {
-  std::string file;            // file name, "hostos_1.1.0_94cf66c6+3.efi"
-  std::string version;         // IMAGE_VERSION (else VERSION_ID) of its .osrel section
+  std::string file;            // "hostos_1.1.0_94cf66c6+3.efi"; Type #1: "loader/entries/x.conf"
+  std::string version;         // IMAGE_VERSION, else VERSION, VERSION_ID, BUILD_ID, of .osrel
   std::optional<Tries> tries;  // absent: blessed, not counted
-  Digest root_hash;            // roothash= of its .cmdline section: the slot it boots
+  // roothash= of its .cmdline section: the slot it boots. All zero for an image that has none or
+  // that is cut short: it boots no slot.
+  Digest root_hash;
   uint64_t size = 0;
+  std::optional<std::string> sort_key;  // IMAGE_ID, else ID, of .osrel
 
   bool exhausted() const { return tries && tries->left == 0; }
+};
+
+// A setting that makes the loader take the first entry whose id matches, whatever the order.
+struct LoaderPreference {
+  std::string source;   // "EFI variable LoaderEntryDefault", "loader/loader.conf"
+  std::string pattern;  // fnmatch(3), lower case
 };
 
 struct SlotState {
@@ -59,12 +69,14 @@ struct BootState {
   bool on_trial = false;           // the running entry is still counted
   SlotState slots[2];              // [0] is A
   std::vector<BootEntry> entries;  // in the order the loader would offer them: [0] boots next
+  std::vector<LoaderPreference> preferences;  // strongest first; already applied to `entries`
   EspSpace esp;
 
   const SlotState& slot(Slot s) const { return slots[static_cast<int>(s)]; }
   // The best entry for a slot's root hash; null when nothing boots that slot.
   const BootEntry* EntryOf(Slot s) const;
-  // The slot that boots next; absent when no entry's root hash is in a slot.
+  // The slot that boots next; absent when that is not certain: nothing boots, something that is not
+  // a slot boots first, or both slots hold the release that boots.
   std::optional<Slot> next() const;
 };
 

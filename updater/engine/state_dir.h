@@ -35,6 +35,8 @@ class StateDir {
 
   // kBusy says who holds it ("hostctl update, pid 812, since 2026-11-21 01:02 UTC").
   Result<Lock> TryLock(std::string_view holder, uint64_t now);
+  // The same, but waits: for the gate, which must not fail because somebody looked.
+  Result<Lock> WaitLock(std::string_view holder, uint64_t now);
 
   // Commits kept on this machine. Keep() is durable when it returns.
   Result<> Keep(const Digest& checksum, const KeptCommit& commit);
@@ -55,6 +57,7 @@ class StateDir {
   Result<uint64_t> Free() const;
 
  private:
+  Result<Lock> TakeLock(std::string_view holder, uint64_t now, int how);
   std::string EtcOf(const Digest& root_hash) const;
 
   std::string path_;

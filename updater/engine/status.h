@@ -41,7 +41,7 @@ struct Status {
   std::optional<HistoryEntry> fallback;  // the last one, until a newer release is committed
   std::vector<Denied> denied;
   uint64_t checked = 0;
-  bool healthy = false;  // systemd's own view: no failed units, boot complete
+  std::string problem;  // "": else why the record could not be read; the rest is from the evidence
 };
 
 Result<Status> ReadStatus(World& world);

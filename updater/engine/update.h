@@ -23,6 +23,7 @@ struct UpdatePlan {
   Target target;
   std::optional<Release> running;  // absent when the running slot's commit is not kept here
   Slot slot = Slot::B;             // the slot it goes to
+  bool staged = false;             // it is armed already: a reboot is all that is left
   FetchPlan fetch;
   uint64_t esp_free = 0, esp_size = 0;
   uint64_t state_free = 0;
@@ -38,17 +39,17 @@ struct UpdatePlan {
 // kNotTrusted when it is older than the floor. Changes nothing but the time of the last check.
 Result<Target> CheckForUpdate(World& world, const UpdateOptions& options);
 
-// CheckForUpdate, then what it would move and write; kNoSpace when something does not fit.
+// As CheckForUpdate, then what it would move and write; kNoSpace when something does not fit.
 Result<UpdatePlan> PlanUpdate(World& world, const UpdateOptions& options);
 
-// The whole way to an armed release. Success means: it boots next, with `tries` attempts.
-// Returns the plan it followed. When exactly this target is armed already: kNothingToDo is not
-// returned, the plan is, and nothing is done again.
+// The whole way to an armed release. Success means: it boots next, with `config.tries` attempts.
+// Returns the plan it followed; when exactly this target is armed already, nothing is done again.
 Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOptions& options,
                           Progress& progress);
 
 // Makes the other slot's release, if it was once good, the one that boots next; what runs now is
-// denied with `reason`. Returns the release that boots next.
+// denied with `reason`. When an update is staged, that one is cancelled and what runs now stays.
+// Returns the release that boots next.
 Result<ReleaseId> Rollback(World& world, std::string_view reason);
 
 struct GateResult {

@@ -43,8 +43,9 @@ struct Verdict {
 class Health {
  public:
   virtual ~Health() = default;
-  // One round of all checks, now.
-  virtual std::vector<CheckResult> Round() = 0;
+  // One round of all checks, now. It is over within `limit`: what did not get its turn by then is
+  // reported as failed.
+  virtual std::vector<CheckResult> Round(Milliseconds limit) = 0;
 };
 
 // Rounds until all required checks held for `policy.window` without a break, or the deadline.

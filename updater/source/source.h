@@ -1,5 +1,5 @@
-// Where releases come from: find one, verify it, say what is missing, pull it, hand it to the sealer.
-// The interface the engine sees; the OSTree-over-HTTP implementation is behind it.
+// Where releases come from: find one, verify it, say what is missing, pull it, hand it to the
+// sealer. The interface the engine sees; the OSTree-over-HTTP implementation is behind it.
 //
 // Promise: no content is fetched, and nothing reaches the staging repository, before the commit's
 // signatures, bindings and limits were verified.
@@ -17,8 +17,8 @@
 
 namespace hostos {
 
-// A verified release. `commit` and `signatures` are the bytes of the OSTree commit object and of its
-// detached metadata, kept beside the record so that `hostctl verify` can prove a slot later.
+// A verified release. `commit` and `signatures` are the bytes of the OSTree commit object and of
+// its detached metadata, kept beside the record so that `hostctl verify` can prove a slot later.
 struct Target {
   Release release;
   std::string commit;

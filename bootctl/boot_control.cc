@@ -1,0 +1,21 @@
+#include "bootctl/boot_control.h"
+
+namespace hostos {
+
+const BootEntry* BootState::EntryOf(Slot s) const {
+  if (!slot(s).root_hash) return nullptr;
+  for (const BootEntry& entry : entries)
+    if (entry.root_hash == *slot(s).root_hash) return &entry;
+  return nullptr;
+}
+
+std::optional<Slot> BootState::next() const {
+  if (entries.empty()) return std::nullopt;
+  const Digest& root_hash = entries.front().root_hash;
+  const bool in_a = slot(Slot::A).root_hash == root_hash;
+  const bool in_b = slot(Slot::B).root_hash == root_hash;
+  if (in_a == in_b) return std::nullopt;
+  return in_a ? Slot::A : Slot::B;
+}
+
+}  // namespace hostos

@@ -1,0 +1,134 @@
+#include "bootctl/esp.h"
+
+#include <linux/fs.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "bootctl/esp_listing.h"
+
+namespace hostos {
+namespace {
+
+constexpr char kLinux[] = "EFI/Linux";
+constexpr size_t kChunk = 1 << 20;
+
+// Calls `each` with the first `size` bytes of a file, a chunk at a time.
+template <class Each>
+Result<> ForEachChunk(int fd, uint64_t size, Each each) {
+  std::vector<std::byte> buffer(std::min<uint64_t>(size, kChunk));
+  for (uint64_t at = 0; at < size; at += buffer.size()) {
+    const std::span<std::byte> chunk =
+        std::span(buffer).first(std::min<uint64_t>(buffer.size(), size - at));
+    const size_t got = TRY(PreadFull(fd, chunk, at));
+    if (got < chunk.size())
+      return Fail(Code::kFailed, "expected {} bytes, found {}", size, at + got);
+    TRY(each(chunk));
+  }
+  return {};
+}
+
+Result<> Fsync(int fd, const std::string& name) {
+  if (::fsync(fd) < 0) return FailErrno(name + ": fsync");
+  return {};
+}
+
+}  // namespace
+
+Result<Digest> HashFile(int fd, uint64_t size) {
+  Sha256 hash;
+  TRY(ForEachChunk(fd, size, [&](std::span<const std::byte> chunk) -> Result<> {
+    hash.Update(chunk);
+    return {};
+  }));
+  return hash.Finish();
+}
+
+Result<Esp> Esp::Open(const std::string& path) {
+  UniqueFd root = TRY_CONTEXT("EFI system partition", hostos::Open(path, O_RDONLY | O_DIRECTORY));
+  return Esp(path, std::move(root));
+}
+
+Result<dev_t> Esp::Device() const {
+  struct stat status;
+  if (::fstat(root_.get(), &status) < 0) return FailErrno(path_);
+  return status.st_dev;
+}
+
+Result<EspContents> Esp::Read(uint16_t machine) const {
+  return ReadEspContents(path_, root_.get(), machine);
+}
+
+std::string Esp::Name(const std::string& file) const {
+  return std::format("{}/{}/{}", path_, kLinux, file);
+}
+
+Result<UniqueFd> Esp::LinuxDirectory() const {
+  return TRY_CONTEXT(path_, OpenAt(root_.get(), kLinux, O_RDONLY | O_DIRECTORY));
+}
+
+// fsync of a FAT directory writes its clusters; syncfs also the allocation table and the device's
+// cache.
+Result<> Esp::Sync(int directory) const {
+  TRY(Fsync(directory, std::format("{}/{}", path_, kLinux)));
+  if (::syncfs(directory) < 0) return FailErrno(path_ + ": syncfs");
+  return {};
+}
+
+Result<> Esp::Remove(std::span<const std::string> files) const {
+  if (files.empty()) return {};
+  UniqueFd directory = TRY(LinuxDirectory());
+  for (const std::string& file : files)
+    if (::unlinkat(directory.get(), file.c_str(), 0) < 0 && errno != ENOENT)
+      return FailErrno(Name(file) + ": remove");
+  return Sync(directory.get());
+}
+
+Result<> Esp::Rename(const std::string& from, const std::string& to) const {
+  UniqueFd directory = TRY(LinuxDirectory());
+  if (::renameat2(directory.get(), from.c_str(), directory.get(), to.c_str(), RENAME_NOREPLACE) < 0)
+    return FailErrno(std::format("{}: rename to {}", Name(from), to));
+  return Sync(directory.get());
+}
+
+Result<Digest> Esp::Hash(const std::string& file) const {
+  UniqueFd directory = TRY(LinuxDirectory());
+  UniqueFd fd = TRY_CONTEXT(path_, OpenAt(directory.get(), file, O_RDONLY | O_NOFOLLOW));
+  struct stat status;
+  if (::fstat(fd.get(), &status) < 0) return FailErrno(Name(file));
+  return TRY_CONTEXT(Name(file), HashFile(fd.get(), static_cast<uint64_t>(status.st_size)));
+}
+
+Result<> Esp::Write(const std::string& temporary, int source, uint64_t size,
+                    const Digest& digest) const {
+  UniqueFd directory = TRY(LinuxDirectory());
+  UniqueFd fd =
+      TRY_CONTEXT(path_, OpenAt(directory.get(), temporary,
+                                O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
+  TRY(ForEachChunk(source, size, [&](std::span<const std::byte> chunk) {
+    return WriteFull(fd.get(), chunk);
+  }));
+  TRY(Fsync(fd.get(), Name(temporary)));
+  // Clean pages are dropped, so that what is hashed is what the medium returns.
+  if (int error = ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED))
+    return FailErrno("fadvise", error);
+  const Digest found = TRY(HashFile(fd.get(), size));
+  if (found != digest)
+    return Fail(Code::kFailed,
+                "read back after writing: expected SHA-256 {}, found {}; the medium may be failing",
+                digest.Hex(), found.Hex());
+  return fd.Close();
+}
+
+Result<> Esp::Install(const std::string& file, const std::string& temporary, int source,
+                      uint64_t size, const Digest& digest) const {
+  Result<> done = Write(temporary, source, size, digest);
+  if (done) done = Rename(temporary, file);
+  if (done) return {};
+  (void)Remove(std::span(&temporary, 1));  // the first error says more
+  return std::unexpected(std::move(done).error().Wrap(Name(temporary)));
+}
+
+}  // namespace hostos

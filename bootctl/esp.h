@@ -1,0 +1,69 @@
+// The EFI system partition: what the loader would offer, what fills the partition, and changes to
+// EFI/Linux that are on stable storage when they return.
+//
+// FAT has no journal. A rename that power cuts short can leave both names or neither, and two names
+// then share one chain of clusters, which no running kernel can take apart. So the ESP must be
+// checked before it is mounted (fsck.fat -a, which systemd does): afterwards one of two such names
+// is an empty file, no entry for the loader, listed under `leftovers` and removed by the next
+// Invalidate or Arm. Names are unique to a release, and no verb ever writes to a file under a name
+// that the loader lists.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bootctl/boot_control.h"
+#include "updater/base/unique_fd.h"
+
+namespace hostos {
+
+struct EspContents {
+  std::vector<BootEntry> entries;           // in the order of the directories
+  std::vector<std::string> leftovers;       // files of ours in EFI/Linux that are no entries
+  std::optional<std::string> default_entry;  // "default" of loader/loader.conf
+  EspSpace space;
+};
+
+class Esp {
+ public:
+  static Result<Esp> Open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  Result<dev_t> Device() const;
+
+  // `machine` is the PE/COFF type of this machine: the loader skips images of another.
+  Result<EspContents> Read(uint16_t machine) const;
+
+  // The files below are names in EFI/Linux.
+
+  // unlink(2); an absent file is a success.
+  Result<> Remove(std::span<const std::string> files) const;
+  // Refuses to replace a file.
+  Result<> Rename(const std::string& from, const std::string& to) const;
+  // Makes `file` a copy of the first `size` bytes of `source`: written as `temporary`, synced, read
+  // back from the medium and compared with `digest`, then renamed. Only the rename makes it an
+  // entry. After an error there is no temporary.
+  Result<> Install(const std::string& file, const std::string& temporary, int source, uint64_t size,
+                   const Digest& digest) const;
+  Result<Digest> Hash(const std::string& file) const;
+
+ private:
+  Esp(std::string path, UniqueFd root) : path_(std::move(path)), root_(std::move(root)) {}
+  Result<> Write(const std::string& temporary, int source, uint64_t size,
+                 const Digest& digest) const;
+  Result<UniqueFd> LinuxDirectory() const;
+  std::string Name(const std::string& file) const;  // its whole path, for messages
+  Result<> Sync(int directory) const;
+
+  std::string path_;
+  UniqueFd root_;
+};
+
+// SHA-256 of the first `size` bytes of a file; kFailed when it is shorter.
+Result<Digest> HashFile(int fd, uint64_t size);
+
+}  // namespace hostos

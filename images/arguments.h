@@ -1,0 +1,67 @@
+// The command line, from one table: the verbs, their options, and what --help says of them.
+//
+// Strict: an unknown option, a missing or a superfluous value, and an option given twice that does
+// not repeat are errors with Code::kUsage that name what was expected.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "updater/base/result.h"
+
+namespace hostos {
+
+enum class Times { kAtMostOnce, kOnce, kAnyNumber, kAtLeastOnce };
+
+struct Option {
+  std::string_view name;   // without the dashes
+  std::string_view value;  // what it takes, for help ("FILE"); empty: a switch
+  Times times = Times::kAtMostOnce;
+  std::string_view help;
+};
+
+class Arguments;
+
+struct Subcommand {
+  std::string_view name;
+  std::string_view operand;  // the one operand, for help; empty: the verb takes none
+  std::string_view summary;
+  std::span<const Option> options;
+  Result<> (*run)(const Arguments&);
+};
+
+class Arguments {
+ public:
+  // Accepts "--name VALUE", "--name=VALUE" and, for switches, "--name"; "--" ends the options.
+  static Result<Arguments> Parse(const Subcommand& verb, std::span<const char* const> words);
+
+  bool Has(std::string_view option) const { return values_.contains(option); }
+  // The value of an option that the table requires.
+  const std::string& Get(std::string_view option) const { return values_.find(option)->second[0]; }
+  std::string GetOr(std::string_view option, std::string_view fallback) const;
+  std::vector<std::string> All(std::string_view option) const;
+  // A decimal number; one with a suffix K, M, G or T to the base of 1024. Absent when not given.
+  Result<std::optional<uint64_t>> Number(std::string_view option) const;
+  Result<std::optional<uint64_t>> Size(std::string_view option) const;
+  const std::string& operand() const { return operand_; }
+
+ private:
+  Result<> Add(const Option& option, std::string_view value);
+
+  std::map<std::string, std::vector<std::string>, std::less<>> values_;
+  std::string operand_;
+};
+
+// A decimal number and nothing else; kUsage.
+Result<uint64_t> ParseNumber(std::string_view text);
+
+// What `program --help` and `program VERB --help` print.
+std::string Help(std::string_view program, std::string_view summary, std::span<const Subcommand> verbs);
+std::string Help(std::string_view program, const Subcommand& verb);
+
+}  // namespace hostos

@@ -1,0 +1,26 @@
+#include "images/signed_release.h"
+
+namespace hostos {
+
+Result<SignedRelease> OpenSignedRelease(const ReleaseQuery& query) {
+  const std::vector<PublicKey> trusted = TRY(LoadTrustedKeys(query.keys));
+  Repo repo = TRY(Repo::Open(query.repo));
+  const Result<Digest> checksum = Digest::FromHex(query.name);
+  const Digest commit = checksum ? *checksum : TRY(repo.ResolveRef(query.name));
+  std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
+  std::string detached = TRY(repo.ReadDetachedMetadata(commit));
+  const uint32_t valid = TRY_CONTEXT(
+      query.name, VerifyCommit(bytes, detached, trusted, query.required));
+  Commit parsed = TRY_CONTEXT(query.name, ParseCommit(bytes));
+  const Release& release = parsed.release;
+  const std::string channel = ChannelRef(release.architecture, release.channel);
+  const std::string version = ReleaseRef(release.architecture, release.version);
+  if (!checksum && query.name != channel && query.name != version)
+    return Fail(Code::kNotTrusted,
+                "{}: the ref points at commit {}, which is signed for {} and {} only", query.name,
+                commit.Hex(), channel, version);
+  return SignedRelease{std::move(repo), std::move(parsed), std::move(bytes), std::move(detached),
+                       valid};
+}
+
+}  // namespace hostos

@@ -1,0 +1,42 @@
+#include "images/uki.h"
+
+#include "images/program.h"
+
+namespace hostos {
+
+Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view append) {
+  // A root that cannot be found, opened or mounted must end in a reboot, for only that spends the
+  // next of the loader's tries: hence panic=, no shells, and a bounded wait for devices.
+  std::string line = std::format(
+      "root=/dev/mapper/root roothash={} rootfstype=erofs ro panic=5 rd.shell=0 "
+      "rd.emergency=reboot systemd.default_device_timeout_sec=20 console=tty0 console=ttyS0",
+      root_hash.Hex());
+  if (append.empty()) return line;
+  if (append.starts_with("root") || append.contains(" root"))
+    return Fail(Code::kUsage, "root, roothash and their kind come from the seal: found \"{}\"",
+                append);
+  for (unsigned char c : append)
+    if (c < ' ' || c > '~')
+      return Fail(Code::kUsage, "expected printable ASCII for the kernel, found \"{}\"", append);
+  return std::format("{} {}", line, append);
+}
+
+Result<std::string> EfiArchitecture(std::string_view architecture) {
+  if (architecture == "x86-64") return "x64";
+  if (architecture == "arm64") return "aa64";
+  return Fail(Code::kNotSupported, "expected architecture x86-64 or arm64, found \"{}\"",
+              architecture);
+}
+
+Result<> BuildUki(const UkiInputs& inputs, const std::string& output) {
+  const std::string efi = TRY(EfiArchitecture(inputs.architecture));
+  const std::string stub =
+      inputs.stub.empty() ? std::format("{}linux{}.efi.stub", kEfiPrograms, efi) : inputs.stub;
+  TRY(RunProgram({"ukify", "build", "--linux=" + inputs.kernel, "--initrd=" + inputs.initrd,
+                  "--uname=" + inputs.kernel_version, "--os-release=@" + inputs.os_release,
+                  "--cmdline=" + inputs.command_line, "--stub=" + stub, "--efi-arch=" + efi,
+                  "--output=" + output}));
+  return {};
+}
+
+}  // namespace hostos

@@ -1,0 +1,227 @@
+#include "images/verbs.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "images/commit_release.h"
+#include "images/disk.h"
+#include "images/verify_release.h"
+#include "updater/base/atomic_file.h"
+#include "updater/base/clock.h"
+
+namespace hostos {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Phases on stderr, a line each; a release tool's log needs no more.
+class PhaseLines : public Progress {
+ public:
+  void Begin(std::string_view phase, std::string_view detail) override {
+    (void)std::fputs(std::format("{:<8} {}\n", phase, detail).c_str(), stderr);
+  }
+  void Bytes(uint64_t, uint64_t) override {}
+};
+
+void Print(const std::string& text) {
+  (void)std::fputs(text.c_str(), stdout);  // main flushes, and checks
+}
+
+void Print(const Json& json) { Print(json.dump(2) + "\n"); }
+
+std::string Megabytes(uint64_t bytes) {
+  return std::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+}
+
+Json ToJson(const Release& release) {
+  return {{"commit", release.commit.Hex()},
+          {"version", release.version},
+          {"architecture", release.architecture},
+          {"channel", release.channel},
+          {"timestamp", FormatTimeIso(release.timestamp)},
+          {"seal_format", release.seal_format},
+          {"root_hash", release.root_hash.Hex()},
+          {"image_size", release.image_size},
+          {"verity_size", release.verity_size},
+          {"uki_sha256", release.uki_digest.Hex()},
+          {"uki_size", release.uki_size},
+          {"packages", release.packages.size()}};
+}
+
+Result<ReleaseQuery> QueryFrom(const Arguments& arguments) {
+  const uint64_t required = TRY(arguments.Number("required")).value_or(1);
+  if (required < 1 || required > 64)
+    return Fail(Code::kUsage, "--required: expected 1 to 64 keys, found {}", required);
+  return ReleaseQuery{.repo = arguments.Get("repo"),
+                      .name = arguments.operand(),
+                      .keys = arguments.All("keys"),
+                      .required = static_cast<uint32_t>(required)};
+}
+
+constexpr Option kRepo = {"repo", "DIR", Times::kOnce, "the archive repository"};
+constexpr Option kKeys = {"keys", "DIR", Times::kAtLeastOnce, "a directory of trusted *.pub keys"};
+constexpr Option kRequired = {"required", "N", Times::kAtMostOnce,
+                              "how many of the keys must have signed (default 1)"};
+constexpr Option kJson = {"json", "", Times::kAtMostOnce, "print the result as JSON"};
+
+// keygen ------------------------------------------------------------------------------------------
+
+constexpr Option kKeygenOptions[] = {
+    {"secret", "FILE", Times::kOnce, "where the secret key goes (PEM, mode 0600); never replaced"},
+    {"public", "FILE", Times::kOnce, "where the public key goes, for a node's keys.d/*.pub"},
+};
+
+Result<> RunKeygen(const Arguments& arguments) {
+  const SecretKey secret = TRY(SecretKey::Generate());
+  const PublicKey key = TRY(secret.Public());
+  TRY(secret.Save(arguments.Get("secret")));
+  TRY(WriteFileAtomically(arguments.Get("public"), key.Base64() + "\n"));
+  Print(key.Base64() + "\n");
+  return {};
+}
+
+// commit ------------------------------------------------------------------------------------------
+
+constexpr Option kCommitOptions[] = {
+    {"tree", "DIR", Times::kOnce, "the root file system, as rootfs/build makes it"},
+    {"initrd", "FILE", Times::kOnce, "its initrd"},
+    kRepo,
+    {"version", "V", Times::kOnce, "the release's version; os-release must say the same"},
+    {"channel", "NAME", Times::kOnce, "the channel whose newest release this becomes"},
+    {"key", "FILE", Times::kAtLeastOnce, "a secret key to sign with"},
+    {"architecture", "ARCH", Times::kAtMostOnce, "x86-64 (default) or arm64"},
+    {"timestamp", "SECONDS", Times::kAtMostOnce,
+     "time of the release (default: $SOURCE_DATE_EPOCH, else now)"},
+    {"cmdline-append", "TEXT", Times::kAtMostOnce, "added to the kernel's command line"},
+    {"stub", "FILE", Times::kAtMostOnce, "EFI stub (default: systemd's)"},
+    {"image-out", "FILE", Times::kAtMostOnce, "keep a copy of the sealed image"},
+    {"verity-out", "FILE", Times::kAtMostOnce, "keep a copy of its hash tree"},
+    {"uki-out", "FILE", Times::kAtMostOnce, "keep a copy of the unified kernel image"},
+    kJson,
+};
+
+Result<uint64_t> Timestamp(const Arguments& arguments) {
+  if (auto given = TRY(arguments.Number("timestamp"))) return *given;
+  const char* epoch = ::getenv("SOURCE_DATE_EPOCH");
+  if (!epoch) return SystemClock().Now();
+  return TRY_CONTEXT("$SOURCE_DATE_EPOCH", ParseNumber(epoch));
+}
+
+Result<> RunCommit(const Arguments& arguments) {
+  PhaseLines progress;
+  const Release release = TRY(CommitRelease({.tree = arguments.Get("tree"),
+                                             .initrd = arguments.Get("initrd"),
+                                             .repo = arguments.Get("repo"),
+                                             .version = arguments.Get("version"),
+                                             .channel = arguments.Get("channel"),
+                                             .architecture = arguments.GetOr("architecture", "x86-64"),
+                                             .keys = arguments.All("key"),
+                                             .timestamp = TRY(Timestamp(arguments)),
+                                             .stub = arguments.GetOr("stub", ""),
+                                             .cmdline_append = arguments.GetOr("cmdline-append", ""),
+                                             .image_out = arguments.GetOr("image-out", ""),
+                                             .verity_out = arguments.GetOr("verity-out", ""),
+                                             .uki_out = arguments.GetOr("uki-out", "")},
+                                            progress));
+  if (arguments.Has("json")) {
+    Print(ToJson(release));
+    return {};
+  }
+  Print(std::format("commit     {}\nroot hash  {}\nimage      {}, hash tree {}, kernel image {}\n"
+                    "refs       {}\n           {}\n",
+                    release.commit.Hex(), release.root_hash.Hex(), Megabytes(release.image_size),
+                    Megabytes(release.verity_size), Megabytes(release.uki_size),
+                    ChannelRef(release.architecture, release.channel),
+                    ReleaseRef(release.architecture, release.version)));
+  return {};
+}
+
+// verify ------------------------------------------------------------------------------------------
+
+constexpr Option kVerifyOptions[] = {kRepo, kKeys, kRequired, kJson};
+
+Result<> RunVerify(const Arguments& arguments) {
+  PhaseLines progress;
+  std::vector<Proof> proofs;
+  const Result<Release> release =
+      VerifyRelease(TRY(QueryFrom(arguments)), arguments.GetOr("work", "."), progress, proofs);
+  if (arguments.Has("json")) {
+    Json json = {{"trusted", release.has_value()}};
+    if (release) json["release"] = ToJson(*release);
+    if (!release) json["problem"] = release.error().message;
+    for (const Proof& proof : proofs) json["proofs"][proof.name] = proof.detail;
+    Print(json);
+  } else {
+    for (const Proof& proof : proofs) Print(std::format("{:<11} {}\n", proof.name, proof.detail));
+  }
+  TRY(release);
+  return {};
+}
+
+// disk --------------------------------------------------------------------------------------------
+
+constexpr Option kDiskOptions[] = {
+    kRepo,
+    kKeys,
+    {"output", "FILE", Times::kOnce, "the disk image; an existing one is replaced"},
+    kRequired,
+    {"format", "FORMAT", Times::kAtMostOnce, "raw (default; sparse) or qcow2"},
+    {"esp-size", "SIZE", Times::kAtMostOnce, "(default 512M)"},
+    {"slot-size", "SIZE", Times::kAtMostOnce, "of each root partition (default 2G)"},
+    {"verity-size", "SIZE", Times::kAtMostOnce, "of each hash tree partition (default 64M)"},
+    {"state-size", "SIZE", Times::kAtMostOnce, "of /var (default 4G); it can grow with the disk"},
+    {"definitions", "DIR", Times::kAtMostOnce, "repart.d files to use in place of the installed"},
+    kJson,
+};
+
+Result<DiskFormat> FormatFrom(const Arguments& arguments) {
+  const std::string format = arguments.GetOr("format", "raw");
+  if (format == "raw") return DiskFormat::kRaw;
+  if (format == "qcow2") return DiskFormat::kQcow2;
+  return Fail(Code::kUsage, "--format: expected raw or qcow2, found \"{}\"", format);
+}
+
+Result<> RunDisk(const Arguments& arguments) {
+  PhaseLines progress;
+  const DiskOptions options = {.output = arguments.Get("output"),
+                               .format = TRY(FormatFrom(arguments)),
+                               .definitions = arguments.GetOr("definitions", HOSTOS_REPART_DIR),
+                               .esp_size = TRY(arguments.Size("esp-size")),
+                               .slot_size = TRY(arguments.Size("slot-size")),
+                               .verity_size = TRY(arguments.Size("verity-size")),
+                               .state_size = TRY(arguments.Size("state-size"))};
+  const Disk disk = TRY(MakeDisk(TRY(QueryFrom(arguments)), options, progress));
+  if (arguments.Has("json")) {
+    Json json = {{"output", options.output}, {"release", ToJson(disk.release)}};
+    for (const Partition& partition : disk.partitions)
+      json["partitions"].push_back({{"label", partition.label},
+                                    {"type", partition.type},
+                                    {"uuid", partition.uuid},
+                                    {"offset", partition.offset},
+                                    {"size", partition.size}});
+    Print(json);
+    return {};
+  }
+  Print(std::format("{}: release {}, commit {}\n", options.output, disk.release.version,
+                    disk.release.commit.Hex()));
+  for (const Partition& partition : disk.partitions)
+    Print(std::format("  {:<20} {:<18} {:>10}  {}\n", partition.label, partition.type,
+                      Megabytes(partition.size), partition.uuid));
+  return {};
+}
+
+constexpr Subcommand kVerbs[] = {
+    {"keygen", "", "Makes a key pair to sign releases with.", kKeygenOptions, RunKeygen},
+    {"commit", "", "Makes a release of a root file system: seals, commits and signs it.",
+     kCommitOptions, RunCommit},
+    {"verify", "REF|COMMIT", "Proves a release from its signatures to the last byte of its image.",
+     kVerifyOptions, RunVerify},
+    {"disk", "REF|COMMIT", "Makes a bootable disk image of a release.", kDiskOptions, RunDisk},
+};
+
+}  // namespace
+
+std::span<const Subcommand> Subcommands() { return kVerbs; }
+
+}  // namespace hostos

@@ -1,0 +1,23 @@
+// `hostimage verify`: everything a node relies on, proven from the repository alone.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "images/signed_release.h"
+#include "updater/base/progress.h"
+
+namespace hostos {
+
+// One thing that holds, in words.
+struct Proof {
+  std::string name;
+  std::string detail;
+};
+
+// Adds a proof to `proofs` for each step that held, in order; the first that does not is the error
+// (kNotTrusted). Works beside the repository, or in $TMPDIR when that is set.
+Result<Release> VerifyRelease(const ReleaseQuery& query, Progress& progress,
+                              std::vector<Proof>& proofs);
+
+}  // namespace hostos

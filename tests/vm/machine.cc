@@ -1,0 +1,76 @@
+#include "tests/vm/machine.h"
+
+#include <openssl/evp.h>
+
+#include <format>
+#include <fstream>
+
+namespace hostos {
+namespace {
+
+// /dev/kvm can be opened on machines whose processor does not virtualize; a guest then hangs in early
+// boot. The processor's flags tell.
+bool HasKvm() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (!line.starts_with("flags")) continue;
+    return line.find(" vmx") != std::string::npos || line.find(" svm") != std::string::npos;
+  }
+  return false;
+}
+
+std::string Base64(const std::string& bytes) {
+  std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');
+  int length =
+      ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                        reinterpret_cast<const unsigned char*>(bytes.data()),
+                        static_cast<int>(bytes.size()));
+  text.resize(static_cast<size_t>(length));
+  return text;
+}
+
+// systemd.system-credentials(7): base64 keeps QEMU's commas and every byte out of trouble.
+std::string SmbiosCredential(const std::string& name, const std::string& value) {
+  return std::format("type=11,value=io.systemd.credential.binary:{}={}", name, Base64(value));
+}
+
+}  // namespace
+
+std::vector<std::string> Machine::CommandLine() const {
+  std::vector<std::string> argv = {kQemu, "-nodefaults", "-no-user-config", "-display", "none"};
+  auto add = [&](std::initializer_list<std::string> arguments) { argv.insert(argv.end(), arguments); };
+  auto socket = [&](const char* id, int fd) {
+    add({"-chardev", std::format("socket,id={},fd={}", id, fd)});
+  };
+
+  // QEMU 7.2 crashes machines with several processors under TCG; 10 runs them.
+  add({"-machine", "q35", "-accel", HasKvm() ? "kvm" : "tcg,thread=multi"});
+  add({"-cpu", "max", "-smp", "2", "-m", "1024"});
+  add({"-drive", std::format("if=pflash,unit=0,format=raw,readonly=on,file={}", kFirmware)});
+  add({"-drive", std::format("if=pflash,unit=1,format=raw,file={}", variables)});
+  add({"-drive", std::format("if=none,id=disk,format=qcow2,discard=unmap,file={}", disk)});
+  add({"-device", "virtio-blk-pci,drive=disk,bootindex=1"});
+
+  add({"-chardev", std::format("file,id=serial,path={}", serial), "-serial", "chardev:serial"});
+  socket("qmp", qmp);
+  add({"-mon", "chardev=qmp,mode=control"});
+  add({"-device", "virtio-serial-pci"});
+  socket("agent", agent);
+  add({"-device", "virtserialport,chardev=agent,id=agent,name=org.qemu.guest_agent.0"});
+  socket("output", output);
+  add({"-device", "virtserialport,chardev=output,id=output,name=hostos.output"});
+
+  // One address, one port, and nothing else: not the host, not the world.
+  if (server_port != 0) {
+    add({"-netdev",
+         std::format("user,id=net,restrict=on,"
+                     "guestfwd=tcp:10.0.2.100:8080-cmd:socat - TCP:127.0.0.1:{}",
+                     server_port)});
+    add({"-device", "virtio-net-pci,netdev=net"});
+  }
+  for (const auto& [name, value] : credentials) add({"-smbios", SmbiosCredential(name, value)});
+  if (restore) add({"-incoming", "defer"});
+  return argv;
+}
+
+}  // namespace hostos

@@ -1,0 +1,29 @@
+// The QEMU command line of a HostOS test machine: which devices it has and where they lead.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace hostos {
+
+struct Machine {
+  std::string disk;       // qcow2, private
+  std::string variables;  // of the firmware, private
+  std::string serial;     // log of the serial console
+  int qmp = 0;            // descriptors QEMU inherits
+  int agent = 0;
+  int output = 0;
+  uint16_t server_port = 0;                        // 0: no network
+  std::map<std::string, std::string> credentials;  // name to value, any bytes
+  bool restore = false;                            // wait for a saved state instead of booting
+
+  static constexpr const char* kFirmware = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+  static constexpr const char* kVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+  static constexpr const char* kQemu = "qemu-system-x86_64";
+
+  std::vector<std::string> CommandLine() const;
+};
+
+}  // namespace hostos

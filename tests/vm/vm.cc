@@ -1,0 +1,334 @@
+#include "tests/vm/vm.h"
+
+#include <openssl/evp.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <format>
+
+#include "tests/vm/machine.h"
+#include "updater/base/digest.h"
+
+namespace hostos {
+namespace {
+
+using nlohmann::json;
+using Steady = std::chrono::steady_clock;
+
+constexpr Seconds kReplyLimit{60};  // for one answer of QEMU or the agent; TCG guests are slow
+constexpr Seconds kMigrationLimit{120};
+// The agent's protocol has no event for the end of a program: it must be asked.
+constexpr Milliseconds kExitPollInterval{100};
+constexpr const char* kOutputPort = "/dev/virtio-ports/hostos.output";
+constexpr const char* kSavedDisk = "disk.qcow2";
+constexpr const char* kSavedVariables = "variables.fd";
+constexpr const char* kSavedMemory = "memory";
+
+std::string FromBase64(const json& reply, const char* key) {
+  std::string text = reply.value(key, "");
+  std::string bytes(text.size() / 4 * 3, '\0');
+  int length = ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                                 reinterpret_cast<const unsigned char*>(text.data()),
+                                 static_cast<int>(text.size()));
+  if (length < 0) return "";
+  // EVP_DecodeBlock counts the padding as bytes.
+  for (size_t at = text.size(); at > 0 && text[at - 1] == '='; at--) length--;
+  bytes.resize(static_cast<size_t>(length));
+  return bytes;
+}
+
+Result<> Copy(const std::string& from, const std::string& to) {
+  std::error_code error;
+  std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing, error);
+  if (error) return Fail(Code::kFailed, "copy {} to {}: {}", from, to, error.message());
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Vm>> Vm::Start(const VmOptions& options) {
+  std::unique_ptr<Vm> vm(new Vm(options));
+  TRY(vm->MakeFiles());
+  TRY(vm->Launch());
+  if (!options.snapshot.empty()) TRY(vm->Restore());
+  return vm;
+}
+
+Vm::~Vm() {
+  qemu_.Kill();
+  std::error_code ignored;  // a temporary directory left behind harms nobody
+  if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
+}
+
+Result<> Vm::MakeFiles() {
+  std::error_code error;
+  std::filesystem::create_directories(options_.log_directory, error);
+  if (error) return Fail(Code::kFailed, "{}: {}", options_.log_directory, error.message());
+  (void)::unlink(QemuLog().c_str());  // of the run before; usually absent
+
+  directory_ = std::filesystem::temp_directory_path() / "hostos-vm.XXXXXX";
+  if (::mkdtemp(directory_.data()) == nullptr) return FailErrno(directory_);
+  const bool restore = !options_.snapshot.empty();
+  const std::string base = restore ? options_.snapshot + "/" + kSavedDisk : options_.disk;
+  TRY(Process::Run({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
+                    std::filesystem::absolute(base), directory_ + "/" + kSavedDisk},
+                   QemuLog()));
+  // Variables of a machine with other devices would send the firmware to its shell.
+  return Copy(restore ? options_.snapshot + "/" + kSavedVariables : Machine::kVariables,
+              directory_ + "/" + kSavedVariables);
+}
+
+Result<> Vm::Launch() {
+  qmp_ = TRY(LineSocket::Make());
+  agent_ = TRY(LineSocket::Make());
+  output_ = TRY(LineSocket::Make());
+  Machine machine{.disk = directory_ + "/" + kSavedDisk,
+                  .variables = directory_ + "/" + kSavedVariables,
+                  .serial = SerialLog(),
+                  .qmp = qmp_.far(),
+                  .agent = agent_.far(),
+                  .output = output_.far(),
+                  .server_port = options_.server_port,
+                  .credentials = options_.credentials,
+                  .restore = !options_.snapshot.empty()};
+  qemu_ = TRY(Process::Start(machine.CommandLine(), QemuLog(),
+                             {machine.qmp, machine.agent, machine.output}));
+  for (LineSocket* socket : {&qmp_, &agent_, &output_}) socket->CloseFar();
+  TRY(Qmp("qmp_capabilities"));
+  return {};
+}
+
+Result<> Vm::Restore() {
+  TRY(Qmp("migrate-set-capabilities",
+          {{"capabilities", {{{"capability", "events"}, {"state", true}}}}}));
+  TRY(Qmp("migrate-incoming", {{"uri", "file:" + options_.snapshot + "/" + kSavedMemory}}));
+  TRY(Await([&] { return running_ || migration_ == "failed"; }, Steady::now() + kMigrationLimit,
+            "the saved machine to run"));
+  if (!running_) return Fail(Code::kFailed, "{}: QEMU can't restore it", options_.snapshot);
+  // The guest opened the port before it was saved, and answered there: no event will say so.
+  agent_open_ = agent_synced_ = true;
+  return {};
+}
+
+Result<> Vm::Save(const std::string& directory) {
+  TRY(Qmp("stop"));
+  TRY(Qmp("migrate-set-capabilities",
+          {{"capabilities", {{{"capability", "events"}, {"state", true}}}}}));
+  TRY(Qmp("migrate", {{"uri", "file:" + directory + "/" + kSavedMemory}}));
+  TRY(Await([&] { return migration_ == "completed" || migration_ == "failed"; },
+            Steady::now() + kMigrationLimit, "the machine to be saved"));
+  if (migration_ != "completed")
+    return Fail(Code::kFailed, "{}: QEMU can't save the machine:\n{}", directory,
+                LastLines(QemuLog(), 5));
+  qemu_.Kill();
+  TRY(Copy(directory_ + "/" + kSavedDisk, directory + "/" + kSavedDisk));
+  return Copy(directory_ + "/" + kSavedVariables, directory + "/" + kSavedVariables);
+}
+
+Result<std::string> Vm::Fingerprint() {
+  Machine machine;
+  machine.server_port = 1;
+  std::string text;
+  for (const std::string& argument : machine.CommandLine()) text += argument + "\n";
+  std::string log = std::filesystem::temp_directory_path() / "hostos-qemu.XXXXXX";
+  UniqueFd fd(::mkstemp(log.data()));
+  if (!fd) return FailErrno(log);
+  Result<> asked = Process::Run({Machine::kQemu, "--version"}, log);
+  Result<std::string> version = ReadFile(log);
+  (void)::unlink(log.c_str());  // temporary
+  TRY(asked);
+  text += TRY(version);
+  return Sha256::Of(AsBytes(text)).Short();
+}
+
+// --- the loop: everything QEMU and the guest say arrives here ---
+
+Result<> Vm::Pump(Deadline deadline) {
+  auto left = std::chrono::ceil<Milliseconds>(deadline - Steady::now()).count();
+  pollfd fds[] = {{qmp_.fd(), POLLIN, 0},
+                  {agent_.fd(), POLLIN, 0},
+                  {output_.fd(), POLLIN, 0},
+                  {qemu_.pidfd(), POLLIN, 0}};
+  if (::poll(fds, std::size(fds), static_cast<int>(std::max<int64_t>(left, 0))) < 0 &&
+      errno != EINTR)
+    return FailErrno("poll");
+  if (fds[3].revents != 0)
+    return Fail(Code::kFailed, "QEMU ended:\n{}", LastLines(QemuLog(), 10));
+  for (LineSocket* socket : {&qmp_, &agent_, &output_}) TRY(socket->Receive());
+  return Dispatch();
+}
+
+Result<> Vm::Dispatch() {
+  while (std::optional<std::string> line = qmp_.NextLine()) {
+    json message = json::parse(*line, nullptr, false);
+    if (message.contains("event")) {
+      OnEvent(message);
+    } else if (message.contains("return") || message.contains("error")) {
+      qmp_reply_ = std::move(message);
+    } else if (!message.contains("QMP")) {
+      return Fail(Code::kFailed, "QMP: not understood: {}", *line);
+    }
+  }
+  while (std::optional<std::string> line = agent_.NextLine()) {
+    // guest-sync-delimited sends 0xff first: whatever stood before it is to be forgotten.
+    json message = json::parse(line->substr(line->rfind('\xff') + 1), nullptr, false);
+    if (message.contains("return") || message.contains("error")) agent_reply_ = std::move(message);
+  }
+  return {};
+}
+
+void Vm::OnEvent(const json& event) {
+  const std::string name = event["event"];
+  const json data = event.value("data", json::object());
+  if (name == "RESET") {
+    boot_offsets_.push_back(std::filesystem::file_size(SerialLog()));
+    agent_open_ = agent_synced_ = false;
+  } else if (name == "VSERPORT_CHANGE" && data.value("id", "") == "agent") {
+    agent_open_ = data.value("open", false);
+    agent_synced_ = false;
+  } else if (name == "MIGRATION") {
+    migration_ = data.value("status", "");
+  } else if (name == "RESUME") {
+    running_ = true;
+  }
+}
+
+Result<> Vm::Await(const std::function<bool()>& done, Deadline deadline, const std::string& what) {
+  while (!done()) {
+    if (Steady::now() >= deadline)
+      return Fail(Code::kFailed, "{}: waited in vain for {}; the serial console ({}) ends:\n{}",
+                  options_.name, what, SerialLog(), SerialTail());
+    TRY_CONTEXT(options_.name + ": while waiting for " + what, Pump(deadline));
+  }
+  return {};
+}
+
+Result<json> Vm::Qmp(const std::string& command, json arguments) {
+  json request = {{"execute", command}};
+  if (!arguments.is_null()) request["arguments"] = std::move(arguments);
+  qmp_reply_.reset();
+  TRY(qmp_.Send(request.dump() + "\n"));
+  TRY(Await([&] { return qmp_reply_.has_value(); }, Steady::now() + kReplyLimit,
+            "QEMU's answer to " + command));
+  if (qmp_reply_->contains("error"))
+    return Fail(Code::kFailed, "QEMU: {}: {}", command, (*qmp_reply_)["error"].dump());
+  return (*qmp_reply_)["return"];
+}
+
+// --- the guest agent ---
+
+Result<json> Vm::Agent(const std::string& command, json arguments) {
+  json request = {{"execute", command}};
+  if (!arguments.is_null()) request["arguments"] = std::move(arguments);
+  agent_reply_.reset();
+  TRY(agent_.Send(request.dump() + "\n"));
+  TRY(Await([&] { return agent_reply_.has_value() || !agent_open_; }, Steady::now() + kReplyLimit,
+            "the guest agent's answer to " + command));
+  if (!agent_reply_) return Fail(Code::kNotFound, "{}: the guest agent went away", options_.name);
+  if (agent_reply_->contains("error"))
+    return Fail(Code::kFailed, "{}: guest agent: {}: {}", options_.name, request.dump(),
+                (*agent_reply_)["error"].dump());
+  return (*agent_reply_)["return"];
+}
+
+Result<> Vm::WaitAgent(Seconds limit) {
+  const Deadline deadline = Steady::now() + limit;
+  if (agent_synced_) return {};
+  // The firmware opens the port too, as a console with a keyboard: nothing is sent before Linux runs.
+  TRY(Await([&] { return agent_open_ && Serial(Boots()).find("Linux version") != std::string::npos; },
+            deadline, "the guest agent"));
+  const int64_t id = next_id_++;
+  agent_reply_.reset();
+  TRY(agent_.Send("\xff" + json{{"execute", "guest-sync-delimited"},
+                                {"arguments", {{"id", id}}}}.dump() + "\n"));
+  TRY(Await([&] { return agent_reply_ && agent_reply_->value("return", json()) == id; }, deadline,
+            "the guest agent to answer"));
+  agent_synced_ = true;
+  return {};
+}
+
+Result<int64_t> Vm::Exec(const std::vector<std::string>& argv) {
+  TRY(WaitAgent(kReplyLimit));
+  json reply = TRY(Agent("guest-exec",
+                         {{"path", argv[0]},
+                          {"arg", std::vector<std::string>(argv.begin() + 1, argv.end())},
+                          {"capture-output", true}}));
+  return reply.value("pid", int64_t{0});
+}
+
+Result<std::optional<json>> Vm::WaitExit(int64_t pid, Seconds limit, const std::string& what) {
+  const Deadline deadline = Steady::now() + limit;
+  const int boots = Boots();
+  for (;;) {
+    Result<json> status = Agent("guest-exec-status", {{"pid", pid}});
+    if (status && status->value("exited", false)) return *status;
+    if (!status && agent_open_) return std::unexpected(std::move(status).error());
+    if (!status) TRY(Await([&] { return Boots() > boots; }, deadline, "a reboot during " + what));
+    if (Boots() > boots) return std::nullopt;
+    Deadline next = Steady::now() + kExitPollInterval;
+    while (Steady::now() < next && Boots() == boots) TRY(Pump(next));
+    if (Steady::now() >= deadline)
+      TRY(Await([] { return false; }, deadline, "the end of " + what));
+  }
+}
+
+Result<CommandResult> Vm::Run(const std::vector<std::string>& argv, Seconds limit) {
+  int64_t pid = TRY(Exec(argv));
+  std::optional<json> status = TRY(WaitExit(pid, limit, argv[0]));
+  if (!status)
+    return Fail(Code::kFailed, "{}: the machine rebooted while {} ran", options_.name, argv[0]);
+  // A program ended by a signal has no exit code.
+  return CommandResult{status->value("exitcode", 128 + status->value("signal", 0)),
+                       FromBase64(*status, "out-data"), FromBase64(*status, "err-data")};
+}
+
+Result<> Vm::Spawn(const std::vector<std::string>& argv) {
+  output_.Clear();
+  std::vector<std::string> shell = {"/bin/sh", "-c",
+                                    std::format("exec \"$@\" >{} 2>&1", kOutputPort), "sh"};
+  shell.insert(shell.end(), argv.begin(), argv.end());
+  spawned_ = TRY(Exec(shell));
+  return {};
+}
+
+Result<> Vm::WaitOutput(const std::string& text, Seconds limit) {
+  return Await([&] { return Output().find(text) != std::string::npos; }, Steady::now() + limit,
+               "\"" + text + "\" in the output of the program");
+}
+
+Result<std::optional<int>> Vm::WaitSpawned(Seconds limit) {
+  std::optional<json> status = TRY(WaitExit(spawned_, limit, "the program"));
+  if (!status) return std::nullopt;
+  return status->value("exitcode", 128 + status->value("signal", 0));
+}
+
+Result<> Vm::KillSpawned() {
+  TRY(Run({"kill", "-KILL", std::to_string(spawned_)}, kReplyLimit));
+  return {};
+}
+
+// --- boots and the console ---
+
+Result<> Vm::WaitBoots(int boots, Seconds limit) {
+  return Await([&] { return Boots() >= boots; }, Steady::now() + limit,
+               std::format("boot {} (this is boot {})", boots, Boots()));
+}
+
+Result<> Vm::Reset() {
+  const int boots = Boots();
+  TRY(Qmp("system_reset"));
+  return WaitBoots(boots + 1, kReplyLimit);
+}
+
+std::string Vm::Serial(int boot) const {
+  Result<std::string> log = ReadFile(SerialLog(), 64 << 20);
+  if (!log) return "";
+  size_t begin = boot_offsets_[boot - 1];
+  size_t end = boot < Boots() ? boot_offsets_[boot] : log->size();
+  return log->substr(begin, end - begin);
+}
+
+std::string Vm::SerialTail(size_t lines) const { return LastLines(SerialLog(), lines); }
+
+}  // namespace hostos

@@ -1,0 +1,236 @@
+#include "updater/engine/config.h"
+
+#include <algorithm>
+#include <span>
+#include <sstream>
+#include <toml++/toml.hpp>
+#include <type_traits>
+
+#include "updater/base/unique_fd.h"
+
+namespace hostos {
+namespace {
+
+// Reads keys of one file into a Config. A key is known when it was asked for; what was never asked
+// for is unknown. Keeps the first problem as the line it is on and what is wrong there.
+class Reader {
+ public:
+  Reader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
+
+  // The [name] table; null when the file has none.
+  const toml::table* Section(std::string_view name) {
+    sections_.push_back(name);
+    const toml::node* node = root_.get(name);
+    if (node && !node->is_table()) Note(*node, "{} must be a table: [{}]", name, name);
+    section_ = node ? node->as_table() : nullptr;
+    section_name_ = name;
+    keys_.clear();
+    return section_;
+  }
+
+  // `check` returns what the value must be when it is not that, else "".
+  template <class T, class Check>
+  void Value(std::string_view key, T& out, Check check) {
+    keys_.push_back(key);
+    const toml::node* node = section_ ? section_->get(key) : nullptr;
+    if (!node) return;
+    T value{};
+    if (!Take(*node, value)) {
+      Note(*node, "[{}] {} must be {}, found {}", section_name_, key, Expected<T>(), Shown(*node));
+    } else if (std::string expected = check(value); !expected.empty()) {
+      Note(*node, "[{}] {} must be {}, found {}", section_name_, key, expected, Shown(*node));
+    } else {
+      out = std::move(value);
+    }
+  }
+
+  void Number(std::string_view key, uint32_t& out, int64_t low, int64_t high) {
+    int64_t value = out;
+    Value(key, value, InRange(low, high));
+    out = static_cast<uint32_t>(value);
+  }
+
+  void Duration(std::string_view key, Seconds& out, int64_t low, int64_t high) {
+    int64_t value = out.count();
+    Value(key, value, InRange(low, high));
+    out = Seconds(value);
+  }
+
+  // A condition between two keys of this section, blamed on the later of them in this file.
+  void Require(bool holds, std::string_view first, std::string_view second, std::string problem) {
+    if (holds || !section_) return;
+    toml::source_region where{};
+    for (std::string_view key : {first, second})
+      if (const toml::node* node = section_->get(key))
+        if (node->source().begin.line >= where.begin.line) where = node->source();
+    NoteAt(where, std::move(problem));
+  }
+
+  void NoOtherKeys() {
+    if (section_) NoOthers(*section_, keys_, std::format("in [{}]", section_name_));
+  }
+  void NoOtherSections() { NoOthers(root_, sections_, "at the top"); }
+
+  Result<> Finish() const {
+    if (problem_.empty()) return {};
+    return Fail(Code::kUsage, "{}:{}: {}", file_, line_, problem_);
+  }
+
+ private:
+  static auto InRange(int64_t low, int64_t high) {
+    return [low, high](int64_t value) {
+      bool ok = value >= low && value <= high;
+      return ok ? "" : std::format("a whole number from {} to {}", low, high);
+    };
+  }
+
+  template <class T>
+  static constexpr const char* Expected() {
+    if constexpr (std::is_same_v<T, std::string>) return "a string";
+    if constexpr (std::is_same_v<T, int64_t>) return "a whole number";
+    return "a list of strings";
+  }
+
+  static bool Take(const toml::node& node, std::string& out) {
+    if (node.is_string()) out = node.as_string()->get();
+    return node.is_string();
+  }
+  static bool Take(const toml::node& node, int64_t& out) {
+    if (node.is_integer()) out = node.as_integer()->get();
+    return node.is_integer();
+  }
+  static bool Take(const toml::node& node, std::vector<std::string>& out) {
+    const toml::array* array = node.as_array();
+    if (!array) return false;
+    for (const toml::node& item : *array) {
+      if (!item.is_string()) return false;
+      out.push_back(item.as_string()->get());
+    }
+    return true;
+  }
+
+  // A value as it stands in the file.
+  static std::string Shown(const toml::node& node) {
+    std::ostringstream out;
+    node.visit([&](const auto& value) { out << value; });
+    return out.str();
+  }
+
+  void NoOthers(const toml::table& table, std::span<const std::string_view> known,
+                std::string_view where) {
+    for (const auto& [key, node] : table) {
+      if (std::ranges::contains(known, key.str())) continue;
+      std::string list;
+      for (std::string_view name : known) list += std::format("{}{}", list.empty() ? "" : ", ", name);
+      NoteAt(key.source(), std::format("unknown key {} {}; known are: {}", key.str(), where, list));
+    }
+  }
+
+  template <class... Args>
+  void Note(const toml::node& node, std::format_string<Args...> format, Args&&... args) {
+    NoteAt(node.source(), std::format(format, std::forward<Args>(args)...));
+  }
+  void NoteAt(const toml::source_region& source, std::string problem) {
+    if (!problem_.empty() && line_ <= source.begin.line) return;  // the first one in the file
+    line_ = source.begin.line;
+    problem_ = std::move(problem);
+  }
+
+  const toml::table& root_;
+  std::string_view file_;
+  const toml::table* section_ = nullptr;
+  std::string_view section_name_;
+  std::vector<std::string_view> keys_, sections_;
+  toml::source_index line_ = 0;
+  std::string problem_;
+};
+
+// ---- what values may be; each returns the expectation that does not hold, or "" ----
+
+std::string AnUrl(const std::string& url) {
+  for (std::string_view scheme : {"http://", "https://"})
+    if (url.starts_with(scheme) && url.size() > scheme.size() && url[scheme.size()] != '/') return "";
+  return url.empty() ? "" : "an http:// or https:// address";
+}
+
+// A channel is part of a ref's name (libostree's ostree_validate_rev: words, '.', '-').
+std::string AChannel(const std::string& channel) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+  bool ok = !channel.empty() && channel.find_first_not_of(kAllowed) == std::string::npos &&
+            channel.front() != '.' && channel.front() != '-';
+  return ok ? "" : "a name of letters, digits, '_', '.', '-'";
+}
+
+std::string AnAbsolutePath(const std::string& path) {
+  return path.starts_with('/') ? "" : "an absolute path";
+}
+
+std::string AbsolutePaths(const std::vector<std::string>& paths) {
+  bool ok = !paths.empty() && std::ranges::all_of(paths, [](auto& p) { return p.starts_with('/'); });
+  return ok ? "" : "a list of absolute paths, at least one";
+}
+
+std::string NotEmpty(const std::string& value) { return value.empty() ? "not empty" : ""; }
+
+std::string Names(const std::vector<std::string>& names) {
+  bool ok = std::ranges::none_of(names, &std::string::empty);
+  return ok ? "" : "a list of names, none of them empty";
+}
+
+Result<> ReadInto(Config& config, const toml::table& root, std::string_view file) {
+  Reader reader(root, file);
+  reader.Section("source");
+  reader.Value("url", config.url, AnUrl);
+  reader.Value("channel", config.channel, AChannel);
+  reader.Value("keys", config.keys, AbsolutePaths);
+  reader.Number("required_signatures", config.required_signatures, 1, 16);
+  reader.NoOtherKeys();
+
+  reader.Section("update");
+  reader.Number("tries", config.tries, 1, 10);
+  reader.NoOtherKeys();
+
+  reader.Section("health");
+  HealthPolicy& health = config.health;
+  reader.Duration("window", health.window, 0, 720);
+  reader.Duration("deadline", health.deadline, 1, 720);
+  // A file read earlier may hold the other of the two.
+  reader.Require(health.window <= health.deadline, "window", "deadline",
+                 std::format("[health] deadline ({} s) must not be below window ({} s)",
+                             health.deadline.count(), health.window.count()));
+  reader.Duration("interval", health.interval, 1, 300);
+  reader.Duration("check_timeout", health.check_timeout, 1, 300);
+  reader.Value("containerd_socket", health.containerd_socket, AnAbsolutePath);
+  reader.Value("plugins", health.plugins, Names);
+  reader.Value("canary", health.canary, AnAbsolutePath);
+  reader.Value("runtime", health.runtime, NotEmpty);
+  reader.Value("checks", health.checks, AnAbsolutePath);
+  reader.Value("allowed_failed_units", health.allowed_failed_units, Names);
+  reader.NoOtherKeys();
+  reader.NoOtherSections();
+  return reader.Finish();
+}
+
+Result<toml::table> Parse(const std::string& text, const std::string& file) {
+  try {  // the library reports by throwing; here it becomes a value
+    return toml::parse(text, file);
+  } catch (const toml::parse_error& error) {
+    return Fail(Code::kUsage, "{}:{}: {}", file, error.source().begin.line, error.description());
+  }
+}
+
+}  // namespace
+
+Result<Config> LoadConfig(const std::vector<std::string>& files) {
+  Config config;
+  for (const std::string& file : files) {
+    Result<std::string> text = ReadFile(file);
+    if (!text && text.error().code == Code::kNotFound) continue;
+    if (!text) return std::unexpected(std::move(text).error());
+    TRY(ReadInto(config, TRY(Parse(*text, file)), file));
+  }
+  return config;
+}
+
+}  // namespace hostos

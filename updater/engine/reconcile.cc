@@ -1,0 +1,115 @@
+#include "updater/engine/reconcile.h"
+
+#include <algorithm>
+
+namespace hostos {
+namespace {
+
+// The target's own boot entry; null when it is gone, or the slot has another release by now.
+const BootEntry* TargetEntry(const UpdateRecord& update, const BootState& boot) {
+  const BootEntry* entry = boot.EntryOf(update.slot);
+  return entry && entry->root_hash == update.target.root_hash ? entry : nullptr;
+}
+
+uint32_t Boots(const UpdateRecord& update, const BootState& boot) {
+  const BootEntry* entry = TargetEntry(update, boot);
+  auto seen = static_cast<uint32_t>(update.attempts.size());
+  return entry && entry->tries ? std::max(entry->tries->done, seen) : seen;
+}
+
+std::string FallbackReason(const UpdateRecord& update, uint32_t boots) {
+  if (!update.failure.empty()) return update.failure;
+  std::string times = std::format("{} boot{}", boots, boots == 1 ? "" : "s");
+  if (update.attempts.empty())
+    return std::format("did not reach its health gate in {}: kernel, initrd or early boot failed",
+                       times);
+  return std::format("its health gate came to no verdict in {}: it hung, crashed or lost power",
+                     times);
+}
+
+void Deny(Record& record, const ReleaseId& release, uint64_t now, const std::string& reason,
+          uint32_t boots) {
+  std::erase_if(record.denied, [&](const Denied& d) { return d.release.commit == release.commit; });
+  record.denied.push_back({release, now, reason, boots});
+}
+
+void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
+  const UpdateRecord& update = *record.update;
+  record.floor = std::max(record.floor, update.timestamp);
+  std::erase_if(record.denied,
+                [&](const Denied& d) { return d.release.commit == update.target.commit; });
+  record.AddHistory({Outcome::kCommitted, now, update.target, update.from.version, update.slot,
+                     boots, "", ""});
+  record.update.reset();
+}
+
+void FinishFallback(Record& record, uint32_t boots, uint64_t now) {
+  const UpdateRecord& update = *record.update;
+  std::string reason = FallbackReason(update, boots);
+  Deny(record, update.target, now, reason, boots);
+  record.AddHistory({Outcome::kFellBack, now, update.target, update.from.version, update.slot,
+                     boots, reason, update.failure_output});
+  record.update.reset();
+}
+
+}  // namespace
+
+const char* Name(Situation situation) {
+  static constexpr const char* kNames[] = {"idle",     "interrupted", "staged",    "not-tried",
+                                           "on-trial", "passed",      "fell-back", "vanished"};
+  return kNames[static_cast<int>(situation)];
+}
+
+Situation Reconcile(const Record& record, const BootState& boot, const std::string& boot_id) {
+  if (!record.update) return Situation::kIdle;
+  const UpdateRecord& update = *record.update;
+  if (boot.running == update.slot && boot.running_root_hash == update.target.root_hash)
+    return boot.on_trial ? Situation::kOnTrial : Situation::kPassed;
+
+  const BootEntry* entry = TargetEntry(update, boot);
+  // The rename that arms may be on the disk although the record of it is not.
+  bool armed = update.phase == Phase::kArmed || update.phase == Phase::kTrial ||
+               (update.phase == Phase::kArm && entry);
+  if (!armed) return Situation::kInterrupted;
+  if (!update.attempts.empty()) return Situation::kFellBack;
+  if (!entry) return Situation::kVanished;
+  if (update.armed_boot_id == boot_id) return Situation::kStaged;
+  if (entry->tries && entry->tries->done == 0 && entry->tries->left > 0)
+    return Situation::kNotTried;
+  return Situation::kFellBack;
+}
+
+Record Settle(Record record, const BootState& boot, const std::string& boot_id, uint64_t now) {
+  switch (Reconcile(record, boot, boot_id)) {
+    case Situation::kIdle:
+    case Situation::kInterrupted:
+    case Situation::kNotTried:
+      break;
+    case Situation::kStaged:
+      record.update->phase = Phase::kArmed;
+      break;
+    case Situation::kOnTrial: {
+      UpdateRecord& update = *record.update;
+      update.phase = Phase::kTrial;
+      if (update.attempts.empty() || update.attempts.back().boot_id != boot_id)
+        update.attempts.push_back({boot_id, now});
+      break;
+    }
+    case Situation::kPassed:
+      FinishCommit(record, Boots(*record.update, boot), now);
+      break;
+    case Situation::kFellBack:
+      FinishFallback(record, Boots(*record.update, boot), now);
+      break;
+    case Situation::kVanished: {
+      const UpdateRecord& update = *record.update;
+      record.AddHistory({Outcome::kFellBack, now, update.target, update.from.version, update.slot,
+                         0, "its boot entry was gone from the ESP after it was armed", ""});
+      record.update.reset();
+      break;
+    }
+  }
+  return record;
+}
+
+}  // namespace hostos

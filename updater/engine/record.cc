@@ -1,0 +1,233 @@
+#include "updater/engine/record.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+
+#include "updater/base/atomic_file.h"
+#include "updater/base/unique_fd.h"
+
+namespace hostos {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<const char*, 6> kPhaseNames = {"fetch", "write", "prove",
+                                                    "arm",   "armed", "trial"};
+constexpr std::array<const char*, 3> kOutcomeNames = {"committed", "fell-back", "rolled-back"};
+constexpr std::array<const char*, 2> kSlotNames = {"A", "B"};
+
+struct Transition {
+  Phase phase;
+  Event event;
+  Phase next;
+};
+
+// The whole life of an update between its resolution and its end.
+constexpr Transition kTransitions[] = {
+    {Phase::kFetch, Event::kFetched, Phase::kWrite}, {Phase::kWrite, Event::kWritten, Phase::kProve},
+    {Phase::kProve, Event::kProven, Phase::kArm},    {Phase::kArm, Event::kArmed, Phase::kArmed},
+    {Phase::kArmed, Event::kBooted, Phase::kTrial},  {Phase::kTrial, Event::kBooted, Phase::kTrial},
+    // The power went between the rename that armed it and the record of it.
+    {Phase::kArm, Event::kBooted, Phase::kTrial},
+};
+
+// A strict reader of one JSON object: every field is there, of the right type, and known. The first
+// problem in the document is kept; the fields after it read as empty.
+class Reader {
+ public:
+  Reader(const json& object, std::string where, std::string& problem)
+      : object_(object), where_(std::move(where)), problem_(problem) {
+    if (!object.is_object()) Note("", "an object");
+  }
+
+  bool Has(const char* key) const { return object_.is_object() && object_.contains(key); }
+
+  std::string String(const char* key) {
+    const json& value = Find(key);
+    if (value.is_string()) return value.get<std::string>();
+    Note(key, "a string");
+    return {};
+  }
+  uint64_t Number(const char* key) {
+    const json& value = Find(key);
+    if (value.is_number_unsigned()) return value.get<uint64_t>();
+    Note(key, "a whole number");
+    return 0;
+  }
+  Digest Hash(const char* key) {
+    Result<Digest> digest = Digest::FromHex(String(key));
+    if (digest) return *digest;
+    Note(key, "64 hexadecimal digits");
+    return {};
+  }
+  // The index of the string among `names`, as an enumerator.
+  template <class Enum, size_t N>
+  Enum Choice(const char* key, const std::array<const char*, N>& names) {
+    auto found = std::ranges::find(names, String(key));
+    if (found != names.end()) return static_cast<Enum>(found - names.begin());
+    Note(key, "one of the known names");
+    return {};
+  }
+  Reader Object(const char* key) { return Reader(Find(key), where_ + key + ".", problem_); }
+  // `read(Reader)` of every element of an array of objects, collected.
+  template <class Read>
+  auto Array(const char* key, Read read) {
+    std::vector<decltype(read(*this))> items;
+    const json& value = Find(key);
+    if (!value.is_array()) Note(key, "an array");
+    for (const json& item : value) items.push_back(read(Reader(item, where_ + key + "[].", problem_)));
+    return items;
+  }
+
+ private:
+  const json& Find(const char* key) const {
+    static const json absent;
+    return Has(key) ? object_[key] : absent;
+  }
+  void Note(std::string_view key, std::string_view expected = "") {
+    if (problem_.empty()) problem_ = std::format("{}{}: {}", where_, key, expected);
+  }
+
+  const json& object_;
+  std::string where_;
+  std::string& problem_;
+};
+
+json Write(const ReleaseId& id) {
+  return {{"version", id.version}, {"commit", id.commit.Hex()}, {"root_hash", id.root_hash.Hex()}};
+}
+
+ReleaseId ReadId(Reader reader) {
+  return {reader.String("version"), reader.Hash("commit"), reader.Hash("root_hash")};
+}
+
+json Write(const UpdateRecord& update) {
+  json attempts = json::array();
+  for (const Attempt& attempt : update.attempts)
+    attempts.push_back({{"boot_id", attempt.boot_id}, {"time", attempt.time}});
+  return {{"phase", Name(update.phase)},
+          {"target", Write(update.target)},
+          {"slot", Name(update.slot)},
+          {"from", Write(update.from)},
+          {"timestamp", update.timestamp},
+          {"started", update.started},
+          {"armed_boot_id", update.armed_boot_id},
+          {"attempts", attempts},
+          {"failure", update.failure},
+          {"failure_output", update.failure_output}};
+}
+
+UpdateRecord ReadUpdate(Reader reader) {
+  UpdateRecord update;
+  update.phase = reader.Choice<Phase>("phase", kPhaseNames);
+  update.target = ReadId(reader.Object("target"));
+  update.slot = reader.Choice<Slot>("slot", kSlotNames);
+  update.from = ReadId(reader.Object("from"));
+  update.timestamp = reader.Number("timestamp");
+  update.started = reader.Number("started");
+  update.armed_boot_id = reader.String("armed_boot_id");
+  update.attempts = reader.Array("attempts", [](Reader item) {
+    return Attempt{item.String("boot_id"), item.Number("time")};
+  });
+  update.failure = reader.String("failure");
+  update.failure_output = reader.String("failure_output");
+  return update;
+}
+
+json Write(const HistoryEntry& entry) {
+  return {{"outcome", Name(entry.outcome)}, {"time", entry.time},     {"release", Write(entry.release)},
+          {"from", entry.from},             {"slot", Name(entry.slot)}, {"boots", entry.boots},
+          {"reason", entry.reason},         {"output", entry.output}};
+}
+
+HistoryEntry ReadHistory(Reader reader) {
+  HistoryEntry entry;
+  entry.outcome = reader.Choice<Outcome>("outcome", kOutcomeNames);
+  entry.time = reader.Number("time");
+  entry.release = ReadId(reader.Object("release"));
+  entry.from = reader.String("from");
+  entry.slot = reader.Choice<Slot>("slot", kSlotNames);
+  entry.boots = static_cast<uint32_t>(reader.Number("boots"));
+  entry.reason = reader.String("reason");
+  entry.output = reader.String("output");
+  return entry;
+}
+
+json Write(const Denied& denied) {
+  return {{"release", Write(denied.release)},
+          {"time", denied.time},
+          {"reason", denied.reason},
+          {"boots", denied.boots}};
+}
+
+Denied ReadDenied(Reader reader) {
+  return {ReadId(reader.Object("release")), reader.Number("time"), reader.String("reason"),
+          static_cast<uint32_t>(reader.Number("boots"))};
+}
+
+}  // namespace
+
+const char* Name(Phase phase) { return kPhaseNames[static_cast<size_t>(phase)]; }
+const char* Name(Outcome outcome) { return kOutcomeNames[static_cast<size_t>(outcome)]; }
+
+Result<Phase> NextPhase(Phase phase, Event event) {
+  for (const Transition& row : kTransitions)
+    if (row.phase == phase && row.event == event) return row.next;
+  return Fail(Code::kFailed, "update: event {} cannot happen in phase \"{}\"",
+              static_cast<int>(event), Name(phase));
+}
+
+const Denied* Record::FindDenied(const Digest& commit) const {
+  auto found = std::ranges::find(denied, commit, [](const Denied& d) { return d.release.commit; });
+  return found == denied.end() ? nullptr : &*found;
+}
+
+void Record::AddHistory(HistoryEntry entry) {
+  if (history.size() >= kHistoryLimit) history.erase(history.begin());
+  history.push_back(std::move(entry));
+}
+
+std::string ToJson(const Record& record) {
+  json out = {{"format", Record::kFormat}, {"floor", record.floor}, {"checked", record.checked}};
+  if (record.update) out["update"] = Write(*record.update);
+  out["history"] = json::array();
+  for (const HistoryEntry& entry : record.history) out["history"].push_back(Write(entry));
+  out["denied"] = json::array();
+  for (const Denied& denied : record.denied) out["denied"].push_back(Write(denied));
+  // Output of a check may be any bytes; the record stays valid UTF-8.
+  return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Result<Record> RecordFromJson(std::string_view text) {
+  json in = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (in.is_discarded()) return Fail(Code::kFailed, "not a JSON document");
+  std::string problem;
+  Reader reader(in, "", problem);
+  uint64_t format = reader.Number("format");
+  if (problem.empty() && format > Record::kFormat)
+    return Fail(Code::kNotSupported, "format {}, this version knows up to {}", format,
+                Record::kFormat);
+  Record record;
+  record.floor = reader.Number("floor");
+  record.checked = reader.Number("checked");
+  if (reader.Has("update")) record.update = ReadUpdate(reader.Object("update"));
+  record.history = reader.Array("history", ReadHistory);
+  record.denied = reader.Array("denied", ReadDenied);
+  if (!problem.empty()) return Fail(Code::kFailed, "expected {}", problem);
+  return record;
+}
+
+Result<Record> RecordFile::Load() const {
+  Result<std::string> text = ReadFile(path_, 4 << 20);
+  if (!text && text.error().code == Code::kNotFound) return Record{};
+  std::string content = TRY(std::move(text));
+  return TRY_CONTEXT(path_, RecordFromJson(content));
+}
+
+Result<> RecordFile::Save(const Record& record) const {
+  return WriteFileAtomically(path_, ToJson(record), 0644);
+}
+
+}  // namespace hostos

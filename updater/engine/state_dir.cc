@@ -1,0 +1,131 @@
+#include "updater/engine/state_dir.h"
+
+#include <sys/file.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "updater/base/atomic_file.h"
+#include "updater/base/clock.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kObjectCap = 16 << 20;  // of a commit object or its detached metadata
+constexpr std::string_view kCommitSuffix = ".commit";
+
+// The names in a directory; none when it does not exist.
+Result<std::vector<std::string>> Names(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
+    names.push_back(it->path().filename());
+  if (error && error != std::errc::no_such_file_or_directory)
+    return FailErrno(path, error.value());
+  return names;
+}
+
+Result<> RemoveTree(const std::string& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) return FailErrno(path, error.value());
+  return {};
+}
+
+}  // namespace
+
+Result<Lock> StateDir::TryLock(std::string_view holder, uint64_t now) {
+  return TakeLock(holder, now, LOCK_EX | LOCK_NB);
+}
+
+Result<Lock> StateDir::WaitLock(std::string_view holder, uint64_t now) {
+  return TakeLock(holder, now, LOCK_EX);
+}
+
+Result<Lock> StateDir::TakeLock(std::string_view holder, uint64_t now, int how) {
+  TRY(MakeDirectories(path_));
+  const std::string file = path_ + "/lock";
+  Lock lock{TRY(Open(file, O_RDWR | O_CREAT, 0600))};
+  if (::flock(lock.fd.get(), how) < 0) {
+    if (errno != EWOULDBLOCK) return FailErrno(file + ": lock");
+    std::string who = ReadFile(file, 4096).value_or("somebody");
+    return Fail(Code::kBusy, "another operation is in progress: {}", who);
+  }
+  std::string who = std::format("{}, pid {}, since {}", holder, ::getpid(), FormatTime(now));
+  if (::ftruncate(lock.fd.get(), 0) < 0) return FailErrno(file);
+  TRY_CONTEXT(file, PwriteFull(lock.fd.get(), AsBytes(who), 0));
+  return lock;
+}
+
+Result<> StateDir::Keep(const Digest& checksum, const KeptCommit& commit) {
+  const std::string base = path_ + "/commits/" + checksum.Hex();
+  TRY(MakeDirectories(path_ + "/commits"));
+  // The signatures first: a commit that is there has them.
+  TRY(WriteFileAtomically(base + ".commitmeta", commit.signatures));
+  return WriteFileAtomically(base + std::string(kCommitSuffix), commit.commit);
+}
+
+Result<std::vector<KeptCommit>> StateDir::Commits() const {
+  const std::string directory = path_ + "/commits/";
+  std::vector<KeptCommit> commits;
+  for (const std::string& name : TRY(Names(directory))) {
+    if (!name.ends_with(kCommitSuffix)) continue;
+    commits.push_back({TRY(ReadFile(directory + name, kObjectCap)),
+                       TRY(ReadFile(directory + name + "meta", kObjectCap))});
+  }
+  return commits;
+}
+
+Result<> StateDir::ForgetExcept(const std::vector<Digest>& wanted) {
+  const std::string directory = path_ + "/commits/";
+  for (const std::string& name : TRY(Names(directory))) {
+    Result<Digest> checksum = Digest::FromHex(name.substr(0, name.find('.')));
+    if (checksum && std::ranges::contains(wanted, *checksum)) continue;
+    TRY(RemoveFileDurably(directory + name));
+  }
+  return {};
+}
+
+std::string StateDir::EtcOf(const Digest& root_hash) const {
+  return path_ + "/etc/" + root_hash.Hex().substr(0, 16);
+}
+
+Result<> StateDir::PrepareEtc(const Digest& from, const Digest& target) {
+  if (from == target) return {};
+  const std::string directory = path_ + "/etc";
+  TRY(MakeDirectories(directory));
+  const std::string kept = fs::path(EtcOf(from)).filename();
+  for (const std::string& name : TRY(Names(directory)))
+    if (name != kept) TRY(RemoveTree(directory + "/" + name));
+  return WriteFileAtomically(directory + "/next-from", kept + "\n");
+}
+
+Result<std::vector<std::string>> StateDir::EtcChanges(const Digest& root_hash) const {
+  const fs::path upper = EtcOf(root_hash) + "/upper";
+  std::vector<std::string> changes;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(upper, error), end; !error && it != end;
+       it.increment(error)) {
+    if (!it->is_directory(error)) changes.push_back(it->path().lexically_relative(upper));
+  }
+  if (error && error != std::errc::no_such_file_or_directory)
+    return FailErrno(upper.string(), error.value());
+  std::ranges::sort(changes);
+  return changes;
+}
+
+Result<> StateDir::MarkGateFinished() {
+  TRY(MakeDirectories(run_));
+  return WriteFileAtomically(run_ + "/gate-finished", "");
+}
+
+Result<uint64_t> StateDir::Free() const {
+  struct statvfs space;
+  if (::statvfs(path_.c_str(), &space) < 0) return FailErrno(path_);
+  return uint64_t{space.f_bavail} * space.f_frsize;
+}
+
+}  // namespace hostos

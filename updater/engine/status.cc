@@ -1,0 +1,104 @@
+#include "updater/engine/status.h"
+
+#include <ranges>
+
+#include "updater/engine/releases.h"
+
+namespace hostos {
+namespace {
+
+const HistoryEntry* LastOf(const Record& record, Outcome outcome, const Digest& root_hash) {
+  for (const HistoryEntry& entry : record.history | std::views::reverse)
+    if (entry.outcome == outcome && entry.release.root_hash == root_hash) return &entry;
+  return nullptr;
+}
+
+SlotCondition Condition(const BootState& boot, const Record& record, Slot slot) {
+  const BootEntry* entry = boot.EntryOf(slot);
+  if (slot == boot.running && boot.on_trial) return SlotCondition::kTrial;
+  if (!entry) return SlotCondition::kEmpty;
+  if (entry->exhausted()) return SlotCondition::kBad;
+  if (entry->tries) return SlotCondition::kArmed;
+  return LastOf(record, Outcome::kCommitted, entry->root_hash) ? SlotCondition::kBlessed
+                                                               : SlotCondition::kFactory;
+}
+
+Result<SlotStatus> Describe(World& world, const BootState& boot, const Record& record, Slot slot) {
+  SlotStatus status{.slot = slot};
+  status.running = slot == boot.running;
+  status.boots_next = boot.next() == slot;
+  status.condition = Condition(boot, record, slot);
+  status.root_hash = status.running ? boot.running_root_hash : boot.slot(slot).root_hash;
+  if (!status.root_hash) return status;
+  status.release = TRY(ReleaseOf(world, *status.root_hash));
+  if (const BootEntry* entry = boot.EntryOf(slot)) status.tries = entry->tries;
+  if (const HistoryEntry* committed = LastOf(record, Outcome::kCommitted, *status.root_hash))
+    status.blessed_at = committed->time;
+  if (status.condition == SlotCondition::kBad && status.release)
+    if (const Denied* denied = record.FindDenied(status.release->commit))
+      status.reason = denied->reason;
+  return status;
+}
+
+// The newest fallback, unless a newer release was committed after it.
+std::optional<HistoryEntry> LastFallback(const Record& record) {
+  for (const HistoryEntry& entry : record.history | std::views::reverse) {
+    if (entry.outcome == Outcome::kCommitted) return std::nullopt;
+    if (entry.outcome == Outcome::kFellBack) return entry;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+const char* Name(SlotCondition condition) {
+  static constexpr const char* kNames[] = {"empty", "factory", "blessed", "trial", "armed", "bad"};
+  return kNames[static_cast<int>(condition)];
+}
+
+Result<Status> ReadStatus(World& world) {
+  const BootState boot = TRY(world.boot.Read());
+  const std::string boot_id = TRY(world.power.BootId());
+  Status status;
+  Result<Record> loaded = world.state.record().Load();
+  if (!loaded) status.problem = loaded.error().message;
+  const Record record =
+      Settle(std::move(loaded).value_or(Record{}), boot, boot_id, world.clock.Now());
+  for (Slot slot : {Slot::A, Slot::B})
+    status.slots[static_cast<int>(slot)] = TRY(Describe(world, boot, record, slot));
+  status.version = TRY(IdentifySlot(world, boot, boot.running)).version;
+  if (const auto& release = status.slots[static_cast<int>(boot.running)].release) {
+    status.channel = release->channel;
+    status.architecture = release->architecture;
+  }
+  status.update = record.update;
+  status.fallback = LastFallback(record);
+  status.denied = record.denied;
+  status.checked = record.checked;
+  return status;
+}
+
+Result<SlotProof> VerifySlot(World& world, Slot slot, Progress& progress) {
+  const BootState boot = TRY(world.boot.Read());
+  SlotProof proof{.slot = slot};
+  const std::optional<Digest> root_hash =
+      slot == boot.running ? boot.running_root_hash : boot.slot(slot).root_hash;
+  if (!root_hash) {
+    proof.problem = "the slot holds no release";
+    return proof;
+  }
+  proof.release = TRY(ReleaseOf(world, *root_hash));
+  if (!proof.release) {
+    proof.problem = std::format("no signed commit with root hash {} is kept on this machine",
+                                root_hash->Hex());
+    return proof;
+  }
+  progress.Begin("verify", std::format("slot {}: {}", Name(slot), proof.release->version));
+  Result<> proven = world.disk.Prove(slot, *proof.release, progress);
+  if (!proven && proven.error().code != Code::kNotTrusted) return std::unexpected(proven.error());
+  proof.proven = proven.has_value();
+  if (!proven) proof.problem = proven.error().message;
+  return proof;
+}
+
+}  // namespace hostos

@@ -1,0 +1,249 @@
+#include "updater/engine/update.h"
+
+#include <algorithm>
+#include <map>
+
+#include "updater/engine/reconcile.h"
+#include "updater/engine/releases.h"
+
+namespace hostos {
+namespace {
+
+constexpr uint64_t kEspMargin = 1 << 20;     // FAT rounds up to clusters and keeps directories
+constexpr uint64_t kStateMargin = 32 << 20;  // the node's own services go on writing
+
+double Megabytes(uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
+
+// The evidence, and the record brought in line with it.
+struct View {
+  BootState boot;
+  Record record;
+  std::string boot_id;
+};
+
+Result<View> Look(World& world) {
+  View view{TRY(world.boot.Read()), TRY(world.state.record().Load()), TRY(world.power.BootId())};
+  view.record = Settle(std::move(view.record), view.boot, view.boot_id, world.clock.Now());
+  return view;
+}
+
+// Is the target one that this machine may install, from where it is now?
+Result<> CheckAllowed(const View& view, const ReleaseId& running, const Release& target,
+                      const UpdateOptions& options) {
+  if (target.root_hash == view.boot.running_root_hash)
+    return Fail(Code::kNothingToDo, "{} ({}) is running already", target.version,
+                target.commit.Short());
+  const Denied* denied = view.record.FindDenied(target.commit);
+  if (denied && !options.retry)
+    return Fail(Code::kRefused, "{} ({}) was given up here on {}: {}", target.version,
+                target.commit.Short(), FormatTime(denied->time), denied->reason);
+  if (target.timestamp < view.record.floor)
+    return Fail(Code::kNotTrusted,
+                "{} was released {}, before the newest release this machine committed to ({})",
+                target.version, FormatTime(target.timestamp), FormatTime(view.record.floor));
+  if (CompareVersions(target.version, running.version) <= 0)
+    return Fail(Code::kNotSupported,
+                "{} is not newer than the running {}: the boot loader starts the newest release "
+                "first (to go back to the other slot: hostctl rollback)",
+                target.version, running.version);
+  return {};
+}
+
+std::vector<UpdatePlan::PackageChange> ComparePackages(const Release& from, const Release& to) {
+  std::map<std::string, UpdatePlan::PackageChange> changes;
+  for (const auto& [name, version] : from.packages) changes[name] = {name, version, ""};
+  for (const auto& [name, version] : to.packages) {
+    changes[name].name = name;
+    changes[name].to = version;
+  }
+  std::vector<UpdatePlan::PackageChange> changed;
+  for (auto& [name, change] : changes)
+    if (change.from != change.to) changed.push_back(std::move(change));
+  return changed;
+}
+
+Result<> CheckSpace(const BootState& boot, const UpdatePlan& plan) {
+  const Release& release = plan.target.release;
+  const SlotState& slot = boot.slot(plan.slot);
+  auto check = [&](const std::string& place, uint64_t needed, uint64_t available,
+                   std::string_view hint) -> Result<> {
+    if (needed <= available) return {};
+    return Fail(Code::kNoSpace, "not enough space {} for {}: needs {:.1f} MB, has {:.1f} MB{}",
+                place, release.version, Megabytes(needed), Megabytes(available), hint);
+  };
+  std::string unknown;
+  for (const auto& [file, size] : boot.esp.unknown)
+    unknown += std::format("{}{} ({:.1f} MB)", unknown.empty() ? "\nFiles there that HostOS does not know: " : ", ",
+                           file, Megabytes(size));
+  TRY(check(std::format("in slot {} ({})", Name(plan.slot), slot.data_device), release.image_size,
+            slot.data_capacity, ""));
+  TRY(check(std::format("for the hash tree of slot {} ({})", Name(plan.slot), slot.verity_device),
+            release.verity_size, slot.verity_capacity, ""));
+  TRY(check(std::format("on the ESP ({})", boot.esp.path), release.uki_size + kEspMargin,
+            plan.esp_free, unknown));
+  return check("on the state partition", plan.fetch.unpacked_bytes + kStateMargin, plan.state_free,
+               "");
+}
+
+// Resolves and admits a target; notes the time of the check.
+Result<Target> FindTarget(World& world, View& view, const UpdateOptions& options) {
+  if (view.boot.on_trial)
+    return Fail(Code::kBusy,
+                "the running release is on trial; its health gate decides first (hostctl status)");
+  Target target = TRY(world.source.Resolve(options.version));
+  view.record.checked = world.clock.Now();
+  TRY(world.state.record().Save(view.record));
+  ReleaseId running = TRY(IdentifySlot(world, view.boot, view.boot.running));
+  TRY(CheckAllowed(view, running, target.release, options));
+  return target;
+}
+
+Result<UpdatePlan> MakePlan(World& world, View& view, const UpdateOptions& options) {
+  UpdatePlan plan{.target = TRY(FindTarget(world, view, options))};
+  const BootState& boot = view.boot;
+  plan.slot = Other(boot.running);
+  plan.staged = view.record.update && view.record.update->phase == Phase::kArmed &&
+                view.record.update->target.commit == plan.target.release.commit;
+  plan.running = TRY(ReleaseOf(world, boot.running_root_hash));
+  plan.fetch = TRY(world.source.Plan(plan.target));
+  // What the target slot's old entries take now is free by the time the new one is written.
+  plan.esp_size = boot.esp.size;
+  plan.esp_free = boot.esp.free;
+  for (const BootEntry& entry : boot.entries)
+    if (entry.root_hash == boot.slot(plan.slot).root_hash) plan.esp_free += entry.size;
+  plan.state_free = TRY(world.source.StagingFree());
+  if (plan.running) plan.packages = ComparePackages(*plan.running, plan.target.release);
+  plan.etc_changes = TRY(world.state.EtcChanges(boot.running_root_hash));
+  if (!plan.staged) TRY(CheckSpace(boot, plan));
+  return plan;
+}
+
+// One update between its plan and its armed release: every phase is in the record before it begins.
+class Session {
+ public:
+  Session(World& world, View& view, const UpdatePlan& plan)
+      : world_(world), view_(view), plan_(plan) {}
+
+  Result<> Begin(const ReleaseId& running) {
+    const Release& target = plan_.target.release;
+    // Both releases' signed commits are kept: `hostctl verify` proves the slots with them.
+    TRY(world_.state.Keep(target.commit, {plan_.target.commit, plan_.target.signatures}));
+    view_.record.update = UpdateRecord{.phase = Phase::kFetch,
+                                       .target = IdOf(target),
+                                       .slot = plan_.slot,
+                                       .from = running,
+                                       .timestamp = target.timestamp,
+                                       .started = world_.clock.Now()};
+    TRY(Save());
+    TRY(world_.boot.Invalidate(plan_.slot));
+    return world_.state.ForgetExcept({target.commit, running.commit});
+  }
+
+  Result<> Done(Event event) {
+    UpdateRecord& update = *view_.record.update;
+    update.phase = TRY(NextPhase(update.phase, event));
+    update.armed_boot_id = update.phase >= Phase::kArm ? view_.boot_id : "";
+    return Save();
+  }
+
+ private:
+  Result<> Save() { return world_.state.record().Save(view_.record); }
+
+  World& world_;
+  View& view_;
+  const UpdatePlan& plan_;
+};
+
+}  // namespace
+
+Result<Target> CheckForUpdate(World& world, const UpdateOptions& options) {
+  Lock lock = TRY(world.state.TryLock("hostctl update --check", world.clock.Now()));
+  View view = TRY(Look(world));
+  return FindTarget(world, view, options);
+}
+
+Result<UpdatePlan> PlanUpdate(World& world, const UpdateOptions& options) {
+  Lock lock = TRY(world.state.TryLock("hostctl update --plan", world.clock.Now()));
+  View view = TRY(Look(world));
+  return MakePlan(world, view, options);
+}
+
+// The recipe. Each step is on stable storage before the next one begins, so a power cut boots the
+// old release until the one rename inside Arm, and the old or the new one after it. Both are whole.
+Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOptions& options,
+                          Progress& progress) {
+  Lock lock = TRY(world.state.TryLock("hostctl update", world.clock.Now()));
+  View view = TRY(Look(world));
+
+  // resolve: nothing but verified metadata, and nothing changed before there is room for all of it
+  progress.Begin("resolve", options.version.value_or("newest of " + config.channel));
+  UpdatePlan plan = TRY(MakePlan(world, view, options));
+  if (plan.staged) return plan;
+  const Release& release = plan.target.release;
+  const ReleaseId running = TRY(IdentifySlot(world, view.boot, view.boot.running));
+
+  // invalidate: from here the target slot cannot be chosen
+  Session session(world, view, plan);
+  TRY_CONTEXT("invalidate", session.Begin(running));
+
+  // fetch: the objects this machine lacks
+  progress.Begin("fetch", std::format("{} objects", plan.fetch.objects));
+  TRY_CONTEXT("fetch", world.source.Fetch(plan.target, progress));
+  Checkout checkout = TRY_CONTEXT("fetch", world.source.Open(plan.target));
+  TRY(session.Done(Event::kFetched));
+
+  // write: the image and its hash tree into the partitions
+  progress.Begin("write", std::format("slot {}", Name(plan.slot)));
+  TRY_CONTEXT("write", world.disk.Write(plan.slot, release, checkout.tree, *checkout.content, progress));
+  TRY(session.Done(Event::kWritten));
+
+  // prove: read back from the medium, to the signed root hash
+  progress.Begin("prove", std::format("slot {}", Name(plan.slot)));
+  TRY_CONTEXT("prove", world.disk.Prove(plan.slot, release, progress));
+  TRY(session.Done(Event::kProven));
+
+  // arm: the only step that changes what boots
+  progress.Begin("arm", std::format("boots next: {} in slot {}, {} tries; then back to {} in slot {}",
+                                    release.version, Name(plan.slot), config.tries, running.version,
+                                    Name(view.boot.running)));
+  TRY_CONTEXT("arm", world.state.PrepareEtc(running.root_hash, release.root_hash));
+  TRY_CONTEXT("arm", world.boot.Arm(plan.slot, release, checkout.uki.get(), config.tries));
+  TRY(session.Done(Event::kArmed));
+  return plan;
+}
+
+Result<ReleaseId> Rollback(World& world, std::string_view reason) {
+  Lock lock = TRY(world.state.TryLock("hostctl rollback", world.clock.Now()));
+  View view = TRY(Look(world));
+  const Slot running = view.boot.running;
+  const ReleaseId current = TRY(IdentifySlot(world, view.boot, running));
+  const Record before = view.record;
+
+  if (view.record.update && view.record.update->phase == Phase::kArmed) {
+    view.record.update.reset();
+    TRY(world.boot.MarkBad(Other(running)));
+    TRY(world.state.record().Save(view.record));
+    return current;
+  }
+
+  const BootEntry* entry = view.boot.EntryOf(Other(running));
+  if (!entry || entry->tries)
+    return Fail(Code::kNotFound, "slot {} holds no release that was once good: {}",
+                Name(Other(running)), entry ? entry->version + " never passed its trial" : "it has no boot entry");
+  const ReleaseId other = TRY(IdentifySlot(world, view.boot, Other(running)));
+
+  // The record first: after the flip nothing else could tell that this release was given up.
+  const uint64_t now = world.clock.Now();
+  view.record.update.reset();
+  view.record.denied.push_back({current, now, std::string(reason), 0});
+  view.record.AddHistory({Outcome::kRolledBack, now, current, other.version, running, 0,
+                          std::string(reason), ""});
+  TRY(world.state.record().Save(view.record));
+  if (Result<> flipped = world.boot.MarkBad(running); !flipped) {
+    TRY(world.state.record().Save(before));
+    return std::unexpected(flipped.error());
+  }
+  return other;
+}
+
+}  // namespace hostos

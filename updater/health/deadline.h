@@ -1,0 +1,36 @@
+// A limit in real time shared by the steps of a check: what is left of it, and how long it was, for
+// the message that says it passed. The monotonic clock: booting nodes set their wall clock.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <format>
+#include <string>
+
+#include "updater/base/clock.h"
+
+namespace hostos {
+
+class Deadline {
+ public:
+  explicit Deadline(Milliseconds limit)
+      : limit_(limit), end_(std::chrono::steady_clock::now() + limit) {}
+
+  Milliseconds limit() const { return limit_; }
+  // Rounded up, so that a wait for it is never one too short; zero when it has passed.
+  Milliseconds left() const {
+    return std::max(Milliseconds(0),
+                    std::chrono::ceil<Milliseconds>(end_ - std::chrono::steady_clock::now()));
+  }
+
+ private:
+  Milliseconds limit_;
+  std::chrono::steady_clock::time_point end_;
+};
+
+// "30 s", "0.25 s"
+inline std::string FormatSeconds(Milliseconds time) {
+  return std::format("{:.6g} s", std::chrono::duration<double>(time).count());
+}
+
+}  // namespace hostos

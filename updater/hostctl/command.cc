@@ -1,0 +1,135 @@
+#include "updater/hostctl/command.h"
+
+namespace hostos {
+namespace {
+
+constexpr OptionSpec kGlobal[] = {
+    {"--config", "FILE", "read FILE after the usual configuration files, over them", nullptr,
+     &Invocation::config},
+    {"--quiet", "", "print errors only", &Invocation::quiet},
+    {"--no-color", "", "no colors (also: a NO_COLOR variable that is not empty)",
+     &Invocation::no_color},
+    {"--help", "", "say how it is used", &Invocation::help},
+    {"--version", "", "print the version of hostctl", &Invocation::program_version},
+};
+
+constexpr OptionSpec kJson = {"--json", "", "print JSON, described in docs/cli.md",
+                              &Invocation::json};
+
+constexpr OptionSpec kStatusOptions[] = {
+    {"--why", "", "every release given up here: when, after how many boots, which check, its output",
+     &Invocation::why},
+    kJson,
+};
+constexpr ExitUse kStatusExits[] = {
+    {ExitCode::kDone, "nothing waits for you"},
+    {ExitCode::kStaged, "another release boots next: a reboot is needed (wins over 5)"},
+    {ExitCode::kFellBack, "the last update fell back, and nothing newer was committed since"},
+    {ExitCode::kFailed, "part of the status could not be read; the rest was printed"},
+    {ExitCode::kUsage, "a configuration file is wrong; the status was printed all the same"},
+    {ExitCode::kNotSupported, "this is not a HostOS system"},
+};
+
+constexpr OptionSpec kUpdateOptions[] = {
+    {"--check", "", "only look for a release to install", &Invocation::check},
+    {"--plan", "", "say what the update would move, write and change; change nothing",
+     &Invocation::plan},
+    {"--version", "VERSION", "that release, not the channel's newest", nullptr,
+     &Invocation::version},
+    {"--retry", "", "also a release that fell back or was rolled back here before",
+     &Invocation::retry},
+    {"--reboot", "", "reboot into it when it is staged", &Invocation::reboot},
+    {"--json", "", "with --check or --plan: print JSON, described in docs/cli.md",
+     &Invocation::json},
+};
+constexpr ExitUse kUpdateExits[] = {
+    {ExitCode::kDone, "--reboot: staged, and the reboot has begun; --check, --plan: an update is there"},
+    {ExitCode::kNothingToDo, "that release is running already"},
+    {ExitCode::kStaged, "staged (now or earlier): reboot to run it"},
+    {ExitCode::kBusy, "another operation is in progress, or the running release is on trial"},
+    {ExitCode::kNotTrusted, "a signature, a digest or the root hash does not hold"},
+    {ExitCode::kNetwork, "the server was not reached, or answered badly"},
+    {ExitCode::kNoSpace, "it does not fit in the slot, on the ESP or on the state partition"},
+    {ExitCode::kNotSupported, "the release is older, or for another machine or format"},
+    {ExitCode::kRefused, "it was given up here before, and --retry is not given"},
+};
+
+constexpr OptionSpec kRollbackOptions[] = {
+    {"--reboot", "", "reboot into it", &Invocation::reboot},
+};
+constexpr ExitUse kRollbackExits[] = {
+    {ExitCode::kDone, "--reboot: the reboot has begun; or a staged update was cancelled"},
+    {ExitCode::kStaged, "the other release boots next: reboot to run it"},
+    {ExitCode::kFailed, "there is no good release to go back to"},
+    {ExitCode::kBusy, "another operation is in progress"},
+};
+
+constexpr OptionSpec kHealthOptions[] = {kJson};
+constexpr ExitUse kHealthExits[] = {
+    {ExitCode::kDone, "every required check holds"},
+    {ExitCode::kNotHealthy, "a required check does not hold"},
+};
+
+constexpr OptionSpec kHistoryOptions[] = {kJson};
+constexpr ExitUse kHistoryExits[] = {
+    {ExitCode::kDone, "printed"},
+    {ExitCode::kFailed, "the record could not be read"},
+};
+
+constexpr OptionSpec kVerifyOptions[] = {
+    {"--slot", "SLOT", "A, B or both (the default)", nullptr, &Invocation::slot, "A B both"},
+    kJson,
+};
+constexpr ExitUse kVerifyExits[] = {
+    {ExitCode::kDone, "every byte is as signed"},
+    {ExitCode::kFailed, "the slot asked for is empty, or could not be read"},
+    {ExitCode::kNotTrusted, "a slot differs from its signed commit, or has none here"},
+};
+
+constexpr ExitUse kGateExits[] = {
+    {ExitCode::kDone, "no trial in this boot, or passed: committed"},
+    {ExitCode::kNotHealthy, "failed: marked bad, the reboot into the other slot has begun"},
+};
+
+constexpr Command kCommands[] = {
+    {Verb::kStatus, "status", "what runs, what boots next, and what went wrong",
+     "Shows both slots, the update in progress and the releases that were given up on this machine, "
+     "with the reason. Changes nothing.",
+     kStatusOptions, kStatusExits},
+    {Verb::kUpdate, "update", "install a release in the other slot, to boot next",
+     "Finds the release, checks its signatures and that there is room for it, fetches what this "
+     "machine lacks, writes it to the slot that does not run, proves it by reading it back, and "
+     "makes it boot next. The running system is not touched. An interrupted update resumes when it "
+     "is run again. After the reboot the release is on trial: when its health gate does not pass, "
+     "the machine falls back to the release before it by itself.",
+     kUpdateOptions, kUpdateExits},
+    {Verb::kRollback, "rollback", "make the other slot's good release boot next",
+     "Makes the release in the other slot boot next, when it was good before, and gives the running "
+     "one up: it is not installed again unless --retry asks for it. A staged update is cancelled "
+     "instead, and the running release stays.",
+     kRollbackOptions, kRollbackExits},
+    {Verb::kHealth, "health", "run the health checks once, now",
+     "Runs one round of the checks that the health gate of a new release runs, and prints each.",
+     kHealthOptions, kHealthExits},
+    {Verb::kHistory, "history", "what was committed, fell back or was rolled back",
+     "Lists the updates of this machine and how each of them ended, newest first.", kHistoryOptions,
+     kHistoryExits},
+    {Verb::kVerify, "verify", "compare the slots with their signed commits",
+     "Reads a slot from the medium, recomputes its root hash and compares it with the one in its "
+     "signed commit, which was kept when it was installed. Needs no network. Changes nothing.",
+     kVerifyOptions, kVerifyExits},
+    {Verb::kGate, "gate", "decide the trial of the running release",
+     "Run once in every boot by hostos-health-gate.service. When the running release is on trial: "
+     "waits until all required checks hold for the whole window, and commits to the release; else "
+     "marks it bad and reboots into the other slot.",
+     {},
+     kGateExits,
+     true},
+};
+
+}  // namespace
+
+std::span<const Command> Commands() { return kCommands; }
+std::span<const OptionSpec> GlobalOptions() { return kGlobal; }
+
+}  // namespace hostos

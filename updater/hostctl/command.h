@@ -1,0 +1,66 @@
+// hostctl's verbs and options: one constexpr table that feeds the parser, --help, the man page and
+// the completion, so that none of them can promise what another does not keep.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "updater/base/result.h"
+#include "updater/hostctl/exit_code.h"
+
+namespace hostos {
+
+enum class Verb { kStatus, kUpdate, kRollback, kHealth, kHistory, kVerify, kGate };
+
+struct Command;
+
+// A parsed command line.
+struct Invocation {
+  const Command* command = nullptr;  // null: no verb, and `help` or `program_version` is set
+  bool help = false, program_version = false;
+  bool quiet = false, no_color = false;
+  bool json = false;
+  bool why = false;                                 // status
+  bool check = false, plan = false, retry = false;  // update
+  bool reboot = false;                              // update, rollback
+  std::optional<std::string> config;
+  std::optional<std::string> version;  // update
+  std::optional<std::string> slot;     // verify: "A", "B" or "both"
+};
+
+struct OptionSpec {
+  std::string_view name;      // with its dashes
+  std::string_view argument;  // "FILE"; empty: a switch
+  std::string_view help;
+  bool Invocation::* flag = nullptr;
+  std::optional<std::string> Invocation::* value = nullptr;
+  std::string_view choices = "";  // allowed values, separated by spaces; empty: any
+};
+
+// What a code means for one verb.
+struct ExitUse {
+  ExitCode code;
+  std::string_view meaning;
+};
+
+struct Command {
+  Verb verb;
+  std::string_view name;
+  std::string_view summary;      // one line, for the list of verbs
+  std::string_view description;  // one paragraph
+  std::span<const OptionSpec> options;
+  std::span<const ExitUse> exits;
+  bool hidden = false;  // run by a unit, not by people: not listed, but documented
+};
+
+std::span<const Command> Commands();
+// Options that every verb takes.
+std::span<const OptionSpec> GlobalOptions();
+
+// `words` without the program's name. Strict: an unknown verb or option, a missing or a superfluous
+// value, an option given twice and options that exclude each other are kUsage.
+Result<Invocation> ParseCommandLine(std::span<const char* const> words);
+
+}  // namespace hostos

@@ -1,0 +1,108 @@
+// The on-disk format of erofs, as far as a sealed image uses it: uncompressed, blocks of 4096 bytes,
+// one device. Source: Linux fs/erofs/erofs_fs.h and Documentation/filesystems/erofs.rst. Every field
+// is little-endian; every offset and size in comments is in bytes unless it says blocks.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace hostos::erofs {
+
+static_assert(std::endian::native == std::endian::little,
+              "the structures below are written as they lie in memory");
+
+constexpr size_t kBlock = 4096;
+constexpr size_t kSuperblockOffset = 1024;
+constexpr uint32_t kMagic = 0xE0F5E1E2;
+constexpr size_t kSlot = 32;  // inodes start at multiples of this; a nid counts slots
+
+constexpr uint64_t Blocks(uint64_t bytes) { return bytes / kBlock + (bytes % kBlock != 0); }
+
+struct Superblock {
+  uint32_t magic;
+  uint32_t checksum;
+  uint32_t feature_compat;
+  uint8_t block_bits;  // log2 of the block size
+  uint8_t ext_slots;
+  uint16_t root_nid;
+  uint64_t inodes;
+  uint64_t build_time;  // also the time of every compact inode
+  uint32_t build_time_nsec;
+  uint32_t blocks;
+  uint32_t meta_block;   // nids count from here
+  uint32_t xattr_block;  // shared xattrs
+  uint8_t uuid[16];
+  uint8_t volume_name[16];
+  uint32_t feature_incompat;
+  uint8_t reserved[44];
+};
+static_assert(sizeof(Superblock) == 128);
+
+// The bits of an inode's `format`: its size, and where its data is.
+constexpr uint16_t kExtended = 1;
+constexpr uint16_t kFlatPlain = 0 << 1;   // whole blocks from `block`
+constexpr uint16_t kFlatInline = 2 << 1;  // the same, and the tail behind inode and xattrs
+
+struct CompactInode {
+  uint16_t format;
+  uint16_t xattr_count;  // 0, or (size of the xattr body - 12) / 4 + 1
+  uint16_t mode;
+  uint16_t nlink;
+  uint32_t size;
+  uint32_t reserved;
+  uint32_t block;
+  uint32_t ino;  // for stat(2) on 32-bit machines only
+  uint16_t uid;
+  uint16_t gid;
+  uint32_t reserved2;
+};
+static_assert(sizeof(CompactInode) == 32);
+
+struct ExtendedInode {
+  uint16_t format;
+  uint16_t xattr_count;
+  uint16_t mode;
+  uint16_t reserved;
+  uint64_t size;
+  uint32_t block;
+  uint32_t ino;
+  uint32_t uid;
+  uint32_t gid;
+  uint64_t mtime;
+  uint32_t mtime_nsec;
+  uint32_t nlink;
+  uint8_t reserved2[16];
+};
+static_assert(sizeof(ExtendedInode) == 64);
+
+// Starts the xattrs behind an inode; the entries follow, each padded to four bytes.
+struct XattrHeader {
+  uint32_t name_filter;
+  uint8_t shared_count;
+  uint8_t reserved[7];
+};
+static_assert(sizeof(XattrHeader) == 12);
+
+struct XattrEntry {
+  uint8_t name_size;  // of the name behind its prefix
+  uint8_t prefix;
+  uint16_t value_size;
+};
+static_assert(sizeof(XattrEntry) == 4);
+
+// A directory block: the entries, then their names without terminators, zeros to the end. Entries
+// are sorted by name over the whole directory, "." and ".." among them.
+struct [[gnu::packed]] DirectoryEntry {
+  uint64_t nid;
+  uint16_t name_offset;  // in the block; the first one tells the number of entries
+  uint8_t file_type;
+  uint8_t reserved;
+};
+static_assert(sizeof(DirectoryEntry) == 12);
+
+constexpr uint8_t kTypeRegular = 1;
+constexpr uint8_t kTypeDirectory = 2;
+constexpr uint8_t kTypeLink = 7;
+
+}  // namespace hostos::erofs

@@ -1,0 +1,99 @@
+#include "updater/seal/layout.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "updater/seal/erofs_format.h"
+#include "updater/seal/xattrs.h"
+
+namespace hostos::erofs {
+namespace {
+
+constexpr uint32_t kSlotsPerBlock = kBlock / kSlot;
+
+// Gives out runs of slots. A run that fits in one block never crosses into the next, as the kernel
+// wants of inline data: it goes where the least room is left. A longer run starts a block.
+class SlotAllocator {
+ public:
+  SlotAllocator() {
+    constexpr uint32_t kUsed = (kSuperblockOffset + sizeof(Superblock)) / kSlot;
+    rooms_.insert({kSlotsPerBlock - kUsed, 0});
+  }
+
+  uint64_t Take(uint64_t slots) {
+    auto room = rooms_.lower_bound({slots, 0});
+    if (room == rooms_.end()) {
+      uint64_t first = blocks_;
+      blocks_ += (slots + kSlotsPerBlock - 1) / kSlotsPerBlock;
+      Leave(blocks_ * kSlotsPerBlock - (first * kSlotsPerBlock + slots), blocks_ - 1);
+      return first * kSlotsPerBlock;
+    }
+    auto [free, block] = *room;
+    rooms_.erase(room);
+    Leave(free - slots, block);
+    return (block + 1) * kSlotsPerBlock - free;
+  }
+
+  uint64_t blocks() const { return blocks_; }
+
+ private:
+  void Leave(uint64_t slots, uint64_t block) {
+    if (slots > 0) rooms_.insert({slots, block});
+  }
+
+  std::set<std::pair<uint64_t, uint64_t>> rooms_;  // free slots at the end of a block, and the block
+  uint64_t blocks_ = 1;
+};
+
+// How the inode is stored, all but where.
+Result<Place> Shape(const Inode& inode) {
+  const Metadata& metadata = *inode.metadata;
+  Place place;
+  place.xattr_size = static_cast<uint32_t>(TRY(XattrBodySize(metadata.xattrs)));
+  place.extended = metadata.uid > UINT16_MAX || metadata.gid > UINT16_MAX ||
+                   inode.nlink > UINT16_MAX || inode.size > UINT32_MAX;
+  // A directory's blocks are made here, so its last one may part from the others. A file's content
+  // is read once, from its start to its end: it lies in one place.
+  uint64_t tail = inode.is_directory() ? inode.size % kBlock : inode.size;
+  size_t head = place.extended ? sizeof(ExtendedInode) : sizeof(CompactInode);
+  if (head + place.xattr_size + tail <= kBlock) place.tail = static_cast<uint32_t>(tail);
+  return place;
+}
+
+uint64_t MetadataSlots(const Place& place) {
+  size_t head = place.extended ? sizeof(ExtendedInode) : sizeof(CompactInode);
+  return (head + place.xattr_size + place.tail + kSlot - 1) / kSlot;
+}
+
+}  // namespace
+
+Result<Layout> Layout::Of(const Inodes& inodes) {
+  std::span<const Inode> all = inodes.all();
+  Layout layout;
+  layout.places.reserve(all.size());
+  SlotAllocator allocator;
+  for (uint32_t i = 0; i < all.size(); i++) {
+    Place& place = layout.places.emplace_back(TRY_CONTEXT(inodes.PathOf(i), Shape(all[i])));
+    place.nid = allocator.Take(MetadataSlots(place));
+  }
+  layout.by_nid.resize(all.size());
+  std::iota(layout.by_nid.begin(), layout.by_nid.end(), 0);
+  std::ranges::sort(layout.by_nid, {}, [&](uint32_t i) { return layout.places[i].nid; });
+
+  uint64_t blocks = allocator.blocks();
+  layout.data_block = static_cast<uint32_t>(blocks);
+  for (bool directories : {true, false})
+    for (uint32_t i = 0; i < all.size(); i++) {
+      if (all[i].is_directory() != directories || all[i].size == layout.places[i].tail) continue;
+      layout.places[i].block = static_cast<uint32_t>(blocks);
+      blocks += Blocks(all[i].size - layout.places[i].tail);
+      layout.data.push_back(i);
+      if (blocks > UINT32_MAX)
+        return Fail(Code::kNotSupported, "expected a tree of less than 16 TiB, found more");
+    }
+  layout.blocks = static_cast<uint32_t>(blocks);
+  return layout;
+}
+
+}  // namespace hostos::erofs

@@ -1,0 +1,32 @@
+// Where everything lies in the image. Block 0 holds the superblock; the inodes, each with its xattrs
+// and, where it fits, its tail, are packed into the metadata area that begins behind it; whole
+// blocks of data follow, directories before files. docs/seal-format.md has the rules.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "updater/base/result.h"
+#include "updater/seal/inodes.h"
+
+namespace hostos::erofs {
+
+struct Place {
+  uint64_t nid = 0;         // slot in the metadata area
+  uint32_t block = 0;       // first data block, 0 when there is none
+  uint32_t xattr_size = 0;  // of the body behind the inode
+  uint32_t tail = 0;        // bytes of content that follow inode and xattrs
+  bool extended = false;
+};
+
+struct Layout {
+  std::vector<Place> places;     // by inode
+  std::vector<uint32_t> by_nid;  // inodes in the order of the metadata area
+  std::vector<uint32_t> data;    // inodes with data blocks, in the order of the data area
+  uint32_t data_block = 0;       // where the data area begins
+  uint32_t blocks = 0;           // of the image
+
+  static Result<Layout> Of(const Inodes& inodes);
+};
+
+}  // namespace hostos::erofs

@@ -1,0 +1,77 @@
+#include "updater/slot/partition_slot_disk.h"
+
+#include "updater/base/unique_fd.h"
+#include "updater/seal/seal.h"
+
+namespace hostos {
+namespace {
+
+Result<> CheckCapacity(Slot slot, const char* what, const std::string& device, uint64_t needed,
+                       uint64_t capacity) {
+  if (needed > capacity)
+    return Fail(Code::kNoSpace, "slot {}: the {} needs {} bytes, {} holds {}", Name(slot), what,
+                needed, device, capacity);
+  return {};
+}
+
+Result<> CheckSize(const char* what, uint64_t expected, uint64_t found) {
+  if (found != expected)
+    return Fail(Code::kNotTrusted, "{}: expected {} bytes as signed, found {}", what, expected,
+                found);
+  return {};
+}
+
+// O_EXCL claims a block device: the kernel refuses one that is mounted or mapped.
+Result<UniqueFd> OpenToWrite(const std::string& device) {
+  UniqueFd fd = TRY(Open(device, O_RDWR | O_EXCL));
+  return fd;
+}
+
+Result<> Sync(int fd, const std::string& device) {
+  if (::fsync(fd) < 0) return FailErrno(device + ": fsync");
+  return {};
+}
+
+}  // namespace
+
+Result<> PartitionSlotDisk::Write(Slot slot, const Release& release, const Tree& tree,
+                                  ContentReader& content, Progress& progress) {
+  const BootState state = TRY(boot_.Read());
+  if (slot == state.running)
+    return Fail(Code::kFailed, "slot {} is running: expected to write slot {}", Name(slot),
+                Name(Other(slot)));
+  const SlotState& to = state.slot(slot);
+  const SealSize size = TRY(Measure(tree));
+  TRY(CheckSize("image", release.image_size, size.image));
+  TRY(CheckSize("hash area", release.verity_size, size.verity));
+  TRY(CheckCapacity(slot, "image", to.data_device, size.image, to.data_capacity));
+  TRY(CheckCapacity(slot, "hash area", to.verity_device, size.verity, to.verity_capacity));
+
+  UniqueFd image = TRY(OpenToWrite(to.data_device));
+  UniqueFd verity = TRY(OpenToWrite(to.verity_device));
+  const Sealed sealed = TRY_CONTEXT(
+      std::format("slot {}", Name(slot)),
+      Seal(tree, content, image.get(), verity.get(),
+           [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); }));
+  if (sealed.root_hash != release.root_hash)
+    return Fail(Code::kNotTrusted, "slot {}: expected the root hash {} as signed, found {}",
+                Name(slot), release.root_hash.Hex(), sealed.root_hash.Hex());
+  TRY(Sync(image.get(), to.data_device));
+  TRY(Sync(verity.get(), to.verity_device));
+  TRY_CONTEXT(to.data_device, image.Close());
+  TRY_CONTEXT(to.verity_device, verity.Close());
+  return {};
+}
+
+Result<> PartitionSlotDisk::Prove(Slot slot, const Release& release, Progress& progress) {
+  const BootState state = TRY(boot_.Read());
+  const SlotState& from = state.slot(slot);
+  UniqueFd image = TRY(Open(from.data_device, O_RDONLY));
+  UniqueFd verity = TRY(Open(from.verity_device, O_RDONLY));
+  TRY_CONTEXT(std::format("slot {} ({}, {})", Name(slot), from.data_device, from.verity_device),
+              ProveSeal(image.get(), verity.get(), release.image_size, release.root_hash,
+                        [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); }));
+  return {};
+}
+
+}  // namespace hostos

@@ -1,0 +1,23 @@
+// SlotDisk on the partitions that BootControl names, or on regular files in their place. Never
+// touches the running slot, whatever it is asked.
+#pragma once
+
+#include "bootctl/boot_control.h"
+#include "updater/slot/slot_disk.h"
+
+namespace hostos {
+
+class PartitionSlotDisk : public SlotDisk {
+ public:
+  // `boot` must outlive this.
+  explicit PartitionSlotDisk(BootControl& boot) : boot_(boot) {}
+
+  Result<> Write(Slot slot, const Release& release, const Tree& tree, ContentReader& content,
+                 Progress& progress) override;
+  Result<> Prove(Slot slot, const Release& release, Progress& progress) override;
+
+ private:
+  BootControl& boot_;
+};
+
+}  // namespace hostos

@@ -1,0 +1,41 @@
+// Bounded HTTP GET for the few small files of a resolve: the ref, the commit object, its
+// signatures. The only user of libcurl. Everything has a limit: bytes, connecting, a stalled
+// transfer, the whole transfer, redirects (to https, or to the same scheme and host). Transient
+// failures are retried with a growing pause.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "updater/base/clock.h"
+#include "updater/base/result.h"
+
+namespace hostos {
+
+struct HttpOptions {
+  Milliseconds connect_timeout{10'000};
+  Milliseconds total_timeout{120'000};
+  Seconds stall_timeout{20};  // slower than 1 kB/s for that long
+  int attempts = 4;           // in all
+  Milliseconds backoff{500};  // before the second attempt; doubles each time
+};
+
+class HttpClient {
+ public:
+  explicit HttpClient(HttpOptions options = {});
+  ~HttpClient();
+  HttpClient(HttpClient&&) noexcept;
+  HttpClient& operator=(HttpClient&&) noexcept;
+
+  // The body. kNotFound for 404 and 410; kNetwork for everything else, saying the URL, the status
+  // and what was expected. A body of more than `cap` bytes is kNetwork.
+  Result<std::string> Get(const std::string& url, size_t cap);
+
+ private:
+  struct Handle;  // one connection, reused
+  HttpOptions options_;
+  std::unique_ptr<Handle> handle_;
+};
+
+}  // namespace hostos

@@ -1,0 +1,54 @@
+// OSTree's dirtree, dirmeta and content objects (ostree-core) as bytes and checksums, without
+// libostree. Parsing is strict, because libostree is not: it lets empty, doubled and unsorted names
+// through, and any number of xattrs.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "updater/base/digest.h"
+#include "updater/base/result.h"
+#include "updater/base/tree.h"
+
+typedef struct _GVariant GVariant;
+
+namespace hostos {
+
+inline constexpr size_t kMaxNameBytes = 255;
+inline constexpr size_t kMaxXattrs = 64;
+inline constexpr size_t kMaxXattrBytes = 64 << 10;
+
+struct DirtreeEntry {
+  std::string name;
+  bool is_directory = false;
+  Digest checksum;  // of the content object, or of the directory's dirtree
+  Digest dirmeta;   // directories only
+};
+
+// Files and directories together, sorted by name. kNotTrusted when malformed.
+Result<std::vector<DirtreeEntry>> ParseDirtree(std::string_view bytes);
+Result<Metadata> ParseDirmeta(std::string_view bytes);
+// Xattrs as OSTree holds them, a(ayay).
+Result<std::vector<Xattr>> ReadXattrs(GVariant* array);
+// `entries` are sorted by name.
+std::string SerializeDirtree(const std::vector<DirtreeEntry>& entries);
+std::string SerializeDirmeta(const Metadata& metadata);
+
+// kNotTrusted for a name no directory entry can have.
+Result<> CheckName(std::string_view name);
+// kNotTrusted for a mode other than `type` (S_IFDIR, ...) with permission bits, or xattrs out of
+// limits or order.
+Result<> CheckMetadata(const Metadata& metadata, mode_t type);
+
+// The state of a content checksum before the content itself: a symbolic link has none.
+Sha256 StartContentChecksum(const FileObject& file);
+
+// The metadata of a file, link or directory on disk: owner, mode and every xattr.
+Result<Metadata> ReadDiskMetadata(int directory, const std::string& name);
+// A regular file or symbolic link on disk as the content object it is, its checksum computed.
+Result<FileObject> ReadDiskFile(int directory, const std::string& name);
+
+}  // namespace hostos

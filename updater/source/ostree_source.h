@@ -1,0 +1,44 @@
+// Releases from an OSTree archive repository over HTTP: the Source of a real node. A release is
+// found by its ref, its commit object and signatures are fetched and verified, and only then does
+// libostree pull that one checksum into the staging repository.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "updater/source/http.h"
+#include "updater/source/source.h"
+
+namespace hostos {
+
+struct OstreeSourceOptions {
+  std::string url;           // of the archive repository, http:// or https://
+  std::string channel;       // "stable"
+  std::string architecture;  // this machine's, as in Release::architecture
+  std::string staging = "/var/lib/hostos/repo";
+  std::string parent = "/ostree/repo";  // empty: none
+  std::vector<std::string> key_directories = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};
+  uint32_t required_signatures = 1;
+  std::vector<uint32_t> seal_formats;  // what this node can seal
+  HttpOptions http;
+};
+
+class OstreeSource : public Source {
+ public:
+  explicit OstreeSource(OstreeSourceOptions options);
+
+  Result<Target> Resolve(const std::optional<std::string>& version) override;
+  Result<FetchPlan> Plan(const Target& target) override;
+  Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
+  Result<Checkout> Open(const Target& target) override;
+  Result<uint64_t> StagingFree() override;
+  Result<> Discard() override;
+  Result<Target> Verify(const std::string& commit, const std::string& signatures) override;
+
+ private:
+  OstreeSourceOptions options_;
+};
+
+}  // namespace hostos

@@ -1,0 +1,94 @@
+// One OSTree repository: the archive that releases are published in, or a node's bare staging
+// repository whose parent is the object store inside the running root. The only user of libostree.
+//
+// Promises: a commit, its signatures and its refs appear in one transaction; a pull fetches no
+// object that the repository, its parent or an interrupted earlier pull (even of another boot)
+// holds whole.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "updater/base/digest.h"
+#include "updater/base/progress.h"
+#include "updater/base/release.h"
+#include "updater/base/result.h"
+#include "updater/base/tree.h"
+#include "updater/source/commit.h"
+#include "updater/source/sign.h"
+#include "updater/source/source.h"
+
+typedef struct OstreeRepo OstreeRepo;
+
+namespace hostos {
+
+// What CommitTree publishes.
+struct CommitInput {
+  std::string tree;  // the root file system, with an empty /boot
+  std::string uki;   // becomes /boot/hostos.efi, owner 0:0, mode 0644
+  Release release;   // everything but `commit`; the timestamp is the commit's
+};
+
+class Repo {
+ public:
+  // An existing repository, of either mode.
+  static Result<Repo> Open(const std::string& path);
+  // The archive repository at `path`, made with its directories when it is not there.
+  static Result<Repo> CreateArchive(const std::string& path);
+  // The bare staging repository at `path`. It and its configuration are made or repaired as needed;
+  // an empty `parent` means none.
+  static Result<Repo> OpenStaging(const std::string& path, const std::string& parent);
+
+  // Publishing ------------------------------------------------------------------------------------
+
+  // Commits the tree (owners, modes and xattrs as they are on disk), signs the commit with every
+  // key and sets ChannelRef and ReleaseRef to it, in one transaction. Same input, same checksum.
+  Result<Digest> CommitTree(const CommitInput& input, std::span<const SecretKey> keys);
+  // Replaces the commit's detached metadata: to add a signature later.
+  Result<> WriteDetachedMetadata(const Digest& commit, std::string_view detached);
+
+  // Reading ---------------------------------------------------------------------------------------
+
+  // kNotFound when there is no such ref.
+  Result<Digest> ResolveRef(const std::string& ref) const;
+  // The bytes of a commit, dirtree or dirmeta object; kNotFound when it is not here. Their SHA-256
+  // is checked against the checksum.
+  Result<std::string> ReadMetadata(ObjectType type, const Digest& checksum) const;
+  // Serialized detached metadata; empty when the commit has none.
+  Result<std::string> ReadDetachedMetadata(const Digest& commit) const;
+  // Owner, mode, xattrs, size or target of a content object.
+  Result<FileObject> ReadFileHeader(const Digest& checksum) const;
+  // A seekable descriptor at the start of a regular file's content. In a bare repository that is
+  // the object itself; from an archive it is unpacked into an unnamed temporary file.
+  Result<UniqueFd> OpenContent(const Digest& checksum) const;
+  // Here or in the parent.
+  Result<bool> Has(ObjectType type, const Digest& checksum) const;
+
+  // Staging ---------------------------------------------------------------------------------------
+
+  // What a pull of this verified commit would move. Changes nothing. Objects of an interrupted pull
+  // count as present.
+  Result<FetchPlan> Plan(const Commit& commit) const;
+  // Stores the verified commit, then pulls what its tree lacks from the archive repository at
+  // `url`. Bytes over the wire and on the disk are bounded by what the commit's signed sizes say.
+  Result<FetchStats> Pull(const std::string& url, std::string_view commit_bytes,
+                          std::string_view detached, Progress& progress);
+
+  // Bytes free on the repository's file system.
+  Result<uint64_t> FreeBytes() const;
+  const std::string& path() const { return path_; }
+
+ private:
+  Repo(std::string path, std::shared_ptr<OstreeRepo> repo)
+      : path_(std::move(path)), repo_(std::move(repo)) {}
+
+  std::string path_;
+  std::shared_ptr<OstreeRepo> repo_;
+};
+
+}  // namespace hostos
