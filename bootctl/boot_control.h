@@ -24,8 +24,8 @@ struct Tries {
   auto operator<=>(const Tries&) const = default;
 };
 
-// One entry the loader would offer: a unified kernel image in EFI/Linux on the ESP. Entries that are
-// not HostOS's are listed too, because they can boot first.
+// One entry the loader would offer: a unified kernel image in EFI/Linux on the ESP. Entries that
+// are not HostOS's are listed too, because they can boot first.
 struct BootEntry {
   std::string file;            // "hostos_1.1.0_94cf66c6+3.efi"; Type #1: "loader/entries/x.conf"
   std::string version;         // IMAGE_VERSION, else VERSION, VERSION_ID, BUILD_ID, of .osrel
@@ -46,19 +46,19 @@ struct LoaderPreference {
 };
 
 struct SlotState {
-  std::string label;                // GPT partition name
-  std::string data_device;          // "/dev/vda2"
+  std::string label;        // GPT partition name
+  std::string data_device;  // "/dev/vda2"
   std::string verity_device;
-  uint64_t data_capacity = 0;       // bytes
-  uint64_t verity_capacity = 0;     // bytes
+  uint64_t data_capacity = 0;    // bytes
+  uint64_t verity_capacity = 0;  // bytes
   // The root hash the two partition UUIDs spell; absent when the slot is labelled "_empty".
   std::optional<Digest> root_hash;
 };
 
 struct EspSpace {
-  std::string path;                        // "/efi"
-  uint64_t size = 0;                       // bytes
-  uint64_t free = 0;                       // bytes
+  std::string path;                                       // "/efi"
+  uint64_t size = 0;                                      // bytes
+  uint64_t free = 0;                                      // bytes
   std::vector<std::pair<std::string, uint64_t>> unknown;  // files HostOS does not know, with sizes
 };
 

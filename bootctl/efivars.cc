@@ -58,8 +58,9 @@ Result<std::optional<std::string>> ReadLoaderVariable(const std::string& directo
   std::optional<std::string> text;
   if (file->size() >= kAttributes) text = FromUtf16(AsBytes(*file).subspan(kAttributes));
   if (!text)
-    return Fail(Code::kFailed, "{}: expected 4 bytes of attributes and UTF-16LE text, found {} bytes",
-                path, file->size());
+    return Fail(Code::kFailed,
+                "{}: expected 4 bytes of attributes and UTF-16LE text, found {} bytes", path,
+                file->size());
   return text;
 }
 

@@ -78,12 +78,15 @@ bool IsReleaseVersion(std::string_view version) {
 bool IsReleaseStem(std::string_view stem) {
   if (!stem.starts_with(kPrefix) || stem.size() < kPrefix.size() + 1 + kShortHash) return false;
   const std::string_view hash = stem.substr(stem.size() - kShortHash);
-  const std::string_view middle = stem.substr(kPrefix.size(), stem.size() - kPrefix.size() - kShortHash);
+  const std::string_view middle =
+      stem.substr(kPrefix.size(), stem.size() - kPrefix.size() - kShortHash);
   return middle.ends_with('_') && IsReleaseVersion(middle.substr(0, middle.size() - 1)) &&
          hash.find_first_not_of("0123456789abcdef") == hash.npos;
 }
 
-std::string TemporaryName(std::string_view stem) { return std::string(stem).append(kTemporarySuffix); }
+std::string TemporaryName(std::string_view stem) {
+  return std::string(stem).append(kTemporarySuffix);
+}
 
 bool IsReleaseFile(std::string_view file) {
   if (file.ends_with(kTemporarySuffix))

@@ -18,8 +18,8 @@ struct EntryName {
 
 // "name[+LEFT[-DONE]]SUFFIX", read as the loader reads it: the last '+' counts, both numbers are at
 // most 2^31-1, and what does not parse as a counter belongs to the name. `suffix` is compared
-// without case, as on FAT. Absent for a name the loader does not list: another suffix, a leading dot
-// or "auto-".
+// without case, as on FAT. Absent for a name the loader does not list: another suffix, a leading
+// dot or "auto-".
 std::optional<EntryName> ParseEntryName(std::string_view file, std::string_view suffix = ".efi");
 
 // "stem.efi", "stem+3.efi" while nothing is done, else "stem+2-1.efi".

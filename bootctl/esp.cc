@@ -3,6 +3,7 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +62,18 @@ Result<EspContents> Esp::Read(uint16_t machine) const {
   return ReadEspContents(path_, root_.get(), machine);
 }
 
+Result<> Esp::CheckWritable() const {
+  struct statvfs status;
+  if (::fstatvfs(root_.get(), &status) < 0) return FailErrno(path_);
+  if (status.f_flag & ST_RDONLY)
+    return Fail(
+        Code::kFailed,
+        "{}: the EFI system partition is mounted read-only. Nothing was changed. A FAT file "
+        "system turns read-only after an error; it is checked at the next boot.",
+        path_);
+  return {};
+}
+
 std::string Esp::Name(const std::string& file) const {
   return std::format("{}/{}/{}", path_, kLinux, file);
 }
@@ -105,11 +118,10 @@ Result<> Esp::Write(const std::string& temporary, int source, uint64_t size,
                     const Digest& digest) const {
   UniqueFd directory = TRY(LinuxDirectory());
   UniqueFd fd =
-      TRY_CONTEXT(path_, OpenAt(directory.get(), temporary,
-                                O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
-  TRY(ForEachChunk(source, size, [&](std::span<const std::byte> chunk) {
-    return WriteFull(fd.get(), chunk);
-  }));
+      TRY_CONTEXT(path_, OpenAt(directory.get(), temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW,
+                                S_IRUSR | S_IWUSR));
+  TRY(ForEachChunk(source, size,
+                   [&](std::span<const std::byte> chunk) { return WriteFull(fd.get(), chunk); }));
   TRY(Fsync(fd.get(), Name(temporary)));
   // Clean pages are dropped, so that what is hashed is what the medium returns.
   if (int error = ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED))

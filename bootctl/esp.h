@@ -22,8 +22,8 @@
 namespace hostos {
 
 struct EspContents {
-  std::vector<BootEntry> entries;           // in the order of the directories
-  std::vector<std::string> leftovers;       // files of ours in EFI/Linux that are no entries
+  std::vector<BootEntry> entries;            // in the order of the directories
+  std::vector<std::string> leftovers;        // files of ours in EFI/Linux that are no entries
   std::optional<std::string> default_entry;  // "default" of loader/loader.conf
   EspSpace space;
 };
@@ -37,6 +37,9 @@ class Esp {
 
   // `machine` is the PE/COFF type of this machine: the loader skips images of another.
   Result<EspContents> Read(uint16_t machine) const;
+
+  // Fails when the file system is mounted read-only.
+  Result<> CheckWritable() const;
 
   // The files below are names in EFI/Linux.
 

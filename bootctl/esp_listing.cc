@@ -14,7 +14,7 @@
 namespace hostos {
 namespace {
 
-constexpr std::string_view kLinux = "EFI/Linux", kType1 = "loader/entries";
+constexpr std::string_view kLinux = "efi/linux", kType1 = "loader/entries";
 constexpr int kMostDepth = 16;
 constexpr size_t kMostFiles = 10000;
 
@@ -41,7 +41,8 @@ class Listing {
   Result<EspContents> Read() {
     TRY(Walk("", 0));
     TRY(ReadConfiguration());
-    std::ranges::sort(contents_.space.unknown, std::greater(), &std::pair<std::string, uint64_t>::second);
+    std::ranges::sort(contents_.space.unknown, std::greater(),
+                      &std::pair<std::string, uint64_t>::second);
     contents_.space.path = esp_;
     struct statvfs space;
     if (::fstatvfs(root_, &space) < 0) return FailErrno(esp_);
@@ -54,8 +55,8 @@ class Listing {
   std::string Name(const std::string& path) const { return std::format("{}/{}", esp_, path); }
 
   Result<std::vector<File>> Children(const std::string& directory) {
-    UniqueFd fd = TRY_CONTEXT(
-        esp_, OpenAt(root_, directory.empty() ? "." : directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    UniqueFd fd = TRY_CONTEXT(esp_, OpenAt(root_, directory.empty() ? "." : directory,
+                                           O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     Directory stream(::fdopendir(fd.get()));
     if (!stream) return FailErrno(Name(directory));
     (void)fd.release();  // the stream owns it now
@@ -68,7 +69,8 @@ class Listing {
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
       if (++files_ > kMostFiles)
-        return Fail(Code::kFailed, "{}: more than {} files; this is no ESP of HostOS", esp_, kMostFiles);
+        return Fail(Code::kFailed, "{}: more than {} files; this is no ESP of HostOS", esp_,
+                    kMostFiles);
       struct stat status;
       if (::fstatat(::dirfd(stream.get()), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0)
         return FailErrno(Name(directory + "/" + name));
@@ -80,12 +82,13 @@ class Listing {
   Result<> Walk(const std::string& directory, int depth) {
     if (depth > kMostDepth)
       return Fail(Code::kFailed, "{}: deeper than {} directories", Name(directory), kMostDepth);
+    const std::string place = Lower(directory);
     for (const File& file : TRY(Children(directory))) {
       if (file.is_directory)
         TRY(Walk(file.path, depth + 1));
-      else if (directory == kLinux)
+      else if (place == kLinux)
         TRY(AddImage(file));
-      else if (directory == kType1)
+      else if (place == kType1)
         TRY(AddType1(file));
       else if (!IsLoaders(Lower(file.path)))
         AddUnknown(file);
@@ -130,8 +133,7 @@ class Listing {
   // A Type #1 entry (UAPI.1), as far as the loader's choice goes. HostOS writes none.
   Result<> AddType1(const File& file) {
     AddUnknown(file);
-    std::optional<EntryName> name =
-        ParseEntryName(file.path.substr(kType1.size() + 1), ".conf");
+    std::optional<EntryName> name = ParseEntryName(file.path.substr(kType1.size() + 1), ".conf");
     if (!name) return {};
     const std::string text = TRY_CONTEXT(esp_, ReadFileAt(root_, file.path, 64 << 10));
     BootEntry entry;

@@ -10,9 +10,13 @@
 namespace hostos {
 namespace {
 
-std::string_view BaseName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+std::string_view BaseName(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
 
-std::string_view SuffixOf(std::string_view file) { return file.substr(file.rfind('.')); }
+std::string_view SuffixOf(std::string_view file) {
+  return file.substr(file.rfind('.'));
+}
 
 // Less than zero when `a` is offered before `b`. Not a strict weak order: an uncounted entry ties
 // with every counted one of the same name, while those do not tie with each other.

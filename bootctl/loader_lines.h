@@ -1,5 +1,6 @@
-// The line format systemd-boot reads os-release, loader.conf and Type #1 entries with: a key, one or
-// more separators, a value that may be quoted; '#' lines and lines without a separator are skipped.
+// The line format systemd-boot reads os-release, loader.conf and Type #1 entries with: a key, one
+// or more separators, a value that may be quoted; '#' lines and lines without a separator are
+// skipped.
 #pragma once
 
 #include <string_view>

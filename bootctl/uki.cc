@@ -19,9 +19,9 @@ constexpr size_t kDosHeader = 64, kPeHeader = 96, kOptionalHeader = 24, kSection
 constexpr size_t kMostSection = 64 << 10;
 
 struct Section {
-  std::string name;          // up to 8 bytes, without the padding
-  uint64_t offset = 0;       // in the file
-  uint64_t size = 0;         // on disk, padding included
+  std::string name;     // up to 8 bytes, without the padding
+  uint64_t offset = 0;  // in the file
+  uint64_t size = 0;    // on disk, padding included
   uint64_t virtual_size = 0;
 };
 
@@ -88,9 +88,9 @@ Result<std::optional<std::string>> ReadSection(int fd, const Image& image, std::
   if (section == end) section = find(image.sections.begin(), profile);
   if (section == end) return std::nullopt;
 
-  std::string content(std::min({section->size, section->virtual_size, uint64_t{kMostSection}}), '\0');
-  content.resize(
-      TRY(PreadFull(fd, std::as_writable_bytes(std::span(content)), section->offset)));
+  std::string content(std::min({section->size, section->virtual_size, uint64_t{kMostSection}}),
+                      '\0');
+  content.resize(TRY(PreadFull(fd, std::as_writable_bytes(std::span(content)), section->offset)));
   return content.substr(0, content.find('\0'));
 }
 
@@ -140,9 +140,26 @@ Result<std::optional<Uki>> ReadUki(int fd) {
       FirstOf(fields, {"IMAGE_VERSION", "VERSION", "VERSION_ID", "BUILD_ID"}).value_or("");
   uki.sort_key = FirstOf(fields, {"IMAGE_ID", "ID"});
   if (command_line) uki.root_hash = RootHashOf(*command_line);
-  uki.complete = std::ranges::all_of(
-      image->sections, [&](const Section& s) { return s.offset + s.size <= size; });
+  uki.complete = std::ranges::all_of(image->sections,
+                                     [&](const Section& s) { return s.offset + s.size <= size; });
   return uki;
+}
+
+Result<Uki> ReadUkiOf(int fd, const Release& release) {
+  const std::string what = "boot image of " + release.version;
+  std::optional<Uki> uki = TRY_CONTEXT(what, ReadUki(fd));
+  if (!uki || !uki->complete)
+    return Fail(Code::kNotTrusted, "{}: it is no whole unified kernel image", what);
+  const uint16_t machine = release.architecture == "arm64" ? kMachineArm64 : kMachineX64;
+  if (uki->machine != machine)
+    return Fail(Code::kNotTrusted, "{}: expected PE machine {:#06x} for {}, found {:#06x}", what,
+                machine, release.architecture, uki->machine);
+  if (uki->version != release.version || uki->root_hash != release.root_hash)
+    return Fail(Code::kNotTrusted,
+                "{}: expected version {} and root hash {}, found version {} and root hash {}", what,
+                release.version, release.root_hash.Hex(), uki->version,
+                uki->root_hash ? uki->root_hash->Hex() : "none");
+  return *std::move(uki);
 }
 
 }  // namespace hostos

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "updater/base/digest.h"
+#include "updater/base/release.h"
 #include "updater/base/result.h"
 
 namespace hostos {
@@ -27,6 +27,10 @@ struct Uki {
 // Absent when the loader would not offer the file: not PE/COFF, no .osrel, or no name in it. An
 // error means that the file could not be read.
 Result<std::optional<Uki>> ReadUki(int fd);
+
+// The image of a release: complete, for its architecture, with its version and root hash.
+// kNotTrusted says what was expected and found otherwise.
+Result<Uki> ReadUkiOf(int fd, const Release& release);
 
 // The one roothash= of a kernel command line; absent when there is none, when it is not 64
 // hexadecimal digits, or when there are two that differ.

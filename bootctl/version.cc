@@ -7,8 +7,12 @@
 namespace hostos {
 namespace {
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsAlpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool IsAlpha(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 bool IsVersionChar(char c) {
   return IsDigit(c) || IsAlpha(c) || c == '~' || c == '-' || c == '^' || c == '.';
 }

@@ -110,7 +110,8 @@ Result<uint64_t> ParseNumber(std::string_view text) {
   return number;
 }
 
-std::string Help(std::string_view program, std::string_view summary, std::span<const Subcommand> verbs) {
+std::string Help(std::string_view program, std::string_view summary,
+                 std::span<const Subcommand> verbs) {
   std::string text = std::format("{}: {}\n\n", program, summary);
   for (const Subcommand& verb : verbs)
     text += std::format("  {} {:<8} {}\n", program, verb.name, verb.summary);

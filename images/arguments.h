@@ -61,7 +61,8 @@ class Arguments {
 Result<uint64_t> ParseNumber(std::string_view text);
 
 // What `program --help` and `program VERB --help` print.
-std::string Help(std::string_view program, std::string_view summary, std::span<const Subcommand> verbs);
+std::string Help(std::string_view program, std::string_view summary,
+                 std::span<const Subcommand> verbs);
 std::string Help(std::string_view program, const Subcommand& verb);
 
 }  // namespace hostos

@@ -46,8 +46,12 @@ std::string Uuid(std::span<const uint8_t, 16> bytes) {
   return text;
 }
 
-std::string FirstUuid(const Digest& digest) { return Uuid(std::span(digest.bytes).first<16>()); }
-std::string LastUuid(const Digest& digest) { return Uuid(std::span(digest.bytes).last<16>()); }
+std::string FirstUuid(const Digest& digest) {
+  return Uuid(std::span(digest.bytes).first<16>());
+}
+std::string LastUuid(const Digest& digest) {
+  return Uuid(std::span(digest.bytes).last<16>());
+}
 
 Result<> CopyFile(const std::string& from, const std::string& to) {
   std::error_code error;
@@ -194,9 +198,9 @@ Result<Disk> MakeDisk(const ReleaseQuery& query, const DiskOptions& options, Pro
   TRY(FillEsp(esp, facts));
   TRY(FillState(state, release));
   // Blessed from the start: there is nothing to fall back to.
-  const std::string entry = std::format(
-      "{}/EFI/Linux/{}", esp,
-      FormatEntryName(ReleaseStem(facts.version, facts.root_hash), std::nullopt));
+  const std::string entry =
+      std::format("{}/EFI/Linux/{}", esp,
+                  FormatEntryName(ReleaseStem(facts.version, facts.root_hash), std::nullopt));
   TRY(Reseal(release, work / "content/root.erofs", work / "content/root.verity", entry, progress));
   TRY(SetTimes(esp, facts.timestamp));
   TRY(SetTimes(state, facts.timestamp));
@@ -206,7 +210,8 @@ Result<Disk> MakeDisk(const ReleaseQuery& query, const DiskOptions& options, Pro
   std::string image = work / "disk.raw";
   std::vector<Partition> partitions = TRY(RunRepart(work, release, definitions, image));
   if (options.format == DiskFormat::kQcow2) {
-    TRY(RunProgram({"qemu-img", "convert", "-f", "raw", "-O", "qcow2", image, work / "disk.qcow2"}));
+    TRY(RunProgram(
+        {"qemu-img", "convert", "-f", "raw", "-O", "qcow2", image, work / "disk.qcow2"}));
     image = work / "disk.qcow2";
   }
   TRY(PublishFile(image, options.output));

@@ -1,9 +1,11 @@
 #include "images/program.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -12,6 +14,8 @@
 
 namespace hostos {
 namespace {
+
+constexpr int kInterrupts[] = {SIGINT, SIGTERM, SIGHUP};
 
 volatile sig_atomic_t interrupted = 0;
 
@@ -41,6 +45,14 @@ std::vector<std::string> Environment(const std::vector<std::string>& added) {
   return all;
 }
 
+// The signal mask with the interrupts let through.
+sigset_t OpenMask() {
+  sigset_t mask;
+  (void)::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  for (int signal : kInterrupts) (void)::sigdelset(&mask, signal);
+  return mask;
+}
+
 Result<pid_t> Spawn(const std::vector<std::string>& words,
                     const std::vector<std::string>& environment, int output, int errors) {
   posix_spawn_file_actions_t actions;
@@ -48,20 +60,32 @@ Result<pid_t> Spawn(const std::vector<std::string>& words,
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, output, 1);
   posix_spawn_file_actions_adddup2(&actions, errors, 2);
+  posix_spawnattr_t attributes;
+  const sigset_t mask = OpenMask();
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setsigmask(&attributes, &mask);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   const std::vector<std::string> variables = Environment(environment);
   pid_t pid;
-  const int error = posix_spawnp(&pid, words[0].c_str(), &actions, nullptr, Pointers(words).data(),
-                                 Pointers(variables).data());
+  const int error = posix_spawnp(&pid, words[0].c_str(), &actions, &attributes,
+                                 Pointers(words).data(), Pointers(variables).data());
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return FailErrno("cannot run " + words[0], error);
   return pid;
 }
 
-// The wait status. A caught signal is passed on once; the program's own end still decides.
-int Wait(pid_t pid) {
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR)
+// The wait status. An interrupt is passed on; the program's own end still decides. The signals are
+// let through only while ppoll waits, so that none can arrive unseen just before.
+Result<int> Wait(pid_t pid) {
+  const UniqueFd end(::pidfd_open(pid, 0));
+  if (!end) return FailErrno("pidfd_open");
+  const sigset_t mask = OpenMask();
+  pollfd wait = {.fd = end.get(), .events = POLLIN, .revents = 0};
+  while (::ppoll(&wait, 1, nullptr, &mask) < 0 && errno == EINTR)
     if (interrupted) (void)::kill(pid, SIGTERM);  // it may have ended already
+  int status = 0;
+  if (::waitpid(pid, &status, 0) < 0) return FailErrno("waitpid");
   return status;
 }
 
@@ -78,11 +102,21 @@ Result<std::string> Content(int fd, size_t from_end) {
 void CatchInterrupts() {
   struct sigaction action = {};
   action.sa_handler = [](int) { interrupted = 1; };
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) (void)::sigaction(signal, &action, nullptr);
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  for (int signal : kInterrupts) {
+    (void)::sigaction(signal, &action, nullptr);
+    sigaddset(&blocked, signal);
+  }
+  (void)::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
 }
 
 Result<> CheckInterrupt() {
-  if (interrupted) return Fail(Code::kFailed, "interrupted");
+  sigset_t pending;
+  (void)::sigpending(&pending);
+  const bool waiting = std::ranges::any_of(
+      kInterrupts, [&](int signal) { return ::sigismember(&pending, signal) == 1; });
+  if (interrupted || waiting) return Fail(Code::kFailed, "interrupted");
   return {};
 }
 
@@ -93,7 +127,7 @@ Result<std::string> RunProgram(const std::vector<std::string>& words,
   UniqueFd errors(::memfd_create("errors", MFD_CLOEXEC));
   if (!output || !errors) return FailErrno("memfd_create");
   const pid_t pid = TRY(Spawn(words, environment, output.get(), errors.get()));
-  const int status = Wait(pid);
+  const int status = TRY(Wait(pid));
   TRY(CheckInterrupt());
   if (status == 0) return Content(output.get(), 1 << 20);
   const std::string how = WIFSIGNALED(status)

@@ -10,7 +10,8 @@
 
 namespace hostos {
 
-// Remembers the signals that ask the process to end, in place of ending it.
+// Remembers the signals that ask the process to end, in place of ending it. To be called before the
+// first thread is made.
 void CatchInterrupts();
 
 // An error when one of those signals arrived: to be asked between long steps.

@@ -74,8 +74,8 @@ Result<RootTree> InspectRootTree(const std::string& directory) {
   if (root.image_version.empty())
     return Fail(Code::kFailed, "{}: has no IMAGE_VERSION", root.os_release);
   TRY(FindKernel(directory, root));
-  root.packages = InstalledPackages(
-      TRY(ReadFile(directory + "/usr/lib/sysimage/dpkg/status", kMaxDatabase)));
+  root.packages =
+      InstalledPackages(TRY(ReadFile(directory + "/usr/lib/sysimage/dpkg/status", kMaxDatabase)));
   return root;
 }
 

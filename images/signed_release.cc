@@ -9,8 +9,8 @@ Result<SignedRelease> OpenSignedRelease(const ReleaseQuery& query) {
   const Digest commit = checksum ? *checksum : TRY(repo.ResolveRef(query.name));
   std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
   std::string detached = TRY(repo.ReadDetachedMetadata(commit));
-  const uint32_t valid = TRY_CONTEXT(
-      query.name, VerifyCommit(bytes, detached, trusted, query.required));
+  const uint32_t valid =
+      TRY_CONTEXT(query.name, VerifyCommit(bytes, detached, trusted, query.required));
   Commit parsed = TRY_CONTEXT(query.name, ParseCommit(bytes));
   const Release& release = parsed.release;
   const std::string channel = ChannelRef(release.architecture, release.channel);

@@ -1,5 +1,6 @@
 #include "images/uki.h"
 
+#include "bootctl/uki.h"
 #include "images/program.h"
 
 namespace hostos {
@@ -36,6 +37,23 @@ Result<> BuildUki(const UkiInputs& inputs, const std::string& output) {
                   "--uname=" + inputs.kernel_version, "--os-release=@" + inputs.os_release,
                   "--cmdline=" + inputs.command_line, "--stub=" + stub, "--efi-arch=" + efi,
                   "--output=" + output}));
+  return {};
+}
+
+Result<> CheckUki(int fd, const Release& release) {
+  const std::optional<Uki> uki = TRY(ReadUki(fd));
+  if (!uki || !uki->complete)
+    return Fail(Code::kNotTrusted, "hostos.efi is no whole unified kernel image");
+  const uint16_t machine = release.architecture == "arm64" ? kMachineArm64 : kMachineX64;
+  if (uki->machine != machine)
+    return Fail(Code::kNotTrusted, "hostos.efi is for PE machine {:#x}, {} is {:#x}", uki->machine,
+                release.architecture, machine);
+  if (uki->version != release.version)
+    return Fail(Code::kNotTrusted, "hostos.efi calls itself version \"{}\", the release is {}",
+                uki->version, release.version);
+  if (uki->root_hash != release.root_hash)
+    return Fail(Code::kNotTrusted, "hostos.efi boots root hash {}, the release's is {}",
+                uki->root_hash ? uki->root_hash->Hex() : "(none)", release.root_hash.Hex());
   return {};
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "updater/base/digest.h"
+#include "updater/base/release.h"
 #include "updater/base/result.h"
 
 namespace hostos {
@@ -26,6 +26,9 @@ struct UkiInputs {
 Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view append);
 
 Result<> BuildUki(const UkiInputs& inputs, const std::string& output);
+
+// kNotTrusted unless the loader would offer this image as the release, and it boots its root hash.
+Result<> CheckUki(int fd, const Release& release);
 
 // "x64" or "aa64", as in EFI file names; kNotSupported for another architecture.
 Result<std::string> EfiArchitecture(std::string_view architecture);

@@ -28,7 +28,9 @@ void Print(const std::string& text) {
   (void)std::fputs(text.c_str(), stdout);  // main flushes, and checks
 }
 
-void Print(const Json& json) { Print(json.dump(2) + "\n"); }
+void Print(const Json& json) {
+  Print(json.dump(2) + "\n");
+}
 
 std::string Megabytes(uint64_t bytes) {
   return std::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
@@ -110,30 +112,31 @@ Result<uint64_t> Timestamp(const Arguments& arguments) {
 
 Result<> RunCommit(const Arguments& arguments) {
   PhaseLines progress;
-  const Release release = TRY(CommitRelease({.tree = arguments.Get("tree"),
-                                             .initrd = arguments.Get("initrd"),
-                                             .repo = arguments.Get("repo"),
-                                             .version = arguments.Get("version"),
-                                             .channel = arguments.Get("channel"),
-                                             .architecture = arguments.GetOr("architecture", "x86-64"),
-                                             .keys = arguments.All("key"),
-                                             .timestamp = TRY(Timestamp(arguments)),
-                                             .stub = arguments.GetOr("stub", ""),
-                                             .cmdline_append = arguments.GetOr("cmdline-append", ""),
-                                             .image_out = arguments.GetOr("image-out", ""),
-                                             .verity_out = arguments.GetOr("verity-out", ""),
-                                             .uki_out = arguments.GetOr("uki-out", "")},
-                                            progress));
+  const CommitOptions options = {.tree = arguments.Get("tree"),
+                                 .initrd = arguments.Get("initrd"),
+                                 .repo = arguments.Get("repo"),
+                                 .version = arguments.Get("version"),
+                                 .channel = arguments.Get("channel"),
+                                 .architecture = arguments.GetOr("architecture", "x86-64"),
+                                 .keys = arguments.All("key"),
+                                 .timestamp = TRY(Timestamp(arguments)),
+                                 .stub = arguments.GetOr("stub", ""),
+                                 .cmdline_append = arguments.GetOr("cmdline-append", ""),
+                                 .image_out = arguments.GetOr("image-out", ""),
+                                 .verity_out = arguments.GetOr("verity-out", ""),
+                                 .uki_out = arguments.GetOr("uki-out", "")};
+  const Release release = TRY(CommitRelease(options, progress));
   if (arguments.Has("json")) {
     Print(ToJson(release));
     return {};
   }
-  Print(std::format("commit     {}\nroot hash  {}\nimage      {}, hash tree {}, kernel image {}\n"
-                    "refs       {}\n           {}\n",
-                    release.commit.Hex(), release.root_hash.Hex(), Megabytes(release.image_size),
-                    Megabytes(release.verity_size), Megabytes(release.uki_size),
-                    ChannelRef(release.architecture, release.channel),
-                    ReleaseRef(release.architecture, release.version)));
+  Print(
+      std::format("commit     {}\nroot hash  {}\nimage      {}, hash tree {}, kernel image {}\n"
+                  "refs       {}\n           {}\n",
+                  release.commit.Hex(), release.root_hash.Hex(), Megabytes(release.image_size),
+                  Megabytes(release.verity_size), Megabytes(release.uki_size),
+                  ChannelRef(release.architecture, release.channel),
+                  ReleaseRef(release.architecture, release.version)));
   return {};
 }
 
@@ -144,8 +147,8 @@ constexpr Option kVerifyOptions[] = {kRepo, kKeys, kRequired, kJson};
 Result<> RunVerify(const Arguments& arguments) {
   PhaseLines progress;
   std::vector<Proof> proofs;
-  const Result<Release> release =
-      VerifyRelease(TRY(QueryFrom(arguments)), arguments.GetOr("work", "."), progress, proofs);
+  const ReleaseQuery query = TRY(QueryFrom(arguments));
+  const Result<Release> release = VerifyRelease(query, progress, proofs);
   if (arguments.Has("json")) {
     Json json = {{"trusted", release.has_value()}};
     if (release) json["release"] = ToJson(*release);
@@ -191,7 +194,8 @@ Result<> RunDisk(const Arguments& arguments) {
                                .slot_size = TRY(arguments.Size("slot-size")),
                                .verity_size = TRY(arguments.Size("verity-size")),
                                .state_size = TRY(arguments.Size("state-size"))};
-  const Disk disk = TRY(MakeDisk(TRY(QueryFrom(arguments)), options, progress));
+  const ReleaseQuery query = TRY(QueryFrom(arguments));
+  const Disk disk = TRY(MakeDisk(query, options, progress));
   if (arguments.Has("json")) {
     Json json = {{"output", options.output}, {"release", ToJson(disk.release)}};
     for (const Partition& partition : disk.partitions)
@@ -222,6 +226,8 @@ constexpr Subcommand kVerbs[] = {
 
 }  // namespace
 
-std::span<const Subcommand> Subcommands() { return kVerbs; }
+std::span<const Subcommand> Subcommands() {
+  return kVerbs;
+}
 
 }  // namespace hostos

@@ -16,7 +16,7 @@ struct Proof {
 };
 
 // Adds a proof to `proofs` for each step that held, in order; the first that does not is the error
-// (kNotTrusted). Works beside the repository, or in $TMPDIR when that is set.
+// (kNotTrusted)..
 Result<Release> VerifyRelease(const ReleaseQuery& query, Progress& progress,
                               std::vector<Proof>& proofs);
 

@@ -100,12 +100,8 @@ Result<> Vm::Launch() {
 }
 
 Result<> Vm::Restore() {
-  TRY(Qmp("migrate-set-capabilities",
-          {{"capabilities", {{{"capability", "events"}, {"state", true}}}}}));
-  TRY(Qmp("migrate-incoming", {{"uri", "file:" + options_.snapshot + "/" + kSavedMemory}}));
-  TRY(Await([&] { return running_ || migration_ == "failed"; }, Steady::now() + kMigrationLimit,
-            "the saved machine to run"));
-  if (!running_) return Fail(Code::kFailed, "{}: QEMU can't restore it", options_.snapshot);
+  TRY(Migrate("migrate-incoming", options_.snapshot));
+  TRY(Qmp("cont"));
   // The guest opened the port before it was saved, and answered there: no event will say so.
   agent_open_ = agent_synced_ = true;
   return {};
@@ -113,17 +109,22 @@ Result<> Vm::Restore() {
 
 Result<> Vm::Save(const std::string& directory) {
   TRY(Qmp("stop"));
-  TRY(Qmp("migrate-set-capabilities",
-          {{"capabilities", {{{"capability", "events"}, {"state", true}}}}}));
-  TRY(Qmp("migrate", {{"uri", "file:" + directory + "/" + kSavedMemory}}));
-  TRY(Await([&] { return migration_ == "completed" || migration_ == "failed"; },
-            Steady::now() + kMigrationLimit, "the machine to be saved"));
-  if (migration_ != "completed")
-    return Fail(Code::kFailed, "{}: QEMU can't save the machine:\n{}", directory,
-                LastLines(QemuLog(), 5));
+  TRY(Migrate("migrate", directory));
   qemu_.Kill();
   TRY(Copy(directory_ + "/" + kSavedDisk, directory + "/" + kSavedDisk));
   return Copy(directory_ + "/" + kSavedVariables, directory + "/" + kSavedVariables);
+}
+
+Result<> Vm::Migrate(const std::string& command, const std::string& directory) {
+  migration_.clear();
+  TRY(Qmp("migrate-set-capabilities",
+          {{"capabilities", json::array({{{"capability", "events"}, {"state", true}}})}}));
+  TRY(Qmp(command, {{"uri", "file:" + directory + "/" + kSavedMemory}}));
+  TRY(Await([&] { return migration_ == "completed" || migration_ == "failed"; },
+            Steady::now() + kMigrationLimit, command + " to complete"));
+  if (migration_ == "failed")
+    return Fail(Code::kFailed, "{}: {} failed:\n{}", directory, command, LastLines(QemuLog(), 5));
+  return {};
 }
 
 Result<std::string> Vm::Fingerprint() {
@@ -189,8 +190,6 @@ void Vm::OnEvent(const json& event) {
     agent_synced_ = false;
   } else if (name == "MIGRATION") {
     migration_ = data.value("status", "");
-  } else if (name == "RESUME") {
-    running_ = true;
   }
 }
 
@@ -273,13 +272,13 @@ Result<std::optional<json>> Vm::WaitExit(int64_t pid, Seconds limit, const std::
   }
 }
 
-Result<CommandResult> Vm::Run(const std::vector<std::string>& argv, Seconds limit) {
+Result<GuestResult> Vm::Run(const std::vector<std::string>& argv, Seconds limit) {
   int64_t pid = TRY(Exec(argv));
   std::optional<json> status = TRY(WaitExit(pid, limit, argv[0]));
   if (!status)
     return Fail(Code::kFailed, "{}: the machine rebooted while {} ran", options_.name, argv[0]);
   // A program ended by a signal has no exit code.
-  return CommandResult{status->value("exitcode", 128 + status->value("signal", 0)),
+  return GuestResult{status->value("exitcode", 128 + status->value("signal", 0)),
                        FromBase64(*status, "out-data"), FromBase64(*status, "err-data")};
 }
 

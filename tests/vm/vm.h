@@ -32,7 +32,7 @@ struct VmOptions {
   uint16_t server_port = 0;  // 127.0.0.1 port that is 10.0.2.100:8080 in the guest; 0: no network
 };
 
-struct CommandResult {
+struct GuestResult {
   int exit_code = 0;
   std::string out;
   std::string err;
@@ -51,7 +51,7 @@ class Vm {
   // Waits until the guest agent answers in the current boot.
   Result<> WaitAgent(Seconds limit);
   // Runs a program as root in the guest. Any exit code is a success of the harness.
-  Result<CommandResult> Run(const std::vector<std::string>& argv, Seconds limit);
+  Result<GuestResult> Run(const std::vector<std::string>& argv, Seconds limit);
 
   // Starts a program whose output (both streams) arrives here while it runs.
   Result<> Spawn(const std::vector<std::string>& argv);
@@ -84,6 +84,8 @@ class Vm {
   Result<> MakeFiles();
   Result<> Launch();
   Result<> Restore();
+  // Moves the machine's state into or out of a file, and waits for it.
+  Result<> Migrate(const std::string& command, const std::string& directory);
   // Takes what QEMU says until `done` holds. `what` names it when the deadline comes first.
   Result<> Await(const std::function<bool()>& done, Deadline deadline, const std::string& what);
   // The same until the deadline, which is a success.
@@ -105,8 +107,7 @@ class Vm {
   std::optional<nlohmann::json> qmp_reply_, agent_reply_;
   bool agent_open_ = false;    // the guest has the agent's port open
   bool agent_synced_ = false;  // and what it says is an answer to us
-  std::optional<std::string> migration_;  // the last status QEMU reported
-  bool running_ = false;
+  std::string migration_;      // the last status QEMU reported
   int64_t next_id_ = 1;
   int64_t spawned_ = 0;
 };

@@ -11,6 +11,13 @@
 namespace hostos {
 namespace {
 
+auto InRange(int64_t low, int64_t high) {
+  return [low, high](int64_t value) {
+    bool ok = value >= low && value <= high;
+    return ok ? "" : std::format("a whole number from {} to {}", low, high);
+  };
+}
+
 // Reads keys of one file into a Config. A key is known when it was asked for; what was never asked
 // for is unknown. Keeps the first problem as the line it is on and what is wrong there.
 class Reader {
@@ -77,13 +84,6 @@ class Reader {
   }
 
  private:
-  static auto InRange(int64_t low, int64_t high) {
-    return [low, high](int64_t value) {
-      bool ok = value >= low && value <= high;
-      return ok ? "" : std::format("a whole number from {} to {}", low, high);
-    };
-  }
-
   template <class T>
   static constexpr const char* Expected() {
     if constexpr (std::is_same_v<T, std::string>) return "a string";
@@ -228,7 +228,8 @@ Result<Config> LoadConfig(const std::vector<std::string>& files) {
     Result<std::string> text = ReadFile(file);
     if (!text && text.error().code == Code::kNotFound) continue;
     if (!text) return std::unexpected(std::move(text).error());
-    TRY(ReadInto(config, TRY(Parse(*text, file)), file));
+    const toml::table root = TRY(Parse(*text, file));
+    TRY(ReadInto(config, root, file));
   }
   return config;
 }

@@ -25,11 +25,11 @@ struct HealthPolicy {
 };
 
 struct CheckResult {
-  std::string name;       // "containerd-serving", "canary", "units", "required/10-dns"
-  bool required = true;   // a wanted check is reported and never decides
+  std::string name;      // "containerd-serving", "canary", "units", "required/10-dns"
+  bool required = true;  // a wanted check is reported and never decides
   bool ok = false;
-  std::string detail;     // one line: what was expected and found
-  std::string output;     // of an operator check: the last 4 KiB
+  std::string detail;  // one line: what was expected and found
+  std::string output;  // of an operator check: the last 4 KiB
   Milliseconds took{0};
 };
 
@@ -43,8 +43,8 @@ struct Verdict {
 class Health {
  public:
   virtual ~Health() = default;
-  // One round of all checks, now. It is over within `limit`: what did not get its turn by then is
-  // reported as failed.
+  // One round of all checks, now. It is over within `limit` and the few seconds that cleaning up
+  // behind a check that hung may take; what did not get its turn by then is reported as failed.
   virtual std::vector<CheckResult> Round(Milliseconds limit) = 0;
 };
 

@@ -25,7 +25,9 @@ Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy) {
   std::optional<Milliseconds> since;  // when the first round of the present good streak was over
   std::string failure;                // the last one
 
-  for (Milliseconds now = begin; now < end;) {
+  Milliseconds now = begin;
+  bool first = true;
+  do {
     const Milliseconds limit = end - now;
     std::vector<CheckResult> checks = health.Round(limit);
     const std::optional<std::string> failed = FirstFailure(checks);
@@ -33,7 +35,8 @@ Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy) {
 
     // A round that the deadline cut short fails for want of time: the round before it says why.
     const bool cut_short = failed && now >= end && limit < policy.check_timeout;
-    if (cut_short && !verdict.checks.empty()) break;
+    if (cut_short && !first) break;
+    first = false;
 
     verdict.checks = std::move(checks);
     if (failed) {
@@ -51,14 +54,15 @@ Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy) {
     if (since) pause = std::min(pause, *since + policy.window - now);
     if (pause > Milliseconds(0)) clock.Sleep(pause);
     now = clock.Monotonic();
-  }
+  } while (now < end);
 
-  const std::string waited = FormatSeconds(clock.Monotonic() - begin);
+  const std::string waited = FormatSeconds(now - begin);
   if (!since) {
     verdict.reason = std::format("{} (waited {})", failure, waited);
   } else {
-    verdict.reason = std::format("the checks held for {} of the {} asked for when the deadline came",
-                                 FormatSeconds(verdict.steady), FormatSeconds(policy.window));
+    verdict.reason =
+        std::format("the checks held for {} of the {} asked for when the deadline came",
+                    FormatSeconds(verdict.steady), FormatSeconds(policy.window));
     if (!failure.empty()) verdict.reason += std::format("; before that {}", failure);
     verdict.reason += std::format(" (waited {})", waited);
   }

@@ -1,5 +1,6 @@
 #include "updater/hostctl/format.h"
 
+#include <algorithm>
 #include <format>
 
 namespace hostos {
@@ -53,7 +54,7 @@ std::string FormatMinutes(Seconds time) {
   return std::format("{}:{:02}", time.count() / 60, time.count() % 60);
 }
 
-std::string FormatSeconds(Seconds time) {
+std::string FormatSpan(Seconds time) {
   const auto count = time.count();
   return count >= 120 && count % 60 == 0 ? std::format("{} min", count / 60)
                                          : std::format("{} s", count);
@@ -67,13 +68,6 @@ std::string Indented(std::string_view text, size_t indent) {
     out += std::string(indent, ' ') + std::string(text.substr(at, end - at)) + "\n";
     at = end + 1;
   }
-  return out;
-}
-
-std::string Printable(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if ((static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t') || c == 0x7f) c = '?';
   return out;
 }
 

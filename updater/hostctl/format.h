@@ -23,14 +23,10 @@ std::string FormatAge(uint64_t then, uint64_t now);
 // "0:04", "12:31".
 std::string FormatMinutes(Seconds time);
 // "60 s", "5 min".
-std::string FormatSeconds(Seconds time);
+std::string FormatSpan(Seconds time);
 
 // Every line of `text` after `indent` spaces, and a newline at the end.
 std::string Indented(std::string_view text, size_t indent);
-
-// Bytes that came from elsewhere (a check's output, a server's answer): control characters that
-// could drive a terminal become "?"; newlines and tabs stay.
-std::string Printable(std::string_view text);
 
 // Colors by meaning; plain text when off.
 class Paint {

@@ -20,22 +20,22 @@ constexpr size_t kSlot = 32;  // inodes start at multiples of this; a nid counts
 constexpr uint64_t Blocks(uint64_t bytes) { return bytes / kBlock + (bytes % kBlock != 0); }
 
 struct Superblock {
-  uint32_t magic;
-  uint32_t checksum;
-  uint32_t feature_compat;
-  uint8_t block_bits;  // log2 of the block size
-  uint8_t ext_slots;
-  uint16_t root_nid;
-  uint64_t inodes;
-  uint64_t build_time;  // also the time of every compact inode
-  uint32_t build_time_nsec;
-  uint32_t blocks;
-  uint32_t meta_block;   // nids count from here
-  uint32_t xattr_block;  // shared xattrs
-  uint8_t uuid[16];
-  uint8_t volume_name[16];
-  uint32_t feature_incompat;
-  uint8_t reserved[44];
+  uint32_t magic = kMagic;
+  uint32_t checksum = 0;
+  uint32_t feature_compat = 0;
+  uint8_t block_bits = 12;  // log2 of the block size
+  uint8_t ext_slots = 0;
+  uint16_t root_nid = 0;
+  uint64_t inodes = 0;
+  uint64_t build_time = 0;  // also the time of every compact inode
+  uint32_t build_time_nsec = 0;
+  uint32_t blocks = 0;
+  uint32_t meta_block = 0;   // nids count from here
+  uint32_t xattr_block = 0;  // shared xattrs
+  uint8_t uuid[16] = {};
+  uint8_t volume_name[16] = {};
+  uint32_t feature_incompat = 0;
+  uint8_t reserved[44] = {};
 };
 static_assert(sizeof(Superblock) == 128);
 
@@ -45,49 +45,49 @@ constexpr uint16_t kFlatPlain = 0 << 1;   // whole blocks from `block`
 constexpr uint16_t kFlatInline = 2 << 1;  // the same, and the tail behind inode and xattrs
 
 struct CompactInode {
-  uint16_t format;
-  uint16_t xattr_count;  // 0, or (size of the xattr body - 12) / 4 + 1
-  uint16_t mode;
-  uint16_t nlink;
-  uint32_t size;
-  uint32_t reserved;
-  uint32_t block;
-  uint32_t ino;  // for stat(2) on 32-bit machines only
-  uint16_t uid;
-  uint16_t gid;
-  uint32_t reserved2;
+  uint16_t format = 0;
+  uint16_t xattr_count = 0;  // 0, or (size of the xattr body - 12) / 4 + 1
+  uint16_t mode = 0;
+  uint16_t nlink = 0;
+  uint32_t size = 0;
+  uint32_t reserved = 0;
+  uint32_t block = 0;
+  uint32_t ino = 0;  // for stat(2) on 32-bit machines only
+  uint16_t uid = 0;
+  uint16_t gid = 0;
+  uint32_t reserved2 = 0;
 };
 static_assert(sizeof(CompactInode) == 32);
 
 struct ExtendedInode {
-  uint16_t format;
-  uint16_t xattr_count;
-  uint16_t mode;
-  uint16_t reserved;
-  uint64_t size;
-  uint32_t block;
-  uint32_t ino;
-  uint32_t uid;
-  uint32_t gid;
-  uint64_t mtime;
-  uint32_t mtime_nsec;
-  uint32_t nlink;
-  uint8_t reserved2[16];
+  uint16_t format = 0;
+  uint16_t xattr_count = 0;
+  uint16_t mode = 0;
+  uint16_t reserved = 0;
+  uint64_t size = 0;
+  uint32_t block = 0;
+  uint32_t ino = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint64_t mtime = 0;
+  uint32_t mtime_nsec = 0;
+  uint32_t nlink = 0;
+  uint8_t reserved2[16] = {};
 };
 static_assert(sizeof(ExtendedInode) == 64);
 
 // Starts the xattrs behind an inode; the entries follow, each padded to four bytes.
 struct XattrHeader {
-  uint32_t name_filter;
-  uint8_t shared_count;
-  uint8_t reserved[7];
+  uint32_t name_filter = 0;
+  uint8_t shared_count = 0;
+  uint8_t reserved[7] = {};
 };
 static_assert(sizeof(XattrHeader) == 12);
 
 struct XattrEntry {
-  uint8_t name_size;  // of the name behind its prefix
-  uint8_t prefix;
-  uint16_t value_size;
+  uint8_t name_size = 0;  // of the name behind its prefix
+  uint8_t prefix = 0;
+  uint16_t value_size = 0;
 };
 static_assert(sizeof(XattrEntry) == 4);
 

@@ -57,8 +57,8 @@ Result<Digest> HashTreeReader::DigestBelow(size_t level, uint64_t index) {
   Level& cached = levels_[level];
   if (uint64_t number = index / kDigestsPerBlock; number != cached.number) {
     const uint64_t block = geometry_.levels[level].first + number;
-    TRY(Read(block, cached.block));
     const Digest expected = TRY(DigestBelow(level + 1, number));
+    TRY(Read(block, cached.block));
     const Digest found = HashBlock(cached.block);
     if (found != expected)
       return Fail(Code::kNotTrusted,
@@ -75,7 +75,7 @@ Result<Digest> HashTreeReader::DigestBelow(size_t level, uint64_t index) {
 Result<> HashTreeReader::Read(uint64_t block, Block& buffer) {
   size_t size = TRY(PreadFull(fd_, buffer, block * kBlock));
   if (size != buffer.size())
-    return Fail(Code::kNotTrusted, "hash area: expected at least {} bytes, found {}",
+    return Fail(Code::kNotTrusted, "hash area: expected {} bytes, found {}",
                 geometry_.blocks * kBlock, block * kBlock + size);
   return {};
 }

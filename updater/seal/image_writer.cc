@@ -42,9 +42,7 @@ class ImageWriter {
   // slots may hold the same release), no time, and no feature that a kernel since 5.4 lacks.
   Result<> WriteSuperblock() {
     TRY(stream_.PadTo(kSuperblockOffset));
-    return AppendStruct(Superblock{.magic = kMagic,
-                                   .block_bits = 12,
-                                   .root_nid = static_cast<uint16_t>(layout_.places[0].nid),
+    return AppendStruct(Superblock{.root_nid = static_cast<uint16_t>(layout_.places[0].nid),
                                    .inodes = inodes_.all().size(),
                                    .blocks = layout_.blocks});
   }

@@ -36,7 +36,7 @@ struct Inode {
   uint32_t nlink = 1;
   uint64_t size = 0;
   const Metadata* metadata = nullptr;
-  std::string_view name;  // in `parent`
+  std::string_view name = {};  // in `parent`
 
   bool is_directory() const { return S_ISDIR(metadata->mode); }
   bool is_link() const { return S_ISLNK(metadata->mode); }

@@ -21,12 +21,6 @@ Result<> CheckSize(const char* what, uint64_t expected, uint64_t found) {
   return {};
 }
 
-// O_EXCL claims a block device: the kernel refuses one that is mounted or mapped.
-Result<UniqueFd> OpenToWrite(const std::string& device) {
-  UniqueFd fd = TRY(Open(device, O_RDWR | O_EXCL));
-  return fd;
-}
-
 Result<> Sync(int fd, const std::string& device) {
   if (::fsync(fd) < 0) return FailErrno(device + ": fsync");
   return {};
@@ -47,8 +41,9 @@ Result<> PartitionSlotDisk::Write(Slot slot, const Release& release, const Tree&
   TRY(CheckCapacity(slot, "image", to.data_device, size.image, to.data_capacity));
   TRY(CheckCapacity(slot, "hash area", to.verity_device, size.verity, to.verity_capacity));
 
-  UniqueFd image = TRY(OpenToWrite(to.data_device));
-  UniqueFd verity = TRY(OpenToWrite(to.verity_device));
+  // O_EXCL claims a block device: the kernel refuses one that is mounted or mapped.
+  UniqueFd image = TRY(Open(to.data_device, O_RDWR | O_EXCL));
+  UniqueFd verity = TRY(Open(to.verity_device, O_RDWR | O_EXCL));
   const Sealed sealed = TRY_CONTEXT(
       std::format("slot {}", Name(slot)),
       Seal(tree, content, image.get(), verity.get(),

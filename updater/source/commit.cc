@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 
+#include "updater/base/unique_fd.h"
 #include "updater/source/glib.h"
 
 namespace hostos {
@@ -166,6 +167,37 @@ Result<Release> ReadRelease(const Dictionary& metadata) {
   return release;
 }
 
+void AppendVarint(std::string& bytes, uint64_t value) {
+  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
+  bytes += static_cast<char>(value);
+}
+
+std::string SizeElement(const ObjectSize& size) {
+  std::string bytes(size.checksum.bytes.begin(), size.checksum.bytes.end());
+  AppendVarint(bytes, size.archived);
+  AppendVarint(bytes, size.unpacked);
+  bytes += static_cast<char>(size.type);
+  return bytes;
+}
+
+Result<> CheckRelease(const Release& release) {
+  for (const auto& [key, name] :
+       {std::pair("version", release.version), std::pair("architecture", release.architecture),
+        std::pair("channel", release.channel)}) {
+    if (!IsValidName(name)) {
+      return Fail(Code::kUsage, "{}: expected 1 to 29 characters of [A-Za-z0-9.-], found '{}'", key,
+                  name);
+    }
+  }
+  for (const auto& [name, version] : release.packages) {
+    if (!g_utf8_validate(name.c_str(), -1, nullptr) ||
+        !g_utf8_validate(version.c_str(), -1, nullptr)) {
+      return Fail(Code::kUsage, "package {} {}: expected UTF-8", name, version);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Commit> ParseCommit(std::string_view bytes) {
@@ -175,7 +207,8 @@ Result<Commit> ParseCommit(std::string_view bytes) {
   }
   VariantRef variant = VariantFromBytes(kCommitType, bytes);
   if (!g_variant_is_normal_form(variant.get())) {
-    return Fail(Code::kNotTrusted, "commit: expected an OSTree commit object, found {} bytes that "
+    return Fail(Code::kNotTrusted,
+                "commit: expected an OSTree commit object, found {} bytes that "
                 "are none",
                 bytes.size());
   }
@@ -183,41 +216,33 @@ Result<Commit> ParseCommit(std::string_view bytes) {
   Commit commit;
   commit.release = TRY(ReadRelease(metadata));
   commit.release.commit = Sha256::Of(AsBytes(bytes));
-  commit.release.timestamp =
-      GUINT64_FROM_BE(g_variant_get_uint64(Child(variant.get(), 5).get()));
+  commit.release.timestamp = GUINT64_FROM_BE(g_variant_get_uint64(Child(variant.get(), 5).get()));
   commit.root_dirtree = TRY(ReadChecksum(Child(variant.get(), 6).get(), "root dirtree"));
   commit.root_dirmeta = TRY(ReadChecksum(Child(variant.get(), 7).get(), "root dirmeta"));
-  commit.sizes = TRY(ReadSizes(TRY(metadata.Get(kSizesKey, "aay")).get()));
+  VariantRef sizes = TRY(metadata.Get(kSizesKey, "aay"));
+  commit.sizes = TRY(ReadSizes(sizes.get()));
   return commit;
 }
 
-Result<std::string> BuildCommitMetadata(const Release& release) {
-  for (const auto& [key, name] : {std::pair("version", release.version),
-                                  std::pair("architecture", release.architecture),
-                                  std::pair("channel", release.channel)}) {
-    if (!IsValidName(name)) {
-      return Fail(Code::kUsage, "{}: expected 1 to 29 characters of [A-Za-z0-9.-], found '{}'", key,
-                  name);
-    }
-  }
-  GVariantBuilder packages;
+Result<std::string> BuildCommit(const Commit& commit) {
+  const Release& release = commit.release;
+  TRY(CheckRelease(release));
+  GVariantBuilder packages, sizes, metadata;
   g_variant_builder_init(&packages, G_VARIANT_TYPE("a(ss)"));
   for (const auto& [name, version] : release.packages) {
-    if (!g_utf8_validate(name.c_str(), -1, nullptr) ||
-        !g_utf8_validate(version.c_str(), -1, nullptr)) {
-      g_variant_builder_clear(&packages);
-      return Fail(Code::kUsage, "package {} {}: expected UTF-8", name, version);
-    }
     g_variant_builder_add(&packages, "(ss)", name.c_str(), version.c_str());
+  }
+  g_variant_builder_init(&sizes, G_VARIANT_TYPE("aay"));
+  for (const ObjectSize& size : commit.sizes) {
+    g_variant_builder_add_value(&sizes, NewByteArray(SizeElement(size)));
   }
   auto text = [](const std::string& value) { return g_variant_new_string(value.c_str()); };
   auto size = [](uint64_t value) { return g_variant_new_uint64(GUINT64_TO_LE(value)); };
-  GVariantBuilder builder;
-  g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_init(&metadata, G_VARIANT_TYPE_VARDICT);
   auto add = [&](const char* key, GVariant* value) {
-    g_variant_builder_add(&builder, "{sv}", key, value);
+    g_variant_builder_add(&metadata, "{sv}", key, value);
   };
-  add("version", text(release.version));
+  add("version", text(release.version));  // what `ostree show` prints
   add("hostos.version", text(release.version));
   add("hostos.architecture", text(release.architecture));
   add("hostos.channel", text(release.channel));
@@ -228,8 +253,17 @@ Result<std::string> BuildCommitMetadata(const Release& release) {
   add("hostos.uki-sha256", text(release.uki_digest.Hex()));
   add("hostos.uki-size", size(release.uki_size));
   add("hostos.packages", g_variant_builder_end(&packages));
-  auto metadata = VariantRef::Retain(g_variant_builder_end(&builder));
-  return std::string(VariantBytes(metadata.get()));
+  add(kSizesKey, g_variant_builder_end(&sizes));
+  auto checksum = [](const Digest& digest) {
+    return NewByteArray({reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size()});
+  };
+  GVariant* no_related = g_variant_new_array(G_VARIANT_TYPE("(say)"), nullptr, 0);
+  auto variant = VariantRef::Retain(
+      g_variant_new("(@a{sv}@ay@a(say)sst@ay@ay)", g_variant_builder_end(&metadata),
+                    /*parent=*/NewByteArray(""), no_related, ("HostOS " + release.version).c_str(),
+                    /*body=*/"", GUINT64_TO_BE(release.timestamp), checksum(commit.root_dirtree),
+                    checksum(commit.root_dirmeta)));
+  return std::string(VariantBytes(variant.get()));
 }
 
 bool IsValidName(std::string_view name) {

@@ -41,10 +41,9 @@ struct Commit {
 // kNotTrusted when malformed (naming the key, the expected and the found).
 Result<Commit> ParseCommit(std::string_view commit);
 
-// The release's keys as a serialized a{sv}: what goes into the commit's metadata beside the sizes.
-// release.commit and release.timestamp have places of their own. Fails with kUsage when a name or
-// size is out of range.
-Result<std::string> BuildCommitMetadata(const Release& release);
+// The bytes of the commit object that says this. release.commit is not looked at: it follows from
+// the bytes. kUsage when a name is none.
+Result<std::string> BuildCommit(const Commit& commit);
 
 // True for what a version, a channel or an architecture may be: 1 to 29 characters of
 // [A-Za-z0-9.-], beginning with a letter or digit. It becomes part of ref names, file names on a

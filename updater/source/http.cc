@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kMaxRedirects = 5;
 constexpr long kStallBytesPerSecond = 1000;
+constexpr size_t kExcerptBytes = 60;
 
 using Url = std::unique_ptr<CURLU, decltype([](CURLU* url) { curl_url_cleanup(url); })>;
 
@@ -44,17 +45,21 @@ bool MayRedirect(const std::string& from, const std::string& to) {
 }
 
 struct Body {
-  std::string data;
+  CURL* curl = nullptr;
   size_t cap = 0;
+  std::string data;
   bool too_large = false;
 };
 
 size_t Append(char* data, size_t, size_t size, void* user) noexcept {
   auto* body = static_cast<Body*>(user);
-  body->too_large = size > body->cap - body->data.size();
-  if (body->too_large) return 0;  // curl ends with CURLE_WRITE_ERROR
-  body->data.append(data, size);
-  return size;
+  long status = 0;
+  curl_easy_getinfo(body->curl, CURLINFO_RESPONSE_CODE, &status);
+  size_t room = (status == 200 ? body->cap : kExcerptBytes) - body->data.size();
+  body->data.append(data, std::min(size, room));
+  if (status != 200) return size;  // a page that says why: the beginning will do
+  body->too_large = size > room;
+  return body->too_large ? 0 : size;  // 0: curl ends with CURLE_WRITE_ERROR
 }
 
 bool IsTransient(CURLcode code) {
@@ -75,16 +80,23 @@ bool IsTransient(CURLcode code) {
   }
 }
 
-bool IsTransient(long status) { return status == 408 || status == 429 || status >= 500; }
+bool IsTransient(long status) {
+  return status == 408 || status == 429 || status >= 500;
+}
 
-// The first line of an error page, cut to what fits a message.
+// The first line of an error page.
 std::string Excerpt(std::string_view body) {
-  std::string text(body.substr(0, std::min<size_t>(body.find_first_of("\r\n"), 60)));
+  std::string text(body.substr(0, body.find_first_of("\r\n")));
   std::ranges::replace_if(text, [](unsigned char c) { return !std::isprint(c); }, '?');
   return text;
 }
 
 }  // namespace
+
+struct HttpClient::Response {
+  std::string body;
+  uint64_t size = 0;  // what the server says the body has
+};
 
 struct HttpClient::Handle {
   CURL* curl = curl_easy_init();
@@ -100,20 +112,23 @@ struct HttpClient::Handle {
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &Append);
   }
 
-  // One request, redirects followed, over by `deadline` of the monotonic clock.
-  std::expected<std::string, Failure> Request(const std::string& url, size_t cap,
-                                              Milliseconds deadline);
+  // One attempt, redirects followed, over by `deadline` of the monotonic clock.
+  std::expected<Response, Failure> Attempt(const std::string& url, size_t cap, bool head,
+                                           Milliseconds deadline);
 };
 
-std::expected<std::string, Failure> HttpClient::Handle::Request(const std::string& url, size_t cap,
-                                                                Milliseconds deadline) {
+std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const std::string& url,
+                                                                         size_t cap, bool head,
+                                                                         Milliseconds deadline) {
   auto fail = [&](bool transient, Code code, std::string what) {
     return std::unexpected(Failure{{code, url + ": " + std::move(what)}, transient});
   };
   std::string location = url;
   for (int redirects = 0;; ++redirects) {
-    Body body{.data = {}, .cap = cap};
+    Body body{.curl = curl, .cap = cap, .data = {}};
     std::array<char, CURL_ERROR_SIZE> reason{};
+    curl_easy_setopt(curl, CURLOPT_NOBODY, head ? 1L : 0L);
+    curl_easy_setopt(curl, CURLOPT_HTTPGET, head ? 0L : 1L);
     curl_easy_setopt(curl, CURLOPT_URL, location.c_str());
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason.data());
@@ -130,9 +145,9 @@ std::expected<std::string, Failure> HttpClient::Handle::Request(const std::strin
       return fail(false, Code::kNotFound, std::format("HTTP status {}", status));
     }
     if (status >= 400) {
-      return fail(IsTransient(status), Code::kNetwork,
-                  std::format("expected HTTP status 200, found {} ({})", status,
-                              Excerpt(body.data)));
+      return fail(
+          IsTransient(status), Code::kNetwork,
+          std::format("expected HTTP status 200, found {} ({})", status, Excerpt(body.data)));
     }
     if (body.too_large) {
       return fail(false, Code::kNetwork, std::format("expected at most {} bytes, found more", cap));
@@ -141,10 +156,13 @@ std::expected<std::string, Failure> HttpClient::Handle::Request(const std::strin
       return fail(IsTransient(code), Code::kNetwork,
                   reason[0] ? reason.data() : curl_easy_strerror(code));
     }
-    if (status == 200) return std::move(body.data);
+    if (status == 200) {
+      curl_off_t size = 0;
+      curl_easy_getinfo(curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size);
+      return Response{std::move(body.data), static_cast<uint64_t>(std::max<curl_off_t>(size, 0))};
+    }
     if (status < 300 || !next) {
-      return fail(false, Code::kNetwork,
-                  std::format("expected HTTP status 200, found {}", status));
+      return fail(false, Code::kNetwork, std::format("expected HTTP status 200, found {}", status));
     }
     if (redirects == kMaxRedirects || !MayRedirect(location, next)) {
       return fail(false, Code::kNetwork,
@@ -165,16 +183,25 @@ HttpClient::HttpClient(HttpClient&&) noexcept = default;
 HttpClient& HttpClient::operator=(HttpClient&&) noexcept = default;
 
 Result<std::string> HttpClient::Get(const std::string& url, size_t cap) {
+  return TRY(Request(url, cap, /*head=*/false)).body;
+}
+
+Result<uint64_t> HttpClient::Size(const std::string& url) {
+  return TRY(Request(url, 0, /*head=*/true)).size;
+}
+
+Result<HttpClient::Response> HttpClient::Request(const std::string& url, size_t cap, bool head) {
   SystemClock clock;
   Milliseconds deadline = clock.Monotonic() + options_.total_timeout;
   Milliseconds pause = options_.backoff;
   for (int attempt = 1;; ++attempt, pause *= 2) {
-    auto body = handle_->Request(url, cap, deadline);
-    if (body) return *std::move(body);
-    if (!body.error().transient || attempt >= options_.attempts ||
+    auto response = handle_->Attempt(url, cap, head, deadline);
+    if (response) return *std::move(response);
+    Failure& failure = response.error();
+    if (!failure.transient || attempt >= options_.attempts ||
         clock.Monotonic() + pause >= deadline) {
-      if (attempt > 1) body.error().error.message += std::format(", after {} attempts", attempt);
-      return std::unexpected(std::move(body.error().error));
+      if (attempt > 1) failure.error.message += std::format(", after {} attempts", attempt);
+      return std::unexpected(std::move(failure.error));
     }
     clock.Sleep(pause);
   }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -31,9 +32,14 @@ class HttpClient {
   // The body. kNotFound for 404 and 410; kNetwork for everything else, saying the URL, the status
   // and what was expected. A body of more than `cap` bytes is kNetwork.
   Result<std::string> Get(const std::string& url, size_t cap);
+  // The size of the body that Get() would give (a HEAD request); the same errors.
+  Result<uint64_t> Size(const std::string& url);
 
  private:
   struct Handle;  // one connection, reused
+  struct Response;
+  Result<Response> Request(const std::string& url, size_t cap, bool head);
+
   HttpOptions options_;
   std::unique_ptr<Handle> handle_;
 };

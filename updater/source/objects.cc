@@ -51,21 +51,9 @@ Result<> ReadEntries(GVariant* array, bool directories, std::vector<DirtreeEntry
   return {};
 }
 
-// OSTree stores xattr names with their closing NUL.
-GVariant* NewXattrs(const std::vector<Xattr>& xattrs) {
-  GVariantBuilder builder;
-  g_variant_builder_init(&builder, G_VARIANT_TYPE("a(ayay)"));
-  for (const Xattr& xattr : xattrs) {
-    g_variant_builder_add(&builder, "(@ay@ay)",
-                          NewByteArray({xattr.name.c_str(), xattr.name.size() + 1}),
-                          NewByteArray(xattr.value));
-  }
-  return g_variant_builder_end(&builder);
-}
-
 // "/proc/self/fd/N/name": what the xattr calls, which have no *at form here, take.
 std::string ProcPath(int directory, const std::string& name) {
-  return std::format("/proc/self/fd/{}/{}", directory, name);
+  return directory == AT_FDCWD ? name : std::format("/proc/self/fd/{}/{}", directory, name);
 }
 
 Result<std::vector<Xattr>> ReadDiskXattrs(int directory, const std::string& name) {
@@ -83,6 +71,8 @@ Result<std::vector<Xattr>> ReadDiskXattrs(int directory, const std::string& name
     if (size < 0) return FailErrno(name + ": reading xattr " + xattr.name);
     xattr.value.assign(buffer.data(), size);
   }
+  // libostree does not see an xattr without a value, and so commits none.
+  std::erase_if(xattrs, [](const Xattr& xattr) { return xattr.value.empty(); });
   std::ranges::sort(xattrs);
   return xattrs;
 }
@@ -203,6 +193,18 @@ Result<std::vector<Xattr>> ReadXattrs(GVariant* array) {
   return xattrs;
 }
 
+// OSTree stores xattr names with their closing NUL.
+GVariant* NewXattrs(const std::vector<Xattr>& xattrs) {
+  GVariantBuilder builder;
+  g_variant_builder_init(&builder, G_VARIANT_TYPE("a(ayay)"));
+  for (const Xattr& xattr : xattrs) {
+    g_variant_builder_add(&builder, "(@ay@ay)",
+                          NewByteArray({xattr.name.c_str(), xattr.name.size() + 1}),
+                          NewByteArray(xattr.value));
+  }
+  return g_variant_builder_end(&builder);
+}
+
 std::string SerializeDirtree(const std::vector<DirtreeEntry>& entries) {
   GVariantBuilder files, directories;
   g_variant_builder_init(&files, G_VARIANT_TYPE("a(say)"));
@@ -215,9 +217,8 @@ std::string SerializeDirtree(const std::vector<DirtreeEntry>& entries) {
       g_variant_builder_add(&files, "(s@ay)", entry.name.c_str(), NewChecksum(entry.checksum));
     }
   }
-  auto variant = VariantRef::Retain(g_variant_new("(@a(say)@a(sayay))",
-                                                  g_variant_builder_end(&files),
-                                                  g_variant_builder_end(&directories)));
+  auto variant = VariantRef::Retain(g_variant_new(
+      "(@a(say)@a(sayay))", g_variant_builder_end(&files), g_variant_builder_end(&directories)));
   return std::string(VariantBytes(variant.get()));
 }
 
@@ -231,10 +232,9 @@ std::string SerializeDirmeta(const Metadata& metadata) {
 Sha256 StartContentChecksum(const FileObject& file) {
   const Metadata& metadata = file.metadata;
   constexpr uint32_t kDevice = 0;
-  auto header = VariantRef::Retain(
-      g_variant_new("(uuuus@a(ayay))", GUINT32_TO_BE(metadata.uid), GUINT32_TO_BE(metadata.gid),
-                    GUINT32_TO_BE(metadata.mode), kDevice, file.target.c_str(),
-                    NewXattrs(metadata.xattrs)));
+  auto header = VariantRef::Retain(g_variant_new(
+      "(uuuus@a(ayay))", GUINT32_TO_BE(metadata.uid), GUINT32_TO_BE(metadata.gid),
+      GUINT32_TO_BE(metadata.mode), kDevice, file.target.c_str(), NewXattrs(metadata.xattrs)));
   // The header's size (big-endian), padding to eight bytes, the header, then the content.
   std::array<uint32_t, 2> prefix{
       GUINT32_TO_BE(static_cast<uint32_t>(g_variant_get_size(header.get()))), 0};

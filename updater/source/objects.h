@@ -17,6 +17,7 @@ typedef struct _GVariant GVariant;
 
 namespace hostos {
 
+inline constexpr size_t kMaxMetadataBytes = 16 << 20;  // of a dirtree or dirmeta object
 inline constexpr size_t kMaxNameBytes = 255;
 inline constexpr size_t kMaxXattrs = 64;
 inline constexpr size_t kMaxXattrBytes = 64 << 10;
@@ -31,8 +32,9 @@ struct DirtreeEntry {
 // Files and directories together, sorted by name. kNotTrusted when malformed.
 Result<std::vector<DirtreeEntry>> ParseDirtree(std::string_view bytes);
 Result<Metadata> ParseDirmeta(std::string_view bytes);
-// Xattrs as OSTree holds them, a(ayay).
+// Xattrs as OSTree holds them, a(ayay); the new variant is floating.
 Result<std::vector<Xattr>> ReadXattrs(GVariant* array);
+GVariant* NewXattrs(const std::vector<Xattr>& xattrs);
 // `entries` are sorted by name.
 std::string SerializeDirtree(const std::vector<DirtreeEntry>& entries);
 std::string SerializeDirmeta(const Metadata& metadata);

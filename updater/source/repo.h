@@ -20,12 +20,15 @@
 #include "updater/base/result.h"
 #include "updater/base/tree.h"
 #include "updater/source/commit.h"
+#include "updater/source/http.h"
 #include "updater/source/sign.h"
 #include "updater/source/source.h"
 
 typedef struct OstreeRepo OstreeRepo;
 
 namespace hostos {
+
+struct Scan;
 
 // What CommitTree publishes.
 struct CommitInput {
@@ -36,6 +39,25 @@ struct CommitInput {
 
 class Repo {
  public:
+  // Everything that was written becomes visible with Commit(), or nothing.
+  class Transaction {
+   public:
+    static Result<Transaction> Begin(const Repo& repo);
+    Transaction(Transaction&& other) noexcept = default;
+    Transaction& operator=(Transaction&&) = delete;
+    ~Transaction();
+
+    Result<> WriteMetadata(ObjectType type, const Digest& checksum, std::string_view bytes);
+    // `content` is read from where it stands; a link has none.
+    Result<> WriteFile(const FileObject& file, int content);
+    void SetRef(const std::string& ref, const Digest& commit);
+    Result<> Commit();
+
+   private:
+    explicit Transaction(std::shared_ptr<OstreeRepo> repo) : repo_(std::move(repo)) {}
+    std::shared_ptr<OstreeRepo> repo_;  // none when committed
+  };
+
   // An existing repository, of either mode.
   static Result<Repo> Open(const std::string& path);
   // The archive repository at `path`, made with its directories when it is not there.
@@ -48,7 +70,12 @@ class Repo {
 
   // Commits the tree (owners, modes and xattrs as they are on disk), signs the commit with every
   // key and sets ChannelRef and ReleaseRef to it, in one transaction. Same input, same checksum.
+  // kRefused when the version is published already as another commit.
   Result<Digest> CommitTree(const CommitInput& input, std::span<const SecretKey> keys);
+  // The same for a directory that was scanned before: what is committed is what the scan saw, else
+  // it is an error. `input.tree` is not looked at.
+  Result<Digest> CommitScan(const Scan& scan, const CommitInput& input,
+                            std::span<const SecretKey> keys);
   // Replaces the commit's detached metadata: to add a signature later.
   Result<> WriteDetachedMetadata(const Digest& commit, std::string_view detached);
 
@@ -66,6 +93,8 @@ class Repo {
   // A seekable descriptor at the start of a regular file's content. In a bare repository that is
   // the object itself; from an archive it is unpacked into an unnamed temporary file.
   Result<UniqueFd> OpenContent(const Digest& checksum) const;
+  // The size of an object as the repository stores it.
+  Result<uint64_t> StoredSize(ObjectType type, const Digest& checksum) const;
   // Here or in the parent.
   Result<bool> Has(ObjectType type, const Digest& checksum) const;
 
@@ -77,7 +106,7 @@ class Repo {
   // Stores the verified commit, then pulls what its tree lacks from the archive repository at
   // `url`. Bytes over the wire and on the disk are bounded by what the commit's signed sizes say.
   Result<FetchStats> Pull(const std::string& url, std::string_view commit_bytes,
-                          std::string_view detached, Progress& progress);
+                          std::string_view detached, const HttpOptions& http, Progress& progress);
 
   // Bytes free on the repository's file system.
   Result<uint64_t> FreeBytes() const;

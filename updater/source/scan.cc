@@ -108,10 +108,9 @@ class CommitWalk {
         TRY_CONTEXT(where(), VisitBoot(entry));
         continue;
       }
-      uint32_t index = entry.is_directory
-                           ? TRY(Visit(entry.checksum, entry.dirmeta, depth + 1,
-                                       depth == 0 && entry.name == kBoot))
-                           : TRY(File(entry.checksum));
+      uint32_t index = entry.is_directory ? TRY(Visit(entry.checksum, entry.dirmeta, depth + 1,
+                                                      depth == 0 && entry.name == kBoot))
+                                          : TRY(File(entry.checksum));
       builder_.AddEntry(self, std::move(entry.name), entry.is_directory, index);
     }
     return self;

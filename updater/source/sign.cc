@@ -58,8 +58,8 @@ Result<std::vector<PublicKey>> PublicKey::Load(const std::string& path) {
   int number = 0;
   for (std::string_view rest = text; !rest.empty();) {
     std::string_view line = Trim(rest.substr(0, rest.find('\n')));
-    rest.remove_prefix(std::min(rest.size(), rest.find('\n') == rest.npos ? rest.size()
-                                                                          : rest.find('\n') + 1));
+    rest.remove_prefix(
+        std::min(rest.size(), rest.find('\n') == rest.npos ? rest.size() : rest.find('\n') + 1));
     ++number;
     if (line.empty() || line.front() == '#') continue;
     std::string bytes = DecodeBase64(line);
@@ -208,8 +208,7 @@ Result<std::string> SecretKey::Sign(std::string_view data) const {
   std::string signature(kSignatureBytes, '\0');
   size_t size = signature.size();
   KeyContext context(EVP_MD_CTX_new());
-  if (!context ||
-      EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key_.get()) != 1 ||
+  if (!context || EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key_.get()) != 1 ||
       EVP_DigestSign(context.get(), reinterpret_cast<uint8_t*>(signature.data()), &size,
                      Bytes(data), data.size()) != 1 ||
       size != kSignatureBytes) {

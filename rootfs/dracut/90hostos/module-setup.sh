@@ -1,24 +1,35 @@
 #!/bin/bash
-# The part of the initrd that is HostOS's own: /var from the state partition and the overlay on /etc,
-# both below /sysroot before the root is switched.
+# The part of the initrd that is HostOS's own: the drivers that reach the disk, /var from the state
+# partition and the overlay on /etc, both mounted below /sysroot before the root is switched. The rest
+# is systemd's: no dracut scripts run at boot.
 
 check() { return 0; }
 
-depends() { echo systemd-initrd systemd-veritysetup fs-lib; }
+depends() { echo dash systemd-initrd systemd-veritysetup; }
 
 installkernel() {
-  hostonly='' instmods erofs overlay ext4 dm-verity qemu_fw_cfg
+  # The root and the state partition, and what finds and reads them.
+  hostonly='' instmods erofs overlay ext4 dm-verity autofs4 efivarfs qemu_fw_cfg \
+    crc32c_generic crc32c-intel sha256-ssse3
+  # Disks: emulated and paravirtual ones, NVMe, SATA, and the big clouds'.
+  hostonly='' instmods virtio_pci virtio_mmio virtio_blk virtio_scsi nvme vmd ahci ata_piix ata_generic \
+    sd_mod hv_storvsc vmw_pvscsi xen-blkfront xen-scsifront
+  hostonly='' instmods '=drivers/watchdog'
 }
 
+# shellcheck disable=SC2154  # initdir, moddir, systemdsystemunitdir and SYSTEMCTL are dracut's
 install() {
-  inst_multiple cat chmod cp mkdir mount mv rm sync
-  # shellcheck disable=SC2154  # moddir, initdir and the others are dracut's
-  inst_script "$moddir/mount-etc" /usr/lib/hostos/mount-etc
   local unit
-  for unit in sysroot-var.mount hostos-etc.service; do
-    # shellcheck disable=SC2154
+  mkdir -p "$initdir/sysroot" "$initdir/usr/lib/hostos"
+  inst_multiple chmod cp fsck e2fsck fsck.ext4 kmod mkdir modprobe mount mv rm sync umount
+  inst_simple "$moddir/initrd-release" /usr/lib/initrd-release
+  ln -sf ../usr/lib/initrd-release "$initdir/etc/initrd-release"
+  ln -sf ../usr/lib/initrd-release "$initdir/etc/os-release"
+
+  inst_script "$moddir/mount-etc" /usr/lib/hostos/mount-etc
+  for unit in sysroot-var.mount hostos-etc.service emergency.service; do
     inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
-    # shellcheck disable=SC2154
-    $SYSTEMCTL -q --root "$initdir" add-requires initrd-fs.target "$unit"
   done
+  $SYSTEMCTL -q --root "$initdir" add-requires initrd-fs.target sysroot-var.mount hostos-etc.service
+  ln_r "$systemdsystemunitdir/initrd.target" "$systemdsystemunitdir/default.target"
 }

@@ -1,0 +1,288 @@
+#include "bootctl/gpt.h"
+
+#include <libfdisk/libfdisk.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "bootctl/little_endian.h"
+#include "updater/base/unique_fd.h"
+
+namespace hostos {
+namespace {
+
+using Context =
+    std::unique_ptr<fdisk_context, decltype([](fdisk_context* c) { fdisk_unref_context(c); })>;
+using PartitionRef =
+    std::unique_ptr<fdisk_partition,
+                    decltype([](fdisk_partition* p) { fdisk_unref_partition(p); })>;
+using CString = std::unique_ptr<char, decltype([](char* s) { std::free(s); })>;
+
+constexpr char kEmptyLabel[] = "_empty";
+
+// Discoverable Partitions Specification (UAPI.2).
+constexpr char kEsp[] = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
+constexpr char kXbootldr[] = "bc13c2ff-59e6-4262-a352-b275fd6f7172";
+struct RootTypes {
+  const char* architecture;
+  const char* data;
+  const char* verity;
+};
+constexpr RootTypes kRootTypes[] = {
+    {"x86-64", "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5"},
+    {"arm64", "b921b045-1df0-41c3-af44-4c6f280d3fae", "df3300ce-d69f-4c92-978c-9bfb0f38d820"},
+};
+
+// Everything the table says of one partition.
+struct Row {
+  size_t number = 0;
+  std::string type, label, attributes;
+  Uuid uuid{};
+  uint64_t start = 0, sectors = 0;
+  bool operator==(const Row&) const = default;
+};
+
+// A disk with the partition table libfdisk found on it. The context goes before the descriptor.
+struct Disk {
+  std::string path;
+  UniqueFd fd;
+  Context context;
+};
+
+Result<Disk> OpenDisk(const std::string& path, int flags) {
+  Disk disk{path, TRY(Open(path, flags)), Context(fdisk_new_context())};
+  if (!disk.context) return FailErrno(path, ENOMEM);
+  fdisk_disable_dialogs(disk.context.get(), 1);
+  const bool readonly = (flags & O_ACCMODE) == O_RDONLY;
+  if (int error =
+          fdisk_assign_device_by_fd(disk.context.get(), disk.fd.get(), path.c_str(), readonly))
+    return FailErrno(path + ": read the partition table", -error);
+  if (!fdisk_is_label(disk.context.get(), GPT))
+    return Fail(Code::kFailed, "{}: expected a GUID partition table, found none that is valid",
+                path);
+  return disk;
+}
+
+std::string OrEmpty(const char* text) {
+  return text ? text : "";
+}
+
+Result<Uuid> ParseUuid(const std::string& text) {
+  std::string hex;
+  for (char c : text)
+    if (c != '-') hex += c >= 'A' && c <= 'F' ? static_cast<char>(c + 'a' - 'A') : c;
+  // A UUID is half a digest.
+  const Digest digest = TRY(Digest::FromHex(hex + std::string(32, '0')));
+  Uuid uuid;
+  std::copy_n(digest.bytes.begin(), uuid.size(), uuid.begin());
+  return uuid;
+}
+
+Result<std::vector<Row>> ReadRows(const Disk& disk) {
+  std::vector<Row> rows;
+  fdisk_context* context = disk.context.get();
+  for (size_t i = 0; i < fdisk_get_npartitions(context); i++) {
+    if (!fdisk_is_partition_used(context, i)) continue;
+    fdisk_partition* raw = nullptr;
+    if (int error = fdisk_get_partition(context, i, &raw))
+      return FailErrno(std::format("{}: read partition {}", disk.path, i + 1), -error);
+    PartitionRef partition(raw);
+    Row row;
+    row.number = i + 1;
+    row.type = OrEmpty(fdisk_parttype_get_string(fdisk_partition_get_type(raw)));
+    row.uuid = TRY_CONTEXT(disk.path, ParseUuid(OrEmpty(fdisk_partition_get_uuid(raw))));
+    row.label = OrEmpty(fdisk_partition_get_name(raw));
+    row.attributes = OrEmpty(fdisk_partition_get_attrs(raw));
+    row.start = fdisk_partition_get_start(raw);
+    row.sectors = fdisk_partition_get_size(raw);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+Result<Partition> ToPartition(const Disk& disk, const Row& row) {
+  Partition partition;
+  partition.number = row.number;
+  partition.device = OrEmpty(CString(fdisk_partname(disk.path.c_str(), row.number)).get());
+  partition.label = row.label;
+  partition.uuid = row.uuid;
+  partition.size = row.sectors * fdisk_get_sector_size(disk.context.get());
+  return partition;
+}
+
+// The partitions of a type, in the order of their numbers.
+Result<std::vector<Partition>> OfType(const Disk& disk, const std::vector<Row>& rows,
+                                      const char* type) {
+  std::vector<Partition> found;
+  for (const Row& row : rows)
+    if (::strcasecmp(row.type.c_str(), type) == 0) found.push_back(TRY(ToPartition(disk, row)));
+  return found;
+}
+
+Result<PartitionTable> Interpret(const Disk& disk, const std::vector<Row>& rows) {
+  PartitionTable table;
+  const auto esp = TRY(OfType(disk, rows, kEsp));
+  if (esp.size() != 1)
+    return Fail(Code::kNotSupported, "{}: expected one EFI system partition, found {}", disk.path,
+                esp.size());
+  table.esp = esp[0];
+  if (!TRY(OfType(disk, rows, kXbootldr)).empty())
+    return Fail(Code::kNotSupported,
+                "{}: has an XBOOTLDR partition, whose entries would boot beside HostOS's",
+                disk.path);
+  for (const RootTypes& types : kRootTypes) {
+    const auto data = TRY(OfType(disk, rows, types.data));
+    const auto verity = TRY(OfType(disk, rows, types.verity));
+    if (data.empty() && verity.empty()) continue;
+    if (data.size() != 2 || verity.size() != 2 || !table.architecture.empty())
+      return Fail(Code::kNotSupported,
+                  "{}: expected two root and two root verity partitions of one architecture, found "
+                  "{} and {} of {}",
+                  disk.path, data.size(), verity.size(), types.architecture);
+    table.architecture = types.architecture;
+    for (int i = 0; i < 2; i++) table.slots[i] = {data[i], verity[i]};
+  }
+  if (table.architecture.empty())
+    return Fail(Code::kNotSupported, "{}: has no root partitions of x86-64 or arm64", disk.path);
+  return table;
+}
+
+Result<> SetIdentity(const Disk& disk, size_t number, const Uuid& uuid, const std::string& label) {
+  PartitionRef change(fdisk_new_partition());
+  if (!change) return FailErrno(disk.path, ENOMEM);
+  int error = fdisk_partition_set_uuid(change.get(), ToString(uuid).c_str());
+  if (!error) error = fdisk_partition_set_name(change.get(), label.c_str());
+  if (!error) error = fdisk_set_partition(disk.context.get(), number - 1, change.get());
+  if (error) return FailErrno(std::format("{}: change partition {}", disk.path, number), -error);
+  return {};
+}
+
+// One copy of the table: its array of entries, read through the header at sector `lba` (UEFI
+// specification, "GPT Header": own place at 24, the other copy's at 32, the entries' at 72, their
+// number at 80 and size at 84).
+struct Copy {
+  uint64_t other = 0;
+  std::vector<std::byte> entries;
+};
+
+Result<Copy> ReadCopy(int fd, uint64_t sector, uint64_t lba) {
+  constexpr uint64_t kMostEntries = 1 << 20;
+  std::array<std::byte, 92> header;
+  const size_t got = TRY(PreadFull(fd, header, lba * sector));
+  if (got < header.size() || std::memcmp(header.data(), "EFI PART", 8) != 0)
+    return Fail(Code::kFailed, "expected a GPT header at sector {}, found none", lba);
+  const uint64_t size =
+      uint64_t{LittleEndian<uint32_t>(&header[80])} * LittleEndian<uint32_t>(&header[84]);
+  if (size > kMostEntries)
+    return Fail(Code::kFailed, "the GPT header at sector {} asks for {} bytes of entries", lba,
+                size);
+  Copy copy{LittleEndian<uint64_t>(&header[32]), std::vector<std::byte>(size)};
+  if (TRY(PreadFull(fd, copy.entries, LittleEndian<uint64_t>(&header[72]) * sector)) < size)
+    return Fail(Code::kFailed, "the entries of the GPT header at sector {} are cut short", lba);
+  return copy;
+}
+
+// Compares what the medium returns with what was meant. libfdisk checks the CRCs of both copies.
+Result<> ReadBack(const std::string& path, const std::vector<Row>& expected) {
+  {
+    UniqueFd fd = TRY(Open(path, O_RDONLY));
+    if (int error = ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED))
+      return FailErrno(path + ": fadvise", error);
+  }
+  Disk disk = TRY(OpenDisk(path, O_RDONLY));
+  const uint64_t sector = fdisk_get_sector_size(disk.context.get());
+  const Copy primary = TRY(ReadCopy(disk.fd.get(), sector, 1));
+  const Copy backup = TRY(ReadCopy(disk.fd.get(), sector, primary.other));
+  if (TRY(ReadRows(disk)) != expected)
+    return Fail(Code::kFailed, "read back, the entries are not those that were written");
+  if (primary.entries != backup.entries)
+    return Fail(Code::kFailed, "read back, the two copies have different entries");
+  if (int problems = fdisk_verify_disklabel(disk.context.get()))
+    return Fail(Code::kFailed, "read back, libfdisk finds {} problems; see sfdisk --verify",
+                problems);
+  return {};
+}
+
+}  // namespace
+
+std::string ToString(const Uuid& uuid) {
+  std::string text = Hex(uuid);
+  for (size_t at : {8, 13, 18, 23}) text.insert(at, "-");
+  return text;
+}
+
+SlotIdentity SlotIdentity::OfRelease(const Release& release) {
+  SlotIdentity identity;
+  const auto& hash = release.root_hash.bytes;
+  std::copy_n(hash.begin(), 16, identity.data.begin());
+  std::copy_n(hash.begin() + 16, 16, identity.verity.begin());
+  identity.label = "hostos_" + release.version;
+  return identity;
+}
+
+SlotIdentity SlotIdentity::Empty() {
+  SlotIdentity identity;
+  for (Uuid* uuid : {&identity.data, &identity.verity}) {
+    if (::getrandom(uuid->data(), uuid->size(), 0) != static_cast<ssize_t>(uuid->size()))
+      std::abort();  // cannot be short for so few bytes, nor fail once the kernel is up
+    (*uuid)[6] = ((*uuid)[6] & 0x0f) | 0x40;  // RFC 9562: version 4, variant 10
+    (*uuid)[8] = ((*uuid)[8] & 0x3f) | 0x80;
+  }
+  identity.label = kEmptyLabel;
+  return identity;
+}
+
+bool SlotIdentity::empty() const {
+  return label == kEmptyLabel;
+}
+
+SlotIdentity IdentityOf(const SlotPartitions& slot) {
+  const bool agree = slot.data.label == slot.verity.label;
+  return {slot.data.uuid, slot.verity.uuid, agree ? slot.data.label : ""};
+}
+
+std::optional<Digest> RootHashOf(const SlotPartitions& slot) {
+  if (slot.data.label == kEmptyLabel || slot.verity.label == kEmptyLabel) return std::nullopt;
+  Digest digest;
+  std::ranges::copy(slot.data.uuid, digest.bytes.begin());
+  std::ranges::copy(slot.verity.uuid, digest.bytes.begin() + 16);
+  return digest;
+}
+
+Result<PartitionTable> ReadPartitionTable(const std::string& path) {
+  Disk disk = TRY(OpenDisk(path, O_RDONLY));
+  return Interpret(disk, TRY(ReadRows(disk)));
+}
+
+Result<> SetSlotIdentity(const std::string& path, Slot slot, const SlotIdentity& identity) {
+  std::vector<Row> rows;
+  {
+    Disk disk = TRY(OpenDisk(path, O_RDWR | O_SYNC));
+    // The lock that keeps udev from probing a table that is half written; closing releases it and
+    // lets udev look again (systemd, "Locking Block Device Access").
+    if (::flock(disk.fd.get(), LOCK_EX) < 0) return FailErrno(path + ": lock");
+    rows = TRY(ReadRows(disk));
+    const SlotPartitions target = TRY(Interpret(disk, rows)).slot(slot);
+    for (auto [partition, uuid] :
+         {std::pair(&target.data, &identity.data), std::pair(&target.verity, &identity.verity)}) {
+      TRY(SetIdentity(disk, partition->number, *uuid, identity.label));
+      Row& row = *std::ranges::find(rows, partition->number, &Row::number);
+      row.uuid = *uuid;
+      row.label = identity.label;
+    }
+    if (int error = fdisk_write_disklabel(disk.context.get()))
+      return FailErrno(path + ": write the partition table", -error);
+    if (::fsync(disk.fd.get()) < 0) return FailErrno(path + ": fsync");
+    disk.context.reset();
+    TRY_CONTEXT(path, disk.fd.Close());
+  }
+  TRY_CONTEXT(path + ": partition table", ReadBack(path, rows));
+  return {};
+}
+
+}  // namespace hostos

@@ -1,0 +1,80 @@
+// The partition table of the whole disk (GPT, Discoverable Partitions Specification): where the ESP
+// and the two slots are, and which root hash a slot's partitions spell. Identity is all that is
+// ever changed: two partition UUIDs and names; types, extents and attributes of every partition
+// stay.
+//
+// Why a power cut in the middle is safe: a GPT is two copies, each a header and an array of entries
+// under CRC-32. libfdisk writes the backup array, the backup header, the primary array, the primary
+// header, in this order; the descriptor it writes to is O_SYNC, so each is on the medium before the
+// next begins. Whatever is torn, one copy is whole: the primary (old) while the backup is written,
+// the backup (new) while the primary is. UEFI firmware uses the valid copy and repairs the other.
+// Linux looks at the backup only when "gpt" is on the kernel command line, which HostOS's images
+// therefore carry; libfdisk and libblkid look at it always.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+
+#include "updater/base/release.h"
+#include "updater/base/result.h"
+
+namespace hostos {
+
+// In the order of the text form.
+using Uuid = std::array<uint8_t, 16>;
+
+struct Partition {
+  size_t number = 0;   // from 1
+  std::string device;  // the disk's name with the number, as the kernel forms it: "/dev/vda2"
+  std::string label;   // GPT partition name
+  Uuid uuid{};
+  uint64_t size = 0;  // bytes
+};
+
+struct SlotPartitions {
+  Partition data;
+  Partition verity;
+};
+
+struct PartitionTable {
+  std::string architecture;  // "x86-64" or "arm64", by the type of the root partitions
+  Partition esp;
+  SlotPartitions slots[2];  // [0] is A
+
+  const SlotPartitions& slot(Slot s) const { return slots[static_cast<int>(s)]; }
+};
+
+// What the two partitions of a slot say they hold.
+struct SlotIdentity {
+  Uuid data{};
+  Uuid verity{};
+  std::string label;
+
+  // "hostos_<version>"; the UUIDs are the two halves of the root hash, as
+  // systemd-veritysetup-generator expects.
+  static SlotIdentity OfRelease(const Release& release);
+  // Random UUIDs and "_empty".
+  static SlotIdentity Empty();
+
+  bool empty() const;
+  bool operator==(const SlotIdentity&) const = default;
+};
+
+// The label is empty when the two partitions have different ones.
+SlotIdentity IdentityOf(const SlotPartitions& slot);
+// The root hash the two UUIDs spell; absent when one of them is labelled "_empty".
+std::optional<Digest> RootHashOf(const SlotPartitions& slot);
+
+// Uuid in its text form, lower case.
+std::string ToString(const Uuid& uuid);
+
+// `disk` is a block device or an image file. Fails unless there is exactly one ESP, two root and
+// two root verity partitions of one architecture, and no XBOOTLDR, whose entries would boot too.
+Result<PartitionTable> ReadPartitionTable(const std::string& disk);
+
+// Changes one slot's identity in both copies of the table and compares what a fresh open reads
+// back. Partitions in use are fine: the kernel keeps its view of extents, which do not change.
+Result<> SetSlotIdentity(const std::string& disk, Slot slot, const SlotIdentity& identity);
+
+}  // namespace hostos

@@ -1,0 +1,129 @@
+#include "bootctl/rules.h"
+
+#include <algorithm>
+
+#include "bootctl/entry_name.h"
+#include "bootctl/loader.h"
+
+namespace hostos {
+namespace {
+
+// The largest FAT cluster is 64 KiB: one that the image fills in part, one for the directory.
+constexpr uint64_t kEspSlack = 128 << 10;
+
+std::string Megabytes(uint64_t bytes) {
+  return std::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+}
+
+// Whose doing it is that `state.entries` would begin with something else: for messages.
+std::string Reason(const BootEntry& first, const LoaderPreference* preference) {
+  if (preference) return std::format("{} asks for \"{}\"", preference->source, preference->pattern);
+  return std::format("it sorts first with version \"{}\"", first.version);
+}
+
+std::string UnknownFiles(const EspSpace& esp) {
+  constexpr size_t kMost = 5;
+  if (esp.unknown.empty()) return "Every file there is HostOS's.";
+  std::string text = "Files there that HostOS does not know:";
+  for (size_t i = 0; i < std::min(esp.unknown.size(), kMost); i++)
+    text += std::format("{} {} ({})", i ? "," : "", esp.unknown[i].first,
+                        Megabytes(esp.unknown[i].second));
+  if (esp.unknown.size() > kMost) text += std::format(" and {} more", esp.unknown.size() - kMost);
+  return text + ".";
+}
+
+}  // namespace
+
+std::vector<std::string> ObsoleteEntries(const BootState& state, Slot slot,
+                                         const Release* release) {
+  const std::optional<Digest>& mine = state.slot(slot).root_hash;
+  const std::optional<Digest>& others = state.slot(Other(slot)).root_hash;
+  std::vector<std::string> files;
+  for (const BootEntry& entry : state.entries) {
+    if (others == entry.root_hash) continue;
+    const bool boots_slot = mine == entry.root_hash;
+    const bool boots_release = release && entry.root_hash == release->root_hash;
+    if (boots_slot || boots_release || IsReleaseFile(entry.file)) files.push_back(entry.file);
+  }
+  return files;
+}
+
+Result<> MayInvalidate(const BootState& state, Slot slot) {
+  if (slot == state.running)
+    return Fail(Code::kNotSupported, "slot {} is running and cannot be invalidated", Name(slot));
+  return {};
+}
+
+Result<> MayArm(const BootState& state, Slot slot, const Release& release, const BootEntry& entry) {
+  if (slot == state.running)
+    return Fail(Code::kNotSupported, "slot {} is running and cannot be armed", Name(slot));
+  if (!entry.tries || entry.tries->left == 0)
+    return Fail(Code::kUsage, "{} needs at least one try", release.version);
+  if (!IsReleaseVersion(release.version))
+    return Fail(Code::kNotSupported,
+                "version \"{}\" cannot be in a boot entry's name: expected 1 to 29 of "
+                "letters, digits and . ~ ^ -",
+                release.version);
+  const std::optional<Digest>& other = state.slot(Other(slot)).root_hash;
+  if (other == release.root_hash)
+    return Fail(Code::kNotSupported,
+                "slot {} holds {} already (root hash {}); two slots with one root hash cannot be "
+                "told apart at boot",
+                Name(Other(slot)), release.version, release.root_hash.Short());
+
+  const std::vector<std::string> obsolete = ObsoleteEntries(state, slot, &release);
+  std::vector<BootEntry> entries = state.entries;
+  std::erase_if(entries,
+                [&](const BootEntry& e) { return std::ranges::contains(obsolete, e.file); });
+  entries.push_back(entry);  // last, so that it loses where the loader's order leaves a tie
+  const LoaderPreference* preference = OrderAsLoader(entries, state.preferences);
+  const BootEntry& first = entries.front();
+  if (first.file == entry.file) return {};
+  return Fail(Code::kNotSupported,
+              "{} would not boot next: the loader takes {} ({}) before {}. Nothing was changed. "
+              "The loader boots the newest version; take the other entry or setting away first.",
+              release.version, first.version.empty() ? first.file : first.version,
+              first.file + ": " + Reason(first, preference), entry.file);
+}
+
+Result<> MayMarkBad(const BootState& state, Slot slot) {
+  BootState after = state;
+  for (BootEntry& entry : after.entries)
+    if (state.slot(slot).root_hash == entry.root_hash && IsReleaseFile(entry.file))
+      entry.tries = Exhausted(entry);
+  const LoaderPreference* preference = OrderAsLoader(after.entries, after.preferences);
+  if (after.entries.empty() || state.slot(slot).root_hash != after.entries.front().root_hash)
+    return {};
+  const BootEntry& first = after.entries.front();
+  return Fail(Code::kFailed, "slot {} cannot be marked bad: {} would boot next all the same ({})",
+              Name(slot), first.file,
+              preference ? Reason(first, preference) : "no other entry has tries left");
+}
+
+std::vector<BootEntry> NamesOf(const BootState& state, const Digest& root_hash) {
+  std::vector<BootEntry> names;
+  std::ranges::copy_if(state.entries, std::back_inserter(names), [&](const BootEntry& entry) {
+    return entry.root_hash == root_hash && IsReleaseFile(entry.file);
+  });
+  std::ranges::stable_sort(names, [](const BootEntry& a, const BootEntry& b) {
+    if (!a.tries || !b.tries) return a.tries.has_value() && !b.tries.has_value();
+    if (a.tries->left != b.tries->left) return a.tries->left < b.tries->left;
+    return a.tries->done > b.tries->done;
+  });
+  return names;
+}
+
+Tries Exhausted(const BootEntry& entry) {
+  return {0, entry.tries ? entry.tries->done : 0};
+}
+
+Result<> CheckEspSpace(const EspSpace& esp, const Release& release, uint64_t reclaimable) {
+  if (release.uki_size + kEspSlack <= esp.free + reclaimable) return {};
+  return Fail(Code::kNoSpace,
+              "not enough space on the ESP for {}: needs {}, {} free of {} ({}).\n"
+              "Nothing was changed. {}",
+              release.version, Megabytes(release.uki_size), Megabytes(esp.free + reclaimable),
+              Megabytes(esp.size), esp.path, UnknownFiles(esp));
+}
+
+}  // namespace hostos

@@ -1,0 +1,41 @@
+// What a verb of BootControl may do and what it removes, decided on the state alone and before
+// anything changes. systemd-boot's backend and the fake in tests follow the same rules.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bootctl/boot_control.h"
+
+namespace hostos {
+
+// The files in EFI/Linux that keep `slot` from being cleanly without an entry: entries that boot it
+// (unless the other slot holds the same root hash), and entries of ours whose root hash is in no
+// slot, which would boot into nothing. Arming `release` also takes away what boots it already.
+std::vector<std::string> ObsoleteEntries(const BootState& state, Slot slot,
+                                         const Release* release = nullptr);
+
+// Refused for the running slot.
+Result<> MayInvalidate(const BootState& state, Slot slot);
+
+// `entry` is what Arm would add. Refused for the running slot, for a release that is in the other
+// slot, for a version that does not fit into a name, for no tries, and, with kNotSupported naming
+// both, when the loader would take something else before it.
+Result<> MayArm(const BootState& state, Slot slot, const Release& release, const BootEntry& entry);
+
+// Refused when the slot would boot next all the same.
+Result<> MayMarkBad(const BootState& state, Slot slot);
+
+// The entries of ours with a root hash: one, or the two names that a rename cut short left beside
+// each other. The one that counts comes first: counted before uncounted, then fewer tries left,
+// then more done, so that a crash never gives a release a try more and never blesses it.
+std::vector<BootEntry> NamesOf(const BootState& state, const Digest& root_hash);
+
+// The counter of an entry that is marked bad.
+Tries Exhausted(const BootEntry& entry);
+
+// kNoSpace, with what is needed, what is free, where, and the files HostOS does not know, when the
+// release's image does not fit. `reclaimable` bytes will be freed before it is written.
+Result<> CheckEspSpace(const EspSpace& esp, const Release& release, uint64_t reclaimable = 0);
+
+}  // namespace hostos

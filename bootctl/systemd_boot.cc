@@ -1,0 +1,305 @@
+#include "bootctl/systemd_boot.h"
+
+#include <strings.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "bootctl/efivars.h"
+#include "bootctl/entry_name.h"
+#include "bootctl/esp.h"
+#include "bootctl/gpt.h"
+#include "bootctl/loader.h"
+#include "bootctl/rules.h"
+#include "bootctl/running_root.h"
+#include "bootctl/uki.h"
+
+namespace hostos {
+
+// One look at the machine: what the verbs decide on. Never kept from one verb to the next.
+struct SystemdBoot::View {
+  std::string disk;     // path of the whole disk
+  VerityNodes running;  // under "/"
+  PartitionTable table;
+  Esp esp;
+  EspContents contents;
+  BootState state;
+};
+
+namespace {
+
+uint16_t MachineOf(const PartitionTable& table) {
+  return table.architecture == "arm64" ? kMachineArm64 : kMachineX64;
+}
+
+SlotState StateOf(const SlotPartitions& slot) {
+  SlotState state;
+  state.label = slot.data.label;
+  state.data_device = slot.data.device;
+  state.verity_device = slot.verity.device;
+  state.data_capacity = slot.data.size;
+  state.verity_capacity = slot.verity.size;
+  state.root_hash = RootHashOf(slot);
+  return state;
+}
+
+// The slot whose two partitions are under "/".
+Result<Slot> RunningSlot(const PartitionTable& table, const VerityNodes& nodes) {
+  auto is = [&](const SlotPartitions& slot, size_t data, size_t verity) {
+    return slot.data.number == data && slot.verity.number == verity;
+  };
+  for (Slot slot : {Slot::A, Slot::B})
+    if (is(table.slot(slot), nodes.first.number, nodes.second.number) ||
+        is(table.slot(slot), nodes.second.number, nodes.first.number))
+      return slot;
+  const SlotPartitions &a = table.slot(Slot::A), &b = table.slot(Slot::B);
+  return Fail(
+      Code::kFailed,
+      "the running system is on partitions {} and {} of {}, expected {} and {} (slot A) or {} "
+      "and {} (slot B)",
+      nodes.first.number, nodes.second.number, nodes.first.disk, a.data.number, a.verity.number,
+      b.data.number, b.verity.number);
+}
+
+// The present name of the entry the loader calls `id`, renamed since or not; of two names that a
+// crash left, the one that counts.
+std::string PresentName(const BootState& state, const std::string& id) {
+  auto is_named = [&](const BootEntry& entry) {
+    return ::strcasecmp(LoaderId(entry).c_str(), id.c_str()) == 0;
+  };
+  const std::vector<BootEntry> names = NamesOf(state, state.running_root_hash);
+  for (const std::vector<BootEntry>& entries : {names, state.entries})
+    if (auto it = std::ranges::find_if(entries, is_named); it != entries.end()) return it->file;
+  return "";
+}
+
+// Refuses an image that is not the release's, before anything changes.
+Result<Uki> CheckUki(int fd, const Release& release, const PartitionTable& table) {
+  if (release.architecture != table.architecture)
+    return Fail(Code::kNotSupported, "{} is for {}, this machine's slots are for {}",
+                release.version, release.architecture, table.architecture);
+  const Digest digest = TRY_CONTEXT("boot image", HashFile(fd, release.uki_size));
+  if (digest != release.uki_digest)
+    return Fail(Code::kNotTrusted, "boot image of {}: expected SHA-256 {}, found {}",
+                release.version, release.uki_digest.Hex(), digest.Hex());
+  return ReadUkiOf(fd, release);
+}
+
+}  // namespace
+
+Result<SystemdBoot::View> SystemdBoot::Look() const {
+  const VerityNodes running = TRY(FindRunningRoot(options_.root, options_.sys));
+  const std::string disk =
+      options_.disk.empty() ? options_.dev + "/" + running.first.disk : options_.disk;
+  PartitionTable table = TRY(ReadPartitionTable(disk));
+  Esp esp = TRY(Esp::Open(options_.esp));
+  EspContents contents = TRY(esp.Read(MachineOf(table)));
+  View view{disk, running, std::move(table), std::move(esp), std::move(contents), {}};
+  TRY(CheckMounted(view));
+
+  BootState& state = view.state;
+  state.running = TRY(RunningSlot(view.table, running));
+  for (Slot slot : {Slot::A, Slot::B})
+    state.slots[static_cast<int>(slot)] = StateOf(view.table.slot(slot));
+  state.entries = view.contents.entries;
+  state.esp = view.contents.space;
+
+  const std::string command_line = TRY(ReadFile(options_.command_line));
+  std::optional<Digest> root_hash = RootHashOf(command_line);
+  if (!root_hash)
+    return Fail(Code::kFailed, "{}: expected one roothash= of 64 hexadecimal digits, found \"{}\"",
+                options_.command_line, command_line.substr(0, command_line.find('\n')));
+  state.running_root_hash = *root_hash;
+  TRY(ReadLoader(view));
+  TRY(CheckRunning(view));
+  return view;
+}
+
+// The loader's settings, in the order of their strength (config_select_default_entry), and the
+// entry it started.
+Result<> SystemdBoot::ReadLoader(View& view) const {
+  auto variable = [&](const std::string& name) {
+    return ReadLoaderVariable(options_.efivars, name);
+  };
+  BootState& state = view.state;
+  auto prefer = [&](const std::string& source, const std::optional<std::string>& pattern) {
+    if (pattern) state.preferences.push_back({source, *pattern});
+  };
+  const std::optional<std::string> saved = TRY(variable("LoaderEntryLastBooted"));
+  std::optional<std::string> chosen = TRY(variable("LoaderEntryDefault"));
+  std::optional<std::string> configured = view.contents.default_entry;
+  if (chosen == "@saved") chosen = saved;
+  if (configured == "@saved") configured = saved;
+  prefer("EFI variable LoaderEntryOneShot", TRY(variable("LoaderEntryOneShot")));
+  prefer("EFI variable LoaderEntryDefault", chosen);
+  prefer("\"default\" in loader/loader.conf", configured);
+  for (LoaderPreference& preference : state.preferences)
+    for (char& c : preference.pattern)
+      if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
+  OrderAsLoader(state.entries, state.preferences);
+
+  // Not LoaderBootCountPath: when a counted image does not load, the firmware may start the loader
+  // once more and that variable still names the image that failed.
+  if (std::optional<std::string> id = TRY(variable("LoaderEntrySelected")))
+    state.booted_entry = PresentName(state, *id);
+  const std::vector<BootEntry> names = NamesOf(state, state.running_root_hash);
+  state.on_trial = !names.empty() && names.front().tries;
+  return {};
+}
+
+Result<> SystemdBoot::CheckRunning(const View& view) const {
+  const BootState& state = view.state;
+  const SlotState& slot = state.slot(state.running);
+  if (slot.root_hash != state.running_root_hash)
+    return Fail(Code::kFailed,
+                "slot {} is running with root hash {}, but its partitions {} and {} say {}",
+                Name(state.running), state.running_root_hash.Hex(), slot.data_device,
+                slot.verity_device, slot.root_hash ? slot.root_hash->Hex() : slot.label);
+  for (const BootEntry& entry : state.entries)
+    if (entry.file == state.booted_entry && entry.root_hash != state.running_root_hash)
+      return Fail(Code::kFailed, "the loader started {}, whose root hash is {}, but {} is running",
+                  entry.file, entry.root_hash.Hex(), state.running_root_hash.Hex());
+  const std::optional<std::string> partition =
+      TRY(ReadLoaderVariable(options_.efivars, "LoaderDevicePartUUID"));
+  if (partition && ::strcasecmp(partition->c_str(), ToString(view.table.esp.uuid).c_str()) != 0)
+    return Fail(Code::kFailed, "the loader was started from partition {}, but the ESP of {} is {}",
+                *partition, view.disk, ToString(view.table.esp.uuid));
+  return {};
+}
+
+// A write to an ESP that is not mounted would go to nowhere and look like a success.
+Result<> SystemdBoot::CheckMounted(const View& view) const {
+  if (!options_.disk.empty()) return {};
+  const dev_t device = TRY(view.esp.Device());
+  const PartitionNode found = TRY_CONTEXT(options_.esp + ": expected the ESP to be mounted",
+                                          FindPartition(device, options_.sys));
+  const PartitionNode expected{view.running.first.disk, view.table.esp.number};
+  if (found != expected)
+    return Fail(Code::kFailed, "{}: expected partition {} of {} to be mounted, found {} of {}",
+                options_.esp, expected.number, expected.disk, found.number, found.disk);
+  return {};
+}
+
+Result<BootState> SystemdBoot::Read() {
+  return std::move(TRY(Look()).state);
+}
+
+Result<> SystemdBoot::SetIdentity(const View& view, Slot slot, const SlotIdentity& identity) const {
+  TRY(SetSlotIdentity(view.disk, slot, identity));
+  // udev renews /dev/disk/by-partuuid when it sees the write; asked once more, because a worker
+  // that was probing meanwhile may have seen the old table. Nothing depends on it before the next
+  // boot.
+  const SlotPartitions& partitions = view.table.slot(slot);
+  for (const Partition* partition : {&partitions.data, &partitions.verity}) {
+    const std::string name = partition->device.substr(partition->device.rfind('/') + 1);
+    const std::string path = std::format("{}/class/block/{}/uevent", options_.sys, name);
+    if (Result<UniqueFd> uevent = Open(path, O_WRONLY); uevent)
+      (void)WriteFull(uevent->get(), AsBytes("change"));  // see above
+  }
+  return {};
+}
+
+// Entries first, on the medium, then the partitions' identity: at no time is there an entry whose
+// slot is gone.
+Result<> SystemdBoot::Invalidate(Slot slot) {
+  View view = TRY(Look());
+  TRY(MayInvalidate(view.state, slot));
+  std::vector<std::string> files = ObsoleteEntries(view.state, slot);
+  std::ranges::copy(view.contents.leftovers, std::back_inserter(files));
+  TRY(view.esp.Remove(files));
+  if (!IdentityOf(view.table.slot(slot)).empty())
+    TRY(SetIdentity(view, slot, SlotIdentity::Empty()));
+
+  const BootState after = TRY(Read());
+  if (after.slot(slot).root_hash || !ObsoleteEntries(after, slot).empty())
+    return Fail(Code::kFailed, "slot {} is still marked valid after invalidating it", Name(slot));
+  return {};
+}
+
+Result<> SystemdBoot::Arm(Slot slot, const Release& release, int uki, uint32_t tries) {
+  View view = TRY(Look());
+  BootState& state = view.state;
+  const Uki image = TRY(CheckUki(uki, release, view.table));
+  const std::string stem = ReleaseStem(release.version, release.root_hash);
+  BootEntry entry;
+  entry.tries = Tries{tries, 0};
+  entry.file = FormatEntryName(stem, entry.tries);
+  entry.version = image.version;
+  entry.root_hash = release.root_hash;
+  entry.size = release.uki_size;
+  entry.sort_key = image.sort_key;
+  TRY(MayArm(state, slot, release, entry));
+
+  const SlotIdentity identity = SlotIdentity::OfRelease(release);
+  std::vector<std::string> obsolete = ObsoleteEntries(state, slot, &release);
+  const bool identified = IdentityOf(view.table.slot(slot)) == identity;
+  const bool armed = identified && obsolete == std::vector{entry.file} &&
+                     TRY(view.esp.Hash(entry.file)) == release.uki_digest;
+  if (!armed) {
+    uint64_t reclaimable = 0;
+    for (const BootEntry& old : state.entries)
+      if (std::ranges::contains(obsolete, old.file)) ;
+    TRY(CheckEspSpace(state.esp, release, reclaimable));
+    TRY(view.esp.CheckWritable());
+
+    std::ranges::copy(view.contents.leftovers, std::back_inserter(obsolete));
+    TRY(view.esp.Remove(obsolete));
+    if (!identified) TRY(SetIdentity(view, slot, identity));
+    TRY(view.esp.Install(entry.file, TemporaryName(stem), uki, release.uki_size,
+                         release.uki_digest));
+  }
+
+  const BootState after = TRY(Read());
+  if (after.next() != slot || after.entries.front().file != entry.file)
+    return Fail(Code::kFailed, "{} was armed in slot {}, but read back the loader would take {}",
+                release.version, Name(slot),
+                after.entries.empty() ? "nothing" : after.entries.front().file);
+  return {};
+}
+
+// Makes the image with this root hash have one name, with this counter. Whatever else bears one of
+// its names goes first: a crash leaves at least one, and never one with a better counter.
+Result<> SystemdBoot::RenameTo(const View& view, const Digest& root_hash,
+                               std::optional<Tries> tries) const {
+  const std::vector<BootEntry> names = NamesOf(view.state, root_hash);
+  const std::string& from = names.front().file;
+  std::string file = FormatEntryName(ParseEntryName(from)->stem, tries);
+  if (names.front().tries == tries) file = from;
+  std::vector<std::string> others;
+  for (const BootEntry& name : std::span(names).subspan(1)) others.push_back(name.file);
+  if (file != from) others.push_back(file);
+  TRY(view.esp.Remove(others));
+  if (file != from) TRY(view.esp.Rename(from, file));
+
+  const std::vector<BootEntry> after = NamesOf(TRY(Look()).state, root_hash);
+  if (after.size() != 1 || after.front().tries != tries)
+    return Fail(Code::kFailed, "{} was renamed to {}, but read back it is {}", from, file,
+                after.empty() ? "gone" : after.front().file);
+  return {};
+}
+
+Result<> SystemdBoot::Bless() {
+  const View view = TRY(Look());
+  const Digest& running = view.state.running_root_hash;
+  if (NamesOf(view.state, running).empty())
+    return Fail(Code::kNotFound,
+                "{}/EFI/Linux has no entry with the running root hash {}: nothing to bless, and "
+                "slot {} will not boot again",
+                options_.esp, running.Hex(), Name(view.state.running));
+  return RenameTo(view, running, std::nullopt);
+}
+
+Result<> SystemdBoot::MarkBad(Slot slot) {
+  const View view = TRY(Look());
+  TRY(MayMarkBad(view.state, slot));
+  const std::optional<Digest>& root_hash = view.state.slot(slot).root_hash;
+  if (!root_hash) return {};
+  const std::vector<BootEntry> names = NamesOf(view.state, *root_hash);
+  if (names.empty()) return {};  // nothing boots it
+  TRY(RenameTo(view, *root_hash, Exhausted(names.front())));
+  if (TRY(Read()).next() == slot)
+    return Fail(Code::kFailed, "slot {} was marked bad, but read back it boots next", Name(slot));
+  return {};
+}
+
+}  // namespace hostos

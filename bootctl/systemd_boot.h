@@ -1,0 +1,50 @@
+// BootControl for systemd-boot: slots from the GPT, boot entries on the ESP, what the loader did
+// from the EFI variables, what runs from sysfs and the kernel command line. Every path is injected,
+// so the same class works on a machine, on a disk image, and in tests.
+//
+// Evidence is cross-checked, never guessed: Read fails with a message that names both sides when
+// the device under "/", the partition table, the command line and the loader contradict each other.
+#pragma once
+
+#include <string>
+
+#include "bootctl/boot_control.h"
+
+namespace hostos {
+
+struct SystemdBootOptions {
+  std::string esp = "/efi";  // where the ESP is mounted
+  std::string efivars = "/sys/firmware/efi/efivars";
+  std::string sys = "/sys";
+  std::string command_line = "/proc/cmdline";
+  std::string root = "/";  // what the running slot is mounted on
+  std::string dev = "/dev";
+  // An image file or device to use in place of the disk "/" is on. Partitions are then files beside
+  // it, named as fdisk_partname(3) does ("disk.img2"), and where the ESP is mounted from is not
+  // checked.
+  std::string disk;
+};
+
+class SystemdBoot : public BootControl {
+ public:
+  explicit SystemdBoot(SystemdBootOptions options = {}) : options_(std::move(options)) {}
+
+  Result<BootState> Read() override;
+  Result<> Invalidate(Slot slot) override;
+  Result<> Arm(Slot slot, const Release& release, int uki, uint32_t tries) override;
+  Result<> Bless() override;
+  Result<> MarkBad(Slot slot) override;
+
+ private:
+  struct View;
+  Result<View> Look() const;
+  Result<> ReadLoader(View& view) const;
+  Result<> CheckRunning(const View& view) const;
+  Result<> CheckMounted(const View& view) const;
+  Result<> SetIdentity(const View& view, Slot slot, const struct SlotIdentity& identity) const;
+  Result<> RenameTo(const View& view, const Digest& root_hash, std::optional<Tries> tries) const;
+
+  const SystemdBootOptions options_;
+};
+
+}  // namespace hostos

@@ -1,0 +1,132 @@
+#include "images/commit_release.h"
+
+#include <optional>
+
+#include "images/program.h"
+#include "images/reseal.h"
+#include "images/root_tree.h"
+#include "images/uki.h"
+#include "images/work_directory.h"
+#include "updater/seal/seal.h"
+#include "updater/source/repo.h"
+#include "updater/source/scan.h"
+
+namespace hostos {
+namespace {
+
+// A copy the caller asked for: made beside its place, there when all is done.
+class Copy {
+ public:
+  static Result<Copy> To(const std::string& path) {
+    Copy copy;
+    if (path.empty()) return copy;
+    copy.path_ = path;
+    copy.work_.emplace(TRY(WorkDirectory::Beside(path)));
+    return copy;
+  }
+  // Where to write it; what nobody asked for goes nowhere.
+  std::string place() const { return work_ ? *work_ / "copy" : "/dev/null"; }
+  Result<> Publish() const {
+    if (!work_) return {};
+    return PublishFile(place(), path_);
+  }
+
+ private:
+  std::string path_;
+  std::optional<WorkDirectory> work_;
+};
+
+Result<> CheckNames(const CommitOptions& options) {
+  for (const auto& [what, name] :
+       {std::pair("--version", options.version), std::pair("--channel", options.channel),
+        std::pair("--architecture", options.architecture)})
+    if (!IsValidName(name))
+      return Fail(Code::kUsage,
+                  "{}: expected 1 to 29 of A-Z a-z 0-9 . - beginning with a letter or digit, found "
+                  "\"{}\"",
+                  what, name);
+  return {};
+}
+
+// What is published under a version stays: machines may run it already.
+Result<> CheckUnpublished(const Repo& repo, const CommitOptions& options) {
+  const std::string ref = ReleaseRef(options.architecture, options.version);
+  const Result<Digest> commit = repo.ResolveRef(ref);
+  if (commit)
+    return Fail(Code::kFailed,
+                "{}: release {} is published as commit {}; give this one another version (or, if "
+                "no machine has seen it, delete its refs and commit again)",
+                repo.path(), options.version, commit->Hex());
+  if (commit.error().code == Code::kNotFound) return {};
+  return std::unexpected(commit.error());
+}
+
+Result<Sealed> SealTree(const Scan& scan, const std::string& image, const std::string& verity,
+                        Progress& progress) {
+  UniqueFd image_file = TRY(Open(image, O_RDWR | O_CREAT | O_TRUNC, 0644));
+  UniqueFd verity_file = TRY(Open(verity, O_RDWR | O_CREAT | O_TRUNC, 0644));
+  return Seal(scan.tree, *scan.content, image_file.get(), verity_file.get(),
+              [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); });
+}
+
+}  // namespace
+
+Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) {
+  TRY(CheckNames(options));
+  const RootTree root = TRY(InspectRootTree(options.tree));
+  if (root.image_version != options.version)
+    return Fail(Code::kFailed, "{}: expected IMAGE_VERSION={}, found {}", root.os_release,
+                options.version, root.image_version);
+  std::vector<SecretKey> keys;
+  for (const std::string& path : options.keys) keys.push_back(TRY(SecretKey::Load(path)));
+  Repo repo = TRY(Repo::CreateArchive(options.repo));
+  TRY(CheckUnpublished(repo, options));
+  const WorkDirectory work = TRY(WorkDirectory::Beside(options.repo + "/tmp/hostimage"));
+  const Copy image = TRY(Copy::To(options.image_out)), verity = TRY(Copy::To(options.verity_out)),
+             uki_copy = TRY(Copy::To(options.uki_out));
+
+  progress.Begin("read", options.tree);
+  const Scan scan = TRY(ScanDirectory(options.tree));
+  TRY(CheckInterrupt());
+  progress.Begin("seal", std::format("{} files", scan.tree.files.size()));
+  const Sealed sealed = TRY(SealTree(scan, image.place(), verity.place(), progress));
+
+  progress.Begin("kernel", root.kernel_version);
+  const std::string command_line = TRY(KernelCommandLine(sealed.root_hash, options.cmdline_append));
+  const std::string uki = work / "hostos.efi";
+  TRY(BuildUki({.kernel = root.kernel,
+                .kernel_version = root.kernel_version,
+                .initrd = options.initrd,
+                .os_release = root.os_release,
+                .stub = options.stub,
+                .architecture = options.architecture,
+                .command_line = command_line},
+               uki));
+  const UniqueFd uki_file = TRY(Open(uki, O_RDONLY));
+  const Copied copied = TRY(CopyContent(uki_file.get(), uki_copy.place()));
+
+  CommitInput input = {.tree = options.tree,
+                       .uki = uki,
+                       .release = {.commit = {},
+                                   .version = options.version,
+                                   .architecture = options.architecture,
+                                   .channel = options.channel,
+                                   .timestamp = options.timestamp,
+                                   .seal_format = kSealFormat,
+                                   .root_hash = sealed.root_hash,
+                                   .image_size = sealed.size.image,
+                                   .verity_size = sealed.size.verity,
+                                   .uki_digest = copied.digest,
+                                   .uki_size = copied.size,
+                                   .packages = root.packages}};
+  TRY(CheckUki(uki_file.get(), input.release));
+  progress.Begin("commit", ChannelRef(options.architecture, options.channel));
+  TRY(CheckInterrupt());
+  TRY(image.Publish());
+  TRY(verity.Publish());
+  TRY(uki_copy.Publish());
+  input.release.commit = TRY(repo.CommitTree(input, keys));
+  return input.release;
+}
+
+}  // namespace hostos

@@ -1,0 +1,143 @@
+#include "images/reseal.h"
+
+#include <unordered_set>
+#include <vector>
+
+#include "images/uki.h"
+#include "updater/seal/seal.h"
+#include "updater/source/objects.h"
+#include "updater/source/scan.h"
+
+namespace hostos {
+namespace {
+
+// Calls `use` with every piece of the rest of a file.
+template <class Use>
+Result<> ForEachPiece(int fd, Use use) {
+  std::vector<std::byte> buffer(1 << 20);
+  for (;;) {
+    const size_t size = TRY(ReadFull(fd, buffer));
+    if (size == 0) return {};
+    TRY(use(std::span(buffer).first(size)));
+  }
+}
+
+Result<> CompareChecksum(const FileObject& file, Sha256 hash) {
+  if (const Digest found = hash.Finish(); found != file.checksum)
+    return Fail(Code::kNotTrusted, "object {}: its content has the checksum {}",
+                file.checksum.Hex(), found.Hex());
+  return {};
+}
+
+// An object that is missing, or cannot be unpacked, is not the one that was signed.
+Error Untrusted(Error error) {
+  if (error.code == Code::kFailed || error.code == Code::kNotFound) error.code = Code::kNotTrusted;
+  return error;
+}
+
+// Compares what it opens with its checksum first.
+class CheckingReader : public ContentReader {
+ public:
+  explicit CheckingReader(ContentReader& inner) : inner_(inner) {}
+
+  Result<UniqueFd> Open(const FileObject& file) override {
+    UniqueFd fd = TRY(inner_.Open(file).transform_error(Untrusted));
+    Sha256 hash = StartContentChecksum(file);
+    TRY_CONTEXT("object " + file.checksum.Hex(),
+                ForEachPiece(fd.get(), [&](std::span<const std::byte> piece) -> Result<> {
+                  hash.Update(piece);
+                  return {};
+                }));
+    TRY(CompareChecksum(file, std::move(hash)));
+    if (::lseek(fd.get(), 0, SEEK_SET) < 0) return FailErrno("lseek");
+    return fd;
+  }
+
+ private:
+  ContentReader& inner_;
+};
+
+Result<> Compare(std::string_view what, const std::string& found, const std::string& expected) {
+  if (found == expected) return {};
+  return Fail(Code::kNotTrusted, "the {} comes out as {}, signed is {}", what, found, expected);
+}
+
+// A node pulls nothing that the signed sizes do not list.
+Result<> CheckListed(const Scan& scan, const std::vector<ObjectSize>& sizes) {
+  std::unordered_set<Digest> listed;
+  for (const ObjectSize& size : sizes) listed.insert(size.checksum);
+  auto check = [&](const Digest& checksum) -> Result<> {
+    if (listed.contains(checksum)) return {};
+    return Fail(Code::kNotTrusted, "object {} is in the tree, but not in the signed sizes",
+                checksum.Hex());
+  };
+  for (const FileObject& file : scan.tree.files) TRY(check(file.checksum));
+  for (const MetadataObject& object : scan.tree.metadata) TRY(check(object.checksum));
+  if (scan.uki) TRY(check(scan.uki->checksum));
+  return {};
+}
+
+Result<> CheckUkiObject(const Scan& scan, CheckingReader& content, const Release& release,
+                        const std::string& output) {
+  if (!scan.uki) return Fail(Code::kNotTrusted, "the commit has no /boot/hostos.efi");
+  const UniqueFd uki = TRY(content.Open(*scan.uki));
+  const Copied copied = TRY(CopyContent(uki.get(), output));
+  TRY(Compare("size of the UKI", std::to_string(copied.size), std::to_string(release.uki_size)));
+  TRY(Compare("SHA-256 of the UKI", copied.digest.Hex(), release.uki_digest.Hex()));
+  return CheckUki(uki.get(), release);
+}
+
+}  // namespace
+
+Result<Copied> CopyContent(int from, const std::string& to) {
+  UniqueFd file = TRY(Open(to, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+  Sha256 hash;
+  Copied copied;
+  TRY_CONTEXT(to, ForEachPiece(from, [&](std::span<const std::byte> piece) -> Result<> {
+                hash.Update(piece);
+                copied.size += piece.size();
+                return WriteFull(file.get(), piece);
+              }));
+  TRY(file.Close());
+  copied.digest = hash.Finish();
+  return copied;
+}
+
+Result<ResealStats> Reseal(const SignedRelease& release, const std::string& image,
+                           const std::string& verity, const std::string& uki, Progress& progress) {
+  const Release& facts = release.commit.release;
+  if (facts.seal_format != kSealFormat)
+    return Fail(Code::kNotSupported, "release {} has seal format {}, this tool makes format {}",
+                facts.version, facts.seal_format, kSealFormat);
+  progress.Begin("read", "commit " + facts.commit.Hex());
+  const Scan scan = TRY(ScanCommit(release.repo, facts.commit).transform_error(Untrusted));
+  TRY(CheckListed(scan, release.commit.sizes));
+  CheckingReader content(*scan.content);
+  TRY(CheckUkiObject(scan, content, facts, uki));
+
+  ResealStats stats;
+  for (const FileObject& file : scan.tree.files) {
+    // The sealer opens the others.
+    if (file.size == 0 || !file.target.empty())
+      TRY(CompareChecksum(file, StartContentChecksum(file)));
+    if (file.target.empty()) stats.content += file.size;
+  }
+  stats.objects = scan.tree.files.size() + scan.tree.metadata.size();
+
+  progress.Begin("seal", std::format("{} bytes", facts.image_size));
+  UniqueFd image_file = TRY(Open(image, O_RDWR | O_CREAT | O_TRUNC, 0644));
+  UniqueFd verity_file = TRY(Open(verity, O_RDWR | O_CREAT | O_TRUNC, 0644));
+  const Sealed sealed =
+      TRY(Seal(scan.tree, content, image_file.get(), verity_file.get(),
+               [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); }));
+  TRY(Compare("size of the image", std::to_string(sealed.size.image),
+              std::to_string(facts.image_size)));
+  TRY(Compare("size of the hash tree", std::to_string(sealed.size.verity),
+              std::to_string(facts.verity_size)));
+  TRY(Compare("root hash", sealed.root_hash.Hex(), facts.root_hash.Hex()));
+  TRY(image_file.Close());
+  TRY(verity_file.Close());
+  return stats;
+}
+
+}  // namespace hostos

@@ -1,0 +1,258 @@
+// What every BootControl promises, told as lives of a machine, on files by SystemdBoot and in
+// memory by the fake: what the fake says in other tests is what the real one does.
+#include <catch2/catch_template_test_macros.hpp>
+
+#include "tests/bootctl/disk_machine.h"
+#include "tests/bootctl/outcome.h"
+#include "tests/fakes/fake_boot_control.h"
+
+namespace hostos {
+namespace {
+
+class RealMachine {
+ public:
+  explicit RealMachine(const TestImage& running) : machine_(running) {}
+  BootControl& boot() { return machine_.boot(); }
+  Result<Slot> Boot() { return machine_.Boot(); }
+  void Break(const Release& release) { machine_.broken.insert(release.root_hash); }
+
+ private:
+  DiskMachine machine_;
+};
+
+class FakeMachine {
+ public:
+  explicit FakeMachine(const TestImage& running) : fake_(running.release) {}
+  BootControl& boot() { return fake_; }
+  Result<Slot> Boot() { return fake_.Boot(); }
+  void Break(const Release& release) { fake_.broken.insert(release.root_hash); }
+
+ private:
+  FakeBootControl fake_;
+};
+
+// Everything a verb could change, for "nothing was changed".
+std::string Describe(const BootState& state) {
+  std::string text =
+      std::format("runs {} {}\n", Name(state.running), state.running_root_hash.Hex());
+  for (const SlotState& slot : state.slots)
+    text += std::format("slot {} {}\n", slot.label, slot.root_hash ? slot.root_hash->Hex() : "-");
+  for (const BootEntry& entry : state.entries) text += std::format("entry {}\n", entry.file);
+  return text;
+}
+
+template <class Machine>
+struct Life {
+  TestImage v09{"0.9.0"}, v10{"1.0.0"}, v11{"1.1.0"}, v12{"1.2.0"};
+  Machine machine{v10};
+
+  BootState State() { return Value(machine.boot().Read()); }
+  std::string Arm(Slot slot, const TestImage& image, uint32_t tries = 3) {
+    return Outcome(machine.boot().Arm(slot, image.release, image.fd.get(), tries));
+  }
+  std::string First() { return State().entries.front().file; }
+};
+
+std::string FileOf(const TestImage& image, const std::string& counter) {
+  return "hostos_" + image.release.version + "_" + image.release.root_hash.Short() + counter +
+         ".efi";
+}
+
+TEMPLATE_TEST_CASE("a fresh machine runs slot A, blessed", "", RealMachine, FakeMachine) {
+  Life<TestType> life;
+  const BootState state = life.State();
+  CHECK(state.running == Slot::A);
+  CHECK(state.running_root_hash == life.v10.release.root_hash);
+  CHECK(state.booted_entry == FileOf(life.v10, ""));
+  CHECK_FALSE(state.on_trial);
+  CHECK(state.next() == Slot::A);
+  CHECK(state.slot(Slot::B).label == "_empty");
+  CHECK(state.slot(Slot::B).root_hash == std::nullopt);
+  CHECK(state.EntryOf(Slot::A)->version == "1.0.0");
+  CHECK(state.EntryOf(Slot::B) == nullptr);
+}
+
+TEMPLATE_TEST_CASE("an armed release boots next, is counted, and blessed stays", "", RealMachine,
+                   FakeMachine) {
+  Life<TestType> life;
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  BootState state = life.State();
+  CHECK(state.running == Slot::A);
+  CHECK(state.next() == Slot::B);
+  CHECK(state.slot(Slot::B).label == "hostos_1.1.0");
+  CHECK(state.slot(Slot::B).root_hash == life.v11.release.root_hash);
+  CHECK(state.EntryOf(Slot::B)->file == FileOf(life.v11, "+3"));
+
+  CHECK(Value(life.machine.Boot()) == Slot::B);
+  state = life.State();
+  CHECK(state.running == Slot::B);
+  CHECK(state.booted_entry == FileOf(life.v11, "+2-1"));
+  CHECK(state.on_trial);
+
+  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
+  state = life.State();
+  CHECK(state.booted_entry == FileOf(life.v11, ""));
+  CHECK_FALSE(state.on_trial);
+  CHECK(Outcome(life.machine.boot().Bless()) == "ok");  // idempotent
+  CHECK(Describe(life.State()) == Describe(state));
+  for (int boot = 0; boot < 4; boot++) CHECK(Value(life.machine.Boot()) == Slot::B);
+}
+
+TEMPLATE_TEST_CASE(
+    "a release that never reaches userspace is tried as often as armed, then the old "
+    "one boots",
+    "", RealMachine, FakeMachine) {
+  Life<TestType> life;
+  life.machine.Break(life.v11.release);
+  REQUIRE(life.Arm(Slot::B, life.v11, 2) == "ok");
+  CHECK(Value(life.machine.Boot()) == Slot::A);
+  const BootState state = life.State();
+  CHECK(state.running == Slot::A);
+  CHECK(state.booted_entry == FileOf(life.v10, ""));
+  CHECK_FALSE(state.on_trial);
+  CHECK(state.EntryOf(Slot::B)->file == FileOf(life.v11, "+0-2"));
+  CHECK(state.next() == Slot::A);
+}
+
+TEMPLATE_TEST_CASE("a release marked bad while it runs is not booted again", "", RealMachine,
+                   FakeMachine) {
+  Life<TestType> life;
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  CHECK(Value(life.machine.Boot()) == Slot::B);
+  for (int twice = 0; twice < 2; twice++) {
+    CHECK(Outcome(life.machine.boot().MarkBad(Slot::B)) == "ok");
+    CHECK(life.State().EntryOf(Slot::B)->file == FileOf(life.v11, "+0-1"));
+    CHECK(life.State().next() == Slot::A);
+  }
+  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(Outcome(life.machine.boot().MarkBad(Slot::B)) == "ok");
+}
+
+TEMPLATE_TEST_CASE("a blessed release can be marked bad, for a rollback", "", RealMachine,
+                   FakeMachine) {
+  Life<TestType> life;
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkBad(Slot::B)) == "ok");
+  CHECK(life.State().EntryOf(Slot::B)->file == FileOf(life.v11, "+0"));
+  CHECK(Value(life.machine.Boot()) == Slot::A);
+}
+
+TEMPLATE_TEST_CASE("the only release that boots cannot be marked bad", "", RealMachine,
+                   FakeMachine) {
+  Life<TestType> life;
+  const std::string before = Describe(life.State());
+  CHECK_FALSE(life.machine.boot().MarkBad(Slot::A));
+  CHECK(Describe(life.State()) == before);
+  CHECK(Outcome(life.machine.boot().MarkBad(Slot::B)) == "ok");  // nothing boots it
+  CHECK(Describe(life.State()) == before);
+}
+
+TEMPLATE_TEST_CASE("an invalidated slot has neither entry nor identity, and cannot be chosen", "",
+                   RealMachine, FakeMachine) {
+  Life<TestType> life;
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  for (int twice = 0; twice < 2; twice++) {
+    CHECK(Outcome(life.machine.boot().Invalidate(Slot::B)) == "ok");
+    const BootState state = life.State();
+    CHECK(state.slot(Slot::B).label == "_empty");
+    CHECK(state.slot(Slot::B).root_hash == std::nullopt);
+    CHECK(state.EntryOf(Slot::B) == nullptr);
+    CHECK(state.entries.size() == 1);
+    CHECK(state.next() == Slot::A);
+  }
+  CHECK(Value(life.machine.Boot()) == Slot::A);
+}
+
+TEMPLATE_TEST_CASE("the running slot is neither invalidated nor armed", "", RealMachine,
+                   FakeMachine) {
+  Life<TestType> life;
+  const std::string before = Describe(life.State());
+  CHECK(CodeOf(life.machine.boot().Invalidate(Slot::A)) == Code::kNotSupported);
+  CHECK(life.Arm(Slot::A, life.v11) == "slot A is running and cannot be armed");
+  CHECK(Describe(life.State()) == before);
+}
+
+TEMPLATE_TEST_CASE("a release that would not boot next is refused before anything changes", "",
+                   RealMachine, FakeMachine) {
+  Life<TestType> life;
+  const std::string before = Describe(life.State());
+  const Result<> armed = life.machine.boot().Arm(Slot::B, life.v09.release, life.v09.fd.get(), 3);
+  CHECK(CodeOf(armed) == Code::kNotSupported);
+  CHECK(Outcome(armed).contains("0.9.0"));
+  CHECK(Outcome(armed).contains("1.0.0"));
+  CHECK(Describe(life.State()) == before);
+}
+
+TEMPLATE_TEST_CASE("a release the other slot holds is refused: one root hash in two slots", "",
+                   RealMachine, FakeMachine) {
+  Life<TestType> life;
+  const std::string before = Describe(life.State());
+  const Result<> armed = life.machine.boot().Arm(Slot::B, life.v10.release, life.v10.fd.get(), 3);
+  CHECK(CodeOf(armed) == Code::kNotSupported);
+  CHECK(Outcome(armed).contains("slot A holds 1.0.0 already"));
+  CHECK(Describe(life.State()) == before);
+}
+
+TEMPLATE_TEST_CASE("an image with other bytes, or no tries, arms nothing", "", RealMachine,
+                   FakeMachine) {
+  Life<TestType> life;
+  const std::string before = Describe(life.State());
+  Release release = life.v11.release;
+  release.uki_digest.bytes[31] ^= 1;
+  CHECK(CodeOf(life.machine.boot().Arm(Slot::B, release, life.v11.fd.get(), 3)) ==
+        Code::kNotTrusted);
+  CHECK_FALSE(life.machine.boot().Arm(Slot::B, life.v11.release, life.v12.fd.get(), 3));
+  release = life.v11.release;
+  release.uki_size++;
+  CHECK_FALSE(life.machine.boot().Arm(Slot::B, release, life.v11.fd.get(), 3));
+  CHECK(life.Arm(Slot::B, life.v11, 0) == "1.1.0 needs at least one try");
+  CHECK(Describe(life.State()) == before);
+}
+
+TEMPLATE_TEST_CASE("arming again gives the tries back, and changes nothing when none were spent",
+                   "", RealMachine, FakeMachine) {
+  Life<TestType> life;
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  const std::string armed = Describe(life.State());
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  CHECK(Describe(life.State()) == armed);
+  REQUIRE(life.Arm(Slot::B, life.v11, 5) == "ok");
+  CHECK(life.First() == FileOf(life.v11, "+5"));
+  life.machine.Break(life.v11.release);
+  CHECK(Value(life.machine.Boot()) == Slot::A);
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  CHECK(Describe(life.State()) == armed);
+}
+
+TEMPLATE_TEST_CASE("a staged release is superseded by a newer one", "", RealMachine, FakeMachine) {
+  Life<TestType> life;
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  CHECK(Outcome(life.machine.boot().Invalidate(Slot::B)) == "ok");
+  REQUIRE(life.Arm(Slot::B, life.v12) == "ok");
+  CHECK(life.State().entries.size() == 2);
+  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(life.State().running_root_hash == life.v12.release.root_hash);
+  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
+  // And back in slot A, from the other side.
+  CHECK(Outcome(life.machine.boot().Invalidate(Slot::A)) == "ok");
+  CHECK(CodeOf(life.machine.boot().Arm(Slot::A, life.v11.release, life.v11.fd.get(), 3)) ==
+        Code::kNotSupported);
+}
+
+TEMPLATE_TEST_CASE("with both releases out of tries the newer one boots, and says it is on trial",
+                   "", RealMachine, FakeMachine) {
+  Life<TestType> life;
+  REQUIRE(life.Arm(Slot::B, life.v11, 1) == "ok");
+  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(Outcome(life.machine.boot().MarkBad(Slot::A)) == "ok");
+  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(life.State().on_trial);
+  CHECK(life.State().booted_entry == FileOf(life.v11, "+0-2"));
+  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
+  CHECK(life.First() == FileOf(life.v11, ""));
+}
+
+}  // namespace
+}  // namespace hostos

@@ -1,0 +1,224 @@
+// The process killed, or power cut, at every system call with which SystemdBoot and libfdisk change
+// a disk. This program's own write, fsync, rename and so on stand before the C library's: in a
+// child they count, and end it at the call the test chose.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/generators/catch_generators.hpp>
+#include <filesystem>
+#include <functional>
+
+#include "bootctl/esp.h"
+#include "tests/bootctl/disk_machine.h"
+#include "tests/bootctl/outcome.h"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+enum class Ending {
+  kKilled,     // everything written so far is there
+  kPowerCut,   // names are as they were at the last sync of the directory
+  kTornWrite,  // as killed, with half of the write that was under way
+};
+
+constexpr int kCutShort = 77, kNotSynchronous = 78;
+
+struct Interception {
+  bool active = false;
+  size_t left = 0;  // calls until the end
+  Ending ending = Ending::kKilled;
+  std::string esp, synced, disk;
+} g;
+
+template <class... Args>
+long Call(long number, Args... args) {
+  return ::syscall(number, args...);
+}
+
+// What is on the medium for certain: the ESP as it is now.
+void Snapshot() {
+  g.active = false;
+  fs::remove_all(g.synced);
+  fs::copy(g.esp, g.synced, fs::copy_options::recursive);
+  g.active = true;
+}
+
+[[noreturn]] void End() {
+  g.active = false;
+  if (g.ending == Ending::kPowerCut) {
+    fs::remove_all(g.esp);
+    fs::copy(g.synced, g.esp, fs::copy_options::recursive);
+  }
+  ::_exit(kCutShort);
+}
+
+// Is this the call to end at?
+bool Counted() {
+  return g.active && g.left-- == 1;
+}
+
+bool IsDisk(int fd) {
+  char path[4096];
+  const ssize_t n = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof path);
+  return n > 0 && std::string_view(path, static_cast<size_t>(n)) == g.disk;
+}
+
+}  // namespace
+
+extern "C" {
+
+ssize_t write(int fd, const void* data, size_t size) {
+  if (fd > 2 && g.active) {
+    // The order of the table's copies on the medium is the order of the writes only with O_SYNC.
+    if (IsDisk(fd) && (::fcntl(fd, F_GETFL) & O_SYNC) != O_SYNC) ::_exit(kNotSynchronous);
+    if (Counted()) {
+      if (g.ending == Ending::kTornWrite) Call(SYS_write, fd, data, size / 2);
+      End();
+    }
+  }
+  return Call(SYS_write, fd, data, size);
+}
+
+int fsync(int fd) {
+  if (Counted()) End();
+  const long result = Call(SYS_fsync, fd);
+  if (g.active && !IsDisk(fd)) Snapshot();
+  return static_cast<int>(result);
+}
+
+int syncfs(int fd) noexcept {
+  if (Counted()) End();
+  const long result = Call(SYS_syncfs, fd);
+  if (g.active) Snapshot();
+  return static_cast<int>(result);
+}
+
+int renameat2(int from_directory, const char* from, int to_directory, const char* to,
+              unsigned flags) noexcept {
+  if (Counted()) End();
+  return static_cast<int>(Call(SYS_renameat2, from_directory, from, to_directory, to, flags));
+}
+
+int unlinkat(int directory, const char* path, int flags) noexcept {
+  if (Counted()) End();
+  return static_cast<int>(Call(SYS_unlinkat, directory, path, flags));
+}
+
+}  // extern "C"
+
+namespace hostos {
+namespace {
+
+// Runs `verb` in a child that ends at its `call`th call; false when it was done before.
+bool CutShort(DiskMachine& machine, size_t call, Ending ending,
+              const std::function<Result<>()>& verb) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    g.esp = machine.options().esp;
+    g.synced = machine / "synced";
+    g.disk = machine.disk();
+    g.ending = ending;
+    g.left = call;
+    Snapshot();
+    const Result<> result = verb();
+    g.active = false;
+    ::_exit(result ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CAPTURE(WEXITSTATUS(status));
+  REQUIRE((WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == kCutShort));
+  return WEXITSTATUS(status) == kCutShort;
+}
+
+struct Life {
+  TestImage v10{"1.0.0"}, v11{"1.1.0"}, v12{"1.2.0"};
+  DiskMachine machine{v10};
+
+  SystemdBoot& boot() { return machine.boot(); }
+  BootState Read() { return Value(boot().Read()); }
+  Result<> Arm(const TestImage& image) {
+    return boot().Arm(Slot::B, image.release, image.fd.get(), 3);
+  }
+};
+
+// After any cut: every entry is a whole image that boots the slot holding its root hash, and slot A
+// with the running release is untouched.
+void CheckNothingHalf(Life& life) {
+  const BootState state = life.Read();
+  const Esp esp = Value(Esp::Open(life.machine.options().esp));
+  for (const BootEntry& entry : state.entries) {
+    CAPTURE(entry.file);
+    CHECK((state.slot(Slot::A).root_hash == entry.root_hash ||
+           state.slot(Slot::B).root_hash == entry.root_hash));
+    for (const TestImage* image : {&life.v10, &life.v11, &life.v12})
+      if (image->release.root_hash == entry.root_hash)
+        CHECK(Value(esp.Hash(entry.file)) == image->release.uki_digest);
+  }
+  CHECK(state.slot(Slot::A).root_hash == life.v10.release.root_hash);
+  CHECK(state.slot(Slot::A).label == "hostos_1.0.0");
+  CHECK(Run("sfdisk --json " + life.machine.disk() + " 2>/dev/null").contains("hostos-state"));
+}
+
+// `check` sees each state a cut can leave; then the verb is repeated, and `done` sees the end.
+void CutEverywhere(const std::function<void(Life&)>& prepare,
+                   const std::function<Result<>(Life&)>& verb,
+                   const std::function<void(const BootState&)>& check,
+                   const std::function<void(const BootState&)>& done) {
+  const Ending ending = GENERATE(Ending::kKilled, Ending::kPowerCut, Ending::kTornWrite);
+  size_t call = 1;
+  for (;; call++) {
+    CAPTURE(call, static_cast<int>(ending));
+    Life life;
+    prepare(life);
+    if (!CutShort(life.machine, call, ending, [&] { return verb(life); })) break;
+    CheckNothingHalf(life);
+    check(life.Read());
+    CHECK(Outcome(verb(life)) == "ok");
+    CheckNothingHalf(life);
+    done(life.Read());
+  }
+  CHECK(call > 3);  // a verb that changes something takes at least that many calls
+}
+
+TEST_CASE("arming cut short at any system call leaves the old release or the whole new one") {
+  CutEverywhere([](Life&) {}, [](Life& life) { return life.Arm(life.v11); },
+                [](const BootState& state) { CHECK(state.next().has_value()); },
+                [](const BootState& state) {
+                  CHECK(state.next() == Slot::B);
+                  CHECK(state.slot(Slot::B).label == "hostos_1.1.0");
+                });
+}
+
+TEST_CASE("arming over another release cut short never leaves an entry without its slot") {
+  CutEverywhere([](Life& life) { REQUIRE(life.Arm(life.v11)); },
+                [](Life& life) { return life.Arm(life.v12); },
+                [](const BootState& state) { CHECK(state.next().has_value()); },
+                [](const BootState& state) {
+                  CHECK(state.next() == Slot::B);
+                  CHECK(state.entries.size() == 2);
+                });
+}
+
+TEST_CASE("invalidating cut short at any system call leaves the slot whole or without an entry") {
+  CutEverywhere([](Life& life) { REQUIRE(life.Arm(life.v11)); },
+                [](Life& life) { return life.boot().Invalidate(Slot::B); },
+                [](const BootState& state) {
+                  const bool whole = state.EntryOf(Slot::B) != nullptr;
+                  CHECK(state.next() == (whole ? Slot::B : Slot::A));
+                },
+                [](const BootState& state) {
+                  CHECK(state.next() == Slot::A);
+                  CHECK(state.slot(Slot::B).label == "_empty");
+                });
+}
+
+}  // namespace
+}  // namespace hostos

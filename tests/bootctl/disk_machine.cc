@@ -1,0 +1,149 @@
+#include "tests/bootctl/disk_machine.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "bootctl/entry_name.h"
+#include "bootctl/esp.h"
+#include "bootctl/gpt.h"
+#include "bootctl/loader.h"
+
+namespace hostos {
+
+namespace fs = std::filesystem;
+
+TestImage::TestImage(const std::string& version)
+    : path(std::string(HOSTOS_TEST_UKIS) + "/" + version + ".efi") {
+  fd = Open(path, O_RDONLY).value();
+  release.version = version;
+  release.architecture = "x86-64";
+  release.root_hash = Sha256::Of(AsBytes(version));
+  release.uki_size = fs::file_size(path);
+  release.uki_digest = HashFile(fd.get(), release.uki_size).value();
+}
+
+std::string Run(const std::string& command) {
+  std::string output;
+  FILE* pipe = ::popen(command.c_str(), "re");
+  if (!pipe) throw std::runtime_error("popen " + command);
+  char buffer[4096];
+  while (size_t n = ::fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, n);
+  if (::pclose(pipe) != 0) throw std::runtime_error("failed: " + command + "\n" + output);
+  return output;
+}
+
+void WriteText(const std::string& path, const std::string& text) {
+  fs::create_directories(fs::path(path).parent_path());
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+void WriteVariable(const std::string& directory, const std::string& name,
+                   const std::optional<std::string>& text) {
+  const std::string path = directory + "/" + name + "-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+  if (!text) {
+    fs::remove(path);
+    return;
+  }
+  std::string bytes("\x06\0\0\0", 4);
+  for (char c : *text + '\0') bytes += {c, '\0'};
+  WriteText(path, bytes);
+}
+
+DiskMachine::DiskMachine(const TestImage& running)
+    : options_{.esp = directory_ / "esp",
+               .efivars = directory_ / "efivars",
+               .sys = directory_ / "sys",
+               .command_line = directory_ / "cmdline",
+               .root = directory_ / "root",
+               .dev = directory_ / "dev",
+               .disk = directory_ / "disk.img"},
+      boot_(options_) {
+  fs::create_directories(options_.root);
+  MakeDisk(running.release);
+  const std::string stem = ReleaseStem(running.release.version, running.release.root_hash);
+  fs::create_directories(options_.esp + "/EFI/Linux");
+  fs::copy_file(running.path, LinuxPath(FormatEntryName(stem, std::nullopt)));
+  WriteText(options_.esp + "/EFI/BOOT/BOOTX64.EFI", "loader");
+  WriteText(options_.esp + "/loader/loader.conf", "timeout 0\neditor no\n");
+  WriteVariable(options_.efivars, "LoaderEntrySelected", stem + ".efi");
+  SetRunning(Slot::A, running.release.root_hash);
+}
+
+// sfdisk syncs every file system of the machine, so each layout is made once and copied.
+void DiskMachine::MakeDisk(const Release& running) {
+  static const TempDir made;
+  const std::string image = made / running.version;
+  if (fs::exists(image)) {
+    fs::copy_file(image, disk());
+    return;
+  }
+  const SlotIdentity a = SlotIdentity::OfRelease(running), b = SlotIdentity::Empty();
+  WriteText(*this / "layout", std::format(R"(label: gpt
+size=1MiB, type=uefi, name=hostos-esp, uuid=11111111-2222-4333-8444-555555555555
+size=2MiB, type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, name={0}, uuid={1}, attrs="GUID:60"
+size=1MiB, type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, name={0}, uuid={2}, attrs="GUID:60"
+size=2MiB, type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, name={3}, uuid={4}, attrs="GUID:60"
+size=1MiB, type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, name={3}, uuid={5}, attrs="GUID:60"
+size=2MiB, type=4d21b016-b534-45c2-a9fb-5c16e091fd2d, name=hostos-state
+)",
+                                          a.label, ToString(a.data), ToString(a.verity), b.label,
+                                          ToString(b.data), ToString(b.verity)));
+  Run("truncate -s 12M " + image + " && sfdisk -q " + image + " <" + *this / "layout");
+  fs::copy_file(image, disk());
+}
+
+void DiskMachine::AddSlave(const std::string& device, int number) {
+  const std::string name = "vda" + std::to_string(number);
+  WriteText(*this / "sys/devices/vda/" + name + "/partition", std::to_string(number) + "\n");
+  fs::create_directory_symlink("../../../../devices/vda/" + name, device + "/slaves/" + name);
+}
+
+void DiskMachine::SetRunning(Slot slot, const Digest& root_hash) {
+  struct stat status;
+  if (::stat(options_.root.c_str(), &status) < 0) throw std::runtime_error("stat");
+  const std::string device =
+      std::format("{}/dev/block/{}:{}", options_.sys, major(status.st_dev), minor(status.st_dev));
+  fs::remove_all(device);
+  WriteText(device + "/dm/uuid", "CRYPT-VERITY-0123-root\n");
+  fs::create_directories(device + "/slaves");
+  AddSlave(device, slot == Slot::A ? 2 : 4);
+  AddSlave(device, slot == Slot::A ? 3 : 5);
+  WriteText(options_.command_line, "root=/dev/mapper/root roothash=" + root_hash.Hex() + " ro\n");
+}
+
+std::vector<std::string> DiskMachine::Files() const {
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(options_.esp + "/EFI/Linux"))
+    files.push_back(entry.path().filename());
+  std::ranges::sort(files);
+  return files;
+}
+
+Result<Slot> DiskMachine::Boot() {
+  for (const char* name : {"LoaderEntrySelected", "LoaderBootCountPath"})
+    WriteVariable(options_.efivars, name, std::nullopt);  // they are volatile
+  for (int start = 0; start < 16; start++) {
+    const BootState state = TRY(boot_.Read());
+    if (state.entries.empty()) return Fail(Code::kFailed, "no entry");
+    BootEntry entry = state.entries.front();
+    const std::string before = LinuxPath(entry.file);
+    SpendTry(entry);
+    fs::rename(before, LinuxPath(entry.file));
+    const std::optional<Slot> slot = state.next();
+    if (!slot || broken.contains(entry.root_hash)) continue;
+    WriteVariable(options_.efivars, "LoaderEntrySelected", LoaderId(entry));
+    if (entry.tries)
+      WriteVariable(options_.efivars, "LoaderBootCountPath", "\\EFI\\Linux\\" + entry.file);
+    SetRunning(*slot, entry.root_hash);
+    return *slot;
+  }
+  return Fail(Code::kFailed, "nothing reaches userspace");
+}
+
+}  // namespace hostos

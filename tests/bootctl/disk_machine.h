@@ -1,0 +1,64 @@
+// A machine on files for SystemdBoot: a GPT image made by sfdisk, a directory for its ESP, and
+// sysfs, kernel command line and EFI variables as a boot leaves them. Boot() does to these files
+// what firmware and loader do.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "bootctl/systemd_boot.h"
+#include "tests/temp_dir.h"
+#include "updater/base/unique_fd.h"
+
+namespace hostos {
+
+// One of the images made at build time, by version; its root hash is the SHA-256 of the version.
+struct TestImage {
+  explicit TestImage(const std::string& version);
+  std::string path;
+  UniqueFd fd;
+  Release release;
+};
+
+// Standard output of a shell command that must succeed.
+std::string Run(const std::string& command);
+
+void WriteText(const std::string& path, const std::string& text);
+// An EFI variable of the loader: attributes, UTF-16LE, NUL. Absent text removes it.
+void WriteVariable(const std::string& directory, const std::string& name,
+                   const std::optional<std::string>& text);
+
+class DiskMachine {
+ public:
+  // Runs `release`, blessed, from slot A; slot B is "_empty".
+  explicit DiskMachine(const TestImage& running);
+
+  SystemdBoot& boot() { return boot_; }
+  const SystemdBootOptions& options() const { return options_; }
+  std::string disk() const { return options_.disk; }
+  std::string operator/(const std::string& name) const { return directory_ / name; }
+
+  // File names in EFI/Linux, sorted.
+  std::vector<std::string> Files() const;
+  std::string LinuxPath(const std::string& file) const {
+    return options_.esp + "/EFI/Linux/" + file;
+  }
+
+  Result<Slot> Boot();
+  std::set<Digest> broken;  // root hashes that never reach userspace
+  // What a boot of the slot leaves in sysfs and on the command line.
+  void SetRunning(Slot slot, const Digest& root_hash);
+
+ private:
+  void MakeDisk(const Release& running);
+  // A partition in sysfs, and its place among the slaves of the device under "/".
+  void AddSlave(const std::string& device, int number);
+
+  TempDir directory_;
+  SystemdBootOptions options_;
+  SystemdBoot boot_;
+};
+
+}  // namespace hostos

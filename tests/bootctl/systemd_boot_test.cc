@@ -1,0 +1,328 @@
+#include "bootctl/systemd_boot.h"
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "bootctl/entry_name.h"
+#include "bootctl/gpt.h"
+#include "tests/bootctl/disk_machine.h"
+#include "tests/bootctl/outcome.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+using Strings = std::vector<std::string>;
+
+struct Fixture {
+  TestImage v10{"1.0.0"}, v11{"1.1.0"}, v12{"1.2.0"};
+  DiskMachine machine{v10};
+
+  BootState Read() { return Value(machine.boot().Read()); }
+  std::string Refusal() { return Outcome(machine.boot().Read()); }
+  Result<> Arm(const TestImage& image) {
+    return machine.boot().Arm(Slot::B, image.release, image.fd.get(), 3);
+  }
+  void Add(const std::string& file, const TestImage& image) {
+    fs::copy_file(image.path, machine.LinuxPath(file));
+  }
+  std::string FileOf(const TestImage& image, const std::string& counter) {
+    return ReleaseStem(image.release.version, image.release.root_hash) + counter + ".efi";
+  }
+  void SetVariable(const std::string& name, const std::optional<std::string>& text) {
+    WriteVariable(machine.options().efivars, name, text);
+  }
+};
+
+TEST_CASE("evidence that contradicts itself is an error that names both sides") {
+  Fixture f;
+  SECTION("partitions under the root that are no slot") {
+    f.machine.SetRunning(Slot::A, f.v10.release.root_hash);
+    fs::rename(f.machine / "sys/devices/vda/vda3/partition", f.machine / "sys/moved");
+    WriteText(f.machine / "sys/devices/vda/vda3/partition", "5\n");
+    CHECK(f.Refusal().contains("expected 2 and 3 (slot A) or 4 and 5 (slot B)"));
+  }
+  SECTION("another root hash on the command line than in the partitions") {
+    f.machine.SetRunning(Slot::A, f.v11.release.root_hash);
+    CHECK(
+        f.Refusal().contains("slot A is running with root hash " + f.v11.release.root_hash.Hex()));
+    CHECK(f.Refusal().contains(f.v10.release.root_hash.Hex()));
+  }
+  SECTION("an empty slot that runs") {
+    f.machine.SetRunning(Slot::B, f.v10.release.root_hash);
+    CHECK(f.Refusal().contains("slot B is running"));
+    CHECK(f.Refusal().contains("say _empty"));
+  }
+  SECTION("no root hash, or two, on the command line") {
+    WriteText(f.machine.options().command_line, "quiet\n");
+    CHECK(f.Refusal().contains("expected one roothash= of 64 hexadecimal digits, found \"quiet\""));
+  }
+  SECTION("an entry that the loader started but that does not run") {
+    f.Add("hostos_1.1.0_00000000.efi", f.v11);
+    f.SetVariable("LoaderEntrySelected", "hostos_1.1.0_00000000.efi");
+    CHECK(f.Refusal().contains("the loader started hostos_1.1.0_00000000.efi"));
+  }
+  SECTION("a loader from another ESP") {
+    f.SetVariable("LoaderDevicePartUUID", "99999999-2222-4333-8444-555555555555");
+    CHECK(f.Refusal().contains("the loader was started from partition 99999999"));
+    f.SetVariable("LoaderDevicePartUUID", "11111111-2222-4333-8444-555555555555");
+    CHECK(f.Refusal() == "ok");
+  }
+}
+
+TEST_CASE("a loader that said nothing leaves the booted entry unknown, and blessing works") {
+  Fixture f;
+  CHECK(Outcome(f.Arm(f.v11)) == "ok");
+  CHECK(Value(f.machine.Boot()) == Slot::B);
+  fs::remove_all(f.machine.options().efivars);
+  CHECK(f.Read().booted_entry == "");
+  CHECK(f.Read().on_trial);
+  CHECK(Outcome(f.machine.boot().Bless()) == "ok");
+  CHECK_FALSE(f.Read().on_trial);
+}
+
+TEST_CASE("a loader started twice in one boot is believed about the second entry") {
+  // An image that does not load makes the firmware start the loader once more; the variable with
+  // the counted path is still that of the first.
+  Fixture f;
+  CHECK(Outcome(f.Arm(f.v11)) == "ok");
+  fs::rename(f.machine.LinuxPath(f.FileOf(f.v11, "+3")),
+             f.machine.LinuxPath(f.FileOf(f.v11, "+0-3")));
+  f.SetVariable("LoaderBootCountPath", "\\EFI\\Linux\\" + f.FileOf(f.v11, "+0-3"));
+  const BootState state = f.Read();
+  CHECK(state.booted_entry == f.FileOf(f.v10, ""));
+  CHECK_FALSE(state.on_trial);
+}
+
+TEST_CASE("on a read-only ESP the loader could not count, and the entry is still known") {
+  Fixture f;
+  CHECK(Outcome(f.Arm(f.v11)) == "ok");
+  f.SetVariable("LoaderEntrySelected", f.FileOf(f.v11, ""));
+  f.machine.SetRunning(Slot::B, f.v11.release.root_hash);
+  CHECK(f.Read().booted_entry == f.FileOf(f.v11, "+3"));
+  CHECK(f.Read().on_trial);
+}
+
+TEST_CASE("something foreign that boots first is told, and is not out-armed") {
+  Fixture f;
+  SECTION("a unified kernel image") {
+    f.Add("debian.efi", TestImage("1.2.0"));
+  }
+  SECTION("a Type #1 entry") {
+    WriteText(f.machine.options().esp + "/vmlinuz", "kernel");
+    WriteText(f.machine.options().esp + "/loader/entries/debian.conf",
+              "sort-key debian\nversion 1\nlinux /vmlinuz\n");
+  }
+  SECTION("an image that is cut short") {
+    f.Add("zzz.efi", TestImage("1.2.0"));
+    fs::resize_file(f.machine.LinuxPath("zzz.efi"), f.v12.release.uki_size - 1000);
+  }
+  const BootState before = f.Read();
+  CHECK(before.next() == std::nullopt);
+  const Result<> armed = f.Arm(f.v11);
+  CHECK(CodeOf(armed) == Code::kNotSupported);
+  CHECK(Outcome(armed).contains(before.entries.front().file));
+  CHECK(Outcome(armed).contains("Nothing was changed"));
+  CHECK(f.Read().slot(Slot::B).label == "_empty");
+}
+
+TEST_CASE("a preference of the loader is told, and decides") {
+  Fixture f;
+  CHECK(Outcome(f.Arm(f.v11)) == "ok");
+  REQUIRE(f.Read().next() == Slot::B);
+  SECTION("once") {
+    f.SetVariable("LoaderEntryOneShot", "hostos_1.0.0*");
+  }
+  SECTION("always") {
+    f.SetVariable("LoaderEntryDefault", f.FileOf(f.v10, ""));
+  }
+  SECTION("in the configuration") {
+    WriteText(f.machine.options().esp + "/loader/loader.conf", "default hostos_1.0.*\n");
+  }
+  SECTION("the last one booted") {
+    WriteText(f.machine.options().esp + "/loader/loader.conf", "default @saved\n");
+    f.SetVariable("LoaderEntryLastBooted", f.FileOf(f.v10, ""));
+  }
+  CHECK(f.Read().next() == Slot::A);
+  REQUIRE(f.Read().preferences.size() == 1);
+  const Result<> armed = f.Arm(f.v12);
+  CHECK(CodeOf(armed) == Code::kNotSupported);
+  CHECK(Outcome(armed).contains(f.Read().preferences[0].source));
+  CHECK(CodeOf(f.machine.boot().MarkBad(Slot::A)) == Code::kFailed);
+}
+
+TEST_CASE("of two names of one release the one with fewer tries counts, and blessing leaves one") {
+  Fixture f;
+  CHECK(Outcome(f.Arm(f.v11)) == "ok");
+  CHECK(Value(f.machine.Boot()) == Slot::B);
+  const std::string now = f.FileOf(f.v11, "+2-1");
+  SECTION("the loader's rename was cut short") {
+    f.Add(f.FileOf(f.v11, "+3"), f.v11);
+  }
+  SECTION("blessing was cut short") {
+    f.Add(f.FileOf(f.v11, ""), f.v11);
+  }
+  SECTION("and its new name has no bytes") {
+    WriteText(f.machine.LinuxPath(f.FileOf(f.v11, "")), "");
+  }
+  CHECK(f.Read().booted_entry == now);
+  CHECK(f.Read().on_trial);
+  CHECK(Outcome(f.machine.boot().Bless()) == "ok");
+  CHECK(f.machine.Files() == Strings{f.FileOf(f.v10, ""), f.FileOf(f.v11, "")});
+  CHECK(f.Read().booted_entry == f.FileOf(f.v11, ""));
+  CHECK_FALSE(f.Read().on_trial);
+}
+
+TEST_CASE("of two names of one release both go when it is marked bad or invalidated") {
+  Fixture f;
+  CHECK(Outcome(f.Arm(f.v11)) == "ok");
+  f.Add(f.FileOf(f.v11, "+2-1"), f.v11);
+  SECTION("marked bad") {
+    CHECK(Outcome(f.machine.boot().MarkBad(Slot::B)) == "ok");
+    CHECK(f.machine.Files() == Strings{f.FileOf(f.v10, ""), f.FileOf(f.v11, "+0-1")});
+  }
+  SECTION("invalidated") {
+    CHECK(Outcome(f.machine.boot().Invalidate(Slot::B)) == "ok");
+    CHECK(f.machine.Files() == Strings{f.FileOf(f.v10, "")});
+  }
+}
+
+TEST_CASE("an entry lost in a power cut is told by bless") {
+  Fixture f;
+  fs::remove(f.machine.LinuxPath(f.FileOf(f.v10, "")));
+  CHECK(f.Read().booted_entry == "");
+  CHECK(f.Read().next() == std::nullopt);
+  CHECK(CodeOf(f.machine.boot().Bless()) == Code::kNotFound);
+}
+
+TEST_CASE("what a crash left behind goes with the next change of the other slot") {
+  Fixture f;
+  f.Add(TemporaryName(ReleaseStem("1.2.0", f.v12.release.root_hash)), f.v12);
+  f.Add(f.FileOf(f.v12, "+3"), f.v12);  // its slot is gone: it would boot into nothing
+  WriteText(f.machine.LinuxPath("hostos_1.3.0_00000000+3.efi"), "");
+  f.Add("hostos_1.4.0_00000000.efi", f.v12);
+  fs::resize_file(f.machine.LinuxPath("hostos_1.4.0_00000000.efi"), f.v12.release.uki_size - 1);
+  WriteText(f.machine.LinuxPath("theirs.txt"), "x");
+  SECTION("invalidating") {
+    CHECK(Outcome(f.machine.boot().Invalidate(Slot::B)) == "ok");
+    CHECK(f.machine.Files() == Strings{f.FileOf(f.v10, ""), "theirs.txt"});
+  }
+  SECTION("arming") {
+    CHECK(Outcome(f.Arm(f.v11)) == "ok");
+    CHECK(f.machine.Files() == Strings{f.FileOf(f.v10, ""), f.FileOf(f.v11, "+3"), "theirs.txt"});
+  }
+}
+
+TEST_CASE(
+    "one root hash in both slots leaves the next slot open, and invalidating spares the entry") {
+  Fixture f;
+  REQUIRE(SetSlotIdentity(f.machine.disk(), Slot::B, SlotIdentity::OfRelease(f.v10.release)));
+  CHECK(f.Read().running == Slot::A);
+  CHECK(f.Read().next() == std::nullopt);
+  CHECK(Outcome(f.machine.boot().Invalidate(Slot::B)) == "ok");
+  CHECK(f.Read().next() == Slot::A);
+  CHECK(f.machine.Files() == Strings{f.FileOf(f.v10, "")});
+}
+
+TEST_CASE("a release of another architecture, or with a name too long, is refused") {
+  Fixture f;
+  Release release = f.v11.release;
+  release.architecture = "arm64";
+  CHECK(CodeOf(f.machine.boot().Arm(Slot::B, release, f.v11.fd.get(), 3)) == Code::kNotSupported);
+  CHECK(f.Read().slot(Slot::B).label == "_empty");
+}
+
+// A tmpfs in place of the machine's ESP, with the same files.
+class MountedEsp {
+ public:
+  MountedEsp(const DiskMachine& machine, const std::string& options)
+      : path_(machine.options().esp) {
+    const std::string copy = machine / "copy";
+    fs::rename(path_, copy);
+    fs::create_directory(path_);
+    REQUIRE(::mount("tmpfs", path_.c_str(), "tmpfs", 0, options.c_str()) == 0);
+    fs::copy(copy, path_, fs::copy_options::recursive);
+  }
+  MountedEsp(const MountedEsp&) = delete;
+  MountedEsp& operator=(const MountedEsp&) = delete;
+  ~MountedEsp() { (void)::umount2(path_.c_str(), MNT_DETACH); }
+
+  void MakeReadOnly() {
+    REQUIRE(::mount(nullptr, path_.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0);
+  }
+
+ private:
+  std::string path_;
+};
+
+TEST_CASE("a full ESP is told before anything changes, with the files HostOS does not know") {
+  Fixture f;
+  const uint64_t size = 2 * f.v10.release.uki_size + (256 << 10);
+  MountedEsp mounted(f.machine, std::format("size={}", size));
+  WriteText(f.machine.options().esp + "/EFI/old/vmlinuz", std::string(f.v10.release.uki_size, 'k'));
+  const Result<> armed = f.Arm(f.v11);
+  CHECK(CodeOf(armed) == Code::kNoSpace);
+  CHECK(Outcome(armed).starts_with("not enough space on the ESP for 1.1.0: needs "));
+  CHECK(Outcome(armed).contains("(" + f.machine.options().esp + ").\nNothing was changed. "));
+  CHECK(Outcome(armed).contains("Files there that HostOS does not know: EFI/old/vmlinuz ("));
+  CHECK(f.Read().slot(Slot::B).label == "_empty");
+  CHECK(f.machine.Files() == Strings{f.FileOf(f.v10, "")});
+
+  fs::remove(f.machine.options().esp + "/EFI/old/vmlinuz");
+  CHECK(Outcome(f.Arm(f.v11)) == "ok");
+  // What arming frees counts: the release it replaces need not fit beside the new one.
+  CHECK(Outcome(f.Arm(f.v12)) == "ok");
+  CHECK(f.machine.Files() == Strings{f.FileOf(f.v10, ""), f.FileOf(f.v12, "+3")});
+}
+
+TEST_CASE("on a read-only ESP every change is refused and nothing changes") {
+  Fixture f;
+  CHECK(Outcome(f.Arm(f.v11)) == "ok");
+  CHECK(Value(f.machine.Boot()) == Slot::B);
+  MountedEsp mounted(f.machine, "size=64m");
+  mounted.MakeReadOnly();
+  CHECK(Outcome(f.machine.boot().Bless()).contains("Read-only file system"));
+  CHECK(Outcome(f.machine.boot().MarkBad(Slot::B)).contains("Read-only file system"));
+  CHECK(Outcome(f.machine.boot().Invalidate(Slot::A)).contains("Read-only file system"));
+  const Result<> armed = f.machine.boot().Arm(Slot::A, f.v12.release, f.v12.fd.get(), 3);
+  CHECK(Outcome(armed).contains("mounted read-only. Nothing was changed."));
+  CHECK(f.Read().slot(Slot::A).root_hash == f.v10.release.root_hash);
+  CHECK(f.Read().booted_entry == f.FileOf(f.v11, "+2-1"));
+}
+
+TEST_CASE("on a machine the disk is found under the root, and the ESP must be its partition") {
+  Fixture f;
+  SystemdBootOptions options = f.machine.options();
+  options.disk.clear();
+  fs::create_directories(options.dev);
+  fs::copy_file(f.machine.disk(), options.dev + "/vda");
+
+  // The test's ESP is on the device that stands in for dm-verity: no partition.
+  CHECK(Outcome(SystemdBoot(options).Read()).contains("expected the ESP to be mounted"));
+
+  struct stat status;
+  REQUIRE(::stat(options.esp.c_str(), &status) == 0);
+  const std::string device =
+      std::format("{}/dev/block/{}:{}", options.sys, major(status.st_dev), minor(status.st_dev));
+  fs::rename(device, f.machine / "sys/devices/vda/vda9");
+  fs::create_directory_symlink("../../devices/vda/vda9", device);
+  WriteText(device + "/partition", "9\n");
+  for (const char* slave : {"vda2", "vda3"}) {
+    fs::remove(device + "/slaves/" + slave);
+    fs::create_directory_symlink(std::string("../../") + slave, device + "/slaves/" + slave);
+  }
+  CHECK(Outcome(SystemdBoot(options).Read())
+            .contains("expected partition 1 of vda to be mounted, found 9 of vda"));
+
+  WriteText(device + "/partition", "1\n");
+  const BootState state = Value(SystemdBoot(options).Read());
+  CHECK(state.slot(Slot::B).data_device == options.dev + "/vda4");
+  CHECK(state.slot(Slot::B).verity_device == options.dev + "/vda5");
+}
+
+}  // namespace
+}  // namespace hostos

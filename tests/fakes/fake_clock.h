@@ -1,0 +1,18 @@
+// A clock that stands still until somebody sleeps.
+#pragma once
+
+#include "updater/base/clock.h"
+
+namespace hostos {
+
+class FakeClock : public Clock {
+ public:
+  uint64_t Now() override { return static_cast<uint64_t>(now_.count()) / 1000; }
+  Milliseconds Monotonic() override { return now_; }
+  void Sleep(Milliseconds time) override { now_ += time; }
+
+ private:
+  Milliseconds now_ = Seconds(1'763'686'800);
+};
+
+}  // namespace hostos

@@ -1,0 +1,52 @@
+// The partitions of two slots in memory. A write that is cut short leaves neither the old nor the new
+// image. Refuses what the real engine must never do: write a slot that could be booted.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "bootctl/boot_control.h"
+#include "updater/slot/slot_disk.h"
+
+namespace hostos {
+
+class FakeSlotDisk : public SlotDisk {
+ public:
+  FakeSlotDisk(BootControl& boot, std::function<void(const char*)> step)
+      : boot_(boot), step_(std::move(step)) {}
+
+  // What reading the slot back gives; absent for half-written bytes.
+  std::optional<Digest> content[2];
+  // The next write puts wrong bytes on the medium, as a failing disk would.
+  bool spoil_next_write = false;
+  int writes = 0;
+
+  Result<> Write(Slot slot, const Release& release, const Tree&, ContentReader&,
+                 Progress& progress) override {
+    const BootState state = TRY(boot_.Read());
+    if (slot == state.running || state.EntryOf(slot) || state.slot(slot).root_hash)
+      return Fail(Code::kFailed, "slot {} can be booted: it must not be written", Name(slot));
+    writes++;
+    content[static_cast<int>(slot)] = std::nullopt;
+    for (uint64_t done = 1; done <= 3; done++) {
+      step_("write the slot");
+      progress.Bytes(done, 3);
+    }
+    if (!std::exchange(spoil_next_write, false)) content[static_cast<int>(slot)] = release.root_hash;
+    return {};
+  }
+
+  Result<> Prove(Slot slot, const Release& release, Progress& progress) override {
+    progress.Bytes(1, 1);
+    if (content[static_cast<int>(slot)] != release.root_hash)
+      return Fail(Code::kNotTrusted, "slot {}: expected root hash {}, found another", Name(slot),
+                  release.root_hash.Hex());
+    return {};
+  }
+
+ private:
+  BootControl& boot_;
+  std::function<void(const char*)> step_;
+};
+
+}  // namespace hostos

@@ -1,0 +1,108 @@
+#include "tests/fakes/fake_source.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+
+namespace hostos {
+namespace {
+
+constexpr uint64_t kObjectSize = 1000;
+
+class NoContent : public ContentReader {
+ public:
+  Result<UniqueFd> Open(const FileObject&) override {
+    return Fail(Code::kFailed, "the fake slot reads no content");
+  }
+};
+
+}  // namespace
+
+const Release& FakeSource::Publish(const std::string& version, uint64_t timestamp,
+                                   std::vector<std::string> objects) {
+  Target target;
+  target.commit = "commit " + version;
+  target.signatures = "signed";
+  target.valid_signatures = 1;
+  target.release = {.commit = Sha256::Of(AsBytes(target.commit)),
+                    .version = version,
+                    .architecture = "x86-64",
+                    .channel = "stable",
+                    .timestamp = timestamp,
+                    .seal_format = 1,
+                    .root_hash = Sha256::Of(AsBytes("root " + version)),
+                    .image_size = 4096,
+                    .verity_size = 4096,
+                    .uki_digest = Sha256::Of(AsBytes("uki " + version)),
+                    .uki_size = 4 + version.size(),
+                    .packages = {{"base", version}}};
+  newest_ = version;
+  Published& published = published_[version] = {std::move(target), std::move(objects)};
+  return published.target.release;
+}
+
+void FakeSource::SetRunning(const std::string& version) {
+  const std::vector<std::string>& objects = published_.at(version).objects;
+  running_ = {objects.begin(), objects.end()};
+}
+
+Result<Target> FakeSource::Resolve(const std::optional<std::string>& version) {
+  if (resolve_error) return std::unexpected(*std::exchange(resolve_error, std::nullopt));
+  auto found = published_.find(version.value_or(newest_));
+  if (found == published_.end()) return Fail(Code::kNotFound, "no release {}", *version);
+  return found->second.target;
+}
+
+std::vector<std::string> FakeSource::Missing(const Target& target) const {
+  std::vector<std::string> missing;
+  for (const std::string& object : published_.at(target.release.version).objects)
+    if (!running_.contains(object) && !staged_.contains(object)) missing.push_back(object);
+  return missing;
+}
+
+Result<FetchPlan> FakeSource::Plan(const Target& target) {
+  const uint64_t missing = Missing(target).size();
+  const uint64_t all = published_.at(target.release.version).objects.size();
+  return FetchPlan{missing, missing * kObjectSize, missing * kObjectSize,
+                   (all - missing) * kObjectSize};
+}
+
+Result<FetchStats> FakeSource::Fetch(const Target& target, Progress& progress) {
+  FetchStats stats;
+  const std::vector<std::string> missing = Missing(target);
+  for (const std::string& object : missing) {
+    step_("fetch an object");
+    transfers_[object]++;
+    staged_.insert(object);
+    stats.objects++;
+    stats.bytes += kObjectSize;
+    progress.Bytes(stats.bytes, missing.size() * kObjectSize);
+  }
+  return stats;
+}
+
+Result<Checkout> FakeSource::Open(const Target& target) {
+  if (!Missing(target).empty()) return Fail(Code::kFailed, "objects are missing");
+  Checkout checkout;
+  checkout.content = std::make_unique<NoContent>();
+  checkout.uki = UniqueFd(::memfd_create("uki", MFD_CLOEXEC));
+  TRY(WriteFull(checkout.uki.get(), AsBytes("uki " + target.release.version)));
+  if (::lseek(checkout.uki.get(), 0, SEEK_SET) < 0) return FailErrno("uki");
+  return checkout;
+}
+
+Result<> FakeSource::Discard() {
+  step_("empty the staging repository");
+  staged_.clear();
+  return {};
+}
+
+Result<Target> FakeSource::Verify(const std::string& commit, const std::string& signatures) {
+  auto found = std::ranges::find_if(
+      published_, [&](const auto& item) { return item.second.target.commit == commit; });
+  if (found == published_.end() || signatures != "signed")
+    return Fail(Code::kNotTrusted, "no trusted signature");
+  return found->second.target;
+}
+
+}  // namespace hostos

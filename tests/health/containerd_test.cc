@@ -1,0 +1,176 @@
+#include "updater/health/containerd.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <format>
+
+#include "tests/health/fake_containerd.h"
+#include "tests/health/unix_socket.h"
+#include "tests/temp_dir.h"
+#include "updater/base/unique_fd.h"
+
+namespace hostos {
+namespace {
+
+constexpr Milliseconds kAmple = Seconds(60);
+constexpr Milliseconds kShort = Seconds(1);
+
+struct Machine {
+  explicit Machine(FakeContainerd::Script script = {}) : server(socket, std::move(script)) {}
+
+  // The canary's result, "" when it holds.
+  std::string Canary(Milliseconds limit = kAmple) {
+    const Result<> result =
+        Containerd(socket).RunCanary("/canary", "io.containerd.runc.v2", Deadline(limit));
+    return result ? "" : result.error().message;
+  }
+
+  TempDir dir;
+  const std::string socket = dir / "containerd.sock";
+  FakeContainerd server;
+};
+
+template <class T>
+std::string Message(const Result<T>& result) {
+  REQUIRE_FALSE(result);
+  return result.error().message;
+}
+
+// Runs it and checks that it took no longer than it may.
+template <class Run>
+auto InTime(Milliseconds limit, Run run) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto result = run();
+  CHECK(std::chrono::steady_clock::now() - begin < limit + Seconds(10));
+  return result;
+}
+
+TEST_CASE("a containerd that serves answers its version") {
+  Machine machine;
+  Containerd containerd(machine.socket);
+  CHECK(containerd.Serving(Deadline(kAmple)));
+  CHECK(containerd.Version(Deadline(kAmple)) == "1.7.24~fake");
+}
+
+TEST_CASE("a containerd that says it is not serving fails") {
+  Machine machine({.serving = false});
+  CHECK(Message(Containerd(machine.socket).Serving(Deadline(kAmple))) ==
+        std::format("unix:{}: expected SERVING, found NOT_SERVING", machine.socket));
+}
+
+TEST_CASE("a containerd that never answers fails at the deadline") {
+  Machine machine({.hangs = {"health"}});
+  CHECK(Message(InTime(kShort, [&] {
+          return Containerd(machine.socket).Serving(Deadline(kShort));
+        })) == std::format("unix:{}: no answer within 1 s", machine.socket));
+}
+
+TEST_CASE("no socket and a socket nobody listens on fail at once and name the socket") {
+  TempDir dir;
+  const std::string socket = dir / "containerd.sock";
+  const auto serving = [&] { return Containerd(socket).Serving(Deadline(kAmple)); };
+  const std::string absent = Message(InTime(Seconds(2), serving));
+  CHECK(absent.contains(socket));
+  CHECK(absent.contains("No such file or directory"));
+
+  (void)BindUnix(socket, SOCK_STREAM);
+  CHECK(Message(InTime(Seconds(2), serving)).contains("Connection refused"));
+}
+
+TEST_CASE("every needed plugin must be loaded without error") {
+  Machine machine({.plugins = {{"io.containerd.grpc.v1", "cri", "no cni\nconfig"},
+                               {"io.containerd.grpc.v1", "tasks", ""},
+                               {"io.containerd.snapshotter.v1", "zfs", "skip plugin"},
+                               {"io.containerd.snapshotter.v1", "overlayfs", ""},
+                               {"io.containerd.nri.v1", "nri", "broken"}}});
+  Containerd containerd(machine.socket);
+  const auto ask = [&](std::vector<std::string> needed) {
+    return containerd.HasPlugins(needed, Deadline(kAmple));
+  };
+  CHECK(ask({}));
+  CHECK(ask({"io.containerd.grpc.v1.tasks"}));
+  CHECK(ask({"io.containerd.snapshotter.v1", "io.containerd.snapshotter.v1.overlayfs"}));
+  CHECK(Message(ask({"io.containerd.grpc.v1.tasks", "io.containerd.grpc.v1.cri"})) ==
+        "plugin io.containerd.grpc.v1.cri is not loaded: no cni config");
+  CHECK(Message(ask({"io.containerd.nri.v1"})) ==
+        "plugin io.containerd.nri.v1 is not loaded: broken");
+  CHECK(Message(ask({"io.containerd.grpc.v1.ocicri"})) ==
+        "plugin io.containerd.grpc.v1.ocicri is not loaded: containerd does not know it, or its "
+        "configuration disables it");
+}
+
+TEST_CASE("the canary is created, started, waited for and deleted") {
+  Machine machine;
+  CHECK(machine.Canary() == "");
+  CHECK(machine.Canary() == "");  // the namespace is there already
+  CHECK(machine.server.containers().empty());
+  const std::vector<std::string> steps = machine.server.steps();
+  CHECK(std::vector(steps.begin(), steps.begin() + 9) ==
+        std::vector<std::string>{"namespace create", "container list", "container create",
+                                 "task create", "task start", "task wait", "task kill",
+                                 "task delete", "container delete"});
+}
+
+TEST_CASE("a canary whose process fails is deleted all the same") {
+  Machine machine({.exit_code = 1});
+  CHECK(machine.Canary() == "/bin/canary of /canary ended with exit code 1, expected 0");
+  CHECK(machine.server.containers().empty());
+}
+
+TEST_CASE("each step of the canary that fails says which it was, and leaves nothing behind") {
+  for (const std::string step : {"container create", "task create", "task start", "task wait"}) {
+    Machine machine({.errors = {{step, "runc: no\nroot"}}});
+    INFO(step);
+    CHECK(machine.Canary() == step + ": runc: no root");
+    CHECK(machine.server.containers().empty());
+  }
+}
+
+TEST_CASE("each step before the canary that fails says which it was") {
+  CHECK(Machine({.errors = {{"namespace create", "read-only"}}}).Canary() ==
+        "namespace hostos-health: read-only");
+  CHECK(Machine({.errors = {{"container list", "corrupt"}}}).Canary() == "leftovers: corrupt");
+}
+
+TEST_CASE("each step of the canary that hangs says so at the deadline") {
+  for (const std::string step : {"container create", "task create", "task start"}) {
+    Machine machine({.hangs = {step}});
+    INFO(step);
+    CHECK(InTime(kShort, [&] { return machine.Canary(kShort); }) ==
+          step + ": no answer within 1 s");
+    CHECK(machine.server.containers().empty());
+  }
+}
+
+TEST_CASE("a canary that never ends is killed and deleted") {
+  Machine machine({.never_ends = true});
+  CHECK(machine.Canary(kShort) == "task wait: no answer within 1 s");
+  CHECK(machine.server.containers().empty());
+}
+
+TEST_CASE("a canary that cannot be deleted fails, and a failing one says it too") {
+  CHECK(Machine({.errors = {{"task delete", "device busy"}}}).Canary() ==
+        "task delete: device busy");
+  CHECK(Machine({.errors = {{"task start", "no pids"}, {"container delete", "locked"}}}).Canary() ==
+        "task start: no pids; cleaning up: container delete: locked");
+}
+
+TEST_CASE("cleaning up behind a canary that hung has an end too") {
+  Machine machine({.hangs = {"task start", "task kill", "task delete", "container delete"}});
+  const std::string message =
+      InTime(kShort + kCanaryCleanup, [&] { return machine.Canary(kShort); });
+  CHECK(
+      message.starts_with("task start: no answer within 1 s; cleaning up: task delete: no answer"));
+}
+
+TEST_CASE("what killed runs left is removed, what a living process runs is not") {
+  const std::string boot = ReadFile("/proc/sys/kernel/random/boot_id")->substr(0, 8);
+  const std::string living = std::format("canary-{}-1", boot);
+  Machine machine({.containers = {living, std::format("canary-{}-{}", boot, 1 << 30),
+                                  std::format("canary-{}-{}", boot, ::getpid()),
+                                  "canary-00000000-1", "canary-", "other"}});
+  CHECK(machine.Canary() == "");
+  CHECK(machine.server.containers() == std::vector{living});
+}
+
+}  // namespace
+}  // namespace hostos

@@ -1,0 +1,45 @@
+// A gRPC server that behaves like containerd as far as the health checks go: containers and tasks
+// have states, and each step can be told to fail or never to answer.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace hostos {
+
+struct FakePlugin {
+  std::string type;
+  std::string id;
+  std::string error;  // empty: loaded
+};
+
+class FakeContainerd {
+ public:
+  // What happens. Steps are named "health", "version", "plugins", "namespace create",
+  // "container create", "container list", "container delete", and "task" create, start, wait, kill
+  // or delete.
+  struct Script {
+    bool serving = true;
+    std::vector<FakePlugin> plugins = {{"io.containerd.grpc.v1", "cri", ""}};
+    std::set<std::string> hangs;                // never answered
+    std::map<std::string, std::string> errors;  // answered with this error
+    uint32_t exit_code = 0;
+    bool never_ends = false;              // the task runs until it is killed
+    std::vector<std::string> containers;  // there already, with a running task each
+  };
+
+  FakeContainerd(const std::string& socket, Script script);
+  ~FakeContainerd();
+
+  std::vector<std::string> steps() const;       // as they came
+  std::vector<std::string> containers() const;  // that are there now
+
+ private:
+  class Server;
+  std::unique_ptr<Server> server_;
+};
+
+}  // namespace hostos

@@ -1,0 +1,33 @@
+// A message bus with systemd's manager on it, in a thread: what it answers can be changed while it
+// runs.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "updater/health/systemd.h"
+
+namespace hostos {
+
+class FakeSystemd {
+ public:
+  struct State {
+    std::string system_state = "running";
+    std::vector<std::string> failed;  // units
+    ServiceState containerd = {.active_state = "active", .main_pid = 412, .restarts = 0};
+    bool answers = true;  // else calls are taken and never answered
+  };
+
+  explicit FakeSystemd(State state);
+  ~FakeSystemd();
+
+  std::string address() const;
+  void Set(State state);
+
+ private:
+  class Server;
+  std::unique_ptr<Server> server_;
+};
+
+}  // namespace hostos

@@ -1,0 +1,157 @@
+#include "updater/health/system_health.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/health/fake_containerd.h"
+#include "tests/health/fake_systemd.h"
+#include "tests/temp_dir.h"
+#include "updater/health/containerd.h"
+
+namespace hostos {
+namespace {
+
+constexpr Milliseconds kAmple = Seconds(60);
+
+// A machine whose parts can be broken one by one.
+struct Machine {
+  explicit Machine(FakeContainerd::Script script = {}, FakeSystemd::State state = {},
+                   std::vector<std::string> allowed = {})
+      : containerd(dir / "containerd.sock", std::move(script)), systemd(std::move(state)) {
+    policy.containerd_socket = dir / "containerd.sock";
+    policy.checks = dir / "health.d";
+    policy.check_timeout = Seconds(1);
+    policy.allowed_failed_units = std::move(allowed);
+    health.emplace(policy, systemd.address());
+  }
+
+  std::vector<CheckResult> Round(Milliseconds limit = kAmple) { return health->Round(limit); }
+
+  TempDir dir;
+  FakeContainerd containerd;
+  FakeSystemd systemd;
+  HealthPolicy policy;
+  std::optional<SystemHealth> health;
+};
+
+CheckResult Find(const std::vector<CheckResult>& checks, const std::string& name) {
+  const auto found = std::ranges::find(checks, name, &CheckResult::name);
+  REQUIRE(found != checks.end());
+  return *found;
+}
+
+std::vector<std::string> Failing(const std::vector<CheckResult>& checks) {
+  std::vector<std::string> names;
+  for (const CheckResult& check : checks)
+    if (!check.ok) names.push_back(check.name);
+  return names;
+}
+
+TEST_CASE("a round lists every check, cheap ones first") {
+  Machine machine;
+  const std::vector<CheckResult> checks = machine.Round();
+  CHECK(Failing(checks).empty());
+  std::vector<std::string> names;
+  for (const CheckResult& check : checks) names.push_back(check.name);
+  CHECK(names == std::vector<std::string>{"containerd-serving", "containerd-version",
+                                          "containerd-plugins", "canary", "containerd-restarts",
+                                          "units"});
+  CHECK(Find(checks, "containerd-version").detail == "1.7.24~fake");
+  CHECK(Find(checks, "units").detail == "running, no failed unit");
+}
+
+TEST_CASE("what makes no sense without containerd is not tried, the rest is") {
+  Machine machine({.hangs = {"health"}});
+  const std::vector<CheckResult> checks = machine.Round();
+  CHECK(checks.size() == 6);
+  CHECK(Failing(checks) == std::vector<std::string>{"containerd-serving", "containerd-version",
+                                                    "containerd-plugins", "canary"});
+  CHECK(Find(checks, "containerd-serving").detail.ends_with("no answer within 1 s"));
+  CHECK(Find(checks, "canary").detail == "not tried: containerd is not serving");
+  CHECK(machine.containerd.steps() == std::vector<std::string>{"health"});
+}
+
+TEST_CASE("a failing canary is reported with its step") {
+  Machine machine({.errors = {{"task start", "runc: cgroup"}}});
+  const std::vector<CheckResult> checks = machine.Round();
+  CHECK(Failing(checks) == std::vector<std::string>{"canary"});
+  CHECK(Find(checks, "canary").detail == "task start: runc: cgroup");
+}
+
+TEST_CASE("containerd in another process than in the round before fails once") {
+  Machine machine;
+  CHECK(Failing(machine.Round()).empty());
+  SECTION("restarted by systemd") {
+    machine.systemd.Set({.containerd = {"active", 588, 1}});
+    CHECK(Find(machine.Round(), "containerd-restarts").detail ==
+          "containerd.service restarted: main process 412 became 588, restarts 0 became 1");
+  }
+  SECTION("restarted by hand") {
+    machine.systemd.Set({.containerd = {"active", 588, 0}});
+    CHECK(Failing(machine.Round()) == std::vector<std::string>{"containerd-restarts"});
+  }
+  SECTION("restarted with the same number") {
+    machine.systemd.Set({.containerd = {"active", 412, 1}});
+    CHECK(Failing(machine.Round()) == std::vector<std::string>{"containerd-restarts"});
+  }
+  SECTION("on its way up") {
+    machine.systemd.Set({.containerd = {"activating", 588, 1}});
+    CHECK(Find(machine.Round(), "containerd-restarts").detail ==
+          "containerd.service: expected active, found activating");
+    machine.systemd.Set({.containerd = {"active", 588, 1}});
+  }
+  CHECK(Failing(machine.Round()).empty());
+  CHECK(Failing(machine.Round()).empty());
+}
+
+TEST_CASE("a failed unit fails, unless the policy allows it") {
+  const FakeSystemd::State state = {.system_state = "degraded",
+                                    .failed = {"sshd@3-a.service", "kubelet.service", "x.mount"}};
+  CHECK(Find(Machine({}, state).Round(), "units").detail ==
+        "failed: kubelet.service, sshd@3-a.service, x.mount; see systemctl status");
+  CHECK(Find(Machine({}, state, {"sshd@*.service", "x.mount"}).Round(), "units").detail ==
+        "failed: kubelet.service; see systemctl status");
+  CHECK(Find(Machine({}, state, {"*.service", "x.mount"}).Round(), "units").ok);
+}
+
+TEST_CASE("a system still starting is fine, one in emergency mode is not") {
+  CHECK(Find(Machine({}, {.system_state = "starting"}).Round(), "units").ok);
+  CHECK(Find(Machine({}, {.system_state = "maintenance"}).Round(), "units").detail ==
+        "expected a system that is up or coming up, found it maintenance");
+}
+
+TEST_CASE("without a bus both of its checks fail") {
+  Machine machine;
+  const std::vector<CheckResult> checks =
+      SystemHealth(machine.policy, "unix:path=/nowhere/bus").Round(kAmple);
+  CHECK(Failing(checks) == std::vector<std::string>{"containerd-restarts", "units"});
+  CHECK(Find(checks, "units").detail ==
+        "connect to unix:path=/nowhere/bus: No such file or directory");
+}
+
+TEST_CASE("a round with every part hanging is over within its limit and the time to clean up") {
+  if (::geteuid() != 0) SKIP("operator checks must be owned by root: run as root");
+  Machine machine({.hangs = {"task start", "task kill", "task delete", "container delete"}},
+                  {.answers = false});
+  std::filesystem::create_directories(machine.policy.checks + "/required");
+  const std::string check = machine.policy.checks + "/required/hang";
+  std::ofstream(check) << "#!/bin/sh\nexec sleep 1000\n";
+  std::filesystem::permissions(check, std::filesystem::perms(0755));
+  machine.policy.check_timeout = Seconds(30);
+  SystemHealth health(machine.policy, machine.systemd.address());
+
+  const auto begin = std::chrono::steady_clock::now();
+  const std::vector<CheckResult> checks = health.Round(Seconds(2));
+  const auto took = std::chrono::steady_clock::now() - begin;
+  CHECK(took < Seconds(2) + kCanaryCleanup + Seconds(10));
+  CHECK(checks.size() == 7);
+  CHECK(Find(checks, "canary").detail.starts_with("task start: no answer within "));
+  CHECK(Find(checks, "required/hang").detail == "not tried: no time was left");
+}
+
+}  // namespace
+}  // namespace hostos

@@ -1,0 +1,76 @@
+#include "updater/health/systemd.h"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include "tests/health/fake_systemd.h"
+#include "tests/health/unix_socket.h"
+#include "tests/temp_dir.h"
+#include "updater/base/unique_fd.h"
+
+namespace hostos {
+namespace {
+
+constexpr Milliseconds kAmple = Seconds(60);
+constexpr Milliseconds kShort = Seconds(1);
+
+Systemd Connect(const FakeSystemd& fake, Milliseconds limit = kAmple) {
+  Result<Systemd> systemd = Systemd::Connect(fake.address(), Deadline(limit));
+  INFO((systemd ? "" : systemd.error().message));
+  REQUIRE(systemd);
+  return std::move(*systemd);
+}
+
+TEST_CASE("the state of the system, of failed units and of a service come from the bus") {
+  FakeSystemd fake({.system_state = "degraded",
+                    .failed = {"foo.service", "mnt-data.mount"},
+                    .containerd = {"active", 77, 3}});
+  Systemd systemd = Connect(fake);
+  CHECK(systemd.SystemState() == "degraded");
+  CHECK(systemd.FailedUnits() == std::vector<std::string>{"foo.service", "mnt-data.mount"});
+  CHECK(systemd.Service("containerd.service") == ServiceState{"active", 77, 3});
+}
+
+TEST_CASE("no failed unit is an empty list") {
+  FakeSystemd fake({});
+  CHECK(Connect(fake).FailedUnits() == std::vector<std::string>{});
+}
+
+TEST_CASE("what the manager does not know is its error, with the unit") {
+  FakeSystemd fake({});
+  const Result<ServiceState> service = Connect(fake).Service("other.service");
+  REQUIRE_FALSE(service);
+  CHECK(service.error().message.starts_with("other.service: ActiveState: no "));
+  CHECK(service.error().message.ends_with("(org.freedesktop.DBus.Error.UnknownProperty)"));
+}
+
+TEST_CASE("no bus is an error that names its address") {
+  const Result<Systemd> systemd = Systemd::Connect("unix:path=/nowhere/bus", Deadline(kAmple));
+  REQUIRE_FALSE(systemd);
+  CHECK(systemd.error().message == "connect to unix:path=/nowhere/bus: No such file or directory");
+}
+
+TEST_CASE("a bus that accepts and says nothing fails at the deadline") {
+  TempDir dir;
+  const UniqueFd listening = BindUnix(dir / "bus", SOCK_STREAM);
+  REQUIRE(::listen(listening.get(), 8) == 0);
+
+  const auto begin = std::chrono::steady_clock::now();
+  const Result<Systemd> systemd = Systemd::Connect("unix:path=" + (dir / "bus"), Deadline(kShort));
+  REQUIRE_FALSE(systemd);
+  CHECK(systemd.error().message.ends_with("no answer within 1 s"));
+  CHECK(std::chrono::steady_clock::now() - begin < Seconds(15));
+}
+
+TEST_CASE("a manager that never answers fails at the deadline of the connection") {
+  FakeSystemd fake({.answers = false});
+  const auto begin = std::chrono::steady_clock::now();
+  Systemd systemd = Connect(fake, kShort);
+  CHECK(systemd.FailedUnits().error().message == "ListUnitsFiltered: no answer within 1 s");
+  CHECK(systemd.SystemState().error().message == "SystemState: no answer within 1 s");
+  CHECK(systemd.Service("containerd.service").error().message ==
+        "containerd.service: ActiveState: no answer within 1 s");
+  CHECK(std::chrono::steady_clock::now() - begin < Seconds(15));
+}
+
+}  // namespace
+}  // namespace hostos

@@ -1,0 +1,167 @@
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+
+#include "images/commit_release.h"
+#include "images/reseal.h"
+#include "tests/images/small_release.h"
+#include "updater/seal/seal.h"
+
+using namespace hostos;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+CommitOptions WithCopies(const SmallRelease& small, const std::string& name) {
+  CommitOptions options = small.Options();
+  options.repo = small / (name + "-repo");
+  options.image_out = small / (name + ".erofs");
+  options.verity_out = small / (name + ".verity");
+  options.uki_out = small / (name + ".efi");
+  return options;
+}
+
+// Nothing points at a release, and nothing is left lying about.
+void CheckNothingPublished(const SmallRelease& small) {
+  if (!fs::exists(small / "repo")) return;
+  CHECK(FilesEndingIn(small / "repo/refs", "").empty());
+  CHECK(FilesEndingIn(small / "repo/objects", ".commit").empty());
+  for (const fs::directory_entry& entry : fs::directory_iterator(small / "repo/tmp"))
+    CHECK_FALSE(entry.path().filename().string().starts_with("hostimage"));
+}
+
+void CheckRefused(const SmallRelease& small, const CommitOptions& options,
+                  const std::string& message) {
+  const auto release = small.Commit(options);
+  REQUIRE_FALSE(release);
+  INFO(release.error().message);
+  CHECK(release.error().message.contains(message));
+  CheckNothingPublished(small);
+}
+
+}  // namespace
+
+TEST_CASE("a release made twice, at another time, has the same image, hash tree and kernel image") {
+  const SmallRelease small;
+  const CommitOptions first_options = WithCopies(small, "first");
+  CommitOptions second_options = WithCopies(small, "second");
+  second_options.timestamp += 12345;
+  const auto first = small.Commit(first_options);
+  REQUIRE(first);
+  // Nor do the times of the files matter.
+  for (const std::string& file : FilesEndingIn(small / "root", ""))
+    fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(100));
+  const auto second = small.Commit(second_options);
+  REQUIRE(second);
+  CHECK(first->root_hash == second->root_hash);
+  CHECK(SameFiles(first_options.image_out, second_options.image_out));
+  CHECK(SameFiles(first_options.verity_out, second_options.verity_out));
+  CHECK(SameFiles(first_options.uki_out, second_options.uki_out));
+  CHECK(first->commit != second->commit);
+  CHECK(fs::file_size(first_options.image_out) == first->image_size);
+  CHECK(fs::file_size(first_options.verity_out) == first->verity_size);
+
+  second_options.repo = small / "third-repo";
+  second_options.timestamp = first_options.timestamp;
+  const auto third = small.Commit(second_options);
+  REQUIRE(third);
+  CHECK(third->commit == first->commit);
+}
+
+TEST_CASE("a release sealed again from the repository has the bytes it had from the directory") {
+  const SmallRelease small;
+  CommitOptions options = WithCopies(small, "directory");
+  options.repo = small / "repo";
+  REQUIRE(small.Commit(options));
+  const auto release = OpenSignedRelease(small.Query());
+  REQUIRE(release);
+  Silent progress;
+  const auto stats =
+      Reseal(*release, small / "repo.erofs", small / "repo.verity", small / "repo.efi", progress);
+  REQUIRE(stats);
+  CHECK(SameFiles(options.image_out, small / "repo.erofs"));
+  CHECK(SameFiles(options.verity_out, small / "repo.verity"));
+  CHECK(SameFiles(options.uki_out, small / "repo.efi"));
+}
+
+TEST_CASE("the signed commit says all there is to know of the release") {
+  const SmallRelease small;
+  const auto made = small.Commit();
+  REQUIRE(made);
+  for (const std::string& name :
+       {made->commit.Hex(), ChannelRef("x86-64", "stable"), ReleaseRef("x86-64", "1.0.0")}) {
+    ReleaseQuery query = small.Query();
+    query.name = name;
+    const auto release = OpenSignedRelease(query);
+    REQUIRE(release);
+    const Release& facts = release->commit.release;
+    CHECK(facts.commit == made->commit);
+    CHECK(facts.version == "1.0.0");
+    CHECK(facts.architecture == "x86-64");
+    CHECK(facts.channel == "stable");
+    CHECK(facts.timestamp == kReleaseTime);
+    CHECK(facts.seal_format == kSealFormat);
+    CHECK(facts.root_hash == made->root_hash);
+    CHECK(facts.image_size == made->image_size);
+    CHECK(facts.verity_size == made->verity_size);
+    CHECK(facts.uki_digest == made->uki_digest);
+    CHECK(facts.uki_size == made->uki_size);
+    CHECK(facts.packages.size() == 2);
+  }
+}
+
+TEST_CASE("a root that is not the release it is said to be is refused") {
+  const SmallRelease small;
+  CommitOptions options = small.Options();
+  options.version = "1.0.1";
+  CheckRefused(small, options, "expected IMAGE_VERSION=1.0.1, found 1.0.0");
+  for (const char* name : {"1.0_0", "1.0+0", "", ".1", "1 0", "1/0"}) {
+    options.version = name;
+    CheckRefused(small, options, "--version: expected");
+  }
+  options = small.Options();
+  options.channel = "a/b";
+  CheckRefused(small, options, "--channel: expected");
+  options = small.Options();
+  options.architecture = "riscv64";
+  CheckRefused(small, options, "found \"riscv64\"");
+}
+
+TEST_CASE("a root with a device node is refused") {
+  const SmallRelease small;
+  REQUIRE(::mkfifo((small / "root/etc/pipe").c_str(), 0600) == 0);
+  CheckRefused(small, small.Options(), "pipe");
+}
+
+TEST_CASE("a root with files in /boot is refused") {
+  const SmallRelease small;
+  WriteText(small / "root/boot/vmlinuz", "kernel");
+  CheckRefused(small, small.Options(), "boot");
+}
+
+TEST_CASE("a release whose kernel image cannot be made leaves no trace") {
+  const SmallRelease small;
+  CommitOptions options = small.Options();
+  options.initrd = small / "no-initrd";
+  options.image_out = small / "out.erofs";
+  CheckRefused(small, options, "ukify ended with exit code");
+  for (const fs::directory_entry& entry : fs::directory_iterator(small / "."))
+    CHECK_FALSE(entry.path().filename().string().starts_with("out.erofs"));
+}
+
+TEST_CASE("what is published under a version stays") {
+  const SmallRelease small;
+  const auto first = small.Commit();
+  REQUIRE(first);
+  WriteText(small / "root/etc/more", "more");
+  const auto second = small.Commit();
+  REQUIRE_FALSE(second);
+  CHECK(second.error().message.contains("release 1.0.0 is published as commit " +
+                                        first->commit.Hex()));
+  const auto release = OpenSignedRelease(small.Query());
+  REQUIRE(release);
+  CHECK(release->commit.release.commit == first->commit);
+}

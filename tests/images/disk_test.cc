@@ -1,0 +1,189 @@
+#include "images/disk.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "bootctl/entry_name.h"
+#include "images/program.h"
+#include "tests/images/small_release.h"
+
+using namespace hostos;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+DiskOptions SmallDisk(const SmallRelease& small) {
+  return {.output = small / "disk.raw",
+          .format = DiskFormat::kRaw,
+          .definitions = REPART_DEFINITIONS,
+          .esp_size = 64 << 20,
+          .slot_size = 64 << 20,
+          .verity_size = 8 << 20,
+          .state_size = 64 << 20};
+}
+
+Result<Disk> Make(const SmallRelease& small, const DiskOptions& options) {
+  Silent progress;
+  return MakeDisk(small.Query(), options, progress);
+}
+
+std::string Output(const std::vector<std::string>& words) {
+  const auto output = RunProgram(words);
+  if (!output) FAIL(output.error().message);
+  return *output;
+}
+
+std::string Extract(const std::string& disk, uint64_t offset, uint64_t size,
+                    const std::string& output) {
+  std::ifstream from(disk, std::ios::binary);
+  from.seekg(static_cast<std::streamoff>(offset));
+  std::string bytes(size, '\0');
+  from.read(bytes.data(), static_cast<std::streamsize>(size));
+  REQUIRE(from);
+  WriteText(output, bytes);
+  return output;
+}
+
+// "9abc..." of 32 digits as sfdisk spells a UUID.
+std::string Uuid(std::string hex) {
+  for (size_t at : {20, 16, 12, 8}) hex.insert(at, 1, '-');
+  for (char& c : hex) c = static_cast<char>(::toupper(c));
+  return hex;
+}
+
+}  // namespace
+
+TEST_CASE("a disk has the slots, the boot entry and the state a node expects") {
+  const SmallRelease small;
+  const auto release = small.Commit();
+  REQUIRE(release);
+  const DiskOptions options = SmallDisk(small);
+  const auto disk = Make(small, options);
+  REQUIRE(disk);
+
+  const auto table = nlohmann::json::parse(Output({"sfdisk", "--json", options.output}));
+  const auto& rows = table["partitiontable"]["partitions"];
+  const std::string root_hash = release->root_hash.Hex();
+  const struct {
+    const char* name;
+    const char* type;
+    uint64_t size;
+    std::string uuid;
+  } expected[] = {
+      {"hostos-esp", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B", 64 << 20, ""},
+      {"hostos_1.0.0", "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709", 64 << 20, root_hash.substr(0, 32)},
+      {"hostos_1.0.0", "2C7357ED-EBD2-46D9-AEC1-23D437EC2BF5", 8 << 20, root_hash.substr(32)},
+      {"_empty", "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709", 64 << 20, ""},
+      {"_empty", "2C7357ED-EBD2-46D9-AEC1-23D437EC2BF5", 8 << 20, ""},
+      {"hostos-state", "4D21B016-B534-45C2-A9FB-5C16E091FD2D", 64 << 20, ""},
+  };
+  REQUIRE(rows.size() == std::size(expected));
+  for (size_t i = 0; i < rows.size(); i++) {
+    CHECK(rows[i]["name"] == expected[i].name);
+    CHECK(rows[i]["type"] == expected[i].type);
+    CHECK(rows[i]["size"].get<uint64_t>() * 512 == expected[i].size);
+    if (!expected[i].uuid.empty()) CHECK(rows[i]["uuid"] == Uuid(expected[i].uuid));
+  }
+
+  auto partition = [&](size_t i, uint64_t size) {
+    return Extract(options.output, disk->partitions[i].offset, size,
+                   small / std::format("partition-{}", i));
+  };
+  // The slot: its image to the byte, and its hash tree.
+  const std::string image = partition(1, release->image_size);
+  const std::string verity = partition(2, release->verity_size);
+  Output({"fsck.erofs", image});
+  Output({"veritysetup", "verify", image, verity, root_hash});
+
+  // The ESP.
+  const std::string esp = partition(0, disk->partitions[0].size);
+  Output({"fsck.fat", "-n", esp});
+  const std::string entry = ReleaseStem("1.0.0", release->root_hash) + ".efi";
+  CHECK(Output({"mdir", "-b", "-/", "-i", esp, "::"}).contains("::/EFI/Linux/" + entry));
+  Output({"mcopy", "-i", esp, "::/EFI/Linux/" + entry, small / "uki"});
+  CHECK(Sha256::Of(AsBytes(ReadText(small / "uki"))) == release->uki_digest);
+  for (const char* loader : {"BOOT/BOOTX64.EFI", "systemd/systemd-bootx64.efi"}) {
+    Output({"mcopy", "-o", "-i", esp, std::string("::/EFI/") + loader, small / "loader"});
+    CHECK(SameFiles(small / "loader", "/usr/lib/systemd/boot/efi/systemd-bootx64.efi"));
+  }
+  CHECK(Output({"mtype", "-i", esp, "::/loader/loader.conf"}) == "timeout 0\neditor no\n");
+
+  // The state: the commit, as the repository has it.
+  const std::string state = partition(5, disk->partitions[5].size);
+  Output({"e2fsck", "-fn", state});
+  const std::string hex = release->commit.Hex();
+  for (const char* suffix : {".commit", ".commitmeta"}) {
+    Output({"debugfs", "-R", "dump /lib/hostos/commits/" + hex + suffix + " " + (small / "kept"),
+            state});
+    CHECK(SameFiles(small / "kept",
+                    small / "repo/objects/" + hex.substr(0, 2) + "/" + hex.substr(2) + suffix));
+  }
+}
+
+TEST_CASE("the same release gives the same disk, byte for byte, raw or qcow2") {
+  const SmallRelease small;
+  REQUIRE(small.Commit());
+  DiskOptions options = SmallDisk(small);
+  REQUIRE(Make(small, options));
+  options.output = small / "again.raw";
+  REQUIRE(Make(small, options));
+  CHECK(SameFiles(small / "disk.raw", small / "again.raw"));
+  options.output = small / "disk.qcow2";
+  options.format = DiskFormat::kQcow2;
+  REQUIRE(Make(small, options));
+  Output({"qemu-img", "compare", "-f", "raw", "-F", "qcow2", small / "disk.raw",
+          small / "disk.qcow2"});
+}
+
+TEST_CASE("a disk without room for the release is refused, and nothing is written") {
+  const SmallRelease small;
+  REQUIRE(small.Commit());
+  DiskOptions options = SmallDisk(small);
+  options.slot_size = 1 << 20;
+  const auto small_slot = Make(small, options);
+  REQUIRE_FALSE(small_slot);
+  CHECK(small_slot.error().code == Code::kNoSpace);
+  options = SmallDisk(small);
+  options.verity_size = 4096;
+  const auto small_tree = Make(small, options);
+  REQUIRE_FALSE(small_tree);
+  CHECK(small_tree.error().code == Code::kNoSpace);
+  CHECK(FilesEndingIn(small / ".", ".raw").empty());
+  for (const fs::directory_entry& entry : fs::directory_iterator(small / "."))
+    CHECK_FALSE(entry.path().filename().string().starts_with("disk.raw"));
+}
+
+TEST_CASE("a disk is not made of a release that does not verify") {
+  const SmallRelease small;
+  const SmallRelease other;
+  const auto release = small.Commit();
+  REQUIRE(release);
+  ReleaseQuery query = small.Query();
+  query.keys = {other / "keys"};
+  Silent progress;
+  const auto untrusted = MakeDisk(query, SmallDisk(small), progress);
+  REQUIRE_FALSE(untrusted);
+  CHECK(untrusted.error().code == Code::kNotTrusted);
+
+  const std::vector<std::string> objects = FilesEndingIn(small / "repo/objects", ".filez");
+  ChangeByte(objects[0], -1);
+  const auto changed = Make(small, SmallDisk(small));
+  REQUIRE_FALSE(changed);
+  CHECK_FALSE(fs::exists(small / "disk.raw"));
+}
+
+TEST_CASE("partition definitions in which a node would not find its slots are refused") {
+  const SmallRelease small;
+  REQUIRE(small.Commit());
+  fs::copy(REPART_DEFINITIONS, small / "definitions");
+  fs::remove(small / "definitions/31-root-b-verity.conf");
+  DiskOptions options = SmallDisk(small);
+  options.definitions = small / "definitions";
+  const auto disk = Make(small, options);
+  REQUIRE_FALSE(disk);
+  CHECK(disk.error().message.contains("expected partitions of the types"));
+  CHECK_FALSE(fs::exists(options.output));
+}

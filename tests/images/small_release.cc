@@ -1,0 +1,128 @@
+#include "tests/images/small_release.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <sstream>
+
+#include "images/uki.h"
+
+namespace hostos {
+
+namespace fs = std::filesystem;
+
+// Bytes that do not compress, always the same.
+static std::string Noise(size_t size) {
+  std::minstd_rand random;
+  std::string bytes(size, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random() >> 16);
+  return bytes;
+}
+
+SmallRelease::SmallRelease(const std::string& version) : version_(version) {
+  const std::string root = directory_ / "root";
+  WriteText(root + "/usr/lib/os-release",
+            "ID=hostos\nPRETTY_NAME=\"HostOS\"\nIMAGE_ID=hostos\n"
+            "IMAGE_VERSION=\"" +
+                version + "\"\n");
+  WriteText(root + "/usr/lib/sysimage/dpkg/status",
+            "Package: zeta\nStatus: install ok installed\nVersion: 2-1\n\n"
+            "Package: alpha\nStatus: install ok installed\nVersion: 1:1.0\n\n"
+            "Package: gone\nStatus: deinstall ok config-files\nVersion: 3\n");
+  // ukify wants a PE program for a kernel.
+  fs::create_directories(root + "/usr/lib/modules/6.12.0-small");
+  fs::copy_file(std::string(kEfiPrograms) + "systemd-bootx64.efi",
+                root + "/usr/lib/modules/6.12.0-small/vmlinuz");
+  WriteText(root + "/usr/bin/tool", "#!/bin/sh\n", 04755);
+  WriteText(root + "/usr/share/large", Noise(3 << 20));
+  WriteText(root + "/usr/share/twin", Noise(3 << 20));
+  WriteText(root + "/etc/empty", "");
+  fs::create_symlink("tool", root + "/usr/bin/alias");
+  for (const char* directory : {"/boot", "/proc", "/var"}) fs::create_directory(root + directory);
+  WriteText(directory_ / "initrd", std::string(70000, 'i'));
+  AddKey("ci");
+}
+
+CommitOptions SmallRelease::Options() const {
+  return {.tree = directory_ / "root",
+          .initrd = directory_ / "initrd",
+          .repo = directory_ / "repo",
+          .version = version_,
+          .channel = "stable",
+          .architecture = "x86-64",
+          .keys = {directory_ / "ci.pem"},
+          .timestamp = kReleaseTime,
+          .stub = "",
+          .cmdline_append = "",
+          .image_out = "",
+          .verity_out = "",
+          .uki_out = ""};
+}
+
+Result<Release> SmallRelease::Commit(const CommitOptions& options) const {
+  Silent progress;
+  return CommitRelease(options, progress);
+}
+
+ReleaseQuery SmallRelease::Query() const {
+  return {.repo = directory_ / "repo",
+          .name = ReleaseRef("x86-64", version_),
+          .keys = {directory_ / "keys"},
+          .required = 1};
+}
+
+std::string SmallRelease::AddKey(const std::string& name) const {
+  const std::string path = directory_ / (name + ".pem");
+  const Result<SecretKey> secret = SecretKey::Generate();
+  REQUIRE(secret);
+  REQUIRE(secret->Save(path));
+  WriteText(directory_ / ("keys/" + name + ".pub"), secret->Public()->Base64() + "\n");
+  return path;
+}
+
+void WriteText(const std::string& path, std::string_view text, mode_t mode) {
+  fs::create_directories(fs::path(path).parent_path());
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  REQUIRE(file);
+  REQUIRE(::chmod(path.c_str(), mode) == 0);
+}
+
+std::string ReadText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  REQUIRE(file);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+bool SameFiles(const std::string& a, const std::string& b) {
+  return ReadText(a) == ReadText(b);
+}
+
+void ChangeByte(const std::string& path, long offset) {
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekg(offset, offset < 0 ? std::ios::end : std::ios::beg);
+  const auto position = file.tellg();
+  const char byte = static_cast<char>(file.get() + 1);
+  file.seekp(position);
+  file.put(byte);
+  file.close();
+  REQUIRE(file);
+}
+
+std::vector<std::string> FilesEndingIn(const std::string& directory, const std::string& suffix) {
+  std::vector<std::string> files;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(directory))
+    if (entry.is_regular_file() && entry.path().string().ends_with(suffix))
+      files.push_back(entry.path());
+  std::ranges::sort(files);
+  return files;
+}
+
+}  // namespace hostos

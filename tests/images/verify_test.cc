@@ -1,0 +1,222 @@
+#include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+
+#include "images/program.h"
+#include "images/verify_release.h"
+#include "tests/images/small_release.h"
+
+using namespace hostos;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<Release> Verify(const ReleaseQuery& query) {
+  Silent progress;
+  std::vector<Proof> proofs;
+  return VerifyRelease(query, progress, proofs);
+}
+
+void CheckRefused(const ReleaseQuery& query, const std::string& message) {
+  const auto release = Verify(query);
+  REQUIRE_FALSE(release);
+  INFO(release.error().message);
+  CHECK(release.error().code == Code::kNotTrusted);
+  CHECK(release.error().message.contains(message));
+}
+
+// The largest content object: that of usr/share/large, or the kernel.
+std::string LargestObject(const std::string& repo) {
+  std::string largest;
+  for (const std::string& file : FilesEndingIn(repo + "/objects", ".filez"))
+    if (largest.empty() || fs::file_size(file) > fs::file_size(largest)) largest = file;
+  return largest;
+}
+
+// Publishes what `change` makes of a good release's facts, signed with the right key.
+Result<Release> CommitLie(const SmallRelease& small, void (*change)(Release&)) {
+  CommitOptions options = small.Options();
+  options.repo = small / "good-repo";
+  options.uki_out = small / "hostos.efi";
+  CommitInput input = {.tree = options.tree, .uki = options.uki_out, .release = {}};
+  input.release = TRY(small.Commit(options));
+  change(input.release);
+  Repo repo = TRY(Repo::CreateArchive(small / "repo"));
+  const std::vector<SecretKey> keys = {TRY(SecretKey::Load(small / "ci.pem"))};
+  input.release.commit = TRY(repo.CommitTree(input, keys));
+  return input.release;
+}
+
+}  // namespace
+
+TEST_CASE("a good release is proven, one proof a step") {
+  const SmallRelease small;
+  const auto made = small.Commit();
+  REQUIRE(made);
+  Silent progress;
+  std::vector<Proof> proofs;
+  const auto release = VerifyRelease(small.Query(), progress, proofs);
+  REQUIRE(release);
+  CHECK(release->commit == made->commit);
+  std::vector<std::string> names;
+  for (const Proof& proof : proofs) names.push_back(proof.name);
+  CHECK(names == std::vector<std::string>{"signatures", "release", "sizes", "objects", "image",
+                                          "root hash", "uki"});
+}
+
+TEST_CASE("a release is refused without enough signatures of trusted keys") {
+  const SmallRelease small;
+  REQUIRE(small.Commit());
+  ReleaseQuery query = small.Query();
+  query.required = 2;
+  CheckRefused(query, "");
+
+  const SmallRelease other;
+  query = small.Query();
+  query.keys = {other / "keys"};
+  CheckRefused(query, "");
+
+  for (const std::string& file : FilesEndingIn(small / "repo/objects", ".commitmeta"))
+    fs::remove(file);
+  CheckRefused(small.Query(), "");
+}
+
+TEST_CASE("two keys sign a release, and both are counted") {
+  const SmallRelease small;
+  CommitOptions options = small.Options();
+  options.keys.push_back(small.AddKey("security"));
+  REQUIRE(small.Commit(options));
+  ReleaseQuery query = small.Query();
+  query.required = 2;
+  CHECK(Verify(query));
+  query.required = 3;
+  CheckRefused(query, "");
+}
+
+TEST_CASE("a release with a changed byte in any of its objects is refused") {
+  const SmallRelease small;
+  REQUIRE(small.Commit());
+  fs::copy(small / "repo", small / "good", fs::copy_options::recursive);
+  for (const char* suffix : {".filez", ".dirtree", ".dirmeta", ".commit", ".commitmeta"}) {
+    for (const std::string& file : FilesEndingIn(small / "repo/objects", suffix)) {
+      INFO(file);
+      ChangeByte(file, static_cast<long>(fs::file_size(file) / 2));
+      CheckRefused(small.Query(), "");
+      fs::copy_file(small / "good" + file.substr((small / "repo").size()), file,
+                    fs::copy_options::overwrite_existing);
+    }
+  }
+  CHECK(Verify(small.Query()));
+}
+
+TEST_CASE("a release that lacks an object, or has a longer or shorter one, is refused") {
+  const SmallRelease small;
+  REQUIRE(small.Commit());
+  const std::string object = LargestObject(small / "repo");
+  const auto size = fs::file_size(object);
+  fs::resize_file(object, size - 1);
+  CheckRefused(small.Query(), "signed are");
+  fs::resize_file(object, size + 1);
+  CheckRefused(small.Query(), "signed are");
+  fs::remove(object);
+  CheckRefused(small.Query(), "found none");
+}
+
+TEST_CASE("a signed release that does not seal to what it says is refused") {
+  struct {
+    void (*change)(Release&);
+    const char* message;
+  } const lies[] = {
+      {[](Release& release) { release.root_hash.bytes[0] ^= 1; }, "hostos.efi boots root hash"},
+      {[](Release& release) { release.image_size += 4096; }, "size of the image"},
+      {[](Release& release) { release.verity_size += 4096; }, "size of the hash tree"},
+      {[](Release& release) { release.uki_digest.bytes[0] ^= 1; }, "SHA-256 of the UKI"},
+      {[](Release& release) { release.uki_size += 1; }, "size of the UKI"},
+      {[](Release& release) { release.version = "1.0.1"; }, "calls itself version"},
+      {[](Release& release) { release.architecture = "arm64"; }, "PE machine"},
+  };
+  for (const auto& lie : lies) {
+    const SmallRelease small;
+    const auto release = CommitLie(small, lie.change);
+    if (!release) {
+      // Refused before it is published is as good; then it must say so of the same value.
+      INFO(release.error().message);
+      CHECK(release.error().message.contains("UKI"));
+      continue;
+    }
+    ReleaseQuery query = small.Query();
+    query.name = release->commit.Hex();
+    CheckRefused(query, lie.message);
+  }
+}
+
+TEST_CASE("a signed release whose tree is another than the one that was sealed is refused") {
+  const SmallRelease small;
+  CommitOptions options = small.Options();
+  options.repo = small / "good-repo";
+  options.uki_out = small / "hostos.efi";
+  CommitInput input = {.tree = options.tree, .uki = options.uki_out, .release = {}};
+  const auto good = small.Commit(options);
+  REQUIRE(good);
+  input.release = *good;
+  WriteText(small / "root/etc/empty", "x");
+  auto repo = Repo::CreateArchive(small / "repo");
+  auto key = SecretKey::Load(small / "ci.pem");
+  REQUIRE((repo && key));
+  REQUIRE(repo->CommitTree(input, std::span(&*key, 1)));
+  CheckRefused(small.Query(), "comes out as");
+}
+
+TEST_CASE("a ref that the signed commit does not call its own is refused") {
+  const SmallRelease small;
+  const auto made = small.Commit();
+  REQUIRE(made);
+  ReleaseQuery query = small.Query();
+  query.name = ChannelRef("x86-64", "beta");
+  WriteText(small / "repo/refs/heads/" + query.name, made->commit.Hex() + "\n");
+  CheckRefused(query, "the ref points at commit");
+}
+
+TEST_CASE("hostimage ends with 7 for a release that is not trusted, and with 2 for bad usage") {
+  const SmallRelease small;
+  REQUIRE(small.Commit());
+  const std::string name = small.Query().name;
+  const std::vector<std::string> verify = {HOSTIMAGE,      "verify", "--json",       "--repo",
+                                           small / "repo", "--keys", small / "keys", name};
+  const auto good = RunProgram(verify);
+  REQUIRE(good);
+  CHECK(good->contains("\"trusted\": true"));
+
+  ChangeByte(LargestObject(small / "repo"), -20);
+  const auto bad = RunProgram(verify);
+  REQUIRE_FALSE(bad);
+  CHECK(bad.error().message.contains("ended with exit code 7"));
+
+  const auto usage = RunProgram({HOSTIMAGE, "verify", name});
+  REQUIRE_FALSE(usage);
+  CHECK(usage.error().message.contains("ended with exit code 2"));
+  CHECK(usage.error().message.contains("verify needs --repo DIR"));
+  for (const char* verb : {"keygen", "commit", "verify", "disk"}) {
+    const auto help = RunProgram({HOSTIMAGE, verb, "--help"});
+    REQUIRE(help);
+    CHECK(help->starts_with(std::string("usage: hostimage ") + verb));
+  }
+}
+
+TEST_CASE("hostimage keygen makes a key pair, and replaces no secret") {
+  const TempDir directory;
+  const std::vector<std::string> keygen = {HOSTIMAGE,           "keygen",   "--secret",
+                                           directory / "s.pem", "--public", directory / "p.pub"};
+  const auto made = RunProgram(keygen);
+  REQUIRE(made);
+  const std::string secret = ReadText(directory / "s.pem");
+  CHECK(secret.starts_with("-----BEGIN PRIVATE KEY-----"));
+  CHECK((fs::status(directory / "s.pem").permissions() & fs::perms::all) ==
+        (fs::perms::owner_read | fs::perms::owner_write));
+  CHECK(ReadText(directory / "p.pub") == *made);
+  CHECK(PublicKey::Load(directory / "p.pub"));
+
+  CHECK_FALSE(RunProgram(keygen));
+  CHECK(ReadText(directory / "s.pem") == secret);
+  CHECK(ReadText(directory / "p.pub") == *made);
+}

@@ -1,0 +1,190 @@
+// Writing and proving a slot, on regular files and on loop devices.
+#include "updater/slot/partition_slot_disk.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <filesystem>
+#include <format>
+
+#include "tests/seal/judges.h"
+#include "tests/seal/test_tree.h"
+#include "updater/seal/seal.h"
+
+namespace hostos {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+// Slot A runs; slot B is wherever the test puts it. The slot disk only ever reads.
+class FixedBootControl : public BootControl {
+ public:
+  Result<BootState> Read() override { return state; }
+  Result<> Invalidate(Slot) override { return Fail(Code::kFailed, "not the slot disk's"); }
+  Result<> Arm(Slot, const Release&, int, uint32_t) override { return Invalidate(Slot::B); }
+  Result<> Bless() override { return Invalidate(Slot::B); }
+  Result<> MarkBad(Slot) override { return Invalidate(Slot::B); }
+
+  BootState state;
+};
+
+class CountingProgress : public Progress {
+ public:
+  void Begin(std::string_view, std::string_view) override {}
+  void Bytes(uint64_t done, uint64_t total) override {
+    last = done;
+    of = total;
+  }
+
+  uint64_t last = 0;
+  uint64_t of = 0;
+};
+
+constexpr uint64_t kCapacity = 16 << 20;
+
+// Both slots on files of kCapacity bytes, and what a release says of the tree.
+struct Machine {
+  TempDir directory;
+  TestTree tree = VariedTree();
+  FixedBootControl boot;
+  PartitionSlotDisk disk{boot};
+  CountingProgress progress;
+  Release release;
+
+  Machine() {
+    Sealed sealed = SealInto(directory, "expected", tree.tree, tree).sealed;
+    release.root_hash = sealed.root_hash;
+    release.image_size = sealed.size.image;
+    release.verity_size = sealed.size.verity;
+    for (const char* slot : {"a", "b"})
+      Use(*slot == 'a' ? Slot::A : Slot::B, directory / slot, directory / (slot + std::string("v")));
+  }
+
+  void Use(Slot slot, const std::string& data, const std::string& verity) {
+    for (const std::string& path : {data, verity})
+      if (!std::filesystem::exists(path)) {
+        UniqueFd fd = Open(path, O_RDWR | O_CREAT, 0600).value();
+        REQUIRE(::ftruncate(fd.get(), kCapacity) == 0);
+      }
+    SlotState& state = boot.state.slots[static_cast<int>(slot)];
+    state.data_device = data;
+    state.verity_device = verity;
+    state.data_capacity = state.verity_capacity = kCapacity;
+  }
+
+  SlotState& b() { return boot.state.slots[1]; }
+  Result<> Write(Slot slot = Slot::B) {
+    return disk.Write(slot, release, tree.tree, tree, progress);
+  }
+  Result<> Prove(Slot slot = Slot::B) { return disk.Prove(slot, release, progress); }
+  bool Untouched(const std::string& path) {
+    std::string bytes = ReadFile(path, kCapacity).value();
+    return bytes == std::string(bytes.size(), '\0');
+  }
+};
+
+void CheckError(const Result<>& result, Code code, const std::string& message) {
+  REQUIRE(!result);
+  CHECK(result.error().code == code);
+  CHECK_THAT(result.error().message, ContainsSubstring(message));
+}
+
+TEST_CASE("a slot is written and proved, and veritysetup agrees") {
+  Machine m;
+  REQUIRE(m.Write());
+  CHECK(m.progress.last == m.release.image_size);
+  CHECK(m.progress.of == m.release.image_size);
+  CHECK(m.Prove());
+  CHECK(Run(std::format("veritysetup verify {} {} {}", m.b().data_device, m.b().verity_device,
+                        m.release.root_hash.Hex()))
+            .exit_code == 0);
+  CHECK(std::filesystem::file_size(m.b().data_device) == kCapacity);
+}
+
+TEST_CASE("the running slot is never written") {
+  Machine m;
+  CheckError(m.Write(Slot::A), Code::kFailed, "slot A is running");
+  CHECK(m.Untouched(m.boot.state.slots[0].data_device));
+}
+
+TEST_CASE("a slot that is too small is refused before anything is written") {
+  Machine m;
+  SECTION("the data partition") {
+    m.b().data_capacity = m.release.image_size - 1;
+    CheckError(m.Write(), Code::kNoSpace,
+               std::format("slot B: the image needs {} bytes, {} holds {}", m.release.image_size,
+                           m.b().data_device, m.b().data_capacity));
+  }
+  SECTION("the verity partition") {
+    m.b().verity_capacity = m.release.verity_size - 1;
+    CheckError(m.Write(), Code::kNoSpace, "slot B: the hash area needs");
+  }
+  CHECK(m.Untouched(m.b().data_device));
+}
+
+TEST_CASE("another size than the signed one is refused before anything is written") {
+  Machine m;
+  SECTION("image") { m.release.image_size += 4096; }
+  SECTION("hash area") { m.release.verity_size -= 4096; }
+  CheckError(m.Write(), Code::kNotTrusted, "bytes as signed, found");
+  CHECK(m.Untouched(m.b().data_device));
+}
+
+TEST_CASE("another root hash than the signed one is an error, with both") {
+  Machine m;
+  Digest found = m.release.root_hash;
+  m.release.root_hash = Digest{};
+  CheckError(m.Write(), Code::kNotTrusted,
+             std::format("slot B: expected the root hash {} as signed, found {}", Digest{}.Hex(),
+                         found.Hex()));
+}
+
+TEST_CASE("damage done between write and prove is found and named with its device") {
+  Machine m;
+  REQUIRE(m.Write());
+  {
+    UniqueFd fd = Open(m.b().data_device, O_RDWR).value();
+    REQUIRE(PwriteFull(fd.get(), AsBytes("damage"), 1 << 20));
+  }
+  CheckError(m.Prove(), Code::kNotTrusted, m.b().data_device);
+  CheckError(m.Prove(), Code::kNotTrusted, "image, bytes 1048576-1052671: expected");
+}
+
+TEST_CASE("a device that is not there is an error with its name") {
+  Machine m;
+  m.b().data_device = m.directory / "nowhere";
+  CheckError(m.Write(), Code::kNotFound, m.directory / "nowhere");
+  CheckError(m.Prove(), Code::kNotFound, m.directory / "nowhere");
+}
+
+class LoopDevice {
+ public:
+  explicit LoopDevice(const std::string& file) {
+    CommandResult result = Run("losetup --find --show " + file);
+    INFO(result.output);
+    REQUIRE(result.exit_code == 0);
+    path_ = result.output.substr(0, result.output.find('\n'));
+  }
+  ~LoopDevice() { (void)Run("losetup --detach " + path_); }  // a leak of a test, nothing more
+  LoopDevice(const LoopDevice&) = delete;
+  LoopDevice& operator=(const LoopDevice&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+TEST_CASE("block devices are written and proved, and the kernel mounts the slot") {
+  if (std::string reason = NoMountReason(); !reason.empty()) SKIP(reason);
+  Machine m;
+  LoopDevice data(m.b().data_device), verity(m.b().verity_device);
+  m.Use(Slot::B, data.path(), verity.path());
+  REQUIRE(m.Write());
+  REQUIRE(m.Prove());
+  Mount mount(data.path());
+  CheckSameTree(m.tree.tree, m.tree, mount.path());
+  CHECK(m.Prove());  // as `hostctl verify` does to the running slot
+  CheckError(m.Write(), Code::kFailed, data.path() + ": Device or resource busy");
+}
+
+}  // namespace
+}  // namespace hostos

@@ -1,0 +1,50 @@
+// A node's way to a release as a program of its own, so that a test can kill it:
+//   source_fetch URL STAGING PARENT KEYS
+// Prints "done total" for every report of progress, then the statistics and the peak memory.
+#include <cstdio>
+#include <fstream>
+
+#include "updater/source/ostree_source.h"
+
+namespace {
+
+class PrintProgress : public hostos::Progress {
+ public:
+  void Begin(std::string_view, std::string_view) override {}
+  void Bytes(uint64_t done, uint64_t total) override {
+    std::printf("%ju %ju\n", static_cast<uintmax_t>(done), static_cast<uintmax_t>(total));
+    std::fflush(stdout);
+  }
+};
+
+hostos::Result<> Run(char** argument) {
+  hostos::OstreeSource source({.url = argument[1],
+                               .channel = "stable",
+                               .architecture = "x86-64",
+                               .staging = argument[2],
+                               .parent = argument[3],
+                               .key_directories = {argument[4]},
+                               .required_signatures = 1,
+                               .seal_formats = {1},
+                               .http = {}});
+  hostos::Target target = TRY(source.Resolve(std::nullopt));
+  PrintProgress progress;
+  hostos::FetchStats stats = TRY(source.Fetch(target, progress));
+  TRY(source.Open(target));
+  std::printf("fetched %ju objects, %ju bytes\n", static_cast<uintmax_t>(stats.objects),
+              static_cast<uintmax_t>(stats.bytes));
+  return {};
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 5) return 2;
+  auto result = Run(arguments);
+  if (!result) std::fprintf(stderr, "source_fetch: %s\n", result.error().message.c_str());
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM")) std::printf("%s\n", line.c_str());
+  }
+  return result ? 0 : 1;
+}

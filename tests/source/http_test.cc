@@ -1,0 +1,106 @@
+#include "updater/source/http.h"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include "tests/source/http_server.h"
+#include "tests/source/release_fixture.h"
+
+namespace hostos {
+namespace {
+
+HttpOptions Impatient() {
+  HttpOptions options;
+  options.connect_timeout = Milliseconds(2000);
+  options.total_timeout = Milliseconds(5000);
+  options.backoff = Milliseconds(1);
+  options.attempts = 3;
+  return options;
+}
+
+Error Failure(const std::string& url, size_t cap = 1000, HttpOptions options = Impatient()) {
+  auto body = HttpClient(options).Get(url, cap);
+  REQUIRE_FALSE(body);
+  return body.error();
+}
+
+TEST_CASE("a file comes whole, over one connection, with our user agent") {
+  TempDir root;
+  WriteText(root / "ref", "content\n");
+  HttpServer server(root.path(), "location /agent { return 200 '$http_user_agent $connection'; }");
+  HttpClient http(Impatient());
+  CHECK(*http.Get(server.url() + "/ref", 8) == "content\n");
+  std::string first = *http.Get(server.url() + "/agent", 100);
+  CHECK(first.starts_with("HostOS/"));
+  CHECK(*http.Get(server.url() + "/agent", 100) == first);
+}
+
+TEST_CASE("a body above the cap is refused before it is read") {
+  TempDir root;
+  WriteText(root / "big", std::string(1 << 20, 'x'));
+  HttpServer server(root.path());
+  Error error = Failure(server.url() + "/big");
+  CHECK(error.code == Code::kNetwork);
+  CHECK(error.message == server.url() + "/big: expected at most 1000 bytes, found more");
+  CHECK(server.Requests().size() == 1);  // that is no transient failure
+}
+
+TEST_CASE("an absent file is not found, other statuses are network errors") {
+  TempDir root;
+  HttpServer server(root.path(),
+                    "location /500 { return 500 'out of order'; }\n"
+                    "location /403 { return 403; }\n"
+                    "location /204 { return 204; }\n");
+  CHECK(Failure(server.url() + "/none").code == Code::kNotFound);
+  Error broken = Failure(server.url() + "/500");
+  CHECK(broken.code == Code::kNetwork);
+  CHECK(broken.message == server.url() +
+                              "/500: expected HTTP status 200, found 500 (out of order), after 3 "
+                              "attempts");
+  CHECK(Failure(server.url() + "/403").message.contains("found 403"));
+  CHECK(Failure(server.url() + "/204").message.contains("found 204"));
+  size_t retried = 0;
+  for (const HttpRequest& request : server.Requests()) retried += request.path == "/500";
+  CHECK(retried == 3);
+}
+
+TEST_CASE("a redirect leads to the same server or to https, never elsewhere") {
+  TempDir root;
+  WriteText(root / "file", "here");
+  HttpServer other(root.path());
+  HttpServer server(root.path(),
+                    "location /same { return 302 /file; }\n"
+                    "location /other { return 302 " +
+                        other.url() +
+                        "/file; }\n"
+                        "location /local { return 302 file:///etc/hostname; }\n"
+                        "location /loop { return 302 /loop; }\n");
+  // The cap is for the file, not for the page that leads to it.
+  CHECK(HttpClient(Impatient()).Get(server.url() + "/same", 4) == "here");
+  CHECK(Failure(server.url() + "/other").message.contains("refused redirect 1 to " + other.url()));
+  CHECK(Failure(server.url() + "/local").code == Code::kNetwork);
+  CHECK(Failure(server.url() + "/loop").message.contains("refused redirect 6"));
+  CHECK(other.Requests().empty());
+}
+
+TEST_CASE("a server that is gone, and one that never ends, are network errors in time") {
+  std::string gone;
+  TempDir root;
+  WriteText(root / "slow", std::string(900, 'x'));
+  {
+    HttpServer server(root.path(), "limit_rate 10;");
+    gone = server.url();
+    HttpOptions options = Impatient();
+    options.total_timeout = Milliseconds(300);
+    Error error = Failure(server.url() + "/slow", 1000, options);
+    CHECK(error.code == Code::kNetwork);
+    CHECK(error.message.contains("timed out"));
+  }
+  Error error = Failure(gone + "/slow");
+  CHECK(error.code == Code::kNetwork);
+  CHECK(error.message.contains("after 3 attempts"));
+  CHECK(Failure("file:///etc/hostname").code == Code::kNetwork);
+  CHECK(Failure("no url").code == Code::kNetwork);
+}
+
+}  // namespace
+}  // namespace hostos

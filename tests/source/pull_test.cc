@@ -1,0 +1,396 @@
+// Pulls over a real web server: what moves, what is taken up again after a kill or a power cut, and
+// what a server that is broken or hostile can do.
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "tests/source/http_server.h"
+#include "tests/source/release_fixture.h"
+#include "updater/source/ostree_source.h"
+#include "updater/source/scan.h"
+#include "updater/source/staging.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+// How often each object was asked for and sent whole.
+std::map<std::string, int> WholeObjects(const HttpServer& server, const std::string& archive) {
+  std::map<std::string, int> counts;
+  for (const HttpRequest& request : server.Requests()) {
+    if (request.status == 200 && request.path.starts_with("/objects/") &&
+        !request.path.contains(".commit") &&
+        request.body_bytes == fs::file_size(archive + request.path)) {
+      ++counts[request.path];
+    }
+  }
+  return counts;
+}
+
+std::string ArchivePath(const ObjectName& name) {
+  std::string hex = name.first.Hex();
+  const char* extension = name.second == ObjectType::kFile      ? "filez"
+                          : name.second == ObjectType::kDirtree ? "dirtree"
+                                                                : "dirmeta";
+  return std::format("/objects/{}/{}.{}", hex.substr(0, 2), hex.substr(2), extension);
+}
+
+struct Update {
+  Publisher publisher;
+  std::string tree = publisher.directory / "tree";
+  std::string parent = publisher.directory / "parent";
+  std::string staging = publisher.directory / "staging";
+  std::unique_ptr<HttpServer> server;
+
+  // Release 1.0 is what the node runs: its objects are in the parent.
+  Update() {
+    MakeOddTree(tree);
+    AddFiles(tree, "old", 50, 1);
+    Digest old = publisher.Publish(tree, "1.0");
+    REQUIRE(Repo::OpenStaging(parent, ""));
+    REQUIRE(Shell("ostree pull-local --disable-fsync --repo=" + parent + " " + publisher.path +
+                  " " + old.Hex())
+                .status == 0);
+  }
+
+  OstreeSource Source(const std::string& extra = "") {
+    server = std::make_unique<HttpServer>(publisher.path, extra);
+    return OstreeSource(
+        {.url = server->url(),
+         .channel = "stable",
+         .architecture = "x86-64",
+         .staging = staging,
+         .parent = parent,
+         .key_directories = {publisher.keys},
+         .required_signatures = 1,
+         .seal_formats = {1},
+         .http = {.stall_timeout = Seconds(1), .attempts = 2, .backoff = Milliseconds(1)}});
+  }
+};
+
+TEST_CASE("an update moves the missing objects and less than two percent more") {
+  Update update;
+  AddFiles(update.tree, "new", 120, 2);
+  Digest newest = update.publisher.Publish(update.tree, "1.1");
+  OstreeSource source = update.Source();
+  Target target = *source.Resolve(std::nullopt);
+  FetchPlan plan = *source.Plan(target);
+  CHECK(plan.download_bytes > 2'000'000);
+  CHECK(plan.reused_bytes > 1'000'000);
+  NoProgress progress;
+  auto stats = source.Fetch(target, progress);
+  INFO((stats ? "" : stats.error().message));
+  REQUIRE(stats);
+
+  uint64_t wire = 0, objects = 0;
+  for (const HttpRequest& request : update.server->Requests()) {
+    wire += request.bytes;
+    objects += request.path.starts_with("/objects/") && !request.path.contains(".commit");
+  }
+  CHECK(objects == plan.objects);
+  CHECK(stats->objects == plan.objects);
+  CHECK(wire < plan.download_bytes + plan.download_bytes / 50);
+  CHECK(stats->bytes >= plan.download_bytes);
+  CHECK(stats->bytes < wire);
+
+  // The staging repository is one that ostree itself accepts.
+  std::string repo = " --repo=" + update.staging + " ";
+  CommandResult fsck = Shell("ostree fsck" + repo);
+  INFO(fsck.output);
+  CHECK(fsck.status == 0);
+  CHECK(Shell("ostree show" + repo + newest.Hex()).output.contains("HostOS 1.1"));
+  CHECK(source.Plan(target)->objects == 0);
+
+  auto checkout = source.Open(target);
+  REQUIRE(checkout);
+  CHECK(checkout->tree.files.size() == ScanDirectory(update.tree)->tree.files.size());
+  std::array<std::byte, 100> uki;
+  CHECK(ReadFull(checkout->uki.get(), uki) == target.release.uki_size);
+
+  REQUIRE(source.Discard());
+  CHECK_FALSE(fs::exists(update.staging));
+  CHECK(source.Plan(target)->objects == plan.objects);
+}
+
+TEST_CASE("a staging repository with parts missing or another configuration is repaired") {
+  Update update;
+  Digest newest = update.publisher.Publish(update.tree, "1.1");
+  fs::create_directories(update.staging + "/objects");
+  WriteText(update.staging + "/config", "[core]\nmode=archive-z2\n");
+  OstreeSource source = update.Source();
+  Target target = *source.Resolve(std::nullopt);
+  NoProgress progress;
+  REQUIRE(source.Fetch(target, progress));
+  CHECK(ScanCommit(*Repo::Open(update.staging), newest));
+}
+
+// Starts source_fetch, kills it when it has received `percent` of the bytes.
+void FetchUntil(const Update& update, uint64_t percent) {
+  std::array<int, 2> ends;
+  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends[1], STDOUT_FILENO);
+    ::execl(SOURCE_FETCH, SOURCE_FETCH, update.server->url().c_str(), update.staging.c_str(),
+            update.parent.c_str(), update.publisher.keys.c_str(), nullptr);
+    ::_exit(127);
+  }
+  UniqueFd writer(ends[1]);
+  REQUIRE(writer.Close());
+  std::unique_ptr<FILE, decltype([](FILE* file) { ::fclose(file); })> lines(::fdopen(ends[0], "r"));
+  uintmax_t done = 0, total = 0;
+  while (::fscanf(lines.get(), "%ju %ju\n", &done, &total) == 2) {
+    if (total > 0 && done * 100 >= total * percent) break;
+  }
+  REQUIRE(::kill(child, SIGKILL) == 0);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+}
+
+// libostree has at most this many requests under way, and as many writes waiting.
+constexpr int kInFlight = 16;
+
+TEST_CASE("after kill -9 no object that was received is fetched again") {
+  Update update;
+  AddFiles(update.tree, "new", 300, 2);
+  Digest newest = update.publisher.Publish(update.tree, "1.1");
+  (void)update.Source("limit_rate 600k;");  // 8 connections: about two seconds
+  FetchUntil(update, 40);
+  ObjectNames kept = *InterruptedObjects(update.staging);
+  std::map<std::string, int> first = WholeObjects(*update.server, update.publisher.path);
+  CHECK(kept.size() > 60);
+  CHECK(first.size() < 280);
+
+  bool same_boot = GENERATE(true, false);
+  std::string torn;
+  if (!same_boot) {
+    // After a power cut libostree would throw these away: the boot id is another, and what did not
+    // reach the disk is torn.
+    for (const fs::directory_entry& entry : fs::directory_iterator(update.staging + "/tmp")) {
+      std::string name = entry.path().filename();
+      if (!name.starts_with("staging-") || !entry.is_directory()) continue;
+      fs::rename(entry.path(),
+                 update.staging + "/tmp/staging-01234567-89ab-cdef-0123-456789abcdef-abcdef");
+    }
+    for (const ObjectName& name : kept) {
+      if (name.second != ObjectType::kFile) continue;
+      torn = ArchivePath(name);
+      std::string hex = name.first.Hex();
+      fs::resize_file(update.staging + "/tmp/staging-01234567-89ab-cdef-0123-456789abcdef-abcdef/" +
+                          hex.substr(0, 2) + "/" + hex.substr(2) + ".file",
+                      0);
+      break;
+    }
+  }
+
+  OstreeSource source = update.Source();
+  Target target = *source.Resolve(std::nullopt);
+  NoProgress progress;
+  FetchPlan plan = *source.Plan(target);
+  auto stats = source.Fetch(target, progress);
+  INFO((stats ? "" : stats.error().message));
+  REQUIRE(stats);
+  std::map<std::string, int> second = WholeObjects(*update.server, update.publisher.path);
+  for (const ObjectName& name : kept) {
+    CAPTURE(ArchivePath(name));
+    CHECK(second.contains(ArchivePath(name)) == (ArchivePath(name) == torn));
+  }
+  int twice = 0;
+  for (const auto& [path, count] : second) {
+    CHECK(count == 1);
+    twice += first.contains(path) && path != torn;
+  }
+  CHECK(twice <= kInFlight);
+  CHECK(plan.objects + (same_boot ? 0 : 1) == second.size());
+  CHECK(stats->objects == second.size());
+  CHECK(Shell("ostree fsck --repo=" + update.staging).status == 0);
+  CHECK(ScanCommit(*Repo::Open(update.staging), newest));
+}
+
+TEST_CASE("objects of a release that was given up make room for the next") {
+  Update update;
+  AddFiles(update.tree, "abandoned", 20, 5);
+  update.publisher.Publish(update.tree, "1.1");
+  NoProgress progress;
+  {
+    OstreeSource source = update.Source();
+    REQUIRE(source.Fetch(*source.Resolve(std::nullopt), progress));
+  }
+  fs::remove_all(update.tree + "/usr/lib/abandoned");
+  AddFiles(update.tree, "next", 5, 6);
+  Digest newest = update.publisher.Publish(update.tree, "1.2");
+  OstreeSource source = update.Source();
+  Target target = *source.Resolve(std::nullopt);
+  REQUIRE(source.Fetch(target, progress));
+  Commit commit = *ParseCommit(target.commit);
+  uint64_t stored = 0, wanted = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(update.staging + "/objects")) {
+    stored += entry.path().extension() == ".file";
+  }
+  Repo parent = *Repo::Open(update.parent);
+  for (const ObjectSize& object : commit.sizes) {
+    wanted += object.type == ObjectType::kFile && !*parent.Has(object.type, object.checksum);
+  }
+  CHECK(stored == wanted);
+  CHECK(ScanCommit(*Repo::Open(update.staging), newest));
+}
+
+// The archive path of one content object that the update lacks.
+std::string SomeMissingFile(const Update& update, const Digest& newest) {
+  Commit commit = *ParseCommit(*update.publisher.repo.ReadMetadata(ObjectType::kCommit, newest));
+  Repo parent = *Repo::Open(update.parent);
+  for (const ObjectSize& object : commit.sizes) {
+    if (object.type == ObjectType::kFile && object.unpacked > 1000 &&
+        !*parent.Has(object.type, object.checksum)) {
+      return update.publisher.path + ArchivePath({object.checksum, object.type});
+    }
+  }
+  return {};
+}
+
+TEST_CASE("a server that sends without end is stopped at the signed sizes") {
+  Update update;
+  AddFiles(update.tree, "new", 10, 2);
+  std::string victim = SomeMissingFile(update, update.publisher.Publish(update.tree, "1.1"));
+  fs::resize_file(victim, 1ull << 32);
+  OstreeSource source = update.Source();
+  NoProgress progress;
+  auto stats = source.Fetch(*source.Resolve(std::nullopt), progress);
+  REQUIRE_FALSE(stats);
+  CHECK(stats.error().code == Code::kNotTrusted);
+  CHECK(stats.error().message.contains("expected at most the signed"));
+  for (const HttpRequest& request : update.server->Requests()) {
+    CHECK(request.body_bytes < (1ull << 31));
+  }
+}
+
+TEST_CASE("an object that is missing, truncated or altered ends the pull, with its name") {
+  Update update;
+  AddFiles(update.tree, "new", 10, 2);
+  Digest newest = update.publisher.Publish(update.tree, "1.1");
+  std::string victim = SomeMissingFile(update, newest);
+  std::string good = ReadText(victim);
+  std::string name = fs::path(victim).stem();
+  Code expected = Code::kNotTrusted;
+  std::string extra;
+  SECTION("missing") {
+    fs::remove(victim);
+    expected = Code::kNetwork;
+  }
+  SECTION("truncated") {
+    fs::resize_file(victim, good.size() / 2);
+  }
+  SECTION("empty") {
+    fs::resize_file(victim, 0);
+  }
+  SECTION("altered") {
+    std::string bad = good;
+    bad[bad.size() / 2] ^= 1;
+    WriteText(victim, bad);
+  }
+  SECTION("another object") {
+    fs::copy_file(update.publisher.ObjectPath(newest, "commit"), victim,
+                  fs::copy_options::overwrite_existing);
+  }
+  SECTION("bloated") {
+    fs::resize_file(victim, good.size() + (200 << 20));
+  }
+  SECTION("HTTP 500") {
+    extra = "location ~ " + name + " { return 500; }";
+    expected = Code::kNetwork;
+  }
+  OstreeSource source = update.Source(extra);
+  Target target = *source.Resolve(std::nullopt);
+  NoProgress progress;
+  auto stats = source.Fetch(target, progress);
+  REQUIRE_FALSE(stats);
+  INFO(stats.error().message);
+  CHECK(stats.error().code == expected);
+  CHECK(stats.error().message.contains(name));
+
+  // Repaired, the next run ends well.
+  WriteText(victim, good);
+  OstreeSource again = update.Source();
+  REQUIRE(again.Fetch(target, progress));
+  CHECK(Shell("ostree fsck --repo=" + update.staging).status == 0);
+}
+
+TEST_CASE("too little space for the objects is said before the first is fetched") {
+  Update update;
+  Release release = update.publisher.Describe("2.0");
+  Commit commit = *ParseCommit(*update.publisher.repo.ReadMetadata(
+      ObjectType::kCommit, *update.publisher.repo.ResolveRef("hostos/x86-64/stable")));
+  commit.release = release;
+  commit.sizes = {{.checksum = {}, .archived = 1ull << 56, .unpacked = 1ull << 56}};
+  std::string forged = *BuildCommit(commit);
+  OstreeSource source = update.Source();
+  Target target;
+  target.commit = forged;
+  target.release = ParseCommit(forged)->release;
+  NoProgress progress;
+  auto stats = source.Fetch(target, progress);
+  REQUIRE_FALSE(stats);
+  CHECK(stats.error().code == Code::kNoSpace);
+  CHECK(stats.error().message.contains("72057594037927936"));
+  CHECK(update.server->Requests().empty());
+}
+
+TEST_CASE("a UKI that differs from the signed metadata is not handed out") {
+  Update update;
+  WriteText(update.publisher.directory / "uki", "MZ");
+  Release release = update.publisher.Describe("1.1");
+  SECTION("size") {
+    WriteText(update.publisher.directory / "uki", "MZ longer than it says");
+  }
+  SECTION("content") {
+    WriteText(update.publisher.directory / "uki", std::string(release.uki_size, '?'));
+  }
+  update.publisher.Publish(update.tree, release, std::span(&update.publisher.key, 1));
+  OstreeSource source = update.Source();
+  Target target = *source.Resolve(std::nullopt);
+  NoProgress progress;
+  REQUIRE(source.Fetch(target, progress));
+  auto checkout = source.Open(target);
+  REQUIRE_FALSE(checkout);
+  CHECK(checkout.error().code == Code::kNotTrusted);
+  CHECK(checkout.error().message.contains("/boot/hostos.efi"));
+}
+
+TEST_CASE("a version that is published never becomes another release") {
+  Update update;
+  AddFiles(update.tree, "more", 1, 9);
+  auto again = update.publisher.repo.CommitTree({.tree = update.tree,
+                                                 .uki = update.publisher.directory / "uki",
+                                                 .release = update.publisher.Describe("1.0")},
+                                                std::span(&update.publisher.key, 1));
+  REQUIRE_FALSE(again);
+  CHECK(again.error().code == Code::kRefused);
+}
+
+TEST_CASE("a tree is committed only with an empty /boot") {
+  Update update;
+  auto commit = [&] {
+    return update.publisher.repo.CommitTree({.tree = update.tree,
+                                             .uki = update.publisher.directory / "uki",
+                                             .release = update.publisher.Describe("3.0")},
+                                            std::span(&update.publisher.key, 1));
+  };
+  WriteText(update.tree + "/boot/vmlinuz", "kernel");
+  CHECK(commit().error().message.contains("'vmlinuz'"));
+  fs::remove_all(update.tree + "/boot");
+  CHECK(commit().error().message.contains("found none"));
+  // Nothing of a failed commit is visible.
+  CHECK(update.publisher.repo.ResolveRef("hostos/x86-64/releases/3.0").error().code ==
+        Code::kNotFound);
+}
+
+}  // namespace
+}  // namespace hostos

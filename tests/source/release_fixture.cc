@@ -1,0 +1,162 @@
+#include "tests/source/release_fixture.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <sstream>
+#include <stdexcept>
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+void Check(bool good, const std::string& what) {
+  if (!good) throw std::runtime_error(what);
+}
+
+template <class T>
+T Value(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+  return std::move(*result);
+}
+
+void SetXattr(const std::string& path, const char* name, std::string_view value) {
+  Check(::lsetxattr(path.c_str(), name, value.data(), value.size(), 0) == 0, "lsetxattr " + path);
+}
+
+// Tests do not survive a power cut, so their publisher need not.
+Repo MakeArchive(const std::string& path) {
+  Value(Repo::CreateArchive(path));
+  Shell("ostree config --repo=" + path + " set core.fsync false");
+  return Value(Repo::Open(path));
+}
+
+}  // namespace
+
+void WriteText(const std::string& path, std::string_view content) {
+  fs::create_directories(fs::path(path).parent_path());
+  std::ofstream(path, std::ios::binary) << content;
+}
+
+std::string ReadText(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+CommandResult Shell(const std::string& command) {
+  CommandResult result;
+  FILE* pipe = ::popen(("{ " + command + "; } 2>&1").c_str(), "re");
+  Check(pipe != nullptr, command);
+  std::array<char, 4096> buffer;
+  while (size_t size = ::fread(buffer.data(), 1, buffer.size(), pipe)) {
+    result.output.append(buffer.data(), size);
+  }
+  int status = ::pclose(pipe);
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return result;
+}
+
+void MakeOddTree(const std::string& path) {
+  auto at = [&](const std::string& name) { return path + "/" + name; };
+  for (const char* directory : {"boot", "dev", "tmp", "usr/bin", "usr/lib/deep/er", "foo", "var"}) {
+    fs::create_directories(at(directory));
+  }
+  WriteText(at("usr/bin/tool"), "#!/bin/sh\n");
+  fs::create_hard_link(at("usr/bin/tool"), at("usr/bin/linked"));
+  WriteText(at("usr/lib/equal"), "#!/bin/sh\n");    // another inode, the same object
+  WriteText(at("usr/lib/private"), "#!/bin/sh\n");  // the same content, another mode
+  fs::permissions(at("usr/lib/private"), fs::perms{0600});
+  WriteText(at("usr/bin/su"), "setuid");
+  fs::permissions(at("usr/bin/su"), fs::perms{04755});
+  fs::permissions(at("tmp"), fs::perms{01777});
+  WriteText(at("usr/lib/empty"), "");
+  WriteText(at("usr/lib/sparse"), "begin");
+  fs::resize_file(at("usr/lib/sparse"), 1 << 20);
+  fs::create_symlink("usr/bin", at("bin"));
+  fs::create_symlink("/nowhere/at/all", at("usr/lib/dangling"));
+  // As bytes: "foo" < "foo-bar" < "foo.txt" < "foo/" never holds, "Z" < "a", and UTF-8 comes last.
+  for (const char* name : {"foo-bar", "foo.txt", "fo", "Z", "a", "\xc3\xa9t\xc3\xa9"}) {
+    WriteText(at(name), name);
+  }
+  WriteText(at("usr/lib/" + std::string(255, 'n')), "long");
+  WriteText(at("usr/lib/deep/er/owned"), "owned");
+  Check(::chown(at("usr/lib/deep/er/owned").c_str(), 1234, 70000) == 0, "chown");
+  Check(::lchown(at("usr/lib/dangling").c_str(), 12, 34) == 0, "lchown");
+  SetXattr(at("usr/lib/deep/er/owned"), "user.b", std::string_view("\0\1\2", 3));
+  SetXattr(at("usr/lib/deep/er/owned"), "user.a", "");
+  SetXattr(at("usr/lib/deep"), "user.directory", "yes");
+  // cap_net_bind_service=ep, as setcap writes it (vfs_cap_data, revision 2).
+  SetXattr(at("usr/bin/tool"), "security.capability",
+           std::string_view("\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20));
+}
+
+void AddFiles(const std::string& tree, const std::string& name, int count, unsigned seed) {
+  std::mt19937 random(seed);
+  for (int i = 0; i < count; ++i) {
+    std::string content(10'000 + random() % 40'000, '\0');
+    for (char& byte : content) byte = static_cast<char>(random());
+    WriteText(std::format("{}/usr/lib/{}/{}/file-{}", tree, name, i % 10, i), content);
+  }
+}
+
+Publisher::Publisher()
+    : path(directory / "archive"),
+      repo(MakeArchive(path)),
+      key(Value(SecretKey::Generate())),
+      keys(directory / "keys") {
+  WriteText(keys + "/release.pub", "# the publisher\n" + Value(key.Public()).Base64() + "\n");
+}
+
+Release Publisher::Describe(const std::string& version) {
+  std::string uki = "MZ the kernel of " + version;
+  WriteText(directory / "uki", uki);
+  Release release;
+  release.version = version;
+  release.architecture = "x86-64";
+  release.channel = "stable";
+  release.timestamp = 1'700'000'000;
+  release.seal_format = 1;
+  release.root_hash = Sha256::Of(AsBytes("root of " + version));
+  release.image_size = 4096;
+  release.verity_size = 8192;
+  release.uki_digest = Sha256::Of(AsBytes(uki));
+  release.uki_size = uki.size();
+  release.packages = {{"base-files", "13"}, {"linux", "6.12"}};
+  return release;
+}
+
+Digest Publisher::Publish(const std::string& tree, const std::string& version) {
+  return Publish(tree, Describe(version), std::span(&key, 1));
+}
+
+Digest Publisher::Publish(const std::string& tree, const Release& release,
+                          std::span<const SecretKey> signers) {
+  return Value(
+      repo.CommitTree({.tree = tree, .uki = directory / "uki", .release = release}, signers));
+}
+
+std::string Publisher::ObjectPath(const Digest& checksum, const std::string& extension) const {
+  std::string hex = checksum.Hex();
+  return std::format("{}/objects/{}/{}.{}", path, hex.substr(0, 2), hex.substr(2), extension);
+}
+
+Digest PutObject(const std::string& repository, std::string_view bytes,
+                 const std::string& extension) {
+  Digest digest = Sha256::Of(AsBytes(bytes));
+  std::string hex = digest.Hex();
+  WriteText(
+      std::format("{}/objects/{}/{}.{}", repository, hex.substr(0, 2), hex.substr(2), extension),
+      bytes);
+  return digest;
+}
+
+}  // namespace hostos

@@ -1,0 +1,63 @@
+#include "tests/vm/milestones.h"
+
+#include <filesystem>
+
+#include "tests/vm/story.h"
+
+namespace hostos {
+namespace {
+
+class Silent : public Narrator {
+  void Chapter(const std::string&) override {}
+  void Shown(const std::string&, const std::string&) override {}
+  void Held(const std::string&) override {}
+};
+
+const char* VersionAt(Milestone milestone) {
+  return milestone == Milestone::kFirst ? "1.0.0" : "1.1.0";
+}
+
+Result<std::string> SnapshotOf(const ReleaseSet& releases, Milestone milestone) {
+  return std::format("{}/snapshots/{}-{}", releases.directory(), VersionAt(milestone),
+                     TRY(Node::Fingerprint()));
+}
+
+Result<std::unique_ptr<Node>> Live(Milestone milestone, const ReleaseSet& releases) {
+  Silent silent;
+  if (milestone == Milestone::kFirst) {
+    std::unique_ptr<Node> node = TRY(Node::Start("first-boot", releases));
+    TRY(FirstBoot(*node, silent));
+    return node;
+  }
+  std::unique_ptr<Node> node = TRY(NodeAt(Milestone::kFirst, "first-update"));
+  TRY(UpdateToSecond(*node, silent));
+  return node;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Node>> NodeAt(Milestone milestone, const std::string& name) {
+  const ReleaseSet releases = TRY(ReleaseSet::Open());
+  const std::string snapshot = TRY(SnapshotOf(releases, milestone));
+  if (!std::filesystem::exists(snapshot)) TRY(Reach(milestone));
+  std::unique_ptr<Node> node = TRY(Node::Start(name, releases, snapshot));
+  TRY(node->published().Publish(VersionAt(milestone)));
+  return node;
+}
+
+Result<> Reach(Milestone milestone) {
+  const ReleaseSet releases = TRY(ReleaseSet::Open());
+  const std::string snapshot = TRY(SnapshotOf(releases, milestone));
+  std::unique_ptr<Node> node = TRY(Live(milestone, releases));
+  std::error_code error;
+  std::filesystem::remove_all(snapshot + ".new", error);
+  std::filesystem::create_directories(snapshot + ".new", error);
+  if (error) return Fail(Code::kFailed, "{}: {}", snapshot, error.message());
+  TRY(node->vm().Save(snapshot + ".new"));
+  std::filesystem::remove_all(snapshot, error);
+  std::filesystem::rename(snapshot + ".new", snapshot, error);
+  if (error) return Fail(Code::kFailed, "{}: {}", snapshot, error.message());
+  return {};
+}
+
+}  // namespace hostos

@@ -1,0 +1,23 @@
+// Points in a node's life that tests start from. Each is reached by living up to it once, and then
+// kept as a snapshot beside the releases: a booted machine costs a second instead of a minute.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tests/vm/node.h"
+
+namespace hostos {
+
+enum class Milestone {
+  kFirst,   // 1.0.0 in slot A, booted; nothing newer published
+  kSecond,  // updated to 1.1.0 in slot B, blessed
+};
+
+// A node at the milestone; `name` is for its logs.
+Result<std::unique_ptr<Node>> NodeAt(Milestone milestone, const std::string& name);
+
+// Lives up to the milestone, and replaces the kept snapshot.
+Result<> Reach(Milestone milestone);
+
+}  // namespace hostos

@@ -1,0 +1,49 @@
+// The releases that tests/vm/releases made, and a web server that publishes them one at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tests/source/http_server.h"
+#include "tests/temp_dir.h"
+#include "updater/base/digest.h"
+#include "updater/base/result.h"
+
+namespace hostos {
+
+// What hostimage said when it made one of them.
+struct MadeRelease {
+  std::string version;
+  Digest commit;
+  Digest root_hash;
+};
+
+class ReleaseSet {
+ public:
+  // Fails, saying which command makes them, when they are not there.
+  static Result<ReleaseSet> Open();
+
+  const std::string& directory() const { return directory_; }
+  std::string disk() const { return directory_ + "/disk.qcow2"; }
+  Result<MadeRelease> Get(const std::string& version) const;
+
+ private:
+  explicit ReleaseSet(std::string directory) : directory_(std::move(directory)) {}
+  std::string directory_;
+};
+
+// All objects of the set, shared; a channel of its own.
+class PublishedReleases {
+ public:
+  explicit PublishedReleases(const ReleaseSet& releases);
+
+  // Makes `version` the channel's newest.
+  Result<> Publish(const std::string& version);
+  const HttpServer& server() const { return *server_; }
+
+ private:
+  TempDir directory_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+}  // namespace hostos

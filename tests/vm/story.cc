@@ -1,0 +1,164 @@
+#include "tests/vm/story.h"
+
+#include <format>
+
+namespace hostos {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kEdited = "/etc/site.conf";  // a file of the operator's
+// systemd prints it on the console in the initrd, when our part of the initrd begins.
+constexpr const char* kOurInitrdUnit = "Overlay of this release on /etc";
+constexpr const char* kBootsInJournal = "journalctl --list-boots --output=json";
+
+// Runs a command line in the guest and shows it.
+Result<std::string> Show(Node& node, Narrator& narrator, const std::string& command,
+                         int exit_code = 0) {
+  std::string output = TRY(node.Run({"sh", "-c", command}, exit_code));
+  narrator.Shown(command, output);
+  return output;
+}
+
+Result<> UpdateAndReboot(Node& node, Narrator& narrator, int boots) {
+  narrator.Shown("hostctl update --reboot",
+                 TRY(node.RunToReboot({"hostctl", "update", "--reboot"}, boots)));
+  return {};
+}
+
+Result<> ExpectSlot(const json& status, int slot, const std::string& version,
+                    const std::string& state) {
+  const std::string at = std::format("/slots/{}", slot);
+  TRY(Expect(status, at + "/release/version", version));
+  return Expect(status, at + "/state", state);
+}
+
+// The kernel verifies every block of "/" against this hash, so it is the one that was signed.
+Result<> ExpectSignedRoot(Node& node, Narrator& narrator, const std::string& version) {
+  const MadeRelease release = TRY(node.releases().Get(version));
+  const std::string cmdline = TRY(node.Run({"cat", "/proc/cmdline"}));
+  TRY(ExpectContains("/proc/cmdline", cmdline, "roothash=" + release.root_hash.Hex()));
+  const std::string mounts = TRY(node.Run({"findmnt", "-no", "SOURCE,FSTYPE,OPTIONS", "/"}));
+  TRY(ExpectContains("the mount of /", mounts, "/dev/mapper/root erofs  ro"));
+  narrator.Held(std::format("/ is read-only under dm-verity, with the signed root hash {}",
+                            release.root_hash.Short()));
+  return {};
+}
+
+Result<int> BootsInJournal(Node& node) {
+  const json boots = json::parse(TRY(node.Run({"sh", "-c", kBootsInJournal})), nullptr, false);
+  if (!boots.is_array()) return Fail(Code::kFailed, "{}: expected a JSON array", kBootsInJournal);
+  return static_cast<int>(boots.size());
+}
+
+// After a fallback to 1.1.0 in slot B.
+Result<> ExpectFallback(Node& node, Narrator& narrator, const std::string& version, int boots,
+                        const std::string& reason) {
+  TRY(Show(node, narrator, "hostctl status", 5));
+  const json status = TRY(node.Json({"status"}, 5));
+  TRY(Expect(status, "/running", "B"));
+  TRY(Expect(status, "/boots_next", "B"));
+  TRY(ExpectSlot(status, 0, version, "bad"));
+  TRY(ExpectSlot(status, 1, "1.1.0", "blessed"));
+  TRY(Expect(status, "/update", nullptr));
+  TRY(Expect(status, "/fallback/release/version", version));
+  TRY(Expect(status, "/fallback/outcome", "fell-back"));
+  TRY(Expect(status, "/fallback/boots", boots));
+  TRY(ExpectContains("the reason of the fallback", status["fallback"].value("reason", ""), reason));
+  narrator.Held(std::format("1.1.0 runs again after {} boot{} of {}", boots, boots == 1 ? "" : "s",
+                            version));
+  return {};
+}
+
+}  // namespace
+
+Result<> FirstBoot(Node& node, Narrator& narrator) {
+  narrator.Chapter("A new node boots 1.0.0 from slot A");
+  TRY(node.WaitBooted());
+  TRY(Show(node, narrator, "hostctl status"));
+  const json status = TRY(node.Json({"status"}));
+  TRY(Expect(status, "/version", "1.0.0"));
+  TRY(Expect(status, "/running", "A"));
+  TRY(ExpectSlot(status, 0, "1.0.0", "factory"));
+  TRY(Expect(status, "/slots/1/state", "empty"));
+  TRY(ExpectSignedRoot(node, narrator, "1.0.0"));
+  TRY(ExpectContains("the host name", TRY(node.Run({"hostname"})), "node-1"));
+  TRY(ExpectContains("the console", node.vm().Serial(1), kOurInitrdUnit));
+  narrator.Held("its name, network and configuration came as system credentials");
+  return {};
+}
+
+Result<> UpdateToSecond(Node& node, Narrator& narrator) {
+  narrator.Chapter("1.1.0 is published; the node updates itself");
+  TRY(node.Run({"sh", "-c", std::format("echo 'edited on 1.0.0' >{}", kEdited)}));
+  TRY(node.published().Publish("1.1.0"));
+  TRY(Show(node, narrator, "hostctl update --plan"));
+  TRY(UpdateAndReboot(node, narrator, 1));
+
+  TRY(Show(node, narrator, "hostctl status"));
+  const json status = TRY(node.Json({"status"}));
+  TRY(Expect(status, "/version", "1.1.0"));
+  TRY(Expect(status, "/running", "B"));
+  TRY(Expect(status, "/boots_next", "B"));
+  TRY(ExpectSlot(status, 0, "1.0.0", "factory"));
+  TRY(ExpectSlot(status, 1, "1.1.0", "blessed"));
+  TRY(Expect(status, "/slots/1/tries", nullptr));
+  TRY(Expect(status, "/update", nullptr));
+  TRY(Expect(status, "/denied", json::array()));
+  narrator.Held("1.1.0 runs in slot B, passed its health gate and is blessed");
+  TRY(ExpectSignedRoot(node, narrator, "1.1.0"));
+  TRY(ExpectContains(kEdited, TRY(node.Run({"cat", kEdited})), "edited on 1.0.0"));
+  narrator.Held(std::format("{}, edited on 1.0.0, came along", kEdited));
+  return {};
+}
+
+Result<> FallBackFromBrokenContainerd(Node& node, Narrator& narrator) {
+  narrator.Chapter("1.2.0 is published; its containerd can't start");
+  TRY(node.published().Publish("1.2.0"));
+  TRY(UpdateAndReboot(node, narrator, 2));
+  TRY(ExpectFallback(node, narrator, "1.2.0", 1, "containerd"));
+  TRY(Show(node, narrator, "hostctl update", 12));
+  narrator.Held("1.2.0 is not tried again by itself");
+  return {};
+}
+
+Result<> FallBackFromUnbootable(Node& node, Narrator& narrator) {
+  narrator.Chapter("1.3.0 is published; its root can't be mounted");
+  const int before = node.vm().Boots();
+  const int in_journal = TRY(BootsInJournal(node));
+  TRY(node.published().Publish("1.3.0"));
+  TRY(UpdateAndReboot(node, narrator, 4));
+  TRY(ExpectFallback(node, narrator, "1.3.0", 3, "did not reach its health gate"));
+
+  for (int boot = before + 1; boot <= before + 3; boot++) {
+    const std::string serial = node.vm().Serial(boot);
+    TRY(ExpectContains(std::format("the console of boot {}", boot), serial, "rootfstype=ext4"));
+    if (serial.find(kOurInitrdUnit) != std::string::npos)
+      return Fail(Code::kFailed, "boot {} of 1.3.0 ran \"{}\":\n{}", boot, kOurInitrdUnit, serial);
+  }
+  if (int boots = TRY(BootsInJournal(node)); boots != in_journal + 1)
+    return Fail(Code::kFailed, "expected one more boot in the journal than {}, found {}",
+                in_journal, boots);
+  narrator.Held("in those 3 boots nothing of HostOS ran: none reached its initrd unit or the journal");
+  return {};
+}
+
+Result<> RollBackToFirst(Node& node, Narrator& narrator) {
+  narrator.Chapter("The operator goes back to 1.0.0");
+  TRY(node.Run({"sh", "-c", std::format("echo 'edited on 1.1.0' >{}", kEdited)}));
+  narrator.Shown("hostctl rollback --reboot",
+                 TRY(node.RunToReboot({"hostctl", "rollback", "--reboot"}, 1)));
+  TRY(Show(node, narrator, "hostctl status"));
+  const json status = TRY(node.Json({"status"}));
+  TRY(Expect(status, "/version", "1.0.0"));
+  TRY(Expect(status, "/running", "A"));
+  TRY(Expect(status, "/boots_next", "A"));
+  TRY(ExpectSlot(status, 1, "1.1.0", "bad"));
+  TRY(ExpectContains(kEdited, TRY(node.Run({"cat", kEdited})), "edited on 1.0.0"));
+  narrator.Held("1.0.0 has its own /etc, as it left it");
+  TRY(Show(node, narrator, "hostctl update", 12));
+  narrator.Held("1.1.0, given up by the operator, is not installed again by itself");
+  return {};
+}
+
+}  // namespace hostos

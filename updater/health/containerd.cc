@@ -1,0 +1,246 @@
+#include "updater/health/containerd.h"
+
+#include <grpcpp/grpcpp.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <format>
+
+#include "github.com/containerd/containerd/api/services/containers/v1/containers.grpc.pb.h"
+#include "github.com/containerd/containerd/api/services/introspection/v1/introspection.grpc.pb.h"
+#include "github.com/containerd/containerd/api/services/namespaces/v1/namespace.grpc.pb.h"
+#include "github.com/containerd/containerd/api/services/tasks/v1/tasks.grpc.pb.h"
+#include "github.com/containerd/containerd/api/services/version/v1/version.grpc.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "updater/base/unique_fd.h"
+#include "updater/health/canary_spec.h"
+#include "updater/health/printable.h"
+
+namespace hostos {
+namespace {
+
+using ::containerd::services::containers::v1::Containers;
+using ::containerd::services::introspection::v1::Introspection;
+using ::containerd::services::namespaces::v1::Namespaces;
+using ::containerd::services::tasks::v1::Tasks;
+using Plugin = ::containerd::services::introspection::v1::Plugin;
+namespace containers = ::containerd::services::containers::v1;
+namespace health = ::grpc::health::v1;
+namespace introspection = ::containerd::services::introspection::v1;
+namespace namespaces = ::containerd::services::namespaces::v1;
+namespace tasks = ::containerd::services::tasks::v1;
+namespace version = ::containerd::services::version::v1;
+using google::protobuf::Empty;
+
+constexpr char kNamespace[] = "hostos-health";
+
+using Channel = std::shared_ptr<grpc::Channel>;
+
+template <class Stub, class Request, class Response>
+grpc::Status Call(const Channel& channel,
+                  grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                  const Request& request, Response* response, const Deadline& deadline) {
+  grpc::ClientContext context;
+  context.set_deadline(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                    gpr_time_from_millis(deadline.left().count(), GPR_TIMESPAN)));
+  context.AddMetadata("containerd-namespace", kNamespace);
+  Stub stub(channel);
+  return (stub.*method)(&context, request, response);
+}
+
+Result<> Check(const grpc::Status& status, const Deadline& deadline,
+               grpc::StatusCode also_fine = grpc::StatusCode::OK) {
+  if (status.ok() || status.error_code() == also_fine) return {};
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED)
+    return Fail(Code::kUnhealthy, "no answer within {}", FormatSeconds(deadline.limit()));
+  return Fail(Code::kUnhealthy, "{}", OneLine(status.error_message()));
+}
+
+// One canary container, from creation to deletion. A process may run one at a time.
+class Canary {
+ public:
+  Canary(Channel channel, std::string id) : channel_(std::move(channel)), id_(std::move(id)) {}
+
+  Result<> Run(const std::string& rootfs, const std::string& runtime, const Deadline& deadline) {
+    TRY_CONTEXT("container create", CreateContainer(runtime, deadline));
+    TRY_CONTEXT("task create", CreateTask(rootfs, deadline));
+    TRY_CONTEXT("task start", StartTask(deadline));
+    uint32_t code = TRY_CONTEXT("task wait", WaitTask(deadline));
+    if (code != 0)
+      return Fail(Code::kUnhealthy, "/bin/canary of {} ended with exit code {}, expected 0", rootfs,
+                  code);
+    return {};
+  }
+
+  // Removes the task and the container, whatever there is of them. All steps are tried.
+  Result<> Remove(const Deadline& deadline) {
+    tasks::KillRequest kill;
+    kill.set_container_id(id_);
+    kill.set_signal(SIGKILL);
+    kill.set_all(true);
+    Empty empty;
+    if (Call(channel_, &Tasks::Stub::Kill, kill, &empty, deadline).ok())
+      (void)WaitTask(deadline);  // only an ended task can be deleted; if it hangs, that will say so
+
+    tasks::DeleteTaskRequest delete_task;
+    delete_task.set_container_id(id_);
+    tasks::DeleteResponse deleted;
+    const grpc::Status task = Call(channel_, &Tasks::Stub::Delete, delete_task, &deleted, deadline);
+
+    containers::DeleteContainerRequest delete_container;
+    delete_container.set_id(id_);
+    const grpc::Status container =
+        Call(channel_, &Containers::Stub::Delete, delete_container, &empty, deadline);
+
+    TRY_CONTEXT("task delete", Check(task, deadline, grpc::StatusCode::NOT_FOUND));
+    TRY_CONTEXT("container delete", Check(container, deadline, grpc::StatusCode::NOT_FOUND));
+    return {};
+  }
+
+ private:
+  Result<> CreateContainer(const std::string& runtime, const Deadline& deadline) {
+    containers::CreateContainerRequest request;
+    containers::Container& container = *request.mutable_container();
+    container.set_id(id_);
+    container.mutable_runtime()->set_name(runtime);
+    // containerd's typeurl: JSON of the Go type, named by its import path and major version.
+    container.mutable_spec()->set_type_url(
+        "types.containerd.io/opencontainers/runtime-spec/1/Spec");
+    container.mutable_spec()->set_value(CanarySpec(id_));
+    containers::CreateContainerResponse response;
+    return Check(Call(channel_, &Containers::Stub::Create, request, &response, deadline), deadline);
+  }
+
+  Result<> CreateTask(const std::string& rootfs, const Deadline& deadline) {
+    tasks::CreateTaskRequest request;
+    request.set_container_id(id_);
+    auto& mount = *request.add_rootfs();
+    mount.set_type("bind");
+    mount.set_source(rootfs);
+    mount.add_options("rbind");
+    mount.add_options("ro");
+    tasks::CreateTaskResponse response;
+    return Check(Call(channel_, &Tasks::Stub::Create, request, &response, deadline), deadline);
+  }
+
+  Result<> StartTask(const Deadline& deadline) {
+    tasks::StartRequest request;
+    request.set_container_id(id_);
+    tasks::StartResponse response;
+    return Check(Call(channel_, &Tasks::Stub::Start, request, &response, deadline), deadline);
+  }
+
+  // The exit code; of a task that has ended already too.
+  Result<uint32_t> WaitTask(const Deadline& deadline) {
+    tasks::WaitRequest request;
+    request.set_container_id(id_);
+    tasks::WaitResponse response;
+    TRY(Check(Call(channel_, &Tasks::Stub::Wait, request, &response, deadline), deadline));
+    return response.exit_status();
+  }
+
+  Channel channel_;
+  std::string id_;
+};
+
+// Canaries are named after the process that runs them: "canary-<boot>-<pid>". So two commands may
+// check at once, and what a killed one left behind is known by nobody living bearing its name.
+Result<std::string> CanaryPrefix() {
+  const std::string boot = TRY(ReadFile("/proc/sys/kernel/random/boot_id"));
+  return std::format("canary-{}-", boot.substr(0, 8));
+}
+
+bool RunsElsewhere(std::string_view id, std::string_view prefix) {
+  if (!id.starts_with(prefix)) return false;
+  id.remove_prefix(prefix.size());
+  pid_t pid = 0;
+  const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), pid);
+  if (error != std::errc() || end != id.data() + id.size() || pid <= 0) return false;
+  return pid != ::getpid() && (::kill(pid, 0) == 0 || errno == EPERM);
+}
+
+Result<> RemoveLeftovers(const Channel& channel, const std::string& prefix,
+                         const Deadline& deadline) {
+  containers::ListContainersResponse list;
+  TRY(Check(
+      Call(channel, &Containers::Stub::List, containers::ListContainersRequest(), &list, deadline),
+      deadline));
+  for (const containers::Container& container : list.containers())
+    if (!RunsElsewhere(container.id(), prefix))
+      TRY_CONTEXT(container.id(), Canary(channel, container.id()).Remove(deadline));
+  return {};
+}
+
+Result<> CreateNamespace(const Channel& channel, const Deadline& deadline) {
+  namespaces::CreateNamespaceRequest request;
+  request.mutable_namespace_()->set_name(kNamespace);
+  namespaces::CreateNamespaceResponse response;
+  return Check(Call(channel, &Namespaces::Stub::Create, request, &response, deadline), deadline,
+               grpc::StatusCode::ALREADY_EXISTS);
+}
+
+// Is one of `plugins` the needed one, and loaded? If none is, the error of the last that is not.
+Result<> HasPlugin(const introspection::PluginsResponse& plugins, const std::string& needed) {
+  std::string error = "containerd does not know it, or its configuration disables it";
+  for (const Plugin& plugin : plugins.plugins()) {
+    if (needed != plugin.type() && needed != plugin.type() + "." + plugin.id()) continue;
+    if (!plugin.has_init_err()) return {};
+    error = OneLine(plugin.init_err().message());
+  }
+  return Fail(Code::kUnhealthy, "plugin {} is not loaded: {}", needed, error);
+}
+
+}  // namespace
+
+Containerd::Containerd(const std::string& socket) : address_("unix:" + socket) {
+  grpc::ChannelArguments arguments;
+  // A channel of our own: a global one would remember earlier failures and wait before it retries.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  channel_ = grpc::CreateCustomChannel(address_, grpc::InsecureChannelCredentials(), arguments);
+}
+
+Result<> Containerd::Serving(const Deadline& deadline) {
+  health::HealthCheckResponse response;
+  TRY_CONTEXT(address_, Check(Call(channel_, &health::Health::Stub::Check,
+                                   health::HealthCheckRequest(), &response, deadline),
+                              deadline));
+  if (response.status() != health::HealthCheckResponse::SERVING)
+    return Fail(Code::kUnhealthy, "{}: expected SERVING, found {}", address_,
+                health::HealthCheckResponse::ServingStatus_Name(response.status()));
+  return {};
+}
+
+Result<std::string> Containerd::Version(const Deadline& deadline) {
+  version::VersionResponse response;
+  TRY(Check(Call(channel_, &version::Version::Stub::Version, Empty(), &response, deadline),
+            deadline));
+  return OneLine(response.version());
+}
+
+Result<> Containerd::HasPlugins(const std::vector<std::string>& needed, const Deadline& deadline) {
+  introspection::PluginsResponse response;
+  TRY(Check(Call(channel_, &Introspection::Stub::Plugins, introspection::PluginsRequest(),
+                 &response, deadline),
+            deadline));
+  for (const std::string& plugin : needed) TRY(HasPlugin(response, plugin));
+  return {};
+}
+
+Result<> Containerd::RunCanary(const std::string& rootfs, const std::string& runtime,
+                               const Deadline& deadline) {
+  const std::string prefix = TRY(CanaryPrefix());
+  TRY_CONTEXT(std::format("namespace {}", kNamespace), CreateNamespace(channel_, deadline));
+  TRY_CONTEXT("leftovers", RemoveLeftovers(channel_, prefix, deadline));
+  Canary canary(channel_, std::format("{}{}", prefix, ::getpid()));
+  Result<> ran = canary.Run(rootfs, runtime, deadline);
+  const Result<> removed =
+      canary.Remove(ran ? deadline : Deadline(deadline.left() + kCanaryCleanup));
+  if (ran) return removed;
+  if (!removed) ran.error().message += "; cleaning up: " + removed.error().message;
+  return ran;
+}
+
+}  // namespace hostos

@@ -1,0 +1,216 @@
+#include "updater/health/operator_checks.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <format>
+#include <memory>
+
+#include "updater/base/unique_fd.h"
+#include "updater/health/printable.h"
+
+namespace hostos {
+namespace {
+
+constexpr size_t kOutputLimit = 4096;
+constexpr Milliseconds kKillTime{1000};  // for SIGKILL to take effect
+
+// Is `path` (a link is followed) of that type, and root's alone to change?
+Result<> Trusted(const std::string& path, mode_t type, const char* type_name) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) < 0) return FailErrno(path);
+  if ((status.st_mode & S_IFMT) != type)
+    return Fail(Code::kUnhealthy, "{} is not {}; not run", path, type_name);
+  if (status.st_uid != 0)
+    return Fail(Code::kUnhealthy, "{} is owned by user {}, expected root; not run", path,
+                status.st_uid);
+  if ((status.st_mode & 022) != 0)
+    return Fail(Code::kUnhealthy, "{} can be written by others than root (mode {:04o}); not run",
+                path, status.st_mode & 07777);
+  if ((status.st_mode & 0100) == 0)
+    return Fail(Code::kUnhealthy, "{} is not executable (mode {:04o}); not run", path,
+                status.st_mode & 07777);
+  return {};
+}
+
+// The names in a directory, sorted; none when it does not exist.
+Result<std::vector<std::string>> List(const std::string& directory) {
+  const auto close = [](DIR* dir) { ::closedir(dir); };
+  std::unique_ptr<DIR, decltype(close)> dir(::opendir(directory.c_str()), close);
+  std::vector<std::string> names;
+  if (!dir && errno == ENOENT) return names;
+  if (!dir) return FailErrno(directory);
+  TRY(Trusted(directory, S_IFDIR, "a directory"));
+  errno = 0;
+  while (const dirent* entry = ::readdir(dir.get()))
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  if (errno != 0) return FailErrno(directory);
+  std::ranges::sort(names);
+  return names;
+}
+
+// The end of what a check prints.
+class Output {
+ public:
+  static Result<Output> Create() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) < 0) return FailErrno("pipe");
+    Output output{UniqueFd(ends[0]), UniqueFd(ends[1])};
+    if (::fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) return FailErrno("pipe");
+    return output;
+  }
+
+  int read_end() const { return read_.get(); }
+  int write_end() const { return write_.get(); }
+  void CloseWriteEnd() { write_ = UniqueFd(); }
+
+  // Takes one piece of what is there; false when there is nothing, or nothing will come any more.
+  bool Take() {
+    char buffer[16384];
+    const ssize_t n = ::read(read_.get(), buffer, sizeof buffer);
+    if (n <= 0) return n < 0 && errno == EINTR;
+    text_.append(buffer, static_cast<size_t>(n));
+    if (text_.size() > kOutputLimit) text_.erase(0, text_.size() - kOutputLimit);
+    return true;
+  }
+
+  std::string text() const { return Printable(text_); }
+
+ private:
+  Output(UniqueFd read, UniqueFd write) : read_(std::move(read)), write_(std::move(write)) {}
+
+  UniqueFd read_, write_;
+  std::string text_;
+};
+
+Result<pid_t> Spawn(const std::string& path, const std::string& name, int output,
+                    Milliseconds limit) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  if (::posix_spawn_file_actions_init(&actions) != 0) return FailErrno(path, ENOMEM);
+  ::posix_spawnattr_init(&attributes);  // these calls fail for want of memory or for bad arguments
+  ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_adddup2(&actions, output, 1);
+  ::posix_spawn_file_actions_adddup2(&actions, output, 2);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  ::posix_spawn_file_actions_addchdir_np(&actions, "/");
+  sigset_t none, all;
+  ::sigemptyset(&none);
+  ::sigfillset(&all);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setsigdefault(&attributes, &all);
+  ::posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+
+  std::string variables[] = {
+      "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+      "LANG=C.UTF-8",
+      "HOSTCTL_CHECK=" + name,
+      std::format("HOSTCTL_CHECK_TIMEOUT={}", std::chrono::ceil<Seconds>(limit).count()),
+  };
+  char* environment[std::size(variables) + 1] = {};
+  std::ranges::transform(variables, environment, [](std::string& text) { return text.data(); });
+  std::string program = path;
+  char* arguments[] = {program.data(), nullptr};
+
+  pid_t pid = 0;
+  const int error =
+      ::posix_spawn(&pid, path.c_str(), &actions, &attributes, arguments, environment);
+  ::posix_spawnattr_destroy(&attributes);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error == ENOEXEC)
+    return Fail(Code::kUnhealthy, "{} is neither a program nor a script with a #! line", path);
+  if (error != 0) return FailErrno(path, error);
+  return pid;
+}
+
+// Waits until the process ends or the time is over, taking its output as it comes. Once the output
+// is closed only the end of the process counts; while it lives on in a child of it, likewise.
+bool WaitForEnd(int pidfd, Output& output, const Deadline& deadline) {
+  bool open = true;
+  for (;;) {
+    pollfd polled[2] = {{pidfd, POLLIN, 0}, {open ? output.read_end() : -1, POLLIN, 0}};
+    const int left = static_cast<int>(std::min<int64_t>(deadline.left().count(), INT32_MAX));
+    const int n = ::poll(polled, 2, left);
+    if (n < 0 && errno != EINTR) return false;
+    if (polled[0].revents != 0) return true;
+    if (n > 0 && polled[1].revents != 0) open = output.Take();
+    if (deadline.left() == Milliseconds(0)) return false;
+  }
+}
+
+Result<> Judge(const siginfo_t& info) {
+  if (info.si_code != CLD_EXITED)
+    return Fail(Code::kUnhealthy, "killed by signal {} ({})", info.si_status,
+                ::strsignal(info.si_status));
+  if (info.si_status != 0)
+    return Fail(Code::kUnhealthy, "exit code {}, expected 0", info.si_status);
+  return {};
+}
+
+Result<> Run(const std::string& path, const std::string& name, Milliseconds limit,
+             std::string& printed) {
+  TRY(Trusted(path, S_IFREG, "a regular file"));
+  Output output = TRY(Output::Create());
+  const Deadline deadline(limit);
+  const pid_t pid = TRY(Spawn(path, name, output.write_end(), limit));
+  output.CloseWriteEnd();
+  // By number: glibc 2.41 declares pidfd_open() without C linkage.
+  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) return FailErrno("pidfd_open");
+
+  const bool in_time = WaitForEnd(pidfd.get(), output, deadline);
+  // All of its session that is left, in time or not. It is not reaped yet, so the number is its
+  // own.
+  (void)::kill(-pid, SIGKILL);  // fails only when nobody is left
+  const bool ended = in_time || WaitForEnd(pidfd.get(), output, Deadline(kKillTime));
+  siginfo_t info = {};
+  if (ended && ::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, WEXITED) < 0)
+    return FailErrno("waitid");
+  while (output.Take()) {
+  }
+  printed = output.text();
+  if (!in_time)
+    return Fail(Code::kUnhealthy, "did not end within {}{}", FormatSeconds(limit),
+                ended ? "; killed" : ", nor when killed");
+  return Judge(info);
+}
+
+CheckResult RunOne(const std::string& directory, const std::string& name, bool required,
+                   Milliseconds limit) {
+  CheckResult check{.name = name, .required = required};
+  const auto begin = std::chrono::steady_clock::now();
+  const Result<> result = limit > Milliseconds(0)
+                              ? Run(directory + "/" + name, name, limit, check.output)
+                              : Fail(Code::kUnhealthy, "not tried: no time was left");
+  check.ok = result.has_value();
+  check.detail = result ? "exit code 0" : OneLine(result.error().message);
+  check.took = std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - begin);
+  return check;
+}
+
+}  // namespace
+
+std::vector<CheckResult> RunOperatorChecks(const std::string& directory, Milliseconds timeout,
+                                           const Deadline& deadline) {
+  std::vector<CheckResult> checks;
+  for (const std::string group : {"required", "wanted"}) {
+    const bool required = group == "required";
+    const Result<std::vector<std::string>> names = List(directory + "/" + group);
+    if (!names)
+      checks.push_back({.name = group, .required = required, .detail = names.error().message});
+    for (const std::string& name : names.value_or(std::vector<std::string>()))
+      checks.push_back(
+          RunOne(directory, group + "/" + name, required, std::min(timeout, deadline.left())));
+  }
+  return checks;
+}
+
+}  // namespace hostos

@@ -1,0 +1,27 @@
+// The operator's own checks: executables in `directory`/required and `directory`/wanted, run one
+// after the other in the order of their names. Documented in docs/operations.md.
+//
+// A check is good when it ends with exit code 0 within its time. It runs without a shell, as root
+// in
+// /, with stdin from /dev/null, stdout and stderr kept (the last 4 KiB), and this environment only:
+//   PATH=/usr/sbin:/usr/bin:/sbin:/bin  LANG=C.UTF-8
+//   HOSTCTL_CHECK=required/10-dns       HOSTCTL_CHECK_TIMEOUT=30 (seconds it has)
+// It has a session of its own; when it ends, or its time does, what is left of it is killed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "updater/health/deadline.h"
+#include "updater/health/health.h"
+
+namespace hostos {
+
+// One result a file, named "required/..." or "wanted/...". Names that begin with a dot are no
+// checks, and a directory that does not exist has none. What only root should be able to change but
+// others can, and what cannot be executed, fails and is not run. Over by `deadline`, give or take a
+// second for a process that even SIGKILL does not end.
+std::vector<CheckResult> RunOperatorChecks(const std::string& directory, Milliseconds timeout,
+                                           const Deadline& deadline);
+
+}  // namespace hostos

@@ -1,0 +1,32 @@
+// The health of the machine this runs on: containerd, its canary, the service manager's units and
+// the operator's own checks, cheap ones first. Every round lists every check, so that a report
+// always has the same shape; one that makes no sense after an earlier failure says which.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "updater/health/health.h"
+#include "updater/health/systemd.h"
+
+namespace hostos {
+
+class SystemHealth : public Health {
+ public:
+  explicit SystemHealth(HealthPolicy policy, std::string bus_address = kSystemBus)
+      : policy_(std::move(policy)), bus_address_(std::move(bus_address)) {}
+
+  std::vector<CheckResult> Round(Milliseconds limit) override;
+
+ private:
+  void CheckContainerd(const Deadline& deadline, std::vector<CheckResult>& checks);
+  void CheckSystemd(const Deadline& deadline, std::vector<CheckResult>& checks);
+  Result<std::string> SameProcess(Systemd& systemd);
+  Result<std::string> NoFailedUnits(Systemd& systemd);
+
+  HealthPolicy policy_;
+  std::string bus_address_;
+  std::optional<ServiceState> containerd_;  // as the round before found it
+};
+
+}  // namespace hostos

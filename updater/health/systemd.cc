@@ -1,0 +1,140 @@
+#include "updater/health/systemd.h"
+
+#include <stdlib.h>
+#include <systemd/sd-bus.h>
+
+#include <format>
+
+#include "updater/health/printable.h"
+
+namespace hostos {
+namespace {
+
+constexpr char kDestination[] = "org.freedesktop.systemd1";
+constexpr char kManagerPath[] = "/org/freedesktop/systemd1";
+constexpr char kManager[] = "org.freedesktop.systemd1.Manager";
+constexpr char kUnit[] = "org.freedesktop.systemd1.Unit";
+constexpr char kService[] = "org.freedesktop.systemd1.Service";
+
+struct Free {
+  void operator()(char* text) const { ::free(text); }
+};
+using Text = std::unique_ptr<char, Free>;
+
+struct Unref {
+  void operator()(sd_bus_message* message) const { sd_bus_message_unref(message); }
+};
+using Message = std::unique_ptr<sd_bus_message, Unref>;
+
+class BusError {
+ public:
+  ~BusError() { sd_bus_error_free(&error_); }
+  sd_bus_error* get() { return &error_; }
+
+  // `result` is what the call returned: a negative errno.
+  std::unexpected<Error> AsFailure(std::string_view what, int result, const Deadline& deadline) {
+    if (result == -ETIMEDOUT || sd_bus_error_has_name(&error_, SD_BUS_ERROR_NO_REPLY))
+      return Fail(Code::kUnhealthy, "{}: no answer within {}", what,
+                  FormatSeconds(deadline.limit()));
+    if (error_.message)
+      return Fail(Code::kUnhealthy, "{}: {} ({})", what, OneLine(error_.message), error_.name);
+    return FailErrno(what, -result);
+  }
+
+ private:
+  sd_bus_error error_ = SD_BUS_ERROR_NULL;
+};
+
+}  // namespace
+
+void Systemd::Close::operator()(sd_bus* bus) const {
+  sd_bus_close_unref(bus);
+}
+
+// sd-bus takes 0 for its own default, so never 0.
+uint64_t Systemd::MicrosecondsLeft() const {
+  return std::max<uint64_t>(1, std::chrono::microseconds(deadline_.left()).count());
+}
+
+Result<Systemd> Systemd::Connect(const std::string& address, const Deadline& deadline) {
+  sd_bus* raw = nullptr;
+  int r = sd_bus_new(&raw);
+  Systemd systemd(Bus(raw), deadline);
+  if (r >= 0) r = sd_bus_set_address(raw, address.c_str());
+  if (r >= 0) r = sd_bus_set_bus_client(raw, true);
+  if (r >= 0) r = sd_bus_start(raw);
+  // The greeting, by hand: sd-bus would wait up to 90 s for a bus that accepts and says nothing.
+  while (r >= 0 && (r = sd_bus_is_ready(raw)) == 0) {
+    r = sd_bus_process(raw, nullptr);
+    if (r != 0) continue;
+    if (deadline.left() == Milliseconds(0))
+      r = -ETIMEDOUT;
+    else
+      r = sd_bus_wait(raw, systemd.MicrosecondsLeft());
+  }
+  if (r < 0) return BusError().AsFailure("connect to " + address, r, deadline);
+  return systemd;
+}
+
+Result<std::string> Systemd::TextProperty(const char* path, const char* interface,
+                                          const char* name) {
+  BusError error;
+  char* text = nullptr;
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  int r = sd_bus_get_property_string(bus_.get(), kDestination, path, interface, name, error.get(),
+                                     &text);
+  if (r < 0) return error.AsFailure(name, r, deadline_);
+  return OneLine(Text(text).get());
+}
+
+Result<uint32_t> Systemd::NumberProperty(const char* path, const char* interface,
+                                         const char* name) {
+  BusError error;
+  uint32_t number = 0;
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  int r = sd_bus_get_property_trivial(bus_.get(), kDestination, path, interface, name, error.get(),
+                                      'u', &number);
+  if (r < 0) return error.AsFailure(name, r, deadline_);
+  return number;
+}
+
+Result<std::string> Systemd::SystemState() {
+  return TextProperty(kManagerPath, kManager, "SystemState");
+}
+
+Result<std::vector<std::string>> Systemd::FailedUnits() {
+  constexpr char kMethod[] = "ListUnitsFiltered";
+  BusError error;
+  sd_bus_message* raw = nullptr;
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  int r = sd_bus_call_method(bus_.get(), kDestination, kManagerPath, kManager, kMethod, error.get(),
+                             &raw, "as", 1, "failed");
+  const Message reply(raw);
+  if (r < 0) return error.AsFailure(kMethod, r, deadline_);
+
+  std::vector<std::string> units;
+  const char* name = nullptr;
+  r = sd_bus_message_enter_container(raw, 'a', "(ssssssouso)");
+  while (r >= 0 && (r = sd_bus_message_enter_container(raw, 'r', "ssssssouso")) > 0) {
+    r = sd_bus_message_read(raw, "s", &name);
+    if (r >= 0) units.push_back(OneLine(name));
+    if (r >= 0) r = sd_bus_message_skip(raw, "sssssouso");
+    if (r >= 0) r = sd_bus_message_exit_container(raw);
+  }
+  if (r < 0) return error.AsFailure(kMethod, r, deadline_);
+  return units;
+}
+
+Result<ServiceState> Systemd::Service(const std::string& unit) {
+  char* raw = nullptr;
+  int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit.c_str(), &raw);
+  const Text path(raw);
+  if (r < 0) return BusError().AsFailure(unit, r, deadline_);
+  return ServiceState{
+      .active_state = TRY_CONTEXT(unit, TextProperty(raw, kUnit, "ActiveState")),
+      .main_pid = TRY_CONTEXT(unit, NumberProperty(raw, kService, "MainPID")),
+      .restarts = TRY_CONTEXT(unit, NumberProperty(raw, kService, "NRestarts")),
+  };
+}
+
+}  // namespace hostos

@@ -1,0 +1,174 @@
+#include "updater/hostctl/json.h"
+
+#include <nlohmann/json.hpp>
+
+namespace hostos {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json Begin() { return {{"format", kJsonFormat}}; }
+
+// Output of a check may be any bytes; what is printed stays valid UTF-8.
+std::string Print(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Json Time(uint64_t seconds) { return seconds ? Json(FormatTimeIso(seconds)) : Json(); }
+Json Text(const std::string& text) { return text.empty() ? Json() : Json(text); }
+Json Hash(const Digest& digest) { return digest == Digest{} ? Json() : Json(digest.Hex()); }
+
+Json Id(const ReleaseId& id) {
+  return {{"version", Text(id.version)}, {"commit", Hash(id.commit)}, {"root_hash", Hash(id.root_hash)}};
+}
+
+Json Full(const Release& release) {
+  return {{"version", release.version},
+          {"commit", release.commit.Hex()},
+          {"root_hash", release.root_hash.Hex()},
+          {"architecture", release.architecture},
+          {"channel", release.channel},
+          {"released", Time(release.timestamp)},
+          {"seal_format", release.seal_format},
+          {"image_bytes", release.image_size},
+          {"verity_bytes", release.verity_size},
+          {"uki_bytes", release.uki_size},
+          {"uki_sha256", release.uki_digest.Hex()}};
+}
+
+Json Of(const SlotStatus& slot) {
+  Json json = {{"slot", Name(slot.slot)},
+               {"state", Name(slot.condition)},
+               {"running", slot.running},
+               {"boots_next", slot.boots_next},
+               {"root_hash", slot.root_hash ? Json(slot.root_hash->Hex()) : Json()},
+               {"release", slot.release ? Full(*slot.release) : Json()},
+               {"tries", nullptr},
+               {"blessed_at", Time(slot.blessed_at)},
+               {"reason", Text(slot.reason)}};
+  if (slot.tries) json["tries"] = {{"left", slot.tries->left}, {"done", slot.tries->done}};
+  return json;
+}
+
+Json Of(const UpdateRecord& update) {
+  Json attempts = Json::array();
+  for (const Attempt& attempt : update.attempts)
+    attempts.push_back({{"boot_id", attempt.boot_id}, {"time", Time(attempt.time)}});
+  return {{"phase", Name(update.phase)},
+          {"slot", Name(update.slot)},
+          {"target", Id(update.target)},
+          {"from", Id(update.from)},
+          {"started", Time(update.started)},
+          {"attempts", attempts},
+          {"failure", Text(update.failure)},
+          {"output", Text(update.failure_output)}};
+}
+
+Json Of(const HistoryEntry& entry) {
+  return {{"outcome", Name(entry.outcome)}, {"time", Time(entry.time)},
+          {"release", Id(entry.release)},   {"slot", Name(entry.slot)},
+          {"from", Text(entry.from)},       {"boots", entry.boots},
+          {"reason", Text(entry.reason)},   {"output", Text(entry.output)}};
+}
+
+Json Of(const CheckView& view) {
+  Json json = Begin();
+  json["result"] = Name(view.finding);
+  json["message"] = Text(view.message);
+  json["running"] = Text(view.running);
+  json["release"] = view.target ? Full(view.target->release) : Json();
+  json["signatures"] = nullptr;
+  if (view.target)
+    json["signatures"] = {{"valid", view.target->valid_signatures},
+                          {"required", view.target->required_signatures}};
+  return json;
+}
+
+Json Of(const UpdatePlan& plan) {
+  Json packages = Json::array();
+  for (const UpdatePlan::PackageChange& change : plan.packages)
+    packages.push_back({{"name", change.name}, {"from", Text(change.from)}, {"to", Text(change.to)}});
+  return {{"slot", Name(plan.slot)},
+          {"objects", plan.fetch.objects},
+          {"download_bytes", plan.fetch.download_bytes},
+          {"unpacked_bytes", plan.fetch.unpacked_bytes},
+          {"reused_bytes", plan.fetch.reused_bytes},
+          {"esp", {{"free_bytes", plan.esp_free}, {"size_bytes", plan.esp_size}}},
+          {"state", {{"free_bytes", plan.state_free}}},
+          {"packages", plan.running ? packages : Json()},
+          {"etc_changes", plan.etc_changes}};
+}
+
+}  // namespace
+
+std::string StatusJson(const StatusView& view) {
+  const Status& status = view.status;
+  Json json = Begin();
+  json["version"] = Text(status.version);
+  json["channel"] = Text(status.channel);
+  json["architecture"] = Text(status.architecture);
+  json["running"] = view.Running() ? Json(Name(view.Running()->slot)) : Json();
+  json["boots_next"] = view.BootsNext() ? Json(Name(view.BootsNext()->slot)) : Json();
+  json["reboot_needed"] = view.RebootNeeded();
+  json["slots"] = {Of(status.slots[0]), Of(status.slots[1])};
+  json["update"] = status.update ? Of(*status.update) : Json();
+  json["busy"] = Text(view.lock_holder);
+  json["fallback"] = status.fallback ? Of(*status.fallback) : Json();
+  json["denied"] = Json::array();
+  for (const Denied& denied : status.denied)
+    json["denied"].push_back({{"release", Id(denied.release)},
+                              {"time", Time(denied.time)},
+                              {"boots", denied.boots},
+                              {"reason", Text(denied.reason)},
+                              {"output", Text(view.OutputOf(denied))}});
+  json["checked"] = Time(status.checked);
+  json["problems"] = view.problems;
+  return Print(json);
+}
+
+std::string CheckJson(const CheckView& view) { return Print(Of(view)); }
+
+std::string PlanJson(const PlanView& view) {
+  Json json = Of(view.check);
+  json["plan"] = view.plan ? Of(*view.plan) : Json();
+  json["tries"] = view.tries;
+  json["health"] = {{"window_seconds", view.health.window.count()},
+                    {"deadline_seconds", view.health.deadline.count()}};
+  return Print(json);
+}
+
+std::string HealthJson(const HealthView& view) {
+  Json json = Begin();
+  json["healthy"] = view.Healthy();
+  json["checks"] = Json::array();
+  for (const CheckResult& check : view.checks)
+    json["checks"].push_back({{"name", check.name},
+                              {"required", check.required},
+                              {"ok", check.ok},
+                              {"detail", Text(check.detail)},
+                              {"output", Text(check.output)},
+                              {"milliseconds", check.took.count()}});
+  return Print(json);
+}
+
+std::string HistoryJson(const std::vector<HistoryEntry>& history) {
+  Json json = Begin();
+  json["history"] = Json::array();
+  for (const HistoryEntry& entry : history) json["history"].push_back(Of(entry));
+  return Print(json);
+}
+
+std::string VerifyJson(const VerifyView& view) {
+  Json json = Begin();
+  json["slots"] = Json::array();
+  for (const auto& [proof, running, empty] : view.slots)
+    json["slots"].push_back({{"slot", Name(proof.slot)},
+                             {"running", running},
+                             {"empty", empty},
+                             {"proven", proof.proven},
+                             {"release", proof.release ? Full(*proof.release) : Json()},
+                             {"problem", Text(proof.problem)}});
+  return Print(json);
+}
+
+}  // namespace hostos

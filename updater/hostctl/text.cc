@@ -1,0 +1,165 @@
+#include "updater/health/printable.h"
+#include "updater/hostctl/text.h"
+
+#include <algorithm>
+#include <format>
+#include <ranges>
+
+namespace hostos {
+namespace {
+
+constexpr size_t kPackagesShown = 8;
+constexpr size_t kPathsShown = 6;
+
+// "a, b, c, and 4 more (--json lists all)".
+std::string FirstOf(const std::vector<std::string>& items, size_t limit) {
+  std::string text;
+  for (const std::string& item : items | std::views::take(limit))
+    text += std::format("{}{}", text.empty() ? "" : ", ", item);
+  if (items.size() > limit)
+    text += std::format(", and {} more (--json lists all)", FormatCount(items.size() - limit));
+  return text;
+}
+
+std::string PackageLine(const UpdatePlan& plan) {
+  if (!plan.running) return "not known: the running release's signed commit is not kept here";
+  if (plan.packages.empty()) return "none changed";
+  std::vector<std::string> items;
+  for (const UpdatePlan::PackageChange& change : plan.packages) {
+    if (change.from.empty()) {
+      items.push_back(std::format("{} {} added", change.name, change.to));
+    } else if (change.to.empty()) {
+      items.push_back(std::format("{} removed", change.name));
+    } else {
+      items.push_back(std::format("{} {} -> {}", change.name, change.from, change.to));
+    }
+  }
+  return std::format("{} changed: {}", FormatCount(items.size()), FirstOf(items, kPackagesShown));
+}
+
+std::string EtcLine(const UpdatePlan& plan) {
+  if (plan.etc_changes.empty()) return "no files of yours";
+  std::vector<std::string> paths;
+  for (const std::string& path : plan.etc_changes) paths.push_back(Printable(path));
+  const bool one = paths.size() == 1;
+  return std::format("{} of yours {} as {}: {}", Plural(paths.size(), "file"), one ? "stays" : "stay",
+                     one ? "it is" : "they are", FirstOf(paths, kPathsShown));
+}
+
+std::string PlanRows(const PlanView& view) {
+  const UpdatePlan& plan = *view.plan;
+  const Release& release = plan.target.release;
+  std::string text;
+  auto row = [&](std::string_view name, const std::string& value) {
+    text += std::format("  {:<9}  {}\n", name, value);
+  };
+  row("trust", std::format("signed by {} of {} required {}", plan.target.valid_signatures,
+                           plan.target.required_signatures,
+                           plan.target.required_signatures == 1 ? "key" : "keys"));
+  row("download", std::format("{} in {}; {} reused from this machine",
+                              FormatSize(plan.fetch.download_bytes),
+                              Plural(plan.fetch.objects, "object"),
+                              FormatSize(plan.fetch.reused_bytes)));
+  row("write", std::format("{} to slot {}; ESP needs {}, has {} free; state needs {}, has {} free",
+                           FormatSize(release.image_size + release.verity_size), Name(plan.slot),
+                           FormatSize(release.uki_size), FormatSizeOf(plan.esp_free, plan.esp_size),
+                           FormatSize(plan.fetch.unpacked_bytes), FormatSize(plan.state_free)));
+  row("packages", PackageLine(plan));
+  row("/etc", EtcLine(plan));
+  row("reboot", std::format("yes; containers stop; health gate: {} steady within {}; {}, then back "
+                            "to {}",
+                            FormatSpan(view.health.window), FormatSpan(view.health.deadline),
+                            view.tries == 1 ? "1 try" : std::format("{} tries", view.tries),
+                            view.check.running));
+  return text;
+}
+
+std::string ReleaseLine(const CheckView& view) {
+  const Release& release = view.target->release;
+  return std::format("{} -> {} ({}), released {}\n", view.running, release.version, release.channel,
+                     FormatTime(release.timestamp));
+}
+
+std::string HistoryLine(const HistoryEntry& entry) {
+  const ReleaseId& release = entry.release;
+  std::string text = std::format("{}  ", FormatTime(entry.time));
+  std::string boots = entry.boots ? " after " + Plural(entry.boots, "boot") : "";
+  const std::string name =
+      std::format("{} ({}) in slot {}", release.version, release.commit.Short(), Name(entry.slot));
+  switch (entry.outcome) {
+    case Outcome::kCommitted:
+      text += std::format("committed    {}{}, was {}", name, boots, entry.from);
+      break;
+    case Outcome::kFellBack:
+      text += std::format("fell back    {}{}, to {}", name, boots, entry.from);
+      break;
+    case Outcome::kRolledBack:
+      text += std::format("rolled back  {}, to {}", name, entry.from);
+      break;
+  }
+  if (!entry.reason.empty()) text += "\n" + Indented(Printable(entry.reason), 34);
+  return text.ends_with('\n') ? text : text + "\n";
+}
+
+}  // namespace
+
+std::string CheckText(const CheckView& view) {
+  switch (view.finding) {
+    case Finding::kAvailable:
+      return ReleaseLine(view) + "`hostctl update --plan` says what it changes, `hostctl update` does it.\n";
+    case Finding::kStaged:
+      return ReleaseLine(view) + "It is staged already: reboot to run it.\n";
+    case Finding::kNothingToDo:
+    case Finding::kRefused:
+      break;
+  }
+  return Printable(view.message) + "\n";
+}
+
+std::string PlanText(const PlanView& view) {
+  if (!view.plan) return CheckText(view.check);
+  std::string text = ReleaseLine(view.check) + PlanRows(view);
+  return text + (view.check.finding == Finding::kStaged
+                     ? "It is staged already: reboot to run it.\n"
+                     : "Nothing was changed. `hostctl update` does it.\n");
+}
+
+std::string HealthText(const HealthView& view, const Paint& paint) {
+  size_t width = 0;
+  for (const CheckResult& check : view.checks) width = std::max(width, check.name.size());
+  std::string text;
+  for (const CheckResult& check : view.checks) {
+    std::string word = check.ok         ? paint.Good("ok    ")
+                       : check.required ? paint.Bad("FAILED")
+                                        : paint.Warn("warn  ");
+    text += std::format("{}  {:<{}}  {:>6} ms  {}\n", word, check.name, width, check.took.count(),
+                        Printable(check.detail));
+    if (!check.ok && !check.output.empty()) text += Indented(Printable(check.output), 10);
+  }
+  return text + (view.Healthy() ? paint.Good("healthy") : paint.Bad("not healthy")) + "\n";
+}
+
+std::string HistoryText(const std::vector<HistoryEntry>& history) {
+  if (history.empty()) return "No update has come to an end on this machine yet.\n";
+  std::string text;
+  for (const HistoryEntry& entry : history | std::views::reverse) text += HistoryLine(entry);
+  return text;
+}
+
+std::string VerifyText(const VerifyView& view, const Paint& paint) {
+  std::string text;
+  for (const auto& [proof, running, empty] : view.slots) {
+    std::string name = proof.release ? std::format("{} ({})", proof.release->version,
+                                                   proof.release->commit.Short())
+                                     : "-";
+    std::string verdict = empty ? "empty"
+                          : proof.proven
+                              ? paint.Good("proven") + ": its root hash " +
+                                    proof.release->root_hash.Short() + " is the signed one"
+                              : paint.Bad("NOT PROVEN") + ": " + Printable(proof.problem);
+    text += std::format("{} {}  {}  {}\n", running ? '*' : ' ', Name(proof.slot), name, verdict);
+  }
+  return text;
+}
+
+}  // namespace hostos

@@ -1,0 +1,20 @@
+// Results as people read them: whole texts, ready for standard output.
+#pragma once
+
+#include <string>
+
+#include "updater/hostctl/format.h"
+#include "updater/hostctl/view.h"
+
+namespace hostos {
+
+std::string StatusText(const StatusView& view, const Paint& paint);
+// `status --why`: every release that was given up here, in full.
+std::string WhyText(const StatusView& view, const Paint& paint);
+std::string CheckText(const CheckView& view);
+std::string PlanText(const PlanView& view);
+std::string HealthText(const HealthView& view, const Paint& paint);
+std::string HistoryText(const std::vector<HistoryEntry>& history);
+std::string VerifyText(const VerifyView& view, const Paint& paint);
+
+}  // namespace hostos

@@ -1,0 +1,301 @@
+#include "updater/hostctl/verbs.h"
+
+#include <format>
+
+#include "updater/engine/status.h"
+#include "updater/engine/update.h"
+#include "updater/health/printable.h"
+#include "updater/hostctl/failure.h"
+#include "updater/hostctl/interrupt.h"
+#include "updater/hostctl/json.h"
+#include "updater/hostctl/lock_holder.h"
+#include "updater/hostctl/text.h"
+
+namespace hostos {
+namespace {
+
+constexpr Milliseconds kHealthLimit = Seconds(120);  // of `hostctl health`: one round of all checks
+
+// A trial that cannot read its configuration is not healthy; nothing else needs to be looked at.
+class BrokenConfigHealth : public Health {
+ public:
+  explicit BrokenConfigHealth(const Error& problem) : problem_(problem) {}
+  std::vector<CheckResult> Round(Milliseconds) override {
+    return {{.name = "config", .detail = problem_.message}};
+  }
+
+ private:
+  const Error& problem_;
+};
+
+class Runner {
+ public:
+  Runner(const Invocation& invocation, World& world, const Config& config, const Error* problem,
+         Console& console)
+      : invocation_(invocation),
+        world_(world),
+        config_(config),
+        problem_(problem),
+        console_(console) {}
+
+  Result<ExitCode> Run() {
+    const Verb verb = invocation_.command->verb;
+    if (problem_ && verb != Verb::kStatus && verb != Verb::kGate)
+      return std::unexpected(*problem_);
+    switch (verb) {
+      case Verb::kStatus:
+        return RunStatus();
+      case Verb::kUpdate:
+        return invocation_.check || invocation_.plan ? RunPlan() : RunUpdate();
+      case Verb::kRollback:
+        return RunRollback();
+      case Verb::kHealth:
+        return RunHealth();
+      case Verb::kHistory:
+        return RunHistory();
+      case Verb::kVerify:
+        return RunVerify();
+      case Verb::kGate:
+        return RunTrialGate();
+    }
+    return ExitCode::kFailed;
+  }
+
+  // What a failure left behind, when the verb could have changed something.
+  const std::string& left() const { return left_; }
+
+ private:
+  Result<ExitCode> RunStatus();
+  Result<CheckView> Check();
+  Result<PlanView> Plan();
+  Result<ExitCode> RunPlan();
+  Result<ExitCode> RunUpdate();
+  Result<ExitCode> RunRollback();
+  Result<ExitCode> RunHealth();
+  Result<ExitCode> RunHistory();
+  Result<ExitCode> RunVerify();
+  Result<ExitCode> RunTrialGate();
+
+  Result<> NeedSource() const;
+  Result<std::string> RunningVersion();
+  // kNothingToDo and kRefused are findings of a check, not failures of it.
+  static bool IsFinding(const Error& error) {
+    return error.code == Code::kNothingToDo || error.code == Code::kRefused;
+  }
+  CheckView FindingOf(const Error& error, std::string running) const;
+
+  UpdateOptions Options() const {
+    return {.version = invocation_.version, .retry = invocation_.retry};
+  }
+  void Print(const std::string& text) {
+    if (!invocation_.quiet) console_.out << text;
+  }
+  void Log(int level, std::string_view line) {
+    console_.err << (console_.journal ? std::format("<{}>", level) : "") << Printable(line) << "\n";
+  }
+  Result<ExitCode> Reboot() {
+    TRY_CONTEXT("reboot", world_.power.Reboot());
+    Print("Rebooting now.\n");
+    return ExitCode::kDone;
+  }
+
+  const Invocation& invocation_;
+  World& world_;
+  const Config& config_;
+  const Error* problem_;
+  Console& console_;
+  std::string left_;
+};
+
+Result<ExitCode> Runner::RunStatus() {
+  StatusView view;
+  view.status = TRY(ReadStatus(world_));
+  view.now = world_.clock.Now();
+  view.lock_holder = LockHolder(world_.state.path() + "/lock");
+  if (problem_) view.problems.push_back("configuration: " + problem_->message);
+  if (!view.status.problem.empty()) view.problems.push_back("record: " + view.status.problem);
+  if (Result<Record> record = world_.state.record().Load()) view.history = record->history;
+  Print(invocation_.json  ? StatusJson(view)
+        : invocation_.why ? WhyText(view, console_.paint)
+                          : StatusText(view, console_.paint));
+  return problem_ ? ExitCodeOf(problem_->code) : ExitOf(view);
+}
+
+Result<> Runner::NeedSource() const {
+  if (!config_.url.empty()) return {};
+  return Fail(Code::kUsage,
+              "no source of releases is configured: [source] url is empty; set it in "
+              "/etc/hostctl/hostctl.toml");
+}
+
+Result<std::string> Runner::RunningVersion() { return TRY(ReadStatus(world_)).version; }
+
+CheckView Runner::FindingOf(const Error& error, std::string running) const {
+  bool refused = error.code == Code::kRefused;
+  return {.finding = refused ? Finding::kRefused : Finding::kNothingToDo,
+          .message = error.message,
+          .running = std::move(running),
+          .target = {}};
+}
+
+Result<CheckView> Runner::Check() {
+  const Status status = TRY(ReadStatus(world_));
+  Result<Target> target = CheckForUpdate(world_, Options());
+  if (!target && IsFinding(target.error())) return FindingOf(target.error(), status.version);
+  CheckView view{.message = {}, .running = status.version, .target = TRY(std::move(target))};
+  if (status.update && status.update->phase == Phase::kArmed &&
+      status.update->target.commit == view.target->release.commit)
+    view.finding = Finding::kStaged;
+  return view;
+}
+
+Result<PlanView> Runner::Plan() {
+  PlanView view{.tries = config_.tries, .health = config_.health};
+  std::string running = TRY(RunningVersion());
+  Result<UpdatePlan> plan = PlanUpdate(world_, Options());
+  if (!plan && IsFinding(plan.error())) {
+    view.check = FindingOf(plan.error(), std::move(running));
+    return view;
+  }
+  view.plan = TRY(std::move(plan));
+  view.check = {.finding = view.plan->staged ? Finding::kStaged : Finding::kAvailable,
+                .message = {},
+                .running = std::move(running),
+                .target = view.plan->target};
+  return view;
+}
+
+Result<ExitCode> Runner::RunPlan() {
+  left_ = "Nothing was changed.";
+  TRY(NeedSource());
+  PlanView view;
+  if (invocation_.plan)
+    view = TRY(Plan());
+  else
+    view.check = TRY(Check());
+  if (invocation_.json)
+    Print(invocation_.plan ? PlanJson(view) : CheckJson(view.check));
+  else if (view.check.finding == Finding::kRefused)
+    return Fail(Code::kRefused, "{}", view.check.message);
+  else
+    Print(invocation_.plan ? PlanText(view) : CheckText(view.check));
+  return ExitOf(view.check.finding);
+}
+
+Result<ExitCode> Runner::RunUpdate() {
+  left_ = "Nothing was changed.";
+  TRY(NeedSource());
+  const BootState before = TRY(world_.boot.Read());
+  InterruptibleProgress progress(console_.err, world_.clock, console_.style, console_.columns,
+                                 "run it again, it resumes");
+  Result<UpdatePlan> plan = Update(world_, config_, Options(), progress);
+  progress.Finish(plan.has_value());
+  if (!plan && plan.error().code == Code::kNothingToDo) {
+    Print(plan.error().message + ": nothing to do.\n");
+    return ExitCode::kNothingToDo;
+  }
+  if (!plan) {
+    const bool began = !progress.phase().empty() && progress.phase() != "resolve";
+    left_ = WhatIsLeft(before, world_.boot.Read(), began);
+    return std::unexpected(plan.error());
+  }
+  const Release& release = plan->target.release;
+  left_ = std::format("{} is staged in slot {}, and boots next.", release.version, Name(plan->slot));
+  if (invocation_.reboot) return Reboot();
+  Print(std::format("{} is {}in slot {} and boots next. Reboot to run it.\n", release.version,
+                    plan->staged ? "already " : "", Name(plan->slot)));
+  return ExitCode::kStaged;
+}
+
+Result<ExitCode> Runner::RunRollback() {
+  left_ = "Nothing was changed.";
+  const BootState before = TRY(world_.boot.Read());
+  Result<ReleaseId> target = Rollback(world_, "rolled back by the operator");
+  const Result<BootState> after = world_.boot.Read();
+  if (!target) {
+    left_ = WhatIsLeft(before, after, false);
+    return std::unexpected(target.error());
+  }
+  const Slot next = TRY(after).next().value_or(before.running);
+  left_ = std::format("{} in slot {} boots next.", target->version, Name(next));
+  if (next == before.running) {
+    Print(std::format("The staged update is cancelled; {} stays.\n", target->version));
+    return ExitCode::kDone;
+  }
+  if (invocation_.reboot) return Reboot();
+  Print(left_ + " Reboot to run it.\n");
+  return ExitCode::kStaged;
+}
+
+Result<ExitCode> Runner::RunHealth() {
+  HealthView view{world_.health.Round(kHealthLimit)};
+  Print(invocation_.json ? HealthJson(view) : HealthText(view, console_.paint));
+  return view.Healthy() ? ExitCode::kDone : ExitCode::kNotHealthy;
+}
+
+Result<ExitCode> Runner::RunHistory() {
+  const Record record = TRY(world_.state.record().Load());
+  Print(invocation_.json ? HistoryJson(record.history) : HistoryText(record.history));
+  return ExitCode::kDone;
+}
+
+Result<ExitCode> Runner::RunVerify() {
+  const BootState boot = TRY(world_.boot.Read());
+  const std::string wanted = invocation_.slot.value_or("both");
+  InterruptibleProgress progress(console_.err, world_.clock, console_.style, console_.columns,
+                                 "nothing was proven");
+  VerifyView view;
+  for (Slot slot : {Slot::A, Slot::B}) {
+    if (wanted != "both" && wanted != Name(slot)) continue;
+    const bool running = slot == boot.running;
+    const bool empty = !running && !boot.slot(slot).root_hash;
+    if (empty && wanted != "both") return Fail(Code::kNotFound, "slot {} is empty", Name(slot));
+    view.slots.push_back({TRY(VerifySlot(world_, slot, progress)), running, empty});
+  }
+  progress.Finish(ExitOf(view) == ExitCode::kDone);
+  Print(invocation_.json ? VerifyJson(view) : VerifyText(view, console_.paint));
+  return ExitOf(view);
+}
+
+Result<ExitCode> Runner::RunTrialGate() {
+  constexpr int kError = 3, kNotice = 5, kInfo = 6;  // syslog(3)
+  const std::string version = TRY(RunningVersion());
+  GateResult result;
+  if (problem_) {
+    BrokenConfigHealth broken(*problem_);
+    World world{world_.source, world_.disk, world_.boot, broken, world_.power, world_.clock,
+                world_.state};
+    Config at_once = config_;
+    at_once.health.deadline = at_once.health.window = Seconds(0);
+    result = TRY(RunGate(world, at_once));
+  } else {
+    result = TRY(RunGate(world_, config_));
+  }
+  if (!result.on_trial) {
+    Log(kInfo, std::format("{} is not on trial: nothing to decide", version));
+    return ExitCode::kDone;
+  }
+  if (result.verdict.healthy) {
+    const Seconds steady = std::chrono::duration_cast<Seconds>(result.verdict.steady);
+    Log(kNotice, std::format("{} is healthy, steady for {}: committed", version,
+                             FormatSpan(steady)));
+    return ExitCode::kDone;
+  }
+  Log(kError, std::format("{} is not healthy: {}; marked bad{}", version, result.verdict.reason,
+                          result.rebooting ? ", rebooting into the other slot" : ""));
+  return ExitCode::kNotHealthy;
+}
+
+}  // namespace
+
+ExitCode RunVerb(const Invocation& invocation, World& world, const Config& config,
+                 const Error* problem, Console& console) {
+  Runner runner(invocation, world, config, problem, console);
+  Result<ExitCode> code = runner.Run();
+  if (code) return *code;
+  console.err << FailureText(code.error(), runner.left(), Advice(code.error().code, invocation))
+              << std::flush;
+  return ExitCodeOf(code.error().code);
+}
+
+}  // namespace hostos

@@ -1,0 +1,33 @@
+// The verbs: each calls the engine, then prints. The only writer of standard output.
+#pragma once
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "updater/engine/config.h"
+#include "updater/engine/world.h"
+#include "updater/hostctl/command.h"
+#include "updater/hostctl/exit_code.h"
+#include "updater/hostctl/format.h"
+#include "updater/hostctl/progress.h"
+
+namespace hostos {
+
+// Where a verb prints, and how.
+struct Console {
+  std::ostream& out;  // results
+  std::ostream& err;  // progress and errors
+  Paint paint;        // of the results
+  PhaseProgress::Style style = PhaseProgress::Style::kQuiet;
+  size_t columns = 80;
+  bool journal = false;  // `err` goes to systemd's journal: sd-daemon(3) level prefixes
+};
+
+// `problem`: why the configuration could not be used, "" when it could; `config` has the defaults
+// then. Only status and gate go on with it: the gate fails a trial with it as the reason, as the
+// release before this one could read the same configuration.
+ExitCode RunVerb(const Invocation& invocation, World& world, const Config& config,
+                 const Error* problem, Console& console);
+
+}  // namespace hostos

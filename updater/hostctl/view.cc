@@ -1,0 +1,69 @@
+#include "updater/hostctl/view.h"
+
+#include <algorithm>
+#include <ranges>
+
+namespace hostos {
+namespace {
+
+const SlotStatus* FindSlot(const Status& status, bool SlotStatus::* property) {
+  for (const SlotStatus& slot : status.slots)
+    if (slot.*property) return &slot;
+  return nullptr;
+}
+
+}  // namespace
+
+const SlotStatus* StatusView::Running() const { return FindSlot(status, &SlotStatus::running); }
+const SlotStatus* StatusView::BootsNext() const {
+  return FindSlot(status, &SlotStatus::boots_next);
+}
+
+bool StatusView::RebootNeeded() const {
+  const SlotStatus *running = Running(), *next = BootsNext();
+  return running && next && next != running && running->condition != SlotCondition::kTrial;
+}
+
+std::string StatusView::OutputOf(const Denied& denied) const {
+  for (const HistoryEntry& entry : history | std::views::reverse)
+    if (entry.outcome == Outcome::kFellBack && entry.release.commit == denied.release.commit)
+      return entry.output;
+  return "";
+}
+
+ExitCode ExitOf(const StatusView& view) {
+  if (!view.problems.empty()) return ExitCode::kFailed;
+  if (view.RebootNeeded()) return ExitCode::kStaged;
+  return view.status.fallback ? ExitCode::kFellBack : ExitCode::kDone;
+}
+
+const char* Name(Finding finding) {
+  static constexpr const char* kNames[] = {"available", "staged", "nothing-to-do", "refused"};
+  return kNames[static_cast<int>(finding)];
+}
+
+ExitCode ExitOf(Finding finding) {
+  switch (finding) {
+    case Finding::kAvailable:
+      return ExitCode::kDone;
+    case Finding::kStaged:
+      return ExitCode::kStaged;
+    case Finding::kNothingToDo:
+      return ExitCode::kNothingToDo;
+    case Finding::kRefused:
+      return ExitCode::kRefused;
+  }
+  return ExitCode::kFailed;
+}
+
+bool HealthView::Healthy() const {
+  return std::ranges::none_of(checks, [](const CheckResult& c) { return c.required && !c.ok; });
+}
+
+ExitCode ExitOf(const VerifyView& view) {
+  bool all = std::ranges::all_of(view.slots,
+                                 [](const auto& item) { return item.empty || item.proof.proven; });
+  return all ? ExitCode::kDone : ExitCode::kNotTrusted;
+}
+
+}  // namespace hostos

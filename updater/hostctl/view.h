@@ -1,0 +1,68 @@
+// What the printing of a verb gets: plain values, gathered before the first byte is printed. The
+// same value becomes text (text.h) or JSON (json.h), so that neither knows more than the other.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "updater/engine/config.h"
+#include "updater/engine/status.h"
+#include "updater/engine/update.h"
+#include "updater/hostctl/exit_code.h"
+
+namespace hostos {
+
+struct StatusView {
+  Status status;
+  std::vector<HistoryEntry> history;  // oldest first; the outputs of failed checks are in it
+  std::vector<std::string> problems;  // parts of the status that could not be read, and why
+  std::string lock_holder;            // who is changing something now; "" for nobody
+  uint64_t now = 0;
+
+  const SlotStatus* Running() const;
+  const SlotStatus* BootsNext() const;
+  // Another release than the running one boots next. Not so while a release is on trial: with its
+  // last try spent the loader would take the other one, but its gate decides before that.
+  bool RebootNeeded() const;
+  // The output of the check for which a release was given up; "" when not known.
+  std::string OutputOf(const Denied& denied) const;
+};
+ExitCode ExitOf(const StatusView& view);
+
+// `update --check`, `update --plan`.
+enum class Finding { kAvailable, kStaged, kNothingToDo, kRefused };
+const char* Name(Finding finding);
+ExitCode ExitOf(Finding finding);
+
+struct CheckView {
+  Finding finding = Finding::kAvailable;
+  std::string message;           // of kNothingToDo and kRefused: which release, and why
+  std::string running;           // version
+  std::optional<Target> target;  // of kAvailable and kStaged
+};
+
+struct PlanView {
+  CheckView check;
+  std::optional<UpdatePlan> plan;  // of kAvailable and kStaged
+  uint32_t tries = 0;
+  HealthPolicy health;
+};
+
+struct HealthView {
+  std::vector<CheckResult> checks;
+
+  bool Healthy() const;
+};
+
+struct VerifyView {
+  struct Item {
+    SlotProof proof;
+    bool running = false;
+    bool empty = false;  // nothing to prove
+  };
+  std::vector<Item> slots;
+};
+ExitCode ExitOf(const VerifyView& view);
+
+}  // namespace hostos

@@ -1,0 +1,184 @@
+#include "updater/source/ostree_source.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "updater/source/commit.h"
+#include "updater/source/repo.h"
+#include "updater/source/scan.h"
+#include "updater/source/sign.h"
+
+namespace hostos {
+namespace {
+
+constexpr size_t kMaxRefBytes = 256;
+
+// The bindings: a release that is signed may still not be meant for this machine.
+Result<> CheckBindings(const Release& release, const OstreeSourceOptions& options) {
+  if (release.architecture != options.architecture) {
+    return Fail(Code::kNotSupported, "architecture: expected {}, found {}", options.architecture,
+                release.architecture);
+  }
+  if (release.channel != options.channel) {
+    return Fail(Code::kNotSupported, "channel: expected {}, found {}", options.channel,
+                release.channel);
+  }
+  if (!std::ranges::contains(options.seal_formats, release.seal_format)) {
+    std::string known;
+    for (uint32_t format : options.seal_formats) {
+      known += (known.empty() ? "" : ", ") + std::to_string(format);
+    }
+    return Fail(Code::kNotSupported,
+                "seal format: expected {}, found {}; update to a release in between first", known,
+                release.seal_format);
+  }
+  return {};
+}
+
+// Signatures first: nothing else of the commit is looked at before they hold.
+Result<Target> VerifyTarget(std::string commit, std::string signatures,
+                            const OstreeSourceOptions& options) {
+  std::vector<PublicKey> trusted = TRY(LoadTrustedKeys(options.key_directories));
+  Target target;
+  target.required_signatures = options.required_signatures;
+  target.valid_signatures =
+      TRY(VerifyCommit(commit, signatures, trusted, options.required_signatures));
+  target.release = TRY(ParseCommit(commit)).release;
+  TRY(CheckBindings(target.release, options));
+  target.commit = std::move(commit);
+  target.signatures = std::move(signatures);
+  return target;
+}
+
+std::string ObjectUrl(const std::string& base, const Digest& checksum, const char* extension) {
+  std::string hex = checksum.Hex();
+  return std::format("{}/objects/{}/{}.{}", base, hex.substr(0, 2), hex.substr(2), extension);
+}
+
+// libostree says that an object ended too early, but not which: it is the one whose size on the
+// server is another than the signed one.
+Error NameDamagedObject(Error error, const Repo& repo, const Commit& commit,
+                        const OstreeSourceOptions& options) {
+  HttpClient http(options.http);
+  for (const ObjectSize& object : commit.sizes) {
+    if (object.type != ObjectType::kFile) continue;
+    auto present = repo.Has(object.type, object.checksum);
+    if (!present || *present) continue;
+    std::string url = ObjectUrl(options.url, object.checksum, "filez");
+    auto size = http.Size(url);
+    if (!size) break;
+    if (*size != object.archived) {
+      error.message =
+          std::format("{}: expected the signed {} bytes, found {}", url, object.archived, *size);
+      return error;
+    }
+  }
+  error.message +=
+      std::format("; an object of release {} is damaged there: `ostree fsck` says which",
+                  commit.release.version);
+  return error;
+}
+
+Result<Digest> HashFile(int fd) {
+  Sha256 hash;
+  std::array<std::byte, 64 << 10> buffer;
+  uint64_t offset = 0;
+  while (size_t size = TRY(PreadFull(fd, buffer, offset))) {
+    hash.Update(std::span(buffer).first(size));
+    offset += size;
+  }
+  return hash.Finish();
+}
+
+}  // namespace
+
+OstreeSource::OstreeSource(OstreeSourceOptions options) : options_(std::move(options)) {
+  while (options_.url.ends_with('/')) options_.url.pop_back();
+}
+
+Result<Target> OstreeSource::Resolve(const std::optional<std::string>& version) {
+  if (version && !IsValidName(*version)) {
+    return Fail(Code::kUsage, "expected a version, found '{}'", *version);
+  }
+  HttpClient http(options_.http);
+  std::string ref = version ? ReleaseRef(options_.architecture, *version)
+                            : ChannelRef(options_.architecture, options_.channel);
+  std::string ref_url = options_.url + "/refs/heads/" + ref;
+  std::string text = TRY(http.Get(ref_url, kMaxRefBytes));
+  auto checksum = Digest::FromHex(std::string_view(text).substr(0, text.find('\n')));
+  if (!checksum) return Fail(Code::kNetwork, "{}: {}", ref_url, checksum.error().message);
+
+  std::string commit_url = ObjectUrl(options_.url, *checksum, "commit");
+  std::string commit = TRY(http.Get(commit_url, kMaxCommitBytes));
+  if (Digest found = Sha256::Of(AsBytes(commit)); found != *checksum) {
+    return Fail(Code::kNotTrusted, "{}: expected content with SHA-256 {}, found {}", commit_url,
+                checksum->Hex(), found.Hex());
+  }
+  auto signatures = http.Get(commit_url + "meta", kMaxDetachedBytes);
+  if (!signatures && signatures.error().code != Code::kNotFound) {
+    return std::unexpected(std::move(signatures.error()));
+  }
+  // No file of signatures is a commit that carries none.
+  Target target = TRY_CONTEXT(std::format("commit {} ({})", checksum->Hex(), ref),
+                              VerifyTarget(std::move(commit), signatures.value_or(""), options_));
+  if (version && target.release.version != *version) {
+    return Fail(Code::kNotTrusted, "{}: expected version {}, found {}", ref_url, *version,
+                target.release.version);
+  }
+  return target;
+}
+
+Result<Target> OstreeSource::Verify(const std::string& commit, const std::string& signatures) {
+  std::string hex = Sha256::Of(AsBytes(commit)).Hex();
+  return TRY_CONTEXT("commit " + hex, VerifyTarget(commit, signatures, options_));
+}
+
+Result<FetchPlan> OstreeSource::Plan(const Target& target) {
+  Repo repo = TRY(Repo::OpenStaging(options_.staging, options_.parent));
+  return repo.Plan(TRY(ParseCommit(target.commit)));
+}
+
+Result<FetchStats> OstreeSource::Fetch(const Target& target, Progress& progress) {
+  Repo repo = TRY(Repo::OpenStaging(options_.staging, options_.parent));
+  auto stats = repo.Pull(options_.url, target.commit, target.signatures, options_.http, progress);
+  if (stats || stats.error().code != Code::kNotTrusted ||
+      stats.error().message.contains("expected")) {
+    return stats;
+  }
+  return std::unexpected(
+      NameDamagedObject(std::move(stats.error()), repo, TRY(ParseCommit(target.commit)), options_));
+}
+
+Result<Checkout> OstreeSource::Open(const Target& target) {
+  const Release& release = target.release;
+  Repo repo = TRY(Repo::OpenStaging(options_.staging, options_.parent));
+  Scan scan = TRY(ScanCommit(repo, release.commit));
+  auto where = [&] { return std::format("commit {}: /boot/hostos.efi", release.commit.Hex()); };
+  if (!scan.uki) return Fail(Code::kNotTrusted, "{}: expected the UKI, found none", where());
+  if (scan.uki->size != release.uki_size) {
+    return Fail(Code::kNotTrusted, "{}: expected {} bytes, found {}", where(), release.uki_size,
+                scan.uki->size);
+  }
+  UniqueFd uki = TRY_CONTEXT(where(), scan.content->Open(*scan.uki));
+  if (Digest found = TRY_CONTEXT(where(), HashFile(uki.get())); found != release.uki_digest) {
+    return Fail(Code::kNotTrusted, "{}: expected SHA-256 {}, found {}", where(),
+                release.uki_digest.Hex(), found.Hex());
+  }
+  return Checkout{std::move(scan.tree), std::move(scan.content), std::move(uki)};
+}
+
+Result<uint64_t> OstreeSource::StagingFree() {
+  return TRY(Repo::OpenStaging(options_.staging, options_.parent)).FreeBytes();
+}
+
+Result<> OstreeSource::Discard() {
+  std::error_code error;
+  std::filesystem::remove_all(options_.staging, error);
+  if (error) return FailErrno(options_.staging, error.value());
+  return {};
+}
+
+}  // namespace hostos

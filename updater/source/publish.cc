@@ -1,0 +1,161 @@
+// Repo's way of publishing a release: a scanned tree becomes objects, a commit, signatures and
+// refs.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+
+#include "updater/source/objects.h"
+#include "updater/source/repo.h"
+#include "updater/source/scan.h"
+
+namespace hostos {
+namespace {
+
+constexpr char kBoot[] = "boot";
+constexpr char kUki[] = "hostos.efi";
+
+// Puts what the repository lacks of a tree into it, and takes down the size of every object.
+class ObjectWriter {
+ public:
+  ObjectWriter(const Repo& repo, Repo::Transaction& transaction)
+      : repo_(repo), transaction_(transaction) {}
+
+  // `open` gives the content of a regular file.
+  template <class Opener>
+  Result<> AddFile(const FileObject& file, Opener open) {
+    if (!TRY(repo_.Has(ObjectType::kFile, file.checksum))) {
+      UniqueFd content;
+      if (S_ISREG(file.metadata.mode)) content = TRY(open());
+      TRY(transaction_.WriteFile(file, content.get()));
+    }
+    uint64_t stored = TRY(repo_.StoredSize(ObjectType::kFile, file.checksum));
+    sizes_.push_back({file.checksum, ObjectType::kFile, stored, file.size});
+    return {};
+  }
+
+  Result<Digest> AddDirmeta(const Directory& directory) {
+    return AddMetadata(ObjectType::kDirmeta, SerializeDirmeta(directory.metadata));
+  }
+
+  // The dirtree of directory `index`, after everything below it. `uki` is what /boot will hold.
+  Result<Digest> AddDirtree(const Tree& tree, uint32_t index, const Digest& uki) {
+    std::vector<DirtreeEntry> entries;
+    for (const TreeEntry& entry : tree.directories[index].entries) {
+      DirtreeEntry child{
+          .name = entry.name, .is_directory = entry.is_directory, .checksum = {}, .dirmeta = {}};
+      if (!entry.is_directory) {
+        child.checksum = tree.files[entry.index].checksum;
+      } else {
+        bool is_boot = index == 0 && entry.name == kBoot;
+        child.checksum = is_boot
+                             ? TRY(AddMetadata(ObjectType::kDirtree,
+                                               SerializeDirtree({{kUki, false, uki, Digest()}})))
+                             : TRY(AddDirtree(tree, entry.index, uki));
+        child.dirmeta = TRY(AddDirmeta(tree.directories[entry.index]));
+      }
+      entries.push_back(std::move(child));
+    }
+    return AddMetadata(ObjectType::kDirtree, SerializeDirtree(entries));
+  }
+
+  // Each object once: many paths lead to one.
+  std::vector<ObjectSize> TakeSizes() {
+    auto key = [](const ObjectSize& size) { return std::pair(size.checksum, size.type); };
+    std::ranges::sort(sizes_, {}, key);
+    auto again = std::ranges::unique(sizes_, {}, key);
+    sizes_.erase(again.begin(), again.end());
+    return std::move(sizes_);
+  }
+
+ private:
+  Result<Digest> AddMetadata(ObjectType type, const std::string& bytes) {
+    Digest checksum = Sha256::Of(AsBytes(bytes));
+    if (!TRY(repo_.Has(type, checksum))) {
+      TRY(transaction_.WriteMetadata(type, checksum, bytes));
+    }
+    sizes_.push_back({checksum, type, bytes.size(), bytes.size()});
+    return checksum;
+  }
+
+  const Repo& repo_;
+  Repo::Transaction& transaction_;
+  std::vector<ObjectSize> sizes_;
+};
+
+// Sealing empties /boot, so it has to be empty already, but for the UKI that comes into it.
+Result<> CheckBoot(const Scan& scan) {
+  bool has_boot = std::ranges::any_of(scan.tree.directories[0].entries, [](const TreeEntry& entry) {
+    return entry.is_directory && entry.name == kBoot;
+  });
+  if (has_boot && !scan.uki) return {};
+  return Fail(Code::kUsage, "expected an empty directory /boot in the tree, found {}",
+              scan.uki ? "a UKI in it" : "none");
+}
+
+// The UKI on disk as the content object that it becomes: root's, mode 0644, no xattrs.
+Result<FileObject> UkiObject(int fd, const std::string& path) {
+  FileObject uki;
+  uki.metadata.mode = S_IFREG | 0644;
+  Sha256 hash = StartContentChecksum(uki);
+  std::array<std::byte, 64 << 10> buffer;
+  while (size_t size = TRY_CONTEXT(path, PreadFull(fd, buffer, uki.size))) {
+    hash.Update(std::span(buffer).first(size));
+    uki.size += size;
+  }
+  uki.checksum = hash.Finish();
+  return uki;
+}
+
+// A version that was published once never becomes another release.
+Result<> CheckUnpublished(const Repo& repo, const std::string& ref, const Digest& commit) {
+  auto published = repo.ResolveRef(ref);
+  if (!published && published.error().code != Code::kNotFound) {
+    return std::unexpected(std::move(published.error()));
+  }
+  if (!published || *published == commit) return {};
+  return Fail(Code::kRefused, "{}: {} is already published as commit {}; found another, {}",
+              repo.path(), ref, published->Hex(), commit.Hex());
+}
+
+}  // namespace
+
+Result<Digest> Repo::CommitTree(const CommitInput& input, std::span<const SecretKey> keys) {
+  Scan scan = TRY(ScanDirectory(input.tree));
+  return TRY_CONTEXT(input.tree, CommitScan(scan, input, keys));
+}
+
+Result<Digest> Repo::CommitScan(const Scan& scan, const CommitInput& input,
+                                std::span<const SecretKey> keys) {
+  TRY(CheckBoot(scan));
+  Transaction transaction = TRY(Transaction::Begin(*this));
+  ObjectWriter objects(*this, transaction);
+  UniqueFd uki_file = TRY(hostos::Open(input.uki, O_RDONLY));
+  FileObject uki = TRY(UkiObject(uki_file.get(), input.uki));
+  TRY(objects.AddFile(uki, [&]() -> Result<UniqueFd> { return std::move(uki_file); }));
+  for (const FileObject& file : scan.tree.files) {
+    TRY(objects.AddFile(file, [&] { return scan.content->Open(file); }));
+  }
+  Commit commit;
+  commit.release = input.release;
+  commit.root_dirmeta = TRY(objects.AddDirmeta(scan.tree.directories[0]));
+  commit.root_dirtree = TRY(objects.AddDirtree(scan.tree, 0, uki.checksum));
+  commit.sizes = objects.TakeSizes();
+
+  std::string bytes = TRY(BuildCommit(commit));
+  Digest checksum = Sha256::Of(AsBytes(bytes));
+  std::string release_ref = ReleaseRef(input.release.architecture, input.release.version);
+  TRY(CheckUnpublished(*this, release_ref, checksum));
+  TRY(transaction.WriteMetadata(ObjectType::kCommit, checksum, bytes));
+  std::vector<std::string> signatures;
+  for (const SecretKey& key : keys) signatures.push_back(TRY(key.Sign(bytes)));
+  std::string old = TRY(ReadDetachedMetadata(checksum));
+  std::string detached = TRY(AddSignatures(old, signatures));
+  TRY(WriteDetachedMetadata(checksum, detached));
+  transaction.SetRef(ChannelRef(input.release.architecture, input.release.channel), checksum);
+  transaction.SetRef(release_ref, checksum);
+  TRY(transaction.Commit());
+  return checksum;
+}
+
+}  // namespace hostos

@@ -1,0 +1,136 @@
+#include "updater/source/staging.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "updater/base/atomic_file.h"
+#include "updater/base/unique_fd.h"
+#include "updater/source/objects.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "xx/yyyy.file", below objects/ or a staging directory.
+std::optional<ObjectName> ParseObjectPath(const fs::path& path) {
+  std::string extension = path.extension();
+  ObjectType type;
+  if (extension == ".file") {
+    type = ObjectType::kFile;
+  } else if (extension == ".dirtree") {
+    type = ObjectType::kDirtree;
+  } else if (extension == ".dirmeta") {
+    type = ObjectType::kDirmeta;
+  } else if (extension == ".commit" || extension == ".commitmeta") {
+    type = ObjectType::kCommit;
+  } else {
+    return std::nullopt;
+  }
+  auto digest = Digest::FromHex(path.parent_path().filename().string() + path.stem().string());
+  if (!digest) return std::nullopt;
+  return ObjectName(*digest, type);
+}
+
+// The entries of a directory; one that is not there is empty.
+Result<std::vector<fs::path>> List(const fs::path& directory) {
+  std::vector<fs::path> paths;
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    paths.push_back(entry->path());
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return FailErrno(directory.string(), error.value());
+  }
+  return paths;
+}
+
+using Visitor = std::function<Result<>(const fs::path& path, const ObjectName& name)>;
+
+Result<> ForEachObject(const fs::path& store, const Visitor& visit) {
+  for (const fs::path& prefix : TRY(List(store))) {
+    if (prefix.filename().string().size() != 2) continue;
+    for (const fs::path& path : TRY(List(prefix))) {
+      if (auto name = ParseObjectPath(path)) TRY(visit(path, *name));
+    }
+  }
+  return {};
+}
+
+Result<> ForEachInterrupted(const fs::path& repository, const Visitor& visit) {
+  for (const fs::path& directory : TRY(List(repository / "tmp"))) {
+    std::error_code error;
+    if (directory.filename().string().starts_with("staging-") &&
+        fs::is_directory(directory, error)) {
+      TRY(ForEachObject(directory, visit));
+    }
+  }
+  return {};
+}
+
+Result<bool> IsWhole(const fs::path& path, const ObjectName& name) {
+  const auto& [checksum, type] = name;
+  if (type == ObjectType::kFile) {
+    return TRY(ReadDiskFile(AT_FDCWD, path)).checksum == checksum;
+  }
+  return Sha256::Of(AsBytes(TRY(ReadFile(path, kMaxMetadataBytes)))) == checksum;
+}
+
+Result<> Remove(const fs::path& path) {
+  if (::unlink(path.c_str()) < 0) return FailErrno(path.string());
+  return {};
+}
+
+}  // namespace
+
+Result<ObjectNames> InterruptedObjects(const std::string& repository) {
+  ObjectNames names;
+  TRY(ForEachInterrupted(repository, [&](const fs::path&, const ObjectName& name) -> Result<> {
+    names.insert(name);
+    return {};
+  }));
+  return names;
+}
+
+Result<> AdoptInterruptedObjects(const std::string& repository, const ObjectNames& wanted) {
+  std::vector<fs::path> whole;
+  TRY(ForEachInterrupted(repository, [&](const fs::path& path, const ObjectName& name) -> Result<> {
+    // Commits are never adopted: the verified one is written anew by every pull.
+    if (name.second != ObjectType::kCommit && wanted.contains(name)) {
+      Result<bool> good = IsWhole(path, name);
+      if (good && *good) {
+        whole.push_back(path);
+        return {};
+      }
+    }
+    return Remove(path);
+  }));
+  if (whole.empty()) return {};
+  // First the content, then the names: an object among the repository's own is trusted later.
+  UniqueFd directory = TRY(Open(repository, O_RDONLY | O_DIRECTORY));
+  if (::syncfs(directory.get()) < 0) return FailErrno(repository);
+  for (const fs::path& path : whole) {
+    fs::path prefix = fs::path(repository) / "objects" / path.parent_path().filename();
+    TRY(MakeDirectories(prefix));
+    if (::rename(path.c_str(), (prefix / path.filename()).c_str()) < 0) {
+      return FailErrno(path.string());
+    }
+  }
+  return {};
+}
+
+Result<> RemoveOtherObjects(const std::string& repository, const ObjectNames& wanted) {
+  return ForEachObject(fs::path(repository) / "objects",
+                       [&](const fs::path& path, const ObjectName& name) -> Result<> {
+                         return wanted.contains(name) ? Result<>() : Remove(path);
+                       });
+}
+
+}  // namespace hostos
