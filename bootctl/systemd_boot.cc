@@ -238,7 +238,7 @@ Result<> SystemdBoot::Arm(Slot slot, const Release& release, int uki, uint32_t t
   if (!armed) {
     uint64_t reclaimable = 0;
     for (const BootEntry& old : state.entries)
-      if (std::ranges::contains(obsolete, old.file)) ;
+      if (std::ranges::contains(obsolete, old.file)) reclaimable += old.size;
     TRY(CheckEspSpace(state.esp, release, reclaimable));
     TRY(view.esp.CheckWritable());
 

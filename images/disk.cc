@@ -8,6 +8,7 @@
 #include <span>
 
 #include "bootctl/entry_name.h"
+#include "bootctl/gpt.h"
 #include "images/program.h"
 #include "images/reseal.h"
 #include "images/uki.h"
@@ -19,39 +20,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The order in which a node finds its slots: by number, the first root partition is slot A.
-struct Place {
-  const char* definition;
-  const char* type;
-};
-constexpr Place kLayout[] = {
-    {"10-esp", "esp"},
-    {"20-root-a", "root"},
-    {"21-root-a-verity", "root-verity"},
-    {"30-root-b", "root"},
-    {"31-root-b-verity", "root-verity"},
-    {"40-state", "var"},
-};
+// The definitions that drop-ins go to. A node finds its slots by the order of the partitions, which
+// is that of these names.
+constexpr const char* kDefinitions[] = {"10-esp",    "20-root-a",        "21-root-a-verity",
+                                        "30-root-b", "31-root-b-verity", "40-state"};
 enum { kEsp, kRootA, kVerityA, kRootB, kVerityB, kState };
 
 // No menu to stop at, no way to edit the command line of a machine nobody watches.
 constexpr std::string_view kLoaderConfiguration = "timeout 0\neditor no\n";
 
+// As in the definitions; rootfs mounts the state partition by this name.
+constexpr std::string_view kEmptyLabel = "_empty", kStateLabel = "hostos-state";
+
 // FAT knows no time before 1980.
 constexpr uint64_t kFirstFatTime = 315532800;
-
-std::string Uuid(std::span<const uint8_t, 16> bytes) {
-  std::string text = Hex(bytes);
-  for (size_t at : {20, 16, 12, 8}) text.insert(at, 1, '-');
-  return text;
-}
-
-std::string FirstUuid(const Digest& digest) {
-  return Uuid(std::span(digest.bytes).first<16>());
-}
-std::string LastUuid(const Digest& digest) {
-  return Uuid(std::span(digest.bytes).last<16>());
-}
 
 Result<> CopyFile(const std::string& from, const std::string& to) {
   std::error_code error;
@@ -100,75 +82,80 @@ Result<> SetTimes(const std::string& path, uint64_t seconds) {
 // Drop-ins: what this release and this command line say about the partitions.
 Result<> WriteDropIns(const std::string& directory, const Release& release,
                       const DiskOptions& options) {
-  std::string text[std::size(kLayout)];
-  auto release_of = [&](int place, const std::string& uuid) {
-    text[place] += std::format("Label=hostos_{}\nUUID={}\n", release.version, uuid);
+  std::string text[std::size(kDefinitions)];
+  auto identity = [&](int definition, const std::string& label, const Uuid& uuid) {
+    text[definition] += std::format("Label={}\nUUID={}\n", label, ToString(uuid));
   };
-  auto size = [&](std::initializer_list<int> places, std::optional<uint64_t> bytes) {
-    for (int place : places)
-      if (bytes) text[place] += std::format("SizeMinBytes={0}\nSizeMaxBytes={0}\n", *bytes);
+  auto size = [&](std::initializer_list<int> definitions, std::optional<uint64_t> bytes) {
+    for (int definition : definitions)
+      if (bytes) text[definition] += std::format("SizeMinBytes={0}\nSizeMaxBytes={0}\n", *bytes);
   };
-  release_of(kRootA, FirstUuid(release.root_hash));
-  release_of(kVerityA, LastUuid(release.root_hash));
+  const SlotIdentity slot = SlotIdentity::OfRelease(release);
+  identity(kRootA, slot.label, slot.data);
+  identity(kVerityA, slot.label, slot.verity);
   size({kEsp}, options.esp_size);
   size({kRootA, kRootB}, options.slot_size);
   size({kVerityA, kVerityB}, options.verity_size);
   size({kState}, options.state_size);
-  for (size_t i = 0; i < std::size(kLayout); i++) {
-    const std::string drop_in = std::format("{}/{}.conf.d", directory, kLayout[i].definition);
+  for (size_t i = 0; i < std::size(kDefinitions); i++) {
+    const std::string drop_in = std::format("{}/{}.conf.d", directory, kDefinitions[i]);
     TRY(MakeDirectories(drop_in));
     TRY(WriteFileAtomically(drop_in + "/release.conf", "[Partition]\n" + text[i]));
   }
   return {};
 }
 
-Result<std::vector<Partition>> ParsePartitions(const std::string& json) {
-  const nlohmann::json parsed = nlohmann::json::parse(json, nullptr, false);
-  std::vector<Partition> partitions;
-  if (!parsed.is_array()) return Fail(Code::kFailed, "systemd-repart: no JSON array: {}", json);
-  for (const nlohmann::json& entry : parsed) {
-    const bool complete = entry.is_object() && entry.contains("raw_size") &&
-                          entry["raw_size"].is_number_unsigned() && entry.contains("offset") &&
-                          entry["offset"].is_number_unsigned();
-    if (!complete) return Fail(Code::kFailed, "systemd-repart: no partition: {}", entry.dump());
-    partitions.push_back({.label = entry.value("label", ""),
-                          .type = entry.value("type", ""),
-                          .uuid = entry.value("uuid", ""),
-                          .offset = entry["offset"],
-                          .size = entry["raw_size"]});
+Result<std::vector<DiskPartition>> ParsePartitions(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  std::vector<DiskPartition> partitions;
+  for (const nlohmann::json& row : json) {
+    const bool whole = row.is_object() && row.contains("offset") && row.contains("raw_size") &&
+                       row["offset"].is_number_unsigned() && row["raw_size"].is_number_unsigned();
+    if (!whole) break;
+    partitions.push_back({.label = row.value("label", ""),
+                          .type = row.value("type", ""),
+                          .uuid = row.value("uuid", ""),
+                          .offset = row["offset"],
+                          .size = row["raw_size"]});
   }
+  if (partitions.empty() || partitions.size() != json.size())
+    return Fail(Code::kFailed, "systemd-repart: expected a JSON array of partitions, found {}",
+                text);
   return partitions;
 }
 
-// A definition of one's own may say anything: the node must still find its slots in the result.
-Result<> CheckLayout(const std::vector<Partition>& partitions, const Release& release,
-                     const std::string& definitions) {
-  std::string expected, found;
-  for (const Place& place : kLayout) {
-    const std::string_view type = place.type;
-    expected += std::format(" {}", type);
-    if (type.starts_with("root"))
-      expected.insert(expected.rfind(" root") + 5, "-" + release.architecture);
-  }
-  for (const Partition& partition : partitions) found += " " + partition.type;
-  if (expected != found)
-    return Fail(Code::kFailed, "{}: expected partitions of the types{}, found{}", definitions,
-                expected, found);
-  for (auto [a, b] : {std::pair(kRootA, kRootB), std::pair(kVerityA, kVerityB)})
-    if (partitions[a].size != partitions[b].size)
-      return Fail(Code::kNoSpace,
-                  "{}: release {} needs {} bytes in slot A ({}), slot B has {}: both slots must be "
-                  "as large; use --slot-size or --verity-size",
-                  definitions, release.version, partitions[a].size, partitions[a].type,
-                  partitions[b].size);
+// Definitions of one's own may say anything: the disk is read as a node will read it.
+Result<> CheckLayout(const std::string& disk, const std::vector<DiskPartition>& partitions,
+                     const Release& release) {
+  const PartitionTable table = TRY(ReadPartitionTable(disk));
+  const SlotPartitions &a = table.slot(Slot::A), &b = table.slot(Slot::B);
+  if (table.architecture != release.architecture ||
+      IdentityOf(a) != SlotIdentity::OfRelease(release))
+    return Fail(Code::kFailed, "expected release {} for {} in the first slot, found \"{}\" for {}",
+                release.version, release.architecture, a.data.label, table.architecture);
+  if (b.data.label != kEmptyLabel || b.verity.label != kEmptyLabel)
+    return Fail(Code::kFailed, "expected the second slot to be labelled {}, found {} and {}",
+                kEmptyLabel, b.data.label, b.verity.label);
+  if (a.data.size != b.data.size || a.verity.size != b.verity.size)
+    return Fail(Code::kNoSpace,
+                "release {} takes a slot of {} bytes with {} for its hash tree, but the second "
+                "slot has {} and {}: give --slot-size or --verity-size",
+                release.version, a.data.size, a.verity.size, b.data.size, b.verity.size);
+  if (partitions.back().label != kStateLabel)
+    return Fail(Code::kFailed,
+                "expected the last partition to be {}, so that it can grow, found {}", kStateLabel,
+                partitions.back().label);
   return {};
 }
 
-Result<std::vector<Partition>> RunRepart(const WorkDirectory& work, const SignedRelease& release,
-                                         const std::string& definitions,
-                                         const std::string& output) {
+Result<std::vector<DiskPartition>> RunRepart(const WorkDirectory& work,
+                                             const SignedRelease& release,
+                                             const std::string& definitions,
+                                             const std::string& output) {
   const Release& facts = release.commit.release;
-  const std::string seed = FirstUuid(facts.commit);
+  Uuid seed_bytes;
+  std::ranges::copy(std::span(facts.commit.bytes).first<16>(), seed_bytes.begin());
+  const std::string seed = ToString(seed_bytes);
   // mkfs.ext4 draws its directory hash seed at random unless told; it takes only its last -E, so
   // what systemd-repart passes itself is repeated.
   const std::string json = TRY(RunProgram(
@@ -178,14 +165,15 @@ Result<std::vector<Partition>> RunRepart(const WorkDirectory& work, const Signed
        "--json=short", output},
       {"TMPDIR=" + work.path(), std::format("SOURCE_DATE_EPOCH={}", facts.timestamp),
        "SYSTEMD_REPART_MKFS_OPTIONS_EXT4=-E lazy_itable_init=1,nodiscard,hash_seed=" + seed}));
-  std::vector<Partition> partitions = TRY(ParsePartitions(json));
-  TRY(CheckLayout(partitions, facts, definitions));
+  std::vector<DiskPartition> partitions = TRY(ParsePartitions(json));
+  TRY_CONTEXT(definitions, CheckLayout(output, partitions, facts));
   return partitions;
 }
 
 }  // namespace
 
-Result<Disk> MakeDisk(const ReleaseQuery& query, const DiskOptions& options, Progress& progress) {
+Result<DiskImage> MakeDisk(const ReleaseQuery& query, const DiskOptions& options,
+                           Progress& progress) {
   std::error_code error;
   const std::string definitions = fs::absolute(options.definitions, error);
   const SignedRelease release = TRY(OpenSignedRelease(query));
@@ -208,14 +196,14 @@ Result<Disk> MakeDisk(const ReleaseQuery& query, const DiskOptions& options, Pro
   progress.Begin("disk", options.output);
   TRY(WriteDropIns(work / "drop-ins", facts, options));
   std::string image = work / "disk.raw";
-  std::vector<Partition> partitions = TRY(RunRepart(work, release, definitions, image));
+  std::vector<DiskPartition> partitions = TRY(RunRepart(work, release, definitions, image));
   if (options.format == DiskFormat::kQcow2) {
     TRY(RunProgram(
         {"qemu-img", "convert", "-f", "raw", "-O", "qcow2", image, work / "disk.qcow2"}));
     image = work / "disk.qcow2";
   }
   TRY(PublishFile(image, options.output));
-  return Disk{facts, std::move(partitions)};
+  return DiskImage{facts, std::move(partitions)};
 }
 
 }  // namespace hostos

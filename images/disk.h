@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "images/signed_release.h"
 #include "updater/base/progress.h"
@@ -26,7 +27,8 @@ struct DiskOptions {
   std::optional<uint64_t> esp_size, slot_size, verity_size, state_size;
 };
 
-struct Partition {
+// One row of the partition table.
+struct DiskPartition {
   std::string label;
   std::string type;  // as systemd-repart names it
   std::string uuid;
@@ -34,12 +36,13 @@ struct Partition {
   uint64_t size = 0;    // bytes
 };
 
-struct Disk {
+struct DiskImage {
   Release release;
-  std::vector<Partition> partitions;  // in the order of the table
+  std::vector<DiskPartition> partitions;  // in the order of the table
 };
 
 // `options.output` is written whole or not at all; an existing file is replaced at the end.
-Result<Disk> MakeDisk(const ReleaseQuery& query, const DiskOptions& options, Progress& progress);
+Result<DiskImage> MakeDisk(const ReleaseQuery& query, const DiskOptions& options,
+                           Progress& progress);
 
 }  // namespace hostos

@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -78,7 +78,8 @@ Result<pid_t> Spawn(const std::vector<std::string>& words,
 // The wait status. An interrupt is passed on; the program's own end still decides. The signals are
 // let through only while ppoll waits, so that none can arrive unseen just before.
 Result<int> Wait(pid_t pid) {
-  const UniqueFd end(::pidfd_open(pid, 0));
+  // Not pidfd_open(): glibc 2.41 declares it without C linkage.
+  const UniqueFd end(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!end) return FailErrno("pidfd_open");
   const sigset_t mask = OpenMask();
   pollfd wait = {.fd = end.get(), .events = POLLIN, .revents = 0};

@@ -7,15 +7,16 @@ namespace hostos {
 
 Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view append) {
   // A root that cannot be found, opened or mounted must end in a reboot, for only that spends the
-  // next of the loader's tries: hence panic=, no shells, and a bounded wait for devices.
+  // next of the loader's tries: hence panic=, no shells, and a bounded wait for devices. "gpt" lets
+  // the kernel take the backup partition table when a power cut tore the primary one.
   std::string line = std::format(
-      "root=/dev/mapper/root roothash={} rootfstype=erofs ro panic=5 rd.shell=0 "
+      "root=/dev/mapper/root roothash={} rootfstype=erofs ro gpt panic=5 rd.shell=0 "
       "rd.emergency=reboot systemd.default_device_timeout_sec=20 console=tty0 console=ttyS0",
       root_hash.Hex());
   if (append.empty()) return line;
-  if (append.starts_with("root") || append.contains(" root"))
-    return Fail(Code::kUsage, "root, roothash and their kind come from the seal: found \"{}\"",
-                append);
+  for (std::string_view name : {"root=", "roothash="})
+    if (append.starts_with(name) || append.contains(std::format(" {}", name)))
+      return Fail(Code::kUsage, "the kernel's {} comes from the seal, found \"{}\"", name, append);
   for (unsigned char c : append)
     if (c < ' ' || c > '~')
       return Fail(Code::kUsage, "expected printable ASCII for the kernel, found \"{}\"", append);

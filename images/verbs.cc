@@ -195,10 +195,10 @@ Result<> RunDisk(const Arguments& arguments) {
                                .verity_size = TRY(arguments.Size("verity-size")),
                                .state_size = TRY(arguments.Size("state-size"))};
   const ReleaseQuery query = TRY(QueryFrom(arguments));
-  const Disk disk = TRY(MakeDisk(query, options, progress));
+  const DiskImage disk = TRY(MakeDisk(query, options, progress));
   if (arguments.Has("json")) {
     Json json = {{"output", options.output}, {"release", ToJson(disk.release)}};
-    for (const Partition& partition : disk.partitions)
+    for (const DiskPartition& partition : disk.partitions)
       json["partitions"].push_back({{"label", partition.label},
                                     {"type", partition.type},
                                     {"uuid", partition.uuid},
@@ -209,7 +209,7 @@ Result<> RunDisk(const Arguments& arguments) {
   }
   Print(std::format("{}: release {}, commit {}\n", options.output, disk.release.version,
                     disk.release.commit.Hex()));
-  for (const Partition& partition : disk.partitions)
+  for (const DiskPartition& partition : disk.partitions)
     Print(std::format("  {:<20} {:<18} {:>10}  {}\n", partition.label, partition.type,
                       Megabytes(partition.size), partition.uuid));
   return {};

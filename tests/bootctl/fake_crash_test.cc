@@ -34,6 +34,7 @@ void CutEverywhere(Prepare prepare, Verb verb, Check check) {
   size_t cuts = 0;
   for (size_t step = 1;; step++) {
     CAPTURE(step, static_cast<int>(cut));
+    REQUIRE(step < 100);
     Life life;
     prepare(life);
     life.boot.CutPowerAt(step, cut);

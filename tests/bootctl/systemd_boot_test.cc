@@ -121,6 +121,11 @@ TEST_CASE("something foreign that boots first is told, and is not out-armed") {
     f.Add("zzz.efi", TestImage("1.2.0"));
     fs::resize_file(f.machine.LinuxPath("zzz.efi"), f.v12.release.uki_size - 1000);
   }
+  SECTION("an image that ties with the release: which is first is up to the directory") {
+    const std::string name = "hostos+1.1.0+" + f.v11.release.root_hash.Short() + ".efi";
+    f.Add(name, f.v11);
+    fs::resize_file(f.machine.LinuxPath(name), f.v11.release.uki_size - 1000);
+  }
   const BootState before = f.Read();
   CHECK(before.next() == std::nullopt);
   const Result<> armed = f.Arm(f.v11);

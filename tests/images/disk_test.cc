@@ -25,7 +25,7 @@ DiskOptions SmallDisk(const SmallRelease& small) {
           .state_size = 64 << 20};
 }
 
-Result<Disk> Make(const SmallRelease& small, const DiskOptions& options) {
+Result<DiskImage> Make(const SmallRelease& small, const DiskOptions& options) {
   Silent progress;
   return MakeDisk(small.Query(), options, progress);
 }
@@ -178,12 +178,24 @@ TEST_CASE("a disk is not made of a release that does not verify") {
 TEST_CASE("partition definitions in which a node would not find its slots are refused") {
   const SmallRelease small;
   REQUIRE(small.Commit());
-  fs::copy(REPART_DEFINITIONS, small / "definitions");
-  fs::remove(small / "definitions/31-root-b-verity.conf");
   DiskOptions options = SmallDisk(small);
   options.definitions = small / "definitions";
-  const auto disk = Make(small, options);
-  REQUIRE_FALSE(disk);
-  CHECK(disk.error().message.contains("expected partitions of the types"));
-  CHECK_FALSE(fs::exists(options.output));
+  auto check_refused = [&](const std::string& message) {
+    const auto disk = Make(small, options);
+    REQUIRE_FALSE(disk);
+    INFO(disk.error().message);
+    CHECK(disk.error().message.contains(message));
+    CHECK_FALSE(fs::exists(options.output));
+    fs::remove_all(options.definitions);
+    fs::copy(REPART_DEFINITIONS, options.definitions);
+  };
+  fs::copy(REPART_DEFINITIONS, options.definitions);
+  fs::remove(options.definitions + "/31-root-b-verity.conf");
+  check_refused("definitions: ");
+  fs::rename(options.definitions + "/40-state.conf", options.definitions + "/05-state.conf");
+  check_refused("expected the last partition to be hostos-state");
+  fs::rename(options.definitions + "/20-root-a.conf", options.definitions + "/35-root.conf");
+  check_refused("in the first slot");
+  WriteText(options.definitions + "/30-root-b.conf", "[Partition]\nType=root\nLabel=spare\n");
+  check_refused("labelled _empty, found spare");
 }

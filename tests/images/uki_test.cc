@@ -12,13 +12,13 @@ using namespace hostos;
 TEST_CASE("the kernel command line binds the root hash, and what is appended cannot change that") {
   Digest hash;
   hash.bytes.fill(0xab);
-  const auto line = KernelCommandLine(hash, "quiet net.ifnames=0");
+  const auto line = KernelCommandLine(hash, "quiet rootfstype=ext4");
   REQUIRE(line);
   CHECK(RootHashOf(*line) == hash);
   CHECK(line->contains(" panic=5 "));
-  CHECK(line->ends_with(" quiet net.ifnames=0"));
+  CHECK(line->ends_with(" quiet rootfstype=ext4"));
   for (const char* bad :
-       {"roothash=00", "quiet root=/dev/sda1", "rootflags=x", "a\nb", "\xc3\xa4"}) {
+       {"roothash=00", "quiet root=/dev/sda1", "quiet roothash=00", "a\nb", "\xc3\xa4"}) {
     const auto refused = KernelCommandLine(hash, bad);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == Code::kUsage);

@@ -33,19 +33,27 @@ std::string LargestObject(const std::string& repo) {
   return largest;
 }
 
-// Publishes what `change` makes of a good release's facts, signed with the right key.
-Result<Release> CommitLie(const SmallRelease& small, void (*change)(Release&)) {
-  CommitOptions options = small.Options();
-  options.repo = small / "good-repo";
-  options.uki_out = small / "hostos.efi";
-  CommitInput input = {.tree = options.tree, .uki = options.uki_out, .release = {}};
-  input.release = TRY(small.Commit(options));
-  change(input.release);
-  Repo repo = TRY(Repo::CreateArchive(small / "repo"));
-  const std::vector<SecretKey> keys = {TRY(SecretKey::Load(small / "ci.pem"))};
-  input.release.commit = TRY(repo.CommitTree(input, keys));
-  return input.release;
-}
+// A good release, and what is needed to publish something else in its place.
+struct Good {
+  const SmallRelease& small;
+  CommitInput input;
+
+  static Good Of(const SmallRelease& small) {
+    CommitOptions options = small.Options();
+    options.repo = small / "good-repo";
+    options.uki_out = small / "hostos.efi";
+    const auto release = small.Commit(options);
+    REQUIRE(release);
+    return {small, {.tree = options.tree, .uki = options.uki_out, .release = *release}};
+  }
+
+  // In a new repository `name`, signed with the right key.
+  Result<Digest> Publish(const std::string& name) const {
+    Repo repo = TRY(Repo::CreateArchive(small / name));
+    const SecretKey key = TRY(SecretKey::Load(small / "ci.pem"));
+    return repo.CommitTree(input, std::span(&key, 1));
+  }
+};
 
 }  // namespace
 
@@ -135,35 +143,29 @@ TEST_CASE("a signed release that does not seal to what it says is refused") {
       {[](Release& release) { release.version = "1.0.1"; }, "calls itself version"},
       {[](Release& release) { release.architecture = "arm64"; }, "PE machine"},
   };
+  const SmallRelease small;
+  const Good good = Good::Of(small);
   for (const auto& lie : lies) {
-    const SmallRelease small;
-    const auto release = CommitLie(small, lie.change);
-    if (!release) {
-      // Refused before it is published is as good; then it must say so of the same value.
-      INFO(release.error().message);
-      CHECK(release.error().message.contains("UKI"));
+    Good bad = good;
+    lie.change(bad.input.release);
+    ReleaseQuery query = small.Query();
+    query.repo = small / std::format("repo-{}", lie.message);
+    const auto commit = bad.Publish(std::format("repo-{}", lie.message));
+    if (!commit) {
+      // Refused before it is published is as good.
+      CHECK(commit.error().message.contains("UKI"));
       continue;
     }
-    ReleaseQuery query = small.Query();
-    query.name = release->commit.Hex();
+    query.name = commit->Hex();
     CheckRefused(query, lie.message);
   }
 }
 
 TEST_CASE("a signed release whose tree is another than the one that was sealed is refused") {
   const SmallRelease small;
-  CommitOptions options = small.Options();
-  options.repo = small / "good-repo";
-  options.uki_out = small / "hostos.efi";
-  CommitInput input = {.tree = options.tree, .uki = options.uki_out, .release = {}};
-  const auto good = small.Commit(options);
-  REQUIRE(good);
-  input.release = *good;
+  const Good good = Good::Of(small);
   WriteText(small / "root/etc/empty", "x");
-  auto repo = Repo::CreateArchive(small / "repo");
-  auto key = SecretKey::Load(small / "ci.pem");
-  REQUIRE((repo && key));
-  REQUIRE(repo->CommitTree(input, std::span(&*key, 1)));
+  REQUIRE(good.Publish("repo"));
   CheckRefused(small.Query(), "comes out as");
 }
 

@@ -28,11 +28,16 @@ mkdir -p /sysroot/etc /sysroot/var /run/hostos-test
 mount --bind /run/hostos-test/cmdline /proc/cmdline
 echo released >/sysroot/etc/motd
 echo released >/sysroot/etc/unwanted
+mkdir /sysroot/etc/replaced
+echo released >/sysroot/etc/replaced/file
 
 # The first boot of all starts from /etc as released; what is written survives a reboot.
 boot $A
 echo edited >/sysroot/etc/motd
 rm /sysroot/etc/unwanted
+rm -r /sysroot/etc/replaced
+mkdir /sysroot/etc/replaced
+install -m 0640 -o 901 -g 902 /dev/null /sysroot/etc/secret
 touch /sysroot/etc/.updated /sysroot/var/.updated
 shut_down
 expect "$(cat /sysroot/etc/motd)" released "the release's own file"
@@ -47,6 +52,9 @@ echo $A >$uppers/next-from
 boot $B
 expect "$(cat /sysroot/etc/motd)" edited "an edit, in the next release"
 [ ! -e /sysroot/etc/unwanted ] || fail "a deleted file came back in the next release"
+expect "$(ls /sysroot/etc/replaced)" "" "a directory that was removed and made again"
+expect "$(stat -c '%a %u %g' /sysroot/etc/secret)" "640 901 902" "mode and owner, in the next release"
+expect "$(ls -d $uppers/*.new 2>/dev/null)" "" "what is left of the copy"
 [ ! -e /sysroot/etc/.updated ] || fail "/etc/.updated was carried into another release"
 [ ! -e /sysroot/var/.updated ] || fail "/var/.updated was carried into another release"
 echo "edited by B" >/sysroot/etc/motd
@@ -70,7 +78,9 @@ shut_down
 rm -r ${uppers:?}/$C
 
 # A next-from that names no upper, or anything but one, starts from /etc as released.
-for from in 0123456789abcdef ../../../etc "$A/upper" ''; do
+mkdir -p $uppers/../elsewhere/upper
+echo elsewhere >$uppers/../elsewhere/upper/motd
+for from in 0123456789abcdef ../elsewhere ''; do
   echo "$from" >$uppers/next-from
   boot $C
   expect "$(cat /sysroot/etc/motd)" released "/etc with next-from '$from'"
@@ -80,6 +90,8 @@ done
 
 # Without a root hash there is no telling whose /etc it is: the boot must not go on.
 echo 'ro quiet' >/run/hostos-test/cmdline
+before=$(find $uppers | sort)
 if "$script"; then fail "booted without a root hash"; fi
 if mountpoint -q /sysroot/etc; then fail "/etc is mounted without a root hash"; fi
+expect "$(find $uppers | sort)" "$before" "the uppers, after a boot without a root hash"
 echo "all lives lived"

@@ -27,14 +27,16 @@ Tree TreeWithName(const std::string& name) {
 }
 
 TEST_CASE("names that no directory can hold are refused") {
-  std::string name = GENERATE(std::string(""), std::string("."), std::string(".."), std::string("z/z"),
-                              std::string("z\0z", 3), std::string(256, 'z'));
-  CHECK_THAT(WhyNot(TreeWithName(name)), ContainsSubstring("/usr: expected a name of 1 to 255 bytes"));
+  std::string name = GENERATE(std::string(""), std::string("."), std::string(".."),
+                              std::string("z/z"), std::string("z\0z", 3), std::string(256, 'z'));
+  CHECK_THAT(WhyNot(TreeWithName(name)),
+             ContainsSubstring("/usr: expected a name of 1 to 255 bytes"));
 }
 
 TEST_CASE("names out of order or twice are refused") {
   CHECK_THAT(WhyNot(TreeWithName("go")),
-             ContainsSubstring("/usr: expected names in order and each once, found \"go\" after \"good\""));
+             ContainsSubstring(
+                 "/usr: expected names in order and each once, found \"go\" after \"good\""));
   CHECK_THAT(WhyNot(TreeWithName("good")), ContainsSubstring("found \"good\" after \"good\""));
 }
 
@@ -60,15 +62,18 @@ TEST_CASE("xattrs that erofs cannot hold are refused by name") {
     return WhyNot(t.tree);
   };
   CHECK(why({{"user.a", "b"}}) == "sealed");
-  CHECK_THAT(why({{"btrfs.compression", "zstd"}}), ContainsSubstring("/file: xattr \"btrfs.compression\""));
+  CHECK_THAT(why({{"btrfs.compression", "zstd"}}),
+             ContainsSubstring("/file: xattr \"btrfs.compression\""));
   CHECK_THAT(why({{"user.", "x"}}), ContainsSubstring("/file: xattr \"user.\""));
-  CHECK_THAT(why({{"system.posix_acl_access2", "x"}}), ContainsSubstring("system.posix_acl_access2"));
+  CHECK_THAT(why({{"system.posix_acl_access2", "x"}}),
+             ContainsSubstring("system.posix_acl_access2"));
   CHECK_THAT(why({{"user.a", std::string(65536, 'x')}}), ContainsSubstring("found 1 and 65536"));
   CHECK_THAT(why({{"user." + std::string(256, 'n'), ""}}), ContainsSubstring("found 256 and 0"));
   CHECK_THAT(why({{"user.b", ""}, {"user.a", ""}}), ContainsSubstring("not sorted"));
   CHECK_THAT(why({{"user.a", ""}, {"user.a", ""}}), ContainsSubstring("not sorted"));
   std::vector<Xattr> many;
-  for (char c = 'a'; c < 'f'; c++) many.push_back({std::string("user.") + c, std::string(60000, c)});
+  for (char c = 'a'; c < 'f'; c++)
+    many.push_back({std::string("user.") + c, std::string(60000, c)});
   CHECK_THAT(why(many), ContainsSubstring("expected at most 262148 bytes of xattrs"));
 }
 
@@ -77,9 +82,11 @@ TEST_CASE("a tree with something in /ostree already is refused") {
   empty.AddDirectory(0, "ostree", {.mode = 0700, .xattrs = {}});
   CHECK(WhyNot(empty.tree) == "sealed");
   full.AddFile(full.AddDirectory(0, "ostree"), "deploy", "");
-  CHECK_THAT(WhyNot(full.tree), ContainsSubstring("ostree: expected nothing or an empty directory"));
+  CHECK_THAT(WhyNot(full.tree),
+             ContainsSubstring("ostree: expected nothing or an empty directory"));
   link.AddLink(0, "ostree", "sysroot/ostree");
-  CHECK_THAT(WhyNot(link.tree), ContainsSubstring("ostree: expected nothing or an empty directory"));
+  CHECK_THAT(WhyNot(link.tree),
+             ContainsSubstring("ostree: expected nothing or an empty directory"));
 }
 
 TEST_CASE("a /boot that is no directory is refused") {
@@ -134,8 +141,7 @@ TEST_CASE("content that is missing fails with the object's name") {
   UniqueFd verity = Open(directory / "v", O_RDWR | O_CREAT, 0600).value();
   Result<Sealed> sealed = Seal(t.tree, t, image.get(), verity.get(), {});
   REQUIRE(!sealed);
-  CHECK(sealed.error().message ==
-        std::format("/file (object {}): no such object", Digest{}.Hex()));
+  CHECK(sealed.error().message == std::format("/file (object {}): no such object", Digest{}.Hex()));
 }
 
 }  // namespace

@@ -11,7 +11,9 @@
 namespace hostos {
 namespace {
 
-std::string Bytes(const std::string& path) { return ReadFile(path, 1 << 30).value(); }
+std::string Bytes(const std::string& path) {
+  return ReadFile(path, 1 << 30).value();
+}
 
 // Without a path --extract reads everything and writes nothing.
 bool PassesFsck(const std::string& image) {
@@ -44,7 +46,8 @@ TEST_CASE("the kernel shows a directory with 10,000 entries, and finds each by i
   TestTree t;
   uint32_t large = t.AddDirectory(0, "large");
   uint32_t file = t.AddFile(large, "0", "the same");
-  for (int i = 1; i < 10000; i++) t.AddPath(large, std::format("{}-{}", i, std::string(i % 200, 'n')), file);
+  for (int i = 1; i < 10000; i++)
+    t.AddPath(large, std::format("{}-{}", i, std::string(i % 200, 'n')), file);
   SealedFiles files = SealInto(directory, "a", t.tree, t);
   CHECK(PassesFsck(files.image));
   Mount mount(files.image);
@@ -145,8 +148,11 @@ TEST_CASE("packing takes little more room than mkfs.erofs") {
       t.AddFile(parent, std::format("f{}", f), std::string((d * 100 + f) * 7919 % 40000, 'x'));
   }
   SealedFiles files = SealInto(directory, "a", t.tree, t);
-  REQUIRE(Run(std::format("fsck.erofs --extract={} {}", directory / "out", files.image)).exit_code == 0);
-  REQUIRE(Run(std::format("rm -rf {0}/ostree && mkfs.erofs {1} {0}", directory / "out", directory / "m"))
+  REQUIRE(
+      Run(std::format("fsck.erofs --extract={} {}", directory / "out", files.image)).exit_code ==
+      0);
+  REQUIRE(Run(std::format("rm -rf {0}/ostree && mkfs.erofs {1} {0}", directory / "out",
+                          directory / "m"))
               .exit_code == 0);
   double ratio = static_cast<double>(files.sealed.size.image) /
                  static_cast<double>(std::filesystem::file_size(directory / "m"));

@@ -166,14 +166,16 @@ std::string NoMountReason() {
 }
 
 Mount::Mount(const std::string& image) {
-  CommandResult result =
-      Run(std::format("mount -t erofs -o {} {} {}",
-                      std::filesystem::is_block_file(image) ? "ro" : "ro,loop", image, point_.path()));
+  CommandResult result = Run(std::format("mount -t erofs -o {} {} {}",
+                                         std::filesystem::is_block_file(image) ? "ro" : "ro,loop",
+                                         image, point_.path()));
   INFO(result.output);
   REQUIRE(result.exit_code == 0);
 }
 
-Mount::~Mount() { (void)Run("umount " + point_.path()); }  // a leftover shows in the next REQUIRE
+Mount::~Mount() {
+  (void)Run("umount " + point_.path());
+}  // a leftover shows in the next REQUIRE
 
 void CheckSameTree(const Tree& tree, ContentReader& content, const std::string& root) {
   Comparison(tree, content, root).CheckDirectory(0, root, /*top=*/true, /*emptied=*/false);

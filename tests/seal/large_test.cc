@@ -26,7 +26,9 @@ size_t PeakKib() {
   return 0;
 }
 
-void ResetPeak() { std::ofstream("/proc/self/clear_refs") << "5"; }
+void ResetPeak() {
+  std::ofstream("/proc/self/clear_refs") << "5";
+}
 
 // Content from one file on disk, which may be sparse, for every object.
 class OneFile : public ContentReader {
@@ -55,8 +57,10 @@ TEST_CASE("a file over 4 GiB is sealed in a few MiB of memory, and read back at 
   size_t before = PeakKib();
   SealedFiles files = SealInto(directory, "a", t.tree, content);
   {
-    UniqueFd image = Open(files.image, O_RDONLY).value(), verity = Open(files.verity, O_RDONLY).value();
-    CHECK(ProveSeal(image.get(), verity.get(), files.sealed.size.image, files.sealed.root_hash, {}));
+    UniqueFd image = Open(files.image, O_RDONLY).value(),
+             verity = Open(files.verity, O_RDONLY).value();
+    CHECK(
+        ProveSeal(image.get(), verity.get(), files.sealed.size.image, files.sealed.root_hash, {}));
   }
   if (kMemoryTells) CHECK(PeakKib() - before < 12 * 1024);
 

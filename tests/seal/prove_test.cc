@@ -18,14 +18,17 @@ using Catch::Matchers::StartsWith;
 constexpr const char* kSalt = "233527de538070626277a4636d8d19a2fae2dec70723ae7dd685251d0d2d7607";
 
 std::string Prove(const SealedFiles& files, const Digest& root) {
-  UniqueFd image = Open(files.image, O_RDONLY).value(), verity = Open(files.verity, O_RDONLY).value();
+  UniqueFd image = Open(files.image, O_RDONLY).value(),
+           verity = Open(files.verity, O_RDONLY).value();
   Result<> proved = ProveSeal(image.get(), verity.get(), files.sealed.size.image, root, {});
   if (proved) return "proved";
   CHECK(proved.error().code == Code::kNotTrusted);
   return proved.error().message;
 }
 
-std::string Prove(const SealedFiles& files) { return Prove(files, files.sealed.root_hash); }
+std::string Prove(const SealedFiles& files) {
+  return Prove(files, files.sealed.root_hash);
+}
 
 void FlipBit(const std::string& path, uint64_t offset) {
   UniqueFd fd = Open(path, O_RDWR).value();
@@ -52,16 +55,18 @@ TEST_CASE("veritysetup makes the same hash area, and accepts ours") {
   SealedFiles files = SealInto(directory, "a", t.tree, t);
   std::string root = files.sealed.root_hash.Hex();
 
-  CommandResult verify = Run(std::format("veritysetup verify {} {} {}", files.image, files.verity, root));
+  CommandResult verify =
+      Run(std::format("veritysetup verify {} {} {}", files.image, files.verity, root));
   INFO(verify.output);
   CHECK(verify.exit_code == 0);
-  CommandResult format = Run(std::format(
-      "veritysetup format --salt={} --uuid=00000000-0000-0000-0000-000000000000 {} {}", kSalt,
-      files.image, directory / "theirs"));
+  CommandResult format = Run(
+      std::format("veritysetup format --salt={} --uuid=00000000-0000-0000-0000-000000000000 {} {}",
+                  kSalt, files.image, directory / "theirs"));
   INFO(format.output);
   CHECK(format.exit_code == 0);
   CHECK_THAT(format.output, ContainsSubstring(root));
-  CHECK((ReadFile(files.verity, 1 << 30).value() == ReadFile(directory / "theirs", 1 << 30).value()));
+  CHECK(
+      (ReadFile(files.verity, 1 << 30).value() == ReadFile(directory / "theirs", 1 << 30).value()));
   CHECK(Prove(files) == "proved");
 }
 
@@ -72,8 +77,8 @@ TEST_CASE("one wrong bit anywhere in the image is found, and its block named") {
   uint64_t last = files.sealed.size.image / 4096 - 1;
   uint64_t block = GENERATE_COPY(0ul, 1ul, 127ul, 128ul, 256ul, last);
   FlipBit(files.image, block * 4096 + 17);
-  CHECK_THAT(Prove(files),
-             StartsWith(std::format("image, bytes {}-{}: expected", block * 4096, block * 4096 + 4095)));
+  CHECK_THAT(Prove(files), StartsWith(std::format("image, bytes {}-{}: expected", block * 4096,
+                                                  block * 4096 + 4095)));
   CHECK(Run(std::format("veritysetup verify {} {} {}", files.image, files.verity,
                         files.sealed.root_hash.Hex()))
             .exit_code != 0);
@@ -86,7 +91,8 @@ TEST_CASE("one wrong bit anywhere in the hash area is found, and its block named
   for (uint64_t offset = 5; offset < files.sealed.size.verity; offset += 2048) {
     FlipBit(files.verity, offset);
     uint64_t start = offset / 4096 * 4096;
-    CHECK_THAT(Prove(files), StartsWith(std::format("hash area, bytes {}-{}: expected", start, start + 4095)));
+    CHECK_THAT(Prove(files),
+               StartsWith(std::format("hash area, bytes {}-{}: expected", start, start + 4095)));
     FlipBit(files.verity, offset);
   }
   CHECK(Prove(files) == "proved");
@@ -96,7 +102,8 @@ TEST_CASE("another root hash is not proved by a sound image") {
   TempDir directory;
   TestTree t = TreeOfLevels(1);
   SealedFiles files = SealInto(directory, "a", t.tree, t);
-  CHECK_THAT(Prove(files, Digest{}), StartsWith("hash area, bytes 4096-8191: expected the digest 0000"));
+  CHECK_THAT(Prove(files, Digest{}),
+             StartsWith("hash area, bytes 4096-8191: expected the digest 0000"));
 }
 
 TEST_CASE("an image or hash area that ends early is not proved") {
@@ -110,6 +117,14 @@ TEST_CASE("an image or hash area that ends early is not proved") {
   REQUIRE(::truncate(files.verity.c_str(), 4096) == 0);
   CHECK_THAT(Prove(files), StartsWith(std::format("hash area: expected {} bytes, found 4096",
                                                   files.sealed.size.verity)));
+}
+
+TEST_CASE("a size that no image has is not proved") {
+  TempDir directory;
+  TestTree t = TreeOfLevels(1);
+  SealedFiles files = SealInto(directory, "a", t.tree, t);
+  files.sealed.size.image = GENERATE(0, 4095, 4097);
+  CHECK_THAT(Prove(files), StartsWith("image: expected a size in whole blocks"));
 }
 
 TEST_CASE("what lies behind the image on a larger device is not looked at") {

@@ -32,16 +32,18 @@ struct Release {
   Release() : scan(Make()) {}
 
   Scan Make() {
-    Must(std::format("set -e; mkdir -p {0}/usr/bin {0}/usr/share/same {0}/boot {0}/etc; cd {0}; "
-                     "seq 10000 >usr/bin/tool; chmod 4755 usr/bin/tool; cp -p usr/bin/tool usr/bin/same; "
-                     "ln -s tool usr/bin/link; ln -s tool usr/bin/link2; echo a >usr/share/same/file; "
-                     "mkdir -p usr/share/other; echo a >usr/share/other/file; : >etc/empty; "
-                     "setfattr -n user.note -v value etc/empty; chown 7:8 etc/empty; "
-                     "seq 100 >boot/hostos.efi",
-                     root));
-    Must(std::format("ostree --repo={0} init --mode=archive && ostree --repo={0} commit -b release "
-                     "--timestamp=2026-01-01T00:00:00Z --no-bindings {1}",
-                     archive, root));
+    Must(std::format(
+        "set -e; mkdir -p {0}/usr/bin {0}/usr/share/same {0}/boot {0}/etc; cd {0}; "
+        "seq 10000 >usr/bin/tool; chmod 4755 usr/bin/tool; cp -p usr/bin/tool usr/bin/same; "
+        "ln -s tool usr/bin/link; ln -s tool usr/bin/link2; echo a >usr/share/same/file; "
+        "mkdir -p usr/share/other; echo a >usr/share/other/file; : >etc/empty; "
+        "setfattr -n user.note -v value etc/empty; chown 7:8 etc/empty; "
+        "seq 100 >boot/hostos.efi",
+        root));
+    Must(
+        std::format("ostree --repo={0} init --mode=archive && ostree --repo={0} commit -b release "
+                    "--timestamp=2026-01-01T00:00:00Z --no-bindings {1}",
+                    archive, root));
     return ScanDirectory(root).value();
   }
 };
@@ -66,9 +68,10 @@ class Forger : public ContentReader {
 CommandResult PullAndFsck(const Release& release, const std::string& image_root) {
   std::string staging = release.directory / "staging";
   std::filesystem::remove_all(staging);
-  Must(std::format("ostree --repo={0} init --mode=bare && ostree --repo={0} config set core.parent "
-                   "{2}/ostree/repo && ostree --repo={0} pull-local {1} release",
-                   staging, release.archive, image_root));
+  Must(
+      std::format("ostree --repo={0} init --mode=bare && ostree --repo={0} config set core.parent "
+                  "{2}/ostree/repo && ostree --repo={0} pull-local {1} release",
+                  staging, release.archive, image_root));
   return Run(std::format("ostree --repo={} fsck", staging));
 }
 
@@ -114,7 +117,9 @@ TEST_CASE("ostree notices a store whose file is not what its name says") {
   CHECK_THAT(fsck.output, ContainsSubstring("checksum expected"));
 }
 
-TEST_CASE("paths with equal content, owner and mode are one inode, with a link for each and the store's") {
+TEST_CASE(
+    "paths with equal content, owner and mode are one inode, with a link for each and the "
+    "store's") {
   if (std::string reason = NoMountReason(); !reason.empty()) SKIP(reason);
   Release release;
   SealedFiles files = SealInto(release.directory, "a", release.scan.tree, *release.scan.content);

@@ -34,7 +34,9 @@ std::string Pattern(size_t size) {
 
 }  // namespace
 
-TestTree::TestTree() { tree.directories.push_back({WithType({}, S_IFDIR, 0755), {}}); }
+TestTree::TestTree() {
+  tree.directories.push_back({WithType({}, S_IFDIR, 0755), {}});
+}
 
 uint32_t TestTree::AddDirectory(uint32_t parent, const std::string& name, Metadata metadata) {
   auto index = static_cast<uint32_t>(tree.directories.size());
@@ -119,7 +121,8 @@ TestTree VariedTree() {
   t.AddLink(bin, "sh", "dash");
   uint32_t link = t.AddLink(usr, "lib", std::string(4095, 'l'));
   t.AddPath(usr, "lib64", link);
-  t.AddLink(usr, "labelled", "target", {.xattrs = {{"security.selinux", "system_u:object_r:lib_t"}}});
+  t.AddLink(usr, "labelled", "target",
+            {.xattrs = {{"security.selinux", "system_u:object_r:lib_t"}}});
 
   uint32_t sizes = t.AddDirectory(usr, "sizes");
   for (size_t size : {0, 1, 31, 32, 2943, 2944, 4063, 4064, 4065, 4095, 4096, 4097, 8192, 1 << 20})
@@ -130,7 +133,8 @@ TestTree VariedTree() {
                                     .xattrs = {{"security.selinux", "system_u:object_r:root_t"},
                                                {"system.posix_acl_default", AclValue()},
                                                {"user.note", ""}}});
-  t.AddFile(xattrs, "acl", "a", {.mode = 0644, .xattrs = {{"system.posix_acl_access", AclValue()}}});
+  t.AddFile(xattrs, "acl", "a",
+            {.mode = 0644, .xattrs = {{"system.posix_acl_access", AclValue()}}});
   t.AddFile(xattrs, "large", "b",
             {.xattrs = {{"trusted.large", std::string(65535, 'v')},
                         {"user." + std::string(250, 'n'), std::string(6000, 'w')},
@@ -140,7 +144,8 @@ TestTree VariedTree() {
   t.AddFile(xattrs, "owner", "c", {.uid = 4000000000, .gid = 70000, .mode = 0600, .xattrs = {}});
 
   uint32_t names = t.AddDirectory(0, "names");
-  for (const char* name : {"!", "-", ".-", ".a", "..a", "...", "\x01", "\xc3\xa4", "\xff", "a b", "~"})
+  for (const char* name :
+       {"!", "-", ".-", ".a", "..a", "...", "\x01", "\xc3\xa4", "\xff", "a b", "~"})
     t.AddFile(names, name, name);
   t.AddFile(names, std::string(255, 'x'), "long");
   t.AddDirectory(0, "empty");

@@ -56,7 +56,8 @@ struct Machine {
     release.image_size = sealed.size.image;
     release.verity_size = sealed.size.verity;
     for (const char* slot : {"a", "b"})
-      Use(*slot == 'a' ? Slot::A : Slot::B, directory / slot, directory / (slot + std::string("v")));
+      Use(*slot == 'a' ? Slot::A : Slot::B, directory / slot,
+          directory / (slot + std::string("v")));
   }
 
   void Use(Slot slot, const std::string& data, const std::string& verity) {
@@ -123,8 +124,12 @@ TEST_CASE("a slot that is too small is refused before anything is written") {
 
 TEST_CASE("another size than the signed one is refused before anything is written") {
   Machine m;
-  SECTION("image") { m.release.image_size += 4096; }
-  SECTION("hash area") { m.release.verity_size -= 4096; }
+  SECTION("image") {
+    m.release.image_size += 4096;
+  }
+  SECTION("hash area") {
+    m.release.verity_size -= 4096;
+  }
   CheckError(m.Write(), Code::kNotTrusted, "bytes as signed, found");
   CHECK(m.Untouched(m.b().data_device));
 }

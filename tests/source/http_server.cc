@@ -70,7 +70,7 @@ HttpServer::HttpServer(const std::string& root, const std::string& extra) {
 }
 
 HttpServer::~HttpServer() {
-  ::kill(pid_, SIGTERM);
+  ::kill(pid_, SIGKILL);  // nothing of it is worth a farewell
   ::waitpid(pid_, nullptr, 0);
 }
 

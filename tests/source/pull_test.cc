@@ -256,20 +256,45 @@ std::string SomeMissingFile(const Update& update, const Digest& newest) {
   return {};
 }
 
-TEST_CASE("a server that sends without end is stopped at the signed sizes") {
+TEST_CASE("an object that never ends is cut off at the largest signed size") {
   Update update;
   AddFiles(update.tree, "new", 10, 2);
   std::string victim = SomeMissingFile(update, update.publisher.Publish(update.tree, "1.1"));
+  uint64_t size = fs::file_size(victim);
   fs::resize_file(victim, 1ull << 32);
   OstreeSource source = update.Source();
   NoProgress progress;
   auto stats = source.Fetch(*source.Resolve(std::nullopt), progress);
   REQUIRE_FALSE(stats);
   CHECK(stats.error().code == Code::kNotTrusted);
-  CHECK(stats.error().message.contains("expected at most the signed"));
-  for (const HttpRequest& request : update.server->Requests()) {
-    CHECK(request.body_bytes < (1ull << 31));
+  std::string found = std::format("expected the signed {} bytes, found {}", size, 1ull << 32);
+  CHECK(stats.error().message.contains(found));
+  uint64_t sent = 0;
+  for (const HttpRequest& request : update.server->Requests()) sent += request.body_bytes;
+  CHECK(sent < (32 << 20));
+}
+
+TEST_CASE("objects that are all larger than signed are cut off together") {
+  Update update;
+  AddFiles(update.tree, "new", 200, 2);
+  WriteText(update.tree + "/usr/lib/largest", std::string(64 << 20, 'x'));  // one may be large
+  Digest newest = update.publisher.Publish(update.tree, "1.1");
+  Commit commit = *ParseCommit(*update.publisher.repo.ReadMetadata(ObjectType::kCommit, newest));
+  Repo parent = *Repo::Open(update.parent);
+  uint64_t bloat = 0;
+  for (const ObjectSize& object : commit.sizes) {
+    if (object.type != ObjectType::kFile || *parent.Has(object.type, object.checksum)) continue;
+    fs::resize_file(update.publisher.path + ArchivePath({object.checksum, object.type}), 60 << 20);
+    bloat += 60 << 20;
   }
+  OstreeSource source = update.Source("limit_rate 50m;");
+  NoProgress progress;
+  auto stats = source.Fetch(*source.Resolve(std::nullopt), progress);
+  REQUIRE_FALSE(stats);
+  CHECK(stats.error().code == Code::kNotTrusted);
+  uint64_t sent = 0;
+  for (const HttpRequest& request : update.server->Requests()) sent += request.body_bytes;
+  CHECK(sent < bloat / 8);
 }
 
 TEST_CASE("an object that is missing, truncated or altered ends the pull, with its name") {
@@ -291,6 +316,10 @@ TEST_CASE("an object that is missing, truncated or altered ends the pull, with i
   SECTION("empty") {
     fs::resize_file(victim, 0);
   }
+  SECTION("never ending") {
+    extra = "location ~ " + name + " { limit_rate 1; }";
+    expected = Code::kNetwork;
+  }
   SECTION("altered") {
     std::string bad = good;
     bad[bad.size() / 2] ^= 1;
@@ -300,8 +329,16 @@ TEST_CASE("an object that is missing, truncated or altered ends the pull, with i
     fs::copy_file(update.publisher.ObjectPath(newest, "commit"), victim,
                   fs::copy_options::overwrite_existing);
   }
-  SECTION("bloated") {
-    fs::resize_file(victim, good.size() + (200 << 20));
+  SECTION("a small file that unpacks to a large one") {
+    // Another object's file, as it would be in an archive: 64 MB of zeros in 65 kB.
+    Publisher other;
+    fs::create_directories(other.directory / "tree/boot");
+    WriteText(other.directory / "tree/zeros", "");
+    fs::resize_file(other.directory / "tree/zeros", 64 << 20);
+    Scan scan = *ScanDirectory(other.directory / "tree");
+    other.Publish(other.directory / "tree", "1.0");
+    fs::copy_file(other.ObjectPath(scan.tree.files.at(0).checksum, "filez"), victim,
+                  fs::copy_options::overwrite_existing);
   }
   SECTION("HTTP 500") {
     extra = "location ~ " + name + " { return 500; }";

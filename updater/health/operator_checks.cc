@@ -20,7 +20,9 @@ namespace hostos {
 namespace {
 
 constexpr size_t kOutputLimit = 4096;
-constexpr Milliseconds kKillTime{1000};  // for SIGKILL to take effect
+constexpr size_t kPiece = 16384;
+constexpr int kPipePieces = 65536 / kPiece;  // a pipe's capacity, pipe(7)
+constexpr Milliseconds kKillTime{1000};      // for SIGKILL to take effect
 
 // Is `path` (a link is followed) of that type, and root's alone to change?
 Result<> Trusted(const std::string& path, mode_t type, const char* type_name) {
@@ -73,7 +75,7 @@ class Output {
 
   // Takes one piece of what is there; false when there is nothing, or nothing will come any more.
   bool Take() {
-    char buffer[16384];
+    char buffer[kPiece];
     const ssize_t n = ::read(read_.get(), buffer, sizeof buffer);
     if (n <= 0) return n < 0 && errno == EINTR;
     text_.append(buffer, static_cast<size_t>(n));
@@ -164,17 +166,21 @@ Result<> Run(const std::string& path, const std::string& name, Milliseconds limi
   output.CloseWriteEnd();
   // By number: glibc 2.41 declares pidfd_open() without C linkage.
   const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!pidfd) return FailErrno("pidfd_open");
+  if (!pidfd) {
+    const int error = errno;
+    (void)::kill(-pid, SIGKILL);  // as below
+    return FailErrno("pidfd_open", error);
+  }
 
   const bool in_time = WaitForEnd(pidfd.get(), output, deadline);
-  // All of its session that is left, in time or not. It is not reaped yet, so the number is its
-  // own.
+  // All that is left of its process group, in time or not. It is not reaped, so the number is its.
   (void)::kill(-pid, SIGKILL);  // fails only when nobody is left
   const bool ended = in_time || WaitForEnd(pidfd.get(), output, Deadline(kKillTime));
   siginfo_t info = {};
   if (ended && ::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, WEXITED) < 0)
     return FailErrno("waitid");
-  while (output.Take()) {
+  // What is still in the pipe, and no more: one who left the group may go on writing for ever.
+  for (int pieces = 0; pieces < kPipePieces && output.Take(); pieces++) {
   }
   printed = output.text();
   if (!in_time)

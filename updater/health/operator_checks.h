@@ -6,7 +6,7 @@
 // /, with stdin from /dev/null, stdout and stderr kept (the last 4 KiB), and this environment only:
 //   PATH=/usr/sbin:/usr/bin:/sbin:/bin  LANG=C.UTF-8
 //   HOSTCTL_CHECK=required/10-dns       HOSTCTL_CHECK_TIMEOUT=30 (seconds it has)
-// It has a session of its own; when it ends, or its time does, what is left of it is killed.
+// It has a session of its own; when it ends, or its time does, its process group is killed.
 #pragma once
 
 #include <string>

@@ -9,7 +9,7 @@ namespace {
 
 // "a, b, c" of the names of a table's rows.
 template <class Rows>
-std::string Listed(const Rows& rows) {
+std::string Listed(Rows&& rows) {
   std::string list;
   for (const auto& row : rows) list += std::format("{}{}", list.empty() ? "" : ", ", row.name);
   return list;

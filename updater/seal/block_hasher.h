@@ -1,7 +1,7 @@
-// Hashes a stream of 4096-byte blocks on two processors, in order: the caller fills one buffer while
-// a helper thread hashes those before it, and lends a hand when it would have to wait. The caller
-// does all input and output, so what reaches the disk, and in which order, does not depend on timing.
-// Memory: kBuffers buffers of kBufferSize, whatever the length of the stream.
+// Hashes a stream of 4096-byte blocks on two processors, in order: the caller fills one buffer
+// while a helper thread hashes those before it, and lends a hand when it would have to wait. The
+// caller does all input and output, so what reaches the disk, and in which order, does not depend
+// on timing. Memory: kBuffers buffers of kBufferSize, whatever the length of the stream.
 #pragma once
 
 #include <array>
@@ -35,8 +35,8 @@ class BlockHasher {
 
   // An empty buffer of kBufferSize bytes, aligned for direct input and output.
   Result<std::span<std::byte>> Next();
-  // The next blocks of the stream are the first `bytes` of the last Next(), whole blocks of at least
-  // one. The buffer must not change any more, and may be read until the next call.
+  // The next blocks of the stream are the first `bytes` of the last Next(), whole blocks of at
+  // least one. The buffer must not change any more, and may be read until the next call.
   void Submit(size_t bytes);
   // Waits for all that was submitted.
   Result<> Finish();

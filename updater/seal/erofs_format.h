@@ -1,6 +1,7 @@
-// The on-disk format of erofs, as far as a sealed image uses it: uncompressed, blocks of 4096 bytes,
-// one device. Source: Linux fs/erofs/erofs_fs.h and Documentation/filesystems/erofs.rst. Every field
-// is little-endian; every offset and size in comments is in bytes unless it says blocks.
+// The on-disk format of erofs, as far as a sealed image uses it: uncompressed, blocks of 4096
+// bytes, one device. Source: Linux fs/erofs/erofs_fs.h and Documentation/filesystems/erofs.rst.
+// Every field is little-endian; every offset and size in comments is in bytes unless it says
+// blocks.
 #pragma once
 
 #include <bit>
@@ -17,7 +18,9 @@ constexpr size_t kSuperblockOffset = 1024;
 constexpr uint32_t kMagic = 0xE0F5E1E2;
 constexpr size_t kSlot = 32;  // inodes start at multiples of this; a nid counts slots
 
-constexpr uint64_t Blocks(uint64_t bytes) { return bytes / kBlock + (bytes % kBlock != 0); }
+constexpr uint64_t Blocks(uint64_t bytes) {
+  return bytes / kBlock + (bytes % kBlock != 0);
+}
 
 struct Superblock {
   uint32_t magic = kMagic;

@@ -67,8 +67,8 @@ Result<Digest> HashTreeReader::DigestBelow(size_t level, uint64_t index) {
     cached.number = number;
   }
   Digest digest;
-  std::memcpy(digest.bytes.data(),
-              cached.block.data() + index % kDigestsPerBlock * sizeof digest, sizeof digest);
+  std::memcpy(digest.bytes.data(), cached.block.data() + index % kDigestsPerBlock * sizeof digest,
+              sizeof digest);
   return digest;
 }
 

@@ -49,7 +49,7 @@ class HashTreeReader {
 
  private:
   struct Level {
-    alignas(kBlock) Block block;  // direct reads want it aligned
+    alignas(kBlock) Block block;   // direct reads want it aligned
     uint64_t number = UINT64_MAX;  // of `block` in its level
   };
 

@@ -38,8 +38,8 @@ class ImageStream {
   verity::HashTreeWriter tree_;
   verity::BlockHasher hasher_;
   std::span<std::byte> buffer_;
-  size_t filled_ = 0;      // of `buffer_`
-  uint64_t flushed_ = 0;   // bytes of the image before `buffer_`
+  size_t filled_ = 0;     // of `buffer_`
+  uint64_t flushed_ = 0;  // bytes of the image before `buffer_`
 };
 
 }  // namespace hostos

@@ -38,8 +38,8 @@ class ImageWriter {
     return stream_.Append(std::as_bytes(std::span(&value, 1)));
   }
 
-  // Only what differs from zero: no checksum (dm-verity covers every byte), no UUID and no name (two
-  // slots may hold the same release), no time, and no feature that a kernel since 5.4 lacks.
+  // Only what differs from zero: no checksum (dm-verity covers every byte), no UUID and no name
+  // (two slots may hold the same release), no time, and no feature that a kernel since 5.4 lacks.
   Result<> WriteSuperblock() {
     TRY(stream_.PadTo(kSuperblockOffset));
     return AppendStruct(Superblock{.root_nid = static_cast<uint16_t>(layout_.places[0].nid),

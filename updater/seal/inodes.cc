@@ -36,7 +36,8 @@ Result<> CheckMode(uint32_t mode, std::initializer_list<mode_t> types) {
 Result<> CheckFile(const FileObject& file) {
   TRY(CheckMode(file.metadata.mode, {S_IFREG, S_IFLNK}));
   if (!S_ISLNK(file.metadata.mode)) return {};
-  if (file.target.empty() || file.target.size() > kMaxLink || file.target.find('\0') != file.target.npos)
+  if (file.target.empty() || file.target.size() > kMaxLink ||
+      file.target.find('\0') != file.target.npos)
     return Fail(Code::kNotSupported, "expected a link target of 1 to {} bytes, found {}", kMaxLink,
                 file.target.size());
   if (file.size != file.target.size())
@@ -147,10 +148,9 @@ Result<> Inodes::AddFile(uint32_t parent, std::string_view name, uint32_t index)
 Result<> Inodes::AddStore() {
   if (ostree_ == kNone) ostree_ = AddStoreDirectory(0, "ostree");
   uint32_t repo = AddStoreDirectory(ostree_, "repo");
-  AddToStore(repo, "config",
-             {.kind = Inode::Kind::kConfig,
-              .size = kStoreConfig.size(),
-              .metadata = &kStoreFileMetadata});
+  AddToStore(
+      repo, "config",
+      {.kind = Inode::Kind::kConfig, .size = kStoreConfig.size(), .metadata = &kStoreFileMetadata});
   AddStoreDirectory(repo, "extensions");
   uint32_t objects = AddStoreDirectory(repo, "objects");
   uint32_t refs = AddStoreDirectory(repo, "refs");
@@ -213,10 +213,9 @@ uint32_t Inodes::AddToStore(uint32_t parent, std::string_view name, Inode inode)
 }
 
 uint32_t Inodes::AddStoreDirectory(uint32_t parent, std::string_view name) {
-  return AddToStore(parent, name,
-                    {.kind = Inode::Kind::kStoreDirectory,
-                     .nlink = 2,
-                     .metadata = &kStoreDirectoryMetadata});
+  return AddToStore(
+      parent, name,
+      {.kind = Inode::Kind::kStoreDirectory, .nlink = 2, .metadata = &kStoreDirectoryMetadata});
 }
 
 Listing Inodes::List(uint32_t directory) const {

@@ -1,6 +1,6 @@
 // Which inodes a sealed image has, and what every directory lists: the release's tree with /boot
-// emptied, and the OSTree object store embedded at /ostree/repo whose file objects are hard links to
-// the tree's own files. docs/seal-format.md says the same in words.
+// emptied, and the OSTree object store embedded at /ostree/repo whose file objects are hard links
+// to the tree's own files. docs/seal-format.md says the same in words.
 //
 // The order of the inodes depends on the names in the tree alone, never on the order in which a
 // reader found files and directories.

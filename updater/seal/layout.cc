@@ -42,7 +42,8 @@ class SlotAllocator {
     if (slots > 0) rooms_.insert({slots, block});
   }
 
-  std::set<std::pair<uint64_t, uint64_t>> rooms_;  // free slots at the end of a block, and the block
+  std::set<std::pair<uint64_t, uint64_t>>
+      rooms_;  // free slots at the end of a block, and the block
   uint64_t blocks_ = 1;
 };
 

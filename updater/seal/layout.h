@@ -1,6 +1,6 @@
-// Where everything lies in the image. Block 0 holds the superblock; the inodes, each with its xattrs
-// and, where it fits, its tail, are packed into the metadata area that begins behind it; whole
-// blocks of data follow, directories before files. docs/seal-format.md has the rules.
+// Where everything lies in the image. Block 0 holds the superblock; the inodes, each with its
+// xattrs and, where it fits, its tail, are packed into the metadata area that begins behind it;
+// whole blocks of data follow, directories before files. docs/seal-format.md has the rules.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
-// Sealing: a release's tree becomes an erofs image and its dm-verity hash area. A pure function: the
-// same tree gives the same bytes, on any machine, at any time; docs/seal-format.md defines them.
-// Reads every file once, writes both outputs from their start, and needs a few MiB beside the tree.
+// Sealing: a release's tree becomes an erofs image and its dm-verity hash area. A pure function:
+// the same tree gives the same bytes, on any machine, at any time; docs/seal-format.md defines
+// them. Reads every file once, writes both outputs from their start, and needs a few MiB beside the
+// tree.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +31,8 @@ struct Sealed {
 // Bytes of the image written or proved so far. May be empty.
 using SealProgress = std::function<void(uint64_t done, uint64_t total)>;
 
-// How large the sealed tree is; reads no content. Also the check of a tree: kFailed or kNotSupported
-// name the path that cannot be sealed.
+// How large the sealed tree is; reads no content. Also the check of a tree: kFailed or
+// kNotSupported name the path that cannot be sealed.
 Result<SealSize> Measure(const Tree& tree);
 
 // Writes the image and the hash area to files or block devices from their offset 0. They are not

@@ -15,8 +15,11 @@ struct Prefix {
   bool whole;
 };
 constexpr Prefix kPrefixes[] = {
-    {"user.", 1, false},    {"system.posix_acl_access", 2, true}, {"system.posix_acl_default", 3, true},
-    {"trusted.", 4, false}, {"security.", 6, false},
+    {"user.", 1, false},
+    {"system.posix_acl_access", 2, true},
+    {"system.posix_acl_default", 3, true},
+    {"trusted.", 4, false},
+    {"security.", 6, false},
 };
 
 constexpr size_t kMaxName = 255;
@@ -57,14 +60,16 @@ Result<size_t> XattrBodySize(const std::vector<Xattr>& xattrs) {
                   "xattr \"{}\": expected a name in user., trusted. or security., or a POSIX ACL",
                   xattr.name);
     if (xattr.name.size() - prefix->text.size() > kMaxName || xattr.value.size() > kMaxValue)
-      return Fail(Code::kNotSupported,
-                  "xattr \"{}\": expected at most {} bytes of name and {} of value, found {} and {}",
-                  xattr.name, kMaxName, kMaxValue, xattr.name.size() - prefix->text.size(),
-                  xattr.value.size());
+      return Fail(
+          Code::kNotSupported,
+          "xattr \"{}\": expected at most {} bytes of name and {} of value, found {} and {}",
+          xattr.name, kMaxName, kMaxValue, xattr.name.size() - prefix->text.size(),
+          xattr.value.size());
     size += EntrySize(*prefix, xattr);
   }
   if (size > kMaxBody)
-    return Fail(Code::kNotSupported, "expected at most {} bytes of xattrs, found {}", kMaxBody, size);
+    return Fail(Code::kNotSupported, "expected at most {} bytes of xattrs, found {}", kMaxBody,
+                size);
   return size;
 }
 
@@ -75,9 +80,10 @@ std::string XattrBody(const std::vector<Xattr>& xattrs) {
   for (const Xattr& xattr : xattrs) {
     const Prefix& prefix = *PrefixOf(xattr.name);
     size_t end = body.size() + EntrySize(prefix, xattr);
-    Append(body, XattrEntry{.name_size = static_cast<uint8_t>(xattr.name.size() - prefix.text.size()),
-                            .prefix = prefix.index,
-                            .value_size = static_cast<uint16_t>(xattr.value.size())});
+    Append(body,
+           XattrEntry{.name_size = static_cast<uint8_t>(xattr.name.size() - prefix.text.size()),
+                      .prefix = prefix.index,
+                      .value_size = static_cast<uint16_t>(xattr.value.size())});
     body.append(xattr.name, prefix.text.size());
     body += xattr.value;
     body.resize(end);

@@ -44,10 +44,10 @@ Result<> PartitionSlotDisk::Write(Slot slot, const Release& release, const Tree&
   // O_EXCL claims a block device: the kernel refuses one that is mounted or mapped.
   UniqueFd image = TRY(Open(to.data_device, O_RDWR | O_EXCL));
   UniqueFd verity = TRY(Open(to.verity_device, O_RDWR | O_EXCL));
-  const Sealed sealed = TRY_CONTEXT(
-      std::format("slot {}", Name(slot)),
-      Seal(tree, content, image.get(), verity.get(),
-           [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); }));
+  const Sealed sealed =
+      TRY_CONTEXT(std::format("slot {}", Name(slot)),
+                  Seal(tree, content, image.get(), verity.get(),
+                       [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); }));
   if (sealed.root_hash != release.root_hash)
     return Fail(Code::kNotTrusted, "slot {}: expected the root hash {} as signed, found {}",
                 Name(slot), release.root_hash.Hex(), sealed.root_hash.Hex());

@@ -58,8 +58,8 @@ std::string ObjectUrl(const std::string& base, const Digest& checksum, const cha
   return std::format("{}/objects/{}/{}.{}", base, hex.substr(0, 2), hex.substr(2), extension);
 }
 
-// libostree says that an object ended too early, but not which: it is the one whose size on the
-// server is another than the signed one.
+// libostree says that an object ended too early, or never ended, but not which: it is the one whose
+// size on the server is another than the signed one.
 Error NameDamagedObject(Error error, const Repo& repo, const Commit& commit,
                         const OstreeSourceOptions& options) {
   HttpClient http(options.http);
@@ -145,7 +145,7 @@ Result<FetchStats> OstreeSource::Fetch(const Target& target, Progress& progress)
   Repo repo = TRY(Repo::OpenStaging(options_.staging, options_.parent));
   auto stats = repo.Pull(options_.url, target.commit, target.signatures, options_.http, progress);
   if (stats || stats.error().code != Code::kNotTrusted ||
-      stats.error().message.contains("expected")) {
+      stats.error().message.contains("Corrupted")) {
     return stats;
   }
   return std::unexpected(

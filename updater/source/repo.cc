@@ -3,11 +3,14 @@
 #include <gio/gfiledescriptorbased.h>
 #include <gio/gunixinputstream.h>
 #include <ostree.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 
 #include "updater/base/atomic_file.h"
@@ -75,39 +78,81 @@ Result<UniqueFd> Unpack(GInputStream* input) {
   return file;
 }
 
-// One pull as it goes on: reports it, and ends it when the server sends, or the disk takes, more
-// than the signed sizes allow. libostree itself has no limit for content objects.
+// The bytes this process has handed to write(2) so far (proc_pid_io(5)).
+uint64_t WrittenBytes() {
+  constexpr std::string_view kKey = "wchar: ";
+  std::string text = ReadFile("/proc/self/io").value_or("");
+  size_t key = text.find(kKey);
+  return key == text.npos ? 0 : std::strtoull(text.c_str() + key + kKey.size(), nullptr, 10);
+}
+
+// While it lives, no file of this process grows beyond a size. libostree has no limit for content
+// objects, neither for what comes nor for what that unpacks to; but it writes all of it to files.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(uint64_t bytes) {
+    (void)::getrlimit(RLIMIT_FSIZE, &before_);  // cannot fail
+    handler_ = ::signal(SIGXFSZ, SIG_IGN);      // write(2) then fails with EFBIG
+    Set(bytes);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+  ~FileSizeLimit() {
+    (void)::setrlimit(RLIMIT_FSIZE, &before_);
+    (void)::signal(SIGXFSZ, handler_);
+  }
+  void Set(uint64_t bytes) {
+    struct rlimit limit = before_;
+    limit.rlim_cur = std::min<rlim_t>(bytes, before_.rlim_cur);
+    (void)::setrlimit(RLIMIT_FSIZE, &limit);  // a soft limit within the hard one: cannot fail
+  }
+
+ private:
+  struct rlimit before_{};
+  void (*handler_)(int) = SIG_DFL;
+};
+
+// One pull as it goes on: reports it, and ends it when all objects together exceed what their
+// signed sizes allow. libostree counts an object only once it is whole, so this watches what is
+// written: every byte twice, as it came and unpacked.
 struct PullWatch {
   Progress& progress;
   const Repo& repo;
   const std::string& url;
   FetchPlan plan;
+  uint64_t attempts;
   uint64_t free_floor;
+  FileSizeLimit limit;
+  uint64_t written_before = WrittenBytes();
   GRef<GCancellable> cancel = GRef<GCancellable>::Adopt(g_cancellable_new());
   std::optional<Error> verdict;
-
-  uint64_t WireCap() const { return plan.download_bytes + plan.download_bytes / 50 + (1 << 20); }
 
   void Stop(Code code, std::string message) {
     if (!verdict) verdict = Error{code, std::move(message)};
     g_cancellable_cancel(cancel.get());
+    limit.Set(
+        0);  // libostree cancels no transfer that is under way, but it ends what it can't write
   }
 
-  static void Changed(OstreeAsyncProgress* state, gpointer user) noexcept {
-    auto& watch = *static_cast<PullWatch*>(user);
-    uint64_t bytes = ostree_async_progress_get_uint64(state, "bytes-transferred");
-    watch.progress.Bytes(std::min(bytes, watch.plan.download_bytes), watch.plan.download_bytes);
-    if (bytes > watch.WireCap()) {
-      watch.Stop(Code::kNotTrusted,
-                 std::format("{}: expected at most the signed {} bytes of this release, found more",
-                             watch.url, watch.plan.download_bytes));
+  void Check() {
+    constexpr uint64_t kSlack = 4 << 20;  // what is written beside the objects
+    uint64_t written = WrittenBytes() - written_before;
+    uint64_t expected = plan.download_bytes + plan.unpacked_bytes;
+    double part =
+        static_cast<double>(written) / static_cast<double>(std::max<uint64_t>(expected, 1));
+    progress.Bytes(
+        static_cast<uint64_t>(std::min(part, 1.0) * static_cast<double>(plan.download_bytes)),
+        plan.download_bytes);
+    if (written > attempts * expected + kSlack) {
+      Stop(Code::kNotTrusted,
+           std::format("{}: expected at most the signed {} bytes for this release, found more", url,
+                       plan.download_bytes));
     }
-    auto free = watch.repo.FreeBytes();
-    if (free && *free < watch.free_floor) {
-      watch.Stop(Code::kNoSpace,
-                 std::format("{}: the pull takes more than the signed {} bytes of this release; "
-                             "stopped with {} bytes free",
-                             watch.repo.path(), watch.plan.unpacked_bytes, *free));
+    auto free = repo.FreeBytes();
+    if (free && *free < free_floor) {
+      Stop(Code::kNoSpace, std::format("{}: expected the signed {} bytes of this release to leave "
+                                       "more than {} bytes free, found {}",
+                                       repo.path(), plan.unpacked_bytes, free_floor, *free));
     }
   }
 };
@@ -128,8 +173,16 @@ VariantRef PullOptions(const std::string& url, const std::string& checksum,
   g_variant_dict_insert(&options, "n-network-retries", "u", static_cast<guint>(http.attempts - 1));
   g_variant_dict_insert(&options, "low-speed-time-seconds", "u",
                         static_cast<guint>(http.stall_timeout.count()));
-  g_variant_dict_insert(&options, "update-frequency", "u", 100u);  // milliseconds
   return VariantRef::Retain(g_variant_dict_end(&options));
+}
+
+// No file of a pull has a reason to be larger; metadata has libostree's own limit.
+uint64_t LargestObject(const Commit& commit) {
+  uint64_t largest = kMaxMetadataBytes;
+  for (const ObjectSize& object : commit.sizes) {
+    largest = std::max({largest, object.archived, object.unpacked});
+  }
+  return largest;
 }
 
 // What went wrong in a pull, as what our callers branch on. libostree says of most things only that
@@ -142,19 +195,33 @@ std::unexpected<Error> PullFailure(const GErrorOut& error, const std::string& ur
   } else if (message.contains("While fetching") || message.contains("HTTP ")) {
     code = Code::kNetwork;
   } else if (message.contains("Corrupted") || message.contains("Parsing") ||
-             error.Is(G_IO_ERROR_PARTIAL_INPUT) || error.Is(G_IO_ERROR_INVALID_DATA)) {
+             message.contains("File too large") || error.Is(G_IO_ERROR_PARTIAL_INPUT) ||
+             error.Is(G_IO_ERROR_INVALID_DATA)) {
     code = Code::kNotTrusted;
   }
   return Fail(code, "{}: {}", url, message);
 }
 
-// The thread's default main context for as long as it lives: libostree runs its pull in it.
-class OwnMainContext {
+// The thread's default main context while it lives: libostree runs its pull in it, and it calls the
+// watch every tenth of a second.
+class PullContext {
  public:
-  OwnMainContext() { g_main_context_push_thread_default(context_); }
-  OwnMainContext(const OwnMainContext&) = delete;
-  OwnMainContext& operator=(const OwnMainContext&) = delete;
-  ~OwnMainContext() {
+  explicit PullContext(PullWatch& watch) {
+    g_main_context_push_thread_default(context_);
+    GSource* timer = g_timeout_source_new(100);
+    g_source_set_callback(
+        timer,
+        [](gpointer user) -> gboolean {
+          static_cast<PullWatch*>(user)->Check();
+          return G_SOURCE_CONTINUE;
+        },
+        &watch, nullptr);
+    g_source_attach(timer, context_);
+    g_source_unref(timer);
+  }
+  PullContext(const PullContext&) = delete;
+  PullContext& operator=(const PullContext&) = delete;
+  ~PullContext() {
     g_main_context_pop_thread_default(context_);
     g_main_context_unref(context_);
   }
@@ -427,16 +494,16 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
   }
   TRY(WriteDetachedMetadata(commit.release.commit, detached));
 
-  OwnMainContext context;
   // Others may write to the same file system meanwhile: they get half of what is to be left.
   PullWatch watch{.progress = progress,
                   .repo = *this,
                   .url = url,
                   .plan = plan,
-                  .free_floor = (free - plan.unpacked_bytes) / 2};
-  progress.Bytes(0, plan.download_bytes);
-  auto state = GRef<OstreeAsyncProgress>::Adopt(
-      ostree_async_progress_new_and_connect(&PullWatch::Changed, &watch));
+                  .attempts = static_cast<uint64_t>(http.attempts),
+                  .free_floor = (free - plan.unpacked_bytes) / 2,
+                  .limit = FileSizeLimit(LargestObject(commit))};
+  PullContext context(watch);
+  auto state = GRef<OstreeAsyncProgress>::Adopt(ostree_async_progress_new());
   bool pulled =
       ostree_repo_pull_with_options(repo_.get(), kRemote, PullOptions(url, hex, http).get(),
                                     state.get(), watch.cancel.get(), error);
@@ -445,6 +512,7 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
     if (watch.verdict) return std::unexpected(*std::move(watch.verdict));
     return PullFailure(error, url);
   }
+  progress.Bytes(plan.download_bytes, plan.download_bytes);
   return FetchStats{.objects = plan.objects,
                     .bytes = ostree_async_progress_get_uint64(state.get(), "bytes-transferred")};
 }

@@ -1,0 +1,76 @@
+// A whole machine in memory: loader, slots, release server, containerd's health, power; with the real
+// engine and the real state files in between. Boots, updates, loses power, falls back; and after every
+// boot checks the one promise: what runs is a complete root.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/fakes/fake_boot_control.h"
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_slot_disk.h"
+#include "tests/fakes/fake_source.h"
+#include "tests/temp_dir.h"
+#include "updater/engine/status.h"
+#include "updater/engine/update.h"
+
+namespace hostos {
+
+// Thrown by a fake in the middle of a durable step: the machine stops there.
+struct PowerCut {};
+
+class QuietProgress : public Progress {
+ public:
+  void Begin(std::string_view, std::string_view) override {}
+  void Bytes(uint64_t, uint64_t) override {}
+};
+
+class Machine : private Health, private Power {
+ public:
+  // Runs 1.0.0 from slot A, installed with the disk. 1.1.0 is the channel's newest release.
+  Machine();
+
+  // Cuts power at the `number`th durable step from now, from 1.
+  void CutPowerAt(int number) { cut_in_ = number; }
+  // Durable steps since the machine was made.
+  int steps() const { return steps_; }
+
+  // The verbs. With PowerCut inside, the machine is off until Boot().
+  Result<UpdatePlan> Update(const UpdateOptions& options = {});
+  Result<ReleaseId> Rollback() { return hostos::Rollback(world, "asked by the operator"); }
+  // Power on or reboot, then the gate; as often as the gate asks for a reboot. Returns the version
+  // that runs in the end. Every boot is checked to be of a complete root.
+  std::string Boot();
+  Status ReadStatus() { return hostos::ReadStatus(world).value(); }
+  std::string running();
+  int boots() const { return boots_; }
+
+  // Versions whose health gate fails, and with what reason.
+  std::map<std::string, std::string> unhealthy;
+  // Versions whose kernel or initrd never gets as far as our code.
+  void BreakRoot(const std::string& version);
+
+  TempDir dir;
+  FakeClock clock;
+  FakeSource source;
+  FakeBootControl boot;
+  FakeSlotDisk disk;
+  StateDir state;
+  Config config;
+  World world;
+
+ private:
+  static FakeSource Server(std::function<void(const char*)> step);
+  void Step(const char* name);
+  std::vector<CheckResult> Round(Milliseconds limit) override;
+  Result<> Reboot() override;
+  Result<std::string> BootId() override { return "boot-" + std::to_string(boots_); }
+
+  int steps_ = 0;
+  int cut_in_ = 0;
+  int boots_ = 1;
+  bool reboot_asked_ = false;
+};
+
+}  // namespace hostos

@@ -1,0 +1,83 @@
+// What is refused is refused before anything changes.
+#include <catch2/catch_test_macros.hpp>
+
+#include "tests/scenario/machine.h"
+
+using namespace hostos;
+
+namespace {
+
+// The update fails with this code, having done nothing durable.
+std::string Refused(Machine& machine, Code code, const UpdateOptions& options = {}) {
+  const int steps = machine.steps();
+  Result<UpdatePlan> update = machine.Update(options);
+  REQUIRE_FALSE(update);
+  CHECK(update.error().code == code);
+  CHECK(machine.steps() == steps);
+  CHECK_FALSE(machine.state.record().Load().value().update);
+  CHECK(machine.Boot() == "1.0.0");
+  return update.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("no network, no trust, another machine's release: one message, nothing changed") {
+  for (Code code : {Code::kNetwork, Code::kNotTrusted, Code::kNotSupported, Code::kNotFound}) {
+    Machine machine;
+    machine.source.resolve_error = Error{code, "as the server had it"};
+    CHECK(Refused(machine, code) == "as the server had it");
+  }
+}
+
+TEST_CASE("an image larger than the slot is refused, with both sizes") {
+  Machine machine;
+  machine.boot.slots[1].data_capacity = 4095;
+  CHECK(Refused(machine, Code::kNoSpace).contains("in slot B"));
+}
+
+TEST_CASE("a hash tree larger than its partition is refused") {
+  Machine machine;
+  machine.boot.slots[1].verity_capacity = 4095;
+  CHECK(Refused(machine, Code::kNoSpace).contains("hash tree of slot B"));
+}
+
+TEST_CASE("a full ESP is refused, and what fills it is named") {
+  Machine machine;
+  machine.boot.esp.size = 4 << 20;
+  machine.boot.esp.unknown = {{"EFI/old/vmlinuz", 4 << 20}};
+  const std::string message = Refused(machine, Code::kNoSpace);
+  CHECK(message.contains("on the ESP"));
+  CHECK(message.contains("EFI/old/vmlinuz"));
+}
+
+TEST_CASE("a full state partition is refused") {
+  Machine machine;
+  machine.source.staging_free = 1000;
+  CHECK(Refused(machine, Code::kNoSpace).contains("state partition"));
+}
+
+TEST_CASE("a release that is not newer than the running one is refused") {
+  Machine machine;
+  machine.source.Publish("0.9.0", 9000, {"kernel 0"});
+  CHECK(Refused(machine, Code::kNotSupported).contains("0.9.0 is not newer than the running 1.0.0"));
+}
+
+TEST_CASE("a release older than the floor is refused although its version is newer") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  machine.Boot();
+  machine.source.Publish("1.5.0", 1500, {"kernel 5"});
+  Result<UpdatePlan> update = machine.Update();
+  CHECK(update.error().code == Code::kNotTrusted);
+  CHECK(update.error().message.contains("before the newest release this machine committed to"));
+}
+
+TEST_CASE("a second run says who holds the lock") {
+  Machine machine;
+  const Lock held = machine.state.TryLock("hostctl update", 0).value();
+  const int steps = machine.steps();
+  Result<UpdatePlan> update = machine.Update();
+  CHECK(update.error().code == Code::kBusy);
+  CHECK(update.error().message.contains("hostctl update, pid"));
+  CHECK(machine.steps() == steps);
+}

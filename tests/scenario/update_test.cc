@@ -1,0 +1,68 @@
+// The happy way, and the ways back onto it.
+#include <catch2/catch_test_macros.hpp>
+
+#include "tests/scenario/machine.h"
+
+using namespace hostos;
+
+TEST_CASE("a machine updates itself into the other slot and keeps what is healthy") {
+  Machine machine;
+  const UpdatePlan plan = machine.Update().value();
+  CHECK(plan.slot == Slot::B);
+  CHECK(plan.fetch.objects == 2);
+  CHECK(plan.packages.size() == 1);
+  CHECK(machine.running() == "1.0.0");
+  CHECK(machine.ReadStatus().slots[1].condition == SlotCondition::kArmed);
+  CHECK(machine.ReadStatus().slots[1].boots_next);
+
+  CHECK(machine.Boot() == "1.1.0");
+  const Status status = machine.ReadStatus();
+  CHECK(status.slots[1].condition == SlotCondition::kBlessed);
+  CHECK(status.slots[0].condition == SlotCondition::kFactory);
+  CHECK_FALSE(status.update);
+  CHECK_FALSE(status.fallback);
+  CHECK(machine.source.staging_empty());
+  CHECK(machine.state.record().Load().value().floor == 2000);
+}
+
+TEST_CASE("updates go from slot to slot, release after release") {
+  Machine machine;
+  for (int minor = 1; minor <= 4; minor++) {
+    const std::string version = std::format("1.{}.0", minor);
+    machine.source.Publish(version, 2000 + static_cast<uint64_t>(minor), {"kernel " + version});
+    CHECK(machine.Update().value().slot == (minor % 2 ? Slot::B : Slot::A));
+    CHECK(machine.Boot() == version);
+  }
+  CHECK(machine.state.record().Load().value().history.size() == 4);
+  CHECK(machine.state.Commits().value().size() == 2);
+}
+
+TEST_CASE("running the newest release is nothing to do") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  machine.Boot();
+  CHECK(machine.Update().error().code == Code::kNothingToDo);
+}
+
+TEST_CASE("a staged update is not done twice, and may be superseded") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  const int writes = machine.disk.writes;
+  CHECK(machine.Update().value().staged);
+  CHECK(machine.disk.writes == writes);
+  machine.source.Publish("1.2.0", 3000, {"kernel 3", "bash"});
+  CHECK_FALSE(machine.Update().value().staged);
+  CHECK(machine.Boot() == "1.2.0");
+}
+
+TEST_CASE("a medium that does not hold what was written is found out before anything is armed") {
+  Machine machine;
+  machine.disk.spoil_next_write = true;
+  Result<UpdatePlan> update = machine.Update();
+  CHECK(update.error().code == Code::kNotTrusted);
+  CHECK(update.error().message.starts_with("prove: slot B: expected root hash"));
+  CHECK(machine.Boot() == "1.0.0");
+  REQUIRE(machine.Update());
+  CHECK(machine.Boot() == "1.1.0");
+  CHECK(machine.source.transfers("kernel 2") == 1);
+}
