@@ -214,7 +214,7 @@ Result<> ReadBack(const std::string& path, const std::vector<Row>& expected) {
   const uint64_t sector_size = fdisk_get_sector_size(disk.context.get());
   const Copy primary = TRY(ReadCopy(disk.fd.get(), sector_size, 1));
   const Copy backup = TRY(ReadCopy(disk.fd.get(), sector_size, primary.other));
-  if ( TRY(ReadRows(disk)) != expected)
+  if (primary.entries != backup.entries || TRY(ReadRows(disk)) != expected)
     return Fail(Code::kFailed, "the entries are not those that were written");
   return {};
 }

@@ -7,9 +7,9 @@
 // under CRC-32. libfdisk writes the backup array, the backup header, the primary array, the primary
 // header, in this order; the descriptor it writes to is O_SYNC, so each is on the medium before the
 // next begins. Whatever is torn, one copy is whole: the primary (old) while the backup is written,
-// the backup (new) while the primary is. UEFI firmware uses the valid copy and repairs the other.
-// Linux looks at the backup only when "gpt" is on the kernel command line, which HostOS's images
-// therefore carry; libfdisk and libblkid look at it always.
+// the backup (new) while the primary is. UEFI firmware uses the valid copy and repairs the other
+// before anything boots; libfdisk and libblkid use the valid one. Linux by itself looks at the
+// backup only with "gpt" on its command line: that is the belt to the firmware's braces.
 #pragma once
 
 #include <array>

@@ -2,16 +2,11 @@
 
 #include <filesystem>
 
+#include "tests/vm/silent.h"
 #include "tests/vm/story.h"
 
 namespace hostos {
 namespace {
-
-class Silent : public Narrator {
-  void Chapter(const std::string&) override {}
-  void Shown(const std::string&, const std::string&) override {}
-  void Held(const std::string&) override {}
-};
 
 const char* VersionAt(Milestone milestone) {
   return milestone == Milestone::kFirst ? "1.0.0" : "1.1.0";

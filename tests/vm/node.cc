@@ -43,7 +43,7 @@ Result<std::unique_ptr<Node>> Node::Start(const std::string& name, const Release
                              .snapshot = snapshot,
                              .log_directory = LogDirectory(),
                              .credentials = Credentials(),
-                             .server_port = node->published_.server().port()}));
+                             .server_port = node->server().port()}));
   return node;
 }
 

@@ -26,6 +26,7 @@ class Node {
 
   Vm& vm() { return *vm_; }
   PublishedReleases& published() { return published_; }
+  const HttpServer& server() const { return published_.server(); }
   const ReleaseSet& releases() const { return releases_; }
 
   // Waits until everything that a boot starts has been started, the health gate included.
@@ -40,7 +41,7 @@ class Node {
   Result<std::string> RunToReboot(const std::vector<std::string>& argv, int boots);
 
  private:
-  Node(const ReleaseSet& releases) : releases_(releases), published_(releases_) {}
+  explicit Node(const ReleaseSet& releases) : releases_(releases), published_(releases_) {}
 
   ReleaseSet releases_;
   PublishedReleases published_;

@@ -18,8 +18,8 @@ using Steady = std::chrono::steady_clock;
 
 constexpr Seconds kReplyLimit{60};  // for one answer of QEMU or the agent; TCG guests are slow
 constexpr Seconds kMigrationLimit{120};
-// The agent's protocol has no event for the end of a program: it must be asked.
-constexpr Milliseconds kExitPollInterval{100};
+// For what has no event: the agent's protocol tells of a program's end only when it is asked.
+constexpr Milliseconds kPollInterval{100};
 constexpr const char* kOutputPort = "/dev/virtio-ports/hostos.output";
 constexpr const char* kSavedDisk = "disk.qcow2";
 constexpr const char* kSavedVariables = "variables.fd";
@@ -203,6 +203,19 @@ Result<> Vm::Await(const std::function<bool()>& done, Deadline deadline, const s
   return {};
 }
 
+Result<> Vm::Pause(Deadline deadline, const std::string& what) {
+  const Deadline next = Steady::now() + kPollInterval;
+  TRY(Await([&] { return Steady::now() < deadline; }, deadline, what));
+  while (Steady::now() < next) TRY(Pump(next));
+  return {};
+}
+
+Result<> Vm::WaitUntil(const std::function<bool()>& done, Seconds limit, const std::string& what) {
+  const Deadline deadline = Steady::now() + limit;
+  while (!done()) TRY(Pause(deadline, what));
+  return {};
+}
+
 Result<json> Vm::Qmp(const std::string& command, json arguments) {
   json request = {{"execute", command}};
   if (!arguments.is_null()) request["arguments"] = std::move(arguments);
@@ -259,17 +272,15 @@ Result<int64_t> Vm::Exec(const std::vector<std::string>& argv) {
 Result<std::optional<json>> Vm::WaitExit(int64_t pid, Seconds limit, const std::string& what) {
   const Deadline deadline = Steady::now() + limit;
   const int boots = Boots();
-  for (;;) {
+  while (Boots() == boots) {
     Result<json> status = Agent("guest-exec-status", {{"pid", pid}});
     if (status && status->value("exited", false)) return *status;
     if (!status && agent_open_) return std::unexpected(std::move(status).error());
+    // A machine that goes down ends its agent first.
     if (!status) TRY(Await([&] { return Boots() > boots; }, deadline, "a reboot during " + what));
-    if (Boots() > boots) return std::nullopt;
-    Deadline next = Steady::now() + kExitPollInterval;
-    while (Steady::now() < next && Boots() == boots) TRY(Pump(next));
-    if (Steady::now() >= deadline)
-      TRY(Await([] { return false; }, deadline, "the end of " + what));
+    TRY(Pause(deadline, "the end of " + what));
   }
+  return std::nullopt;
 }
 
 Result<GuestResult> Vm::Run(const std::vector<std::string>& argv, Seconds limit) {

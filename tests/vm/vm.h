@@ -62,6 +62,9 @@ class Vm {
   Result<std::optional<int>> WaitSpawned(Seconds limit);
   Result<> KillSpawned();
 
+  // Waits for something outside of the machine, asked again and again while the machine runs on.
+  Result<> WaitUntil(const std::function<bool()>& done, Seconds limit, const std::string& what);
+
   // How often the machine started, the first time included.
   int Boots() const { return static_cast<int>(boot_offsets_.size()); }
   Result<> WaitBoots(int boots, Seconds limit);
@@ -88,8 +91,10 @@ class Vm {
   Result<> Migrate(const std::string& command, const std::string& directory);
   // Takes what QEMU says until `done` holds. `what` names it when the deadline comes first.
   Result<> Await(const std::function<bool()>& done, Deadline deadline, const std::string& what);
-  // The same until the deadline, which is a success.
+  // Takes what QEMU says until something arrives or the deadline is there.
   Result<> Pump(Deadline deadline);
+  // Lets the machine go on for a moment; a failure when the deadline has passed.
+  Result<> Pause(Deadline deadline, const std::string& what);
   Result<> Dispatch();
   void OnEvent(const nlohmann::json& event);
   Result<nlohmann::json> Qmp(const std::string& command, nlohmann::json arguments = {});

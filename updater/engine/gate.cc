@@ -12,30 +12,30 @@ std::string FailingOutput(const Verdict& verdict) {
   return {};
 }
 
-// What the last boots left: finish a commit whose record was lost to a power cut, or take note of a
-// fallback and make sure that the loader does not try that release again.
-Result<> SettleLastBoot(World& world, Record& record, const BootState& boot,
-                        const std::string& boot_id) {
-  const Situation situation = Reconcile(record, boot, boot_id);
-  const std::optional<UpdateRecord> update = record.update;
-  record = Settle(std::move(record), boot, boot_id, world.clock.Now());
-  TRY(world.state.record().Save(record));
-  if (situation == Situation::kPassed) return world.source.Discard();
-  if (situation == Situation::kFellBack) {
-    const BootEntry* entry = boot.EntryOf(update->slot);
-    if (entry && !entry->exhausted()) return world.boot.MarkBad(update->slot);
+// What the last boots left: finish a commit that a power cut interrupted, or make sure that the loader
+// does not try a release again that fell back. The record last: until then this is done again.
+Result<> SettleBoot(World& world, Record& record, const BootState& boot,
+                    const std::string& boot_id) {
+  switch (Reconcile(record, boot, boot_id)) {
+    case Situation::kPassed:
+      TRY(world.source.Discard());
+      break;
+    case Situation::kFellBack:
+      if (const BootEntry* entry = boot.EntryOf(record.update->slot); entry && !entry->exhausted())
+        TRY(world.boot.MarkBad(record.update->slot));
+      break;
+    default:
+      break;
   }
-  return {};
+  record = Settle(std::move(record), boot, boot_id, world.clock.Now());
+  return world.state.record().Save(record);
 }
 
-// Healthy: the boot entry first, then the record of it, then what is no longer needed.
+// Healthy: the boot entry first, then what is no longer needed, then the record of it.
 Result<> Commit(World& world, Record& record, const std::string& boot_id) {
   TRY_CONTEXT("bless", world.boot.Bless());
   TRY(world.state.MarkGateFinished());
-  const BootState boot = TRY(world.boot.Read());
-  record = Settle(std::move(record), boot, boot_id, world.clock.Now());
-  TRY(world.state.record().Save(record));
-  return world.source.Discard();
+  return SettleBoot(world, record, TRY(world.boot.Read()), boot_id);
 }
 
 // Unhealthy: why, then the boot entry, then the reboot.
@@ -56,7 +56,7 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   const std::string boot_id = TRY(world.power.BootId());
   const BootState boot = TRY(world.boot.Read());
   Record record = TRY(world.state.record().Load());
-  TRY(SettleLastBoot(world, record, boot, boot_id));
+  TRY(SettleBoot(world, record, boot, boot_id));
 
   GateResult result{.on_trial = boot.on_trial};
   if (!boot.on_trial) {

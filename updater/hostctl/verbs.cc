@@ -293,9 +293,13 @@ ExitCode RunVerb(const Invocation& invocation, World& world, const Config& confi
   Runner runner(invocation, world, config, problem, console);
   Result<ExitCode> code = runner.Run();
   if (code) return *code;
-  console.err << FailureText(code.error(), runner.left(), Advice(code.error().code, invocation))
-              << std::flush;
-  return ExitCodeOf(code.error().code);
+  Error error = code.error();
+  // Of all that can be unsupported, the machine itself is the first thing to say.
+  if (error.code == Code::kNotSupported)
+    if (Result<BootState> boot = world.boot.Read(); !boot && boot.error().code == error.code)
+      error = std::move(boot).error().Wrap("not a HostOS system");
+  console.err << FailureText(error, runner.left(), Advice(error.code, invocation)) << std::flush;
+  return ExitCodeOf(error.code);
 }
 
 }  // namespace hostos

@@ -1,0 +1,68 @@
+// The images of the real releases before judges that we did not write: erofs-utils, the kernel,
+// cryptsetup and ostree.
+#include <catch2/generators/catch_generators.hpp>
+
+#include "tests/vm/held.h"
+#include "tests/vm/process.h"
+#include "tests/vm/release_set.h"
+
+namespace hostos {
+namespace {
+
+// A file system mounted read-only from an image for as long as the object lives.
+class Mounted {
+ public:
+  Mounted(const std::string& image, const std::string& at, const std::string& log)
+      : at_(at), log_(log) {
+    Held(Process::Run({"mkdir", at}, log));
+    Held(Process::Run({"mount", "-t", "erofs", "-o", "loop,ro", image, at}, log));
+  }
+  ~Mounted() { (void)Process::Run({"umount", at_}, log_); }  // a failure shows in the log
+
+ private:
+  std::string at_, log_;
+};
+
+// Type, mode, owner, link target and xattrs of every path, and the content of every file.
+constexpr const char* kCompare = R"(
+  set -eu
+  list() {
+    cd "$1"
+    rm -f "$2"
+    find . \( -path ./ostree -o -path ./boot/hostos.efi \) -prune -o \
+      -printf '%P %y %m %U %G %l\n' | LC_ALL=C sort >"$2"
+    find . \( -path ./ostree -o -path ./boot/hostos.efi \) -prune -o -print0 | LC_ALL=C sort -z |
+      xargs -0 getfattr --no-dereference --dump --encoding=hex --match=- >>"$2"
+  }
+  (list "$1" "$3/image.list")
+  (list "$2" "$3/commit.list")
+  [ "$(wc -l <"$3/image.list")" -gt 1000 ]
+  diff "$3/image.list" "$3/commit.list"
+  diff -r --no-dereference --exclude=ostree --exclude=hostos.efi "$1" "$2"
+)";
+
+TEST_CASE("the images of real releases are what their commits say, to the judges of each format") {
+  const std::string version = GENERATE("1.0.0", "1.1.0");
+  CAPTURE(version);
+  const ReleaseSet releases = Held(ReleaseSet::Open());
+  const MadeRelease release = Held(releases.Get(version));
+  const std::string image = releases.directory() + "/" + version;
+  TempDir directory;
+  const std::string log = directory / "log", mount = directory / "mount";
+
+  Held(Process::Run({"fsck.erofs", image + ".erofs"}, log));
+  Held(Process::Run({"veritysetup", "verify", image + ".erofs", image + ".verity",
+                     release.root_hash.Hex()},
+                    log));
+  Mounted mounted(image + ".erofs", mount, log);
+  Held(Process::Run({"ostree", "fsck", "--quiet", "--repo=" + mount + "/ostree/repo"}, log));
+  Held(Process::Run({"ostree", "checkout", "--repo=" + releases.directory() + "/repo",
+                     release.commit.Hex(), directory / "commit"},
+                    log));
+  Held(Process::Run({"sh", "-c", kCompare, "compare", mount, directory / "commit",
+                     directory.path()},
+                    log));
+}
+
+}  // namespace
+}  // namespace hostos

@@ -1,0 +1,34 @@
+// The story that `dev demo` tells, with nobody listening.
+#include "tests/vm/held.h"
+#include "tests/vm/milestones.h"
+#include "tests/vm/silent.h"
+
+namespace hostos {
+namespace {
+
+TEST_CASE("a new node boots the release on its disk from slot A") { Held(Reach(Milestone::kFirst)); }
+
+TEST_CASE("a node updates itself into slot B, where the release passes its trial and is blessed") {
+  Held(Reach(Milestone::kSecond));
+}
+
+TEST_CASE("a release whose containerd can't start falls back after one boot and is then refused") {
+  Silent silent;
+  auto node = Held(NodeAt(Milestone::kSecond, "broken-containerd"));
+  Held(FallBackFromBrokenContainerd(*node, silent));
+}
+
+TEST_CASE("a release whose root can't be mounted falls back without any of our code") {
+  Silent silent;
+  auto node = Held(NodeAt(Milestone::kSecond, "unbootable"));
+  Held(FallBackFromUnbootable(*node, silent));
+}
+
+TEST_CASE("a rollback returns to the release before, and to its own /etc") {
+  Silent silent;
+  auto node = Held(NodeAt(Milestone::kSecond, "rollback"));
+  Held(RollBackToFirst(*node, silent));
+}
+
+}  // namespace
+}  // namespace hostos

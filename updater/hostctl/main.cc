@@ -1,0 +1,141 @@
+// hostctl: the operator's tool. Puts the engine's world together from its real parts.
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <span>
+
+#include "bootctl/systemd_boot.h"
+#include "updater/health/system_health.h"
+#include "updater/hostctl/failure.h"
+#include "updater/hostctl/help.h"
+#include "updater/hostctl/system_power.h"
+#include "updater/hostctl/verbs.h"
+#include "updater/seal/seal.h"
+#include "updater/slot/partition_slot_disk.h"
+#include "updater/source/ostree_source.h"
+
+namespace hostos {
+namespace {
+
+#if defined(__x86_64__)
+constexpr const char* kArchitecture = "x86-64";
+#elif defined(__aarch64__)
+constexpr const char* kArchitecture = "arm64";
+#else
+#error "HostOS has no releases for this architecture"
+#endif
+
+constexpr const char* kShippedConfig = "/usr/lib/hostctl/hostctl.toml";
+constexpr const char* kLocalConfig = "/etc/hostctl/hostctl.toml";
+constexpr const char* kStateDirectory = "/var/lib/hostos";
+constexpr const char* kRunDirectory = "/run/hostos";
+
+ExitCode PrintFailure(const Error& error, const std::string& advice) {
+  std::cerr << FailureText(error, "", advice);
+  return ExitCodeOf(error.code);
+}
+
+Result<Config> ReadConfig(const Invocation& invocation) {
+  std::vector<std::string> files = {kShippedConfig, kLocalConfig};
+  if (invocation.config) {
+    // The usual files may be absent; one that was asked for may not.
+    if (::access(invocation.config->c_str(), R_OK) < 0) {
+      Error error = FailErrno("--config " + *invocation.config).error();
+      return Fail(Code::kUsage, "{}", error.message);
+    }
+    files.push_back(*invocation.config);
+  }
+  return LoadConfig(files);
+}
+
+bool Set(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value && *value;
+}
+
+bool IsTerminal(int fd) {
+  const char* type = std::getenv("TERM");
+  return ::isatty(fd) && type && std::string_view(type) != "dumb";
+}
+
+Console MakeConsole(const Invocation& invocation) {
+  using Style = PhaseProgress::Style;
+  winsize size{};
+  const bool sized = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return {.out = std::cout,
+          .err = std::cerr,
+          .paint = Paint(IsTerminal(STDOUT_FILENO) && !invocation.no_color && !Set("NO_COLOR")),
+          .style = invocation.quiet            ? Style::kQuiet
+                   : IsTerminal(STDERR_FILENO) ? Style::kTerminal
+                                               : Style::kLog,
+          .columns = sized ? size.ws_col : size_t{80},
+          .journal = Set("JOURNAL_STREAM") && !::isatty(STDERR_FILENO)};
+}
+
+ExitCode RunOnThisMachine(const Invocation& invocation) {
+  Result<Config> read = ReadConfig(invocation);
+  const Config config = read.value_or(Config{});
+  OstreeSource source({.url = config.url,
+                       .channel = config.channel,
+                       .architecture = kArchitecture,
+                       .staging = std::string(kStateDirectory) + "/repo",
+                       .key_directories = config.keys,
+                       .required_signatures = config.required_signatures,
+                       .seal_formats = {kSealFormat}});
+  SystemdBoot boot;
+  PartitionSlotDisk disk(boot);
+  SystemHealth health(config.health);
+  SystemPower power;
+  SystemClock clock;
+  StateDir state(kStateDirectory, kRunDirectory);
+  World world{source, disk, boot, health, power, clock, state};
+  Console console = MakeConsole(invocation);
+  return RunVerb(invocation, world, config, read ? nullptr : &read.error(), console);
+}
+
+ExitCode Main(std::span<const char* const> words) {
+  if (words.empty()) {
+    std::cerr << HelpText();
+    return ExitCode::kUsage;
+  }
+  const Result<Invocation> invocation = ParseCommandLine(words);
+  if (!invocation)
+    return PrintFailure(invocation.error(), "See: hostctl --help, or hostctl VERB --help");
+  if (invocation->help) {
+    std::cout << (invocation->command ? HelpText(*invocation->command) : HelpText());
+    return ExitCode::kDone;
+  }
+  if (invocation->program_version) {
+    std::cout << "hostctl " HOSTOS_VERSION "\n";
+    return ExitCode::kDone;
+  }
+  if (::geteuid() != 0)
+    return PrintFailure({Code::kFailed, std::format("{} must be run by root: it reads partitions, "
+                                                    "the ESP and {}",
+                                                    invocation->command->name, kStateDirectory)},
+                        "");
+  // What changes the machine goes on when nobody reads its progress any more.
+  if (invocation->command->verb == Verb::kUpdate || invocation->command->verb == Verb::kRollback)
+    ::signal(SIGPIPE, SIG_IGN);
+  return RunOnThisMachine(*invocation);
+}
+
+}  // namespace
+}  // namespace hostos
+
+int main(int argc, char** argv) try {
+  using hostos::ExitCode;
+  ExitCode code = hostos::Main(std::span<const char* const>(argv + 1, argc > 0 ? argc - 1 : 0));
+  if (!std::cout.flush()) {
+    std::cerr << "hostctl: standard output could not be written\n";
+    code = ExitCode::kFailed;
+  }
+  return Number(code);
+} catch (const std::exception& exception) {
+  // Ours do not throw; this is memory, or a library.
+  std::cerr << "hostctl: " << exception.what() << "\n";
+  return Number(hostos::ExitCode::kFailed);
+}

@@ -1,0 +1,25 @@
+// The reboot of the machine this runs on, through its service manager.
+#pragma once
+
+#include <string>
+
+#include "updater/engine/power.h"
+
+namespace hostos {
+
+class SystemPower : public Power {
+ public:
+  explicit SystemPower(std::string systemctl = "/usr/bin/systemctl",
+                       std::string boot_id = "/proc/sys/kernel/random/boot_id")
+      : systemctl_(std::move(systemctl)), boot_id_(std::move(boot_id)) {}
+
+  // `systemctl reboot`: returns when the reboot is queued. Its output goes to standard error.
+  Result<> Reboot() override;
+  Result<std::string> BootId() override;
+
+ private:
+  std::string systemctl_;
+  std::string boot_id_;
+};
+
+}  // namespace hostos
