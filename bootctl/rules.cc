@@ -113,6 +113,11 @@ std::vector<BootEntry> NamesOf(const BootState& state, const Digest& root_hash) 
   return names;
 }
 
+bool OnTrial(const BootState& state) {
+  const std::vector<BootEntry> names = NamesOf(state, state.running_root_hash);
+  return !names.empty() && names.front().tries && names.front().tries != Tries{0, 0};
+}
+
 Tries Exhausted(const BootEntry& entry) {
   return {0, entry.tries ? entry.tries->done : 0};
 }

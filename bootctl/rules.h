@@ -31,6 +31,11 @@ Result<> MayMarkBad(const BootState& state, Slot slot);
 // then more done, so that a crash never gives a release a try more and never blesses it.
 std::vector<BootEntry> NamesOf(const BootState& state, const Digest& root_hash);
 
+// Is the running entry still counted? Not when it has no tries left of which none was spent: so
+// MarkBad leaves a blessed release that is given up, and there is nothing left to decide about it
+// in this boot.
+bool OnTrial(const BootState& state);
+
 // The counter of an entry that is marked bad.
 Tries Exhausted(const BootEntry& entry);
 

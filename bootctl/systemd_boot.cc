@@ -142,8 +142,7 @@ Result<> SystemdBoot::ReadLoader(View& view) const {
   // once more and that variable still names the image that failed.
   if (std::optional<std::string> id = TRY(variable("LoaderEntrySelected")))
     state.booted_entry = PresentName(state, *id);
-  const std::vector<BootEntry> names = NamesOf(state, state.running_root_hash);
-  state.on_trial = !names.empty() && names.front().tries;
+  state.on_trial = OnTrial(state);
   return {};
 }
 

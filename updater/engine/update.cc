@@ -180,6 +180,9 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   UpdatePlan plan = TRY(MakePlan(world, view, options));
   if (plan.staged) return plan;
   const Release& release = plan.target.release;
+  progress.Begin("resolve", std::format("{} is signed by {} of {} required keys", release.version,
+                                        plan.target.valid_signatures,
+                                        plan.target.required_signatures));
   const ReleaseId running = TRY(IdentifySlot(world, view.boot, view.boot.running));
 
   // invalidate: from here the target slot cannot be chosen
