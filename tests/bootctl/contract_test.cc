@@ -136,6 +136,7 @@ TEMPLATE_TEST_CASE("a blessed release can be marked bad, for a rollback", "", Re
   CHECK(Outcome(life.machine.boot().Bless()) == "ok");
   CHECK(Outcome(life.machine.boot().MarkBad(Slot::B)) == "ok");
   CHECK(life.State().EntryOf(Slot::B)->file == FileOf(life.v11, "+0"));
+  CHECK_FALSE(life.State().on_trial);  // it passed its trial, and is given up
   CHECK(Value(life.machine.Boot()) == Slot::A);
 }
 

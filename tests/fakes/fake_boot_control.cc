@@ -64,9 +64,8 @@ Result<BootState> FakeBootControl::Look() const {
   for (const BootEntry& entry : entries) used += entry.size;
   for (const auto& [file, size] : esp.unknown) used += size;
   state.esp.free = esp.size - std::min(esp.size, used);
-  const std::vector<BootEntry> names = NamesOf(state, running_root_hash_);
-  state.on_trial = !names.empty() && names.front().tries;
-  for (const BootEntry& entry : names)
+  state.on_trial = OnTrial(state);
+  for (const BootEntry& entry : NamesOf(state, running_root_hash_))
     if (state.booted_entry.empty() && LoaderId(entry) == booted_id_)
       state.booted_entry = entry.file;
   return state;

@@ -189,8 +189,9 @@ Result<ExitCode> Runner::RunUpdate() {
   InterruptibleProgress progress(console_.err, world_.clock, console_.style, console_.columns,
                                  "run it again, it resumes");
   Result<UpdatePlan> plan = Update(world_, config_, Options(), progress);
-  progress.Finish(plan.has_value());
-  if (!plan && plan.error().code == Code::kNothingToDo) {
+  const bool nothing_to_do = !plan && plan.error().code == Code::kNothingToDo;
+  progress.Finish(plan || nothing_to_do);
+  if (nothing_to_do) {
     Print(plan.error().message + ": nothing to do.\n");
     return ExitCode::kNothingToDo;
   }

@@ -3,25 +3,23 @@
 #include <gio/gfiledescriptorbased.h>
 #include <gio/gunixinputstream.h>
 #include <ostree.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 
 #include "updater/base/atomic_file.h"
 #include "updater/source/glib.h"
 #include "updater/source/objects.h"
+#include "updater/source/pull_watch.h"
 #include "updater/source/staging.h"
 
 namespace hostos {
 namespace {
 
 constexpr char kRemote[] = "hostos";
+constexpr uint64_t kBlockBytes = 4096;  // what the smallest file takes
 
 // The out parameter of a GLib call, and its end as our Error.
 class GErrorOut {
@@ -78,85 +76,6 @@ Result<UniqueFd> Unpack(GInputStream* input) {
   return file;
 }
 
-// The bytes this process has handed to write(2) so far (proc_pid_io(5)).
-uint64_t WrittenBytes() {
-  constexpr std::string_view kKey = "wchar: ";
-  std::string text = ReadFile("/proc/self/io").value_or("");
-  size_t key = text.find(kKey);
-  return key == text.npos ? 0 : std::strtoull(text.c_str() + key + kKey.size(), nullptr, 10);
-}
-
-// While it lives, no file of this process grows beyond a size. libostree has no limit for content
-// objects, neither for what comes nor for what that unpacks to; but it writes all of it to files.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(uint64_t bytes) {
-    (void)::getrlimit(RLIMIT_FSIZE, &before_);  // cannot fail
-    handler_ = ::signal(SIGXFSZ, SIG_IGN);      // write(2) then fails with EFBIG
-    Set(bytes);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-  ~FileSizeLimit() {
-    (void)::setrlimit(RLIMIT_FSIZE, &before_);
-    (void)::signal(SIGXFSZ, handler_);
-  }
-  void Set(uint64_t bytes) {
-    struct rlimit limit = before_;
-    limit.rlim_cur = std::min<rlim_t>(bytes, before_.rlim_cur);
-    (void)::setrlimit(RLIMIT_FSIZE, &limit);  // a soft limit within the hard one: cannot fail
-  }
-
- private:
-  struct rlimit before_{};
-  void (*handler_)(int) = SIG_DFL;
-};
-
-// One pull as it goes on: reports it, and ends it when all objects together exceed what their
-// signed sizes allow. libostree counts an object only once it is whole, so this watches what is
-// written: every byte twice, as it came and unpacked.
-struct PullWatch {
-  Progress& progress;
-  const Repo& repo;
-  const std::string& url;
-  FetchPlan plan;
-  uint64_t attempts;
-  uint64_t free_floor;
-  FileSizeLimit limit;
-  uint64_t written_before = WrittenBytes();
-  GRef<GCancellable> cancel = GRef<GCancellable>::Adopt(g_cancellable_new());
-  std::optional<Error> verdict;
-
-  void Stop(Code code, std::string message) {
-    if (!verdict) verdict = Error{code, std::move(message)};
-    g_cancellable_cancel(cancel.get());
-    limit.Set(
-        0);  // libostree cancels no transfer that is under way, but it ends what it can't write
-  }
-
-  void Check() {
-    constexpr uint64_t kSlack = 4 << 20;  // what is written beside the objects
-    uint64_t written = WrittenBytes() - written_before;
-    uint64_t expected = plan.download_bytes + plan.unpacked_bytes;
-    double part =
-        static_cast<double>(written) / static_cast<double>(std::max<uint64_t>(expected, 1));
-    progress.Bytes(
-        static_cast<uint64_t>(std::min(part, 1.0) * static_cast<double>(plan.download_bytes)),
-        plan.download_bytes);
-    if (written > attempts * expected + kSlack) {
-      Stop(Code::kNotTrusted,
-           std::format("{}: expected at most the signed {} bytes for this release, found more", url,
-                       plan.download_bytes));
-    }
-    auto free = repo.FreeBytes();
-    if (free && *free < free_floor) {
-      Stop(Code::kNoSpace, std::format("{}: expected the signed {} bytes of this release to leave "
-                                       "more than {} bytes free, found {}",
-                                       repo.path(), plan.unpacked_bytes, free_floor, *free));
-    }
-  }
-};
-
 VariantRef PullOptions(const std::string& url, const std::string& checksum,
                        const HttpOptions& http) {
   GVariantDict options;
@@ -176,15 +95,6 @@ VariantRef PullOptions(const std::string& url, const std::string& checksum,
   return VariantRef::Retain(g_variant_dict_end(&options));
 }
 
-// No file of a pull has a reason to be larger; metadata has libostree's own limit.
-uint64_t LargestObject(const Commit& commit) {
-  uint64_t largest = kMaxMetadataBytes;
-  for (const ObjectSize& object : commit.sizes) {
-    largest = std::max({largest, object.archived, object.unpacked});
-  }
-  return largest;
-}
-
 // What went wrong in a pull, as what our callers branch on. libostree says of most things only that
 // they failed, so its words have to tell the server's faults from those of what it served.
 std::unexpected<Error> PullFailure(const GErrorOut& error, const std::string& url) {
@@ -202,20 +112,14 @@ std::unexpected<Error> PullFailure(const GErrorOut& error, const std::string& ur
   return Fail(code, "{}: {}", url, message);
 }
 
-// The thread's default main context while it lives: libostree runs its pull in it, and it calls the
-// watch every tenth of a second.
+// A pull under its watch. libostree runs it in the thread's default main context, which is one of
+// our own while this lives, with a timer in it.
 class PullContext {
  public:
-  explicit PullContext(PullWatch& watch) {
+  explicit PullContext(PullWatch& watch) : watch_(watch) {
     g_main_context_push_thread_default(context_);
-    GSource* timer = g_timeout_source_new(100);
-    g_source_set_callback(
-        timer,
-        [](gpointer user) -> gboolean {
-          static_cast<PullWatch*>(user)->Check();
-          return G_SOURCE_CONTINUE;
-        },
-        &watch, nullptr);
+    GSource* timer = g_timeout_source_new(100);  // milliseconds
+    g_source_set_callback(timer, &PullContext::Tick, this, nullptr);
     g_source_attach(timer, context_);
     g_source_unref(timer);
   }
@@ -226,7 +130,17 @@ class PullContext {
     g_main_context_unref(context_);
   }
 
+  GCancellable* cancellable() const { return cancellable_.get(); }
+
  private:
+  static gboolean Tick(gpointer user) noexcept {
+    auto* self = static_cast<PullContext*>(user);
+    if (!self->watch_.Check()) g_cancellable_cancel(self->cancellable_.get());
+    return G_SOURCE_CONTINUE;
+  }
+
+  PullWatch& watch_;
+  GRef<GCancellable> cancellable_ = GRef<GCancellable>::Adopt(g_cancellable_new());
   GMainContext* context_ = g_main_context_new();
 };
 
@@ -460,67 +374,66 @@ Result<FetchPlan> Repo::Plan(const Commit& commit) const {
     } else {
       plan.objects += 1;
       plan.download_bytes += object.archived;
-      plan.unpacked_bytes += object.unpacked;
+      plan.unpacked_bytes += (object.unpacked + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
     }
   }
   return plan;
+}
+
+Result<> Repo::StoreCommit(const Digest& checksum, std::string_view bytes,
+                           std::string_view detached) {
+  // Marked as partial, libostree looks below a commit that it has already.
+  std::string hex = checksum.Hex();
+  GErrorOut error;
+  if (!ostree_repo_mark_commit_partial(repo_.get(), hex.c_str(), TRUE, error) ||
+      !ostree_repo_write_metadata(repo_.get(), OSTREE_OBJECT_TYPE_COMMIT, hex.c_str(),
+                                  VariantFromBytes(OSTREE_COMMIT_GVARIANT_STRING, bytes).get(),
+                                  nullptr, nullptr, error)) {
+    return error.Fail(std::format("{}: storing commit {}", path_, hex));
+  }
+  return WriteDetachedMetadata(checksum, detached);
 }
 
 Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_bytes,
                               std::string_view detached, const HttpOptions& http,
                               Progress& progress) {
   Commit commit = TRY(ParseCommit(commit_bytes));
-  std::string hex = commit.release.commit.Hex();
-  ObjectNames wanted{{commit.release.commit, ObjectType::kCommit}};
+  const Digest& checksum = commit.release.commit;
+  ObjectNames wanted{{checksum, ObjectType::kCommit}};
   for (const ObjectSize& object : commit.sizes) wanted.insert({object.checksum, object.type});
   TRY(RemoveOtherObjects(path_, wanted));
   TRY(AdoptInterruptedObjects(path_, wanted));
-  wanted.clear();
   FetchPlan plan = TRY(Plan(commit));
   uint64_t free = TRY(FreeBytes());
   if (free < plan.unpacked_bytes) {
     return Fail(Code::kNoSpace, "{}: expected {} bytes free for the objects of {}, found {}", path_,
                 plan.unpacked_bytes, commit.release.version, free);
   }
+  TRY(StoreCommit(checksum, commit_bytes, detached));
 
-  // Marked as partial, libostree looks below a commit that it has already.
-  GErrorOut error;
-  if (!ostree_repo_mark_commit_partial(repo_.get(), hex.c_str(), TRUE, error) ||
-      !ostree_repo_write_metadata(
-          repo_.get(), OSTREE_OBJECT_TYPE_COMMIT, hex.c_str(),
-          VariantFromBytes(OSTREE_COMMIT_GVARIANT_STRING, commit_bytes).get(), nullptr, nullptr,
-          error)) {
-    return error.Fail(std::format("{}: storing commit {}", path_, hex));
-  }
-  TRY(WriteDetachedMetadata(commit.release.commit, detached));
-
-  // Others may write to the same file system meanwhile: they get half of what is to be left.
-  PullWatch watch{.progress = progress,
-                  .repo = *this,
-                  .url = url,
-                  .plan = plan,
-                  .attempts = static_cast<uint64_t>(http.attempts),
-                  .free_floor = (free - plan.unpacked_bytes) / 2,
-                  .limit = FileSizeLimit(LargestObject(commit))};
+  PullWatch watch({.url = url,
+                   .repository = path_,
+                   .plan = plan,
+                   .largest_object = LargestObject(commit.sizes),
+                   .attempts = static_cast<uint64_t>(http.attempts),
+                   .free_bytes = free},
+                  progress);
   PullContext context(watch);
   auto state = GRef<OstreeAsyncProgress>::Adopt(ostree_async_progress_new());
-  bool pulled =
-      ostree_repo_pull_with_options(repo_.get(), kRemote, PullOptions(url, hex, http).get(),
-                                    state.get(), watch.cancel.get(), error);
+  GErrorOut error;
+  bool pulled = ostree_repo_pull_with_options(repo_.get(), kRemote,
+                                              PullOptions(url, checksum.Hex(), http).get(),
+                                              state.get(), context.cancellable(), error);
   ostree_async_progress_finish(state.get());
-  if (!pulled) {
-    if (watch.verdict) return std::unexpected(*std::move(watch.verdict));
-    return PullFailure(error, url);
-  }
+  if (watch.verdict()) return std::unexpected(*watch.verdict());
+  if (!pulled) return PullFailure(error, url);
   progress.Bytes(plan.download_bytes, plan.download_bytes);
   return FetchStats{.objects = plan.objects,
                     .bytes = ostree_async_progress_get_uint64(state.get(), "bytes-transferred")};
 }
 
 Result<uint64_t> Repo::FreeBytes() const {
-  struct statvfs status;
-  if (::statvfs(path_.c_str(), &status) < 0) return FailErrno(path_);
-  return uint64_t{status.f_bavail} * status.f_frsize;
+  return FreeBytesAt(path_);
 }
 
 }  // namespace hostos

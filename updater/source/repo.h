@@ -116,6 +116,9 @@ class Repo {
   Repo(std::string path, std::shared_ptr<OstreeRepo> repo)
       : path_(std::move(path)), repo_(std::move(repo)) {}
 
+  // The commit object as one that libostree still has to complete.
+  Result<> StoreCommit(const Digest& checksum, std::string_view bytes, std::string_view detached);
+
   std::string path_;
   std::shared_ptr<OstreeRepo> repo_;
 };

@@ -1,0 +1,157 @@
+#include "updater/hostctl/json.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "tests/hostctl/samples.h"
+
+namespace hostos {
+namespace {
+
+using nlohmann::json;
+
+json Parsed(const std::string& text) {
+  json parsed = json::parse(text, nullptr, false);
+  REQUIRE(parsed.is_object());
+  CHECK(parsed["format"] == 1);
+  CHECK(text.ends_with("}\n"));
+  return parsed;
+}
+
+std::set<std::string> Keys(const json& object) {
+  std::set<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.insert(key);
+  return keys;
+}
+
+const std::set<std::string> kRelease = {"version", "commit", "root_hash", "architecture", "channel",
+                                        "released", "seal_format", "image_bytes", "verity_bytes",
+                                        "uki_bytes", "uki_sha256"};
+const std::set<std::string> kId = {"version", "commit", "root_hash"};
+const std::set<std::string> kHistory = {"outcome", "time", "release", "slot", "from",
+                                        "boots", "reason", "output"};
+
+TEST_CASE("status as JSON has exactly the documented fields, and whole digests") {
+  const json status = Parsed(StatusJson(SampleFallback()));
+  CHECK(Keys(status) == std::set<std::string>{"format", "version", "channel", "architecture",
+                                              "running", "boots_next", "reboot_needed", "slots",
+                                              "update", "busy", "fallback", "denied", "checked",
+                                              "problems"});
+  CHECK(status["version"] == "1.1.0");
+  CHECK(status["running"] == "B");
+  CHECK(status["boots_next"] == "B");
+  CHECK(status["reboot_needed"] == false);
+  CHECK(status["update"].is_null());
+  CHECK(status["busy"].is_null());
+  CHECK(status["checked"] == "2026-11-21T01:48:00Z");
+  CHECK(status["problems"] == json::array());
+
+  REQUIRE(status["slots"].size() == 2);
+  const json& slot = status["slots"][0];
+  CHECK(Keys(slot) == std::set<std::string>{"slot", "state", "running", "boots_next", "root_hash",
+                                            "release", "tries", "blessed_at", "reason"});
+  CHECK(slot["slot"] == "A");
+  CHECK(slot["state"] == "bad");
+  CHECK(slot["tries"] == json{{"left", 0}, {"done", 1}});
+  CHECK(slot["reason"] == "canary: did not start within 30 s");
+  CHECK(Keys(slot["release"]) == kRelease);
+  CHECK(slot["release"]["commit"] == SampleDigest("commit 1.2.0").Hex());
+  CHECK(slot["root_hash"] == SampleDigest("root 1.2.0").Hex());
+  CHECK(slot["release"]["released"] == "2026-11-20T00:00:00Z");
+  CHECK(status["slots"][1]["tries"].is_null());
+
+  CHECK(Keys(status["fallback"]) == kHistory);
+  CHECK(status["fallback"]["outcome"] == "fell-back");
+  CHECK(status["fallback"]["boots"] == 1);
+  CHECK(Keys(status["fallback"]["release"]) == kId);
+  REQUIRE(status["denied"].size() == 1);
+  CHECK(Keys(status["denied"][0]) ==
+        std::set<std::string>{"release", "time", "boots", "reason", "output"});
+  CHECK(status["denied"][0]["output"] == "runc: exec format error\nexit code 1");
+}
+
+TEST_CASE("an update in progress as JSON says its phase, target, origin and attempts") {
+  StatusView view = SampleStatus();
+  view.status.update = SampleUpdate(Phase::kTrial);
+  view.status.update->attempts = {{"boot-1", kNow}};
+  const json update = Parsed(StatusJson(view))["update"];
+  CHECK(Keys(update) == std::set<std::string>{"phase", "slot", "target", "from", "started",
+                                              "attempts", "failure", "output"});
+  CHECK(update["phase"] == "trial");
+  CHECK(update["target"]["version"] == "1.3.0");
+  CHECK(update["from"]["commit"] == SampleDigest("commit 1.1.0").Hex());
+  CHECK(update["attempts"] == json{{{"boot_id", "boot-1"}, {"time", "2026-11-21T01:50:00Z"}}});
+  CHECK(update["failure"].is_null());
+}
+
+TEST_CASE("what is absent is null in JSON, not empty") {
+  StatusView view{.now = kNow};
+  const json status = Parsed(StatusJson(view));
+  for (const char* key : {"version", "channel", "running", "boots_next", "fallback", "checked"}) {
+    CAPTURE(key);
+    CHECK(status[key].is_null());
+  }
+  CHECK(status["slots"][0]["root_hash"].is_null());
+  CHECK(status["slots"][0]["release"].is_null());
+}
+
+TEST_CASE("check and plan as JSON have the same head, and the plan lists everything") {
+  const json check = Parsed(CheckJson(SamplePlan().check));
+  CHECK(Keys(check) ==
+        std::set<std::string>{"format", "result", "message", "running", "release", "signatures"});
+  CHECK(check["result"] == "available");
+  CHECK(check["signatures"] == json{{"valid", 2}, {"required", 2}});
+
+  const json plan = Parsed(PlanJson(SamplePlan()));
+  CHECK(plan["release"] == check["release"]);
+  CHECK(plan["tries"] == 3);
+  CHECK(plan["health"] == json{{"window_seconds", 60}, {"deadline_seconds", 300}});
+  CHECK(Keys(plan["plan"]) ==
+        std::set<std::string>{"slot", "objects", "download_bytes", "unpacked_bytes", "reused_bytes",
+                              "esp", "state", "packages", "etc_changes"});
+  CHECK(plan["plan"]["esp"] == json{{"free_bytes", 445'000'000}, {"size_bytes", 478'000'000}});
+  CHECK(plan["plan"]["packages"].size() == 3);
+  CHECK(plan["plan"]["packages"][1] == json{{"name", "nano"}, {"from", nullptr}, {"to", "8.4"}});
+  CHECK(plan["plan"]["etc_changes"] == json{"hostname", "ssh/sshd_config.d/10-site.conf"});
+}
+
+TEST_CASE("nothing to do and refused are results in JSON, with their message") {
+  PlanView view;
+  view.check = {.finding = Finding::kRefused, .message = "1.2.0 was given up here", .running = "1.1.0"};
+  const json plan = Parsed(PlanJson(view));
+  CHECK(plan["result"] == "refused");
+  CHECK(plan["message"] == "1.2.0 was given up here");
+  CHECK(plan["plan"].is_null());
+  CHECK(plan["release"].is_null());
+  view.check.finding = Finding::kNothingToDo;
+  CHECK(Parsed(CheckJson(view.check))["result"] == "nothing-to-do");
+  view.check.finding = Finding::kStaged;
+  CHECK(Parsed(CheckJson(view.check))["result"] == "staged");
+}
+
+TEST_CASE("health, history and verify as JSON carry what their texts do") {
+  const json health = Parsed(HealthJson(HealthView{
+      {{.name = "canary", .ok = false, .detail = "no start", .output = "a\xff", .took = Milliseconds(5)}}}));
+  CHECK(health["healthy"] == false);
+  CHECK(Keys(health["checks"][0]) == std::set<std::string>{"name", "required", "ok", "detail",
+                                                           "output", "milliseconds"});
+  CHECK(health["checks"][0]["output"] == "a\xEF\xBF\xBD");
+
+  const json history = Parsed(HistoryJson(SampleFallback().history));
+  REQUIRE(history["history"].size() == 1);
+  CHECK(Keys(history["history"][0]) == kHistory);
+
+  VerifyView view;
+  view.slots.push_back({{.slot = Slot::A, .release = SampleRelease("1.1.0"), .proven = true}, true});
+  view.slots.push_back({{.slot = Slot::B, .problem = "the slot holds no release"}, false, true});
+  const json verify = Parsed(VerifyJson(view));
+  CHECK(Keys(verify["slots"][0]) ==
+        std::set<std::string>{"slot", "running", "empty", "proven", "release", "problem"});
+  CHECK(verify["slots"][0]["proven"] == true);
+  CHECK(verify["slots"][0]["problem"].is_null());
+  CHECK(verify["slots"][1]["empty"] == true);
+}
+
+}  // namespace
+}  // namespace hostos

@@ -1,0 +1,75 @@
+// The program itself, as it is installed: exit codes, streams, help without a machine.
+#include <unistd.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include "tests/hostctl/run.h"
+#include "tests/temp_dir.h"
+#include "updater/hostctl/help.h"
+
+namespace hostos {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::StartsWith;
+
+Ran Hostctl(const std::string& arguments) { return RunShell(HOSTCTL " " + arguments); }
+
+TEST_CASE("help and version are results, and need no HostOS") {
+  Ran ran = Hostctl("--help 2>/dev/null");
+  CHECK(ran.exit_code == 0);
+  CHECK(ran.output == HelpText());
+  for (const Command& command : Commands()) {
+    ran = Hostctl(std::string(command.name) + " --help 2>/dev/null");
+    CHECK(ran.exit_code == 0);
+    CHECK(ran.output == HelpText(command));
+  }
+  ran = Hostctl("--version");
+  CHECK(ran.exit_code == 0);
+  CHECK(ran.output == "hostctl " HOSTOS_VERSION "\n");
+}
+
+TEST_CASE("a wrong command line exits with 2 and says where help is, on standard error") {
+  Ran ran = Hostctl("status --frob >/dev/null");
+  CHECK(ran.exit_code == 2);
+  CHECK_THAT(ran.output, StartsWith("hostctl: unknown option --frob of status") &&
+                             ContainsSubstring("hostctl VERB --help"));
+  CHECK(Hostctl("").exit_code == 2);
+}
+
+TEST_CASE("what cannot be written to standard output is an error") {
+  Ran ran = Hostctl("--help >/dev/full");
+  CHECK(ran.exit_code == 1);
+  CHECK_THAT(ran.output, ContainsSubstring("standard output"));
+}
+
+TEST_CASE("on a machine that is no HostOS every verb that needs one exits with 11") {
+  if (::geteuid() != 0) SKIP("takes root");
+  if (::access("/dev/mapper/root", F_OK) == 0) SKIP("this may be a HostOS");
+  for (const char* verb : {"status", "status --json", "verify", "rollback", "gate"}) {
+    Ran ran = Hostctl(verb);
+    CAPTURE(verb, ran.output);
+    CHECK(ran.exit_code == 11);
+    CHECK_THAT(ran.output, StartsWith("hostctl: not a HostOS system: "));
+  }
+}
+
+TEST_CASE("a user who is not root is told so, but gets help") {
+  if (::geteuid() != 0) SKIP("takes root to become another user");
+  const std::string as_nobody = "setpriv --reuid=65534 --clear-groups ";
+  Ran ran = RunShell(as_nobody + HOSTCTL " status");
+  CHECK(ran.exit_code == 1);
+  CHECK_THAT(ran.output, StartsWith("hostctl: status must be run by root"));
+  CHECK(RunShell(as_nobody + HOSTCTL " status --help").exit_code == 0);
+}
+
+TEST_CASE("a configuration file that was asked for must be there") {
+  if (::geteuid() != 0) SKIP("takes root");
+  Ran ran = Hostctl("health --config /absent/file");
+  CHECK(ran.exit_code == 2);
+  CHECK_THAT(ran.output, StartsWith("hostctl: --config /absent/file: No such file"));
+}
+
+}  // namespace
+}  // namespace hostos

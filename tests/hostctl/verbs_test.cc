@@ -1,0 +1,309 @@
+// The verbs on a whole machine in memory: what they print, and their exit codes.
+#include "updater/hostctl/verbs.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/scenario/machine.h"
+#include "updater/base/atomic_file.h"
+
+namespace hostos {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::StartsWith;
+
+struct Said {
+  int code;
+  std::string out, err;
+};
+
+Said Hostctl(Machine& machine, std::vector<const char*> words, const Error* problem = nullptr) {
+  machine.config.url = "http://releases.test/repo";
+  Result<Invocation> invocation = ParseCommandLine(words);
+  REQUIRE(invocation);
+  std::ostringstream out, err;
+  using Style = PhaseProgress::Style;
+  Console console{.out = out,
+                  .err = err,
+                  .style = invocation->quiet ? Style::kQuiet : Style::kLog};
+  ExitCode code = RunVerb(*invocation, machine.world, machine.config, problem, console);
+  return {Number(code), out.str(), err.str()};
+}
+
+nlohmann::json Json(const Said& said) { return nlohmann::json::parse(said.out, nullptr, false); }
+
+TEST_CASE("update --check exits with 0 when there is a release, 4 when staged, 3 when it runs") {
+  Machine machine;
+  Said said = Hostctl(machine, {"update", "--check"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, StartsWith("1.0.0 -> 1.1.0"));
+  CHECK(Json(Hostctl(machine, {"update", "--check", "--json"}))["result"] == "available");
+
+  CHECK(Hostctl(machine, {"update"}).code == 4);
+  said = Hostctl(machine, {"update", "--check"});
+  CHECK(said.code == 4);
+  CHECK_THAT(said.out, ContainsSubstring("staged already"));
+
+  machine.Boot();
+  said = Hostctl(machine, {"update", "--check"});
+  CHECK(said.code == 3);
+  CHECK_THAT(said.out, ContainsSubstring("is running already"));
+  CHECK(said.err == "");
+}
+
+TEST_CASE("update --plan changes nothing that boots") {
+  Machine machine;
+  const auto before = machine.boot.Read()->entries.size();
+  Said said = Hostctl(machine, {"update", "--plan"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, ContainsSubstring("Nothing was changed."));
+  CHECK(machine.boot.Read()->entries.size() == before);
+  CHECK(machine.disk.writes == 0);
+  CHECK(Json(Hostctl(machine, {"update", "--plan", "--json"}))["plan"]["slot"] == "B");
+}
+
+TEST_CASE("update stages, says so on standard output only, and exits with 4") {
+  Machine machine;
+  Said said = Hostctl(machine, {"update"});
+  CHECK(said.code == 4);
+  CHECK(said.out == "1.1.0 is in slot B and boots next. Reboot to run it.\n");
+  for (const char* phase : {"resolve", "fetch", "write", "prove", "arm"})
+    CHECK_THAT(said.err, ContainsSubstring(std::string(phase) + ": done"));
+  CHECK(Hostctl(machine, {"status"}).code == 4);
+  CHECK_THAT(Hostctl(machine, {"update"}).out, ContainsSubstring("already in slot B"));
+  CHECK(machine.Boot() == "1.1.0");
+  CHECK(Hostctl(machine, {"status"}).code == 0);
+  CHECK(Hostctl(machine, {"update"}).code == 3);
+}
+
+TEST_CASE("update --reboot exits with 0 when the reboot has begun") {
+  Machine machine;
+  Said said = Hostctl(machine, {"update", "--reboot"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, ContainsSubstring("Rebooting now."));
+  CHECK(machine.Boot() == "1.1.0");
+}
+
+TEST_CASE("--quiet prints neither results nor progress, and the exit code tells all") {
+  Machine machine;
+  Said said = Hostctl(machine, {"update", "--quiet"});
+  CHECK(said.code == 4);
+  CHECK(said.out + said.err == "");
+}
+
+TEST_CASE("a release that fell back is refused with 12, told by status with 5, and retried on demand") {
+  Machine machine;
+  machine.unhealthy["1.1.0"] = "did not start within 30 s";
+  CHECK(Hostctl(machine, {"update"}).code == 4);
+  CHECK(machine.Boot() == "1.0.0");
+
+  Said said = Hostctl(machine, {"status"});
+  CHECK(said.code == 5);
+  CHECK_THAT(said.out, ContainsSubstring("fell back") &&
+                           ContainsSubstring("canary: did not start within 30 s"));
+  CHECK_THAT(Hostctl(machine, {"status", "--why"}).out, ContainsSubstring("output of 1.1.0"));
+
+  said = Hostctl(machine, {"update"});
+  CHECK(said.code == 12);
+  CHECK(said.out == "");
+  CHECK_THAT(said.err, ContainsSubstring("hostctl: 1.1.0") &&
+                           ContainsSubstring("\nNothing was changed.\n") &&
+                           ContainsSubstring("hostctl update --retry"));
+  CHECK(Hostctl(machine, {"update", "--check"}).code == 12);
+  said = Hostctl(machine, {"update", "--check", "--json"});
+  CHECK(said.code == 12);
+  CHECK(Json(said)["result"] == "refused");
+
+  machine.unhealthy.clear();
+  CHECK(Hostctl(machine, {"update", "--retry"}).code == 4);
+  CHECK(machine.Boot() == "1.1.0");
+  said = Hostctl(machine, {"history"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, ContainsSubstring("committed    1.1.0") &&
+                           ContainsSubstring("fell back    1.1.0"));
+  CHECK(Json(Hostctl(machine, {"history", "--json"}))["history"].size() == 2);
+}
+
+TEST_CASE("a release that never reached its gate is told so, with its boots") {
+  Machine machine;
+  machine.BreakRoot("1.1.0");
+  CHECK(Hostctl(machine, {"update"}).code == 4);
+  CHECK(machine.Boot() == "1.0.0");
+  CHECK_THAT(Hostctl(machine, {"status", "--why"}).out,
+             ContainsSubstring("did not reach its health gate in 3 boots"));
+}
+
+TEST_CASE("a failure before anything was changed says so, one after it says what is left") {
+  Machine machine;
+  machine.source.resolve_error = Error{Code::kNetwork, "http://releases.test/repo: HTTP 503"};
+  Said said = Hostctl(machine, {"update"});
+  CHECK(said.code == 8);
+  CHECK_THAT(said.err, ContainsSubstring("hostctl: http://releases.test/repo: HTTP 503\n"
+                                         "Nothing was changed.\n"));
+
+  machine.disk.spoil_next_write = true;
+  said = Hostctl(machine, {"update"});
+  CHECK(said.code == 7);
+  CHECK_THAT(said.err, ContainsSubstring("slot B is not bootable until an update succeeds."));
+  CHECK_THAT(Hostctl(machine, {"status"}).out, ContainsSubstring("was interrupted in prove"));
+}
+
+TEST_CASE("no space on the ESP names the files there that are not ours, after what is left") {
+  Machine machine;
+  machine.boot.esp.size = 1 << 20;
+  machine.boot.esp.unknown = {{"EFI/old/vmlinuz", 24'100'000}};
+  Said said = Hostctl(machine, {"update"});
+  CHECK(said.code == 9);
+  CHECK_THAT(said.err, ContainsSubstring("\nNothing was changed.\nFiles there that HostOS does not "
+                                         "know: EFI/old/vmlinuz (24.1 MB)"));
+}
+
+TEST_CASE("update while another one runs exits with 6 and names it") {
+  Machine machine;
+  Result<Lock> lock = machine.state.TryLock("hostctl update", machine.clock.Now());
+  REQUIRE(lock);
+  Said said = Hostctl(machine, {"update"});
+  CHECK(said.code == 6);
+  CHECK_THAT(said.err, ContainsSubstring("hostctl update, pid "));
+  CHECK_THAT(Hostctl(machine, {"status"}).out, ContainsSubstring("Update   busy: hostctl update, pid"));
+}
+
+TEST_CASE("update without a source of releases says which key to set, and exits with 2") {
+  Machine machine;
+  machine.config.url.clear();
+  Result<Invocation> invocation = ParseCommandLine(std::vector<const char*>{"update"});
+  std::ostringstream out, err;
+  Console console{.out = out, .err = err};
+  CHECK(RunVerb(*invocation, machine.world, machine.config, nullptr, console) == ExitCode::kUsage);
+  CHECK_THAT(err.str(), ContainsSubstring("[source] url") &&
+                            ContainsSubstring("/etc/hostctl/hostctl.toml"));
+}
+
+TEST_CASE("rollback goes back, waits for the reboot, and cancels what was only staged") {
+  Machine machine;
+  Said said = Hostctl(machine, {"rollback"});
+  CHECK(said.code == 1);
+  CHECK_THAT(said.err, ContainsSubstring("\nNothing was changed.\n"));
+
+  CHECK(Hostctl(machine, {"update"}).code == 4);
+  said = Hostctl(machine, {"rollback", "--reboot"});
+  CHECK(said.code == 0);
+  CHECK(said.out == "The staged update is cancelled; 1.0.0 stays.\n");
+  CHECK(machine.Boot() == "1.0.0");
+
+  CHECK(Hostctl(machine, {"update", "--retry"}).code == 4);
+  CHECK(machine.Boot() == "1.1.0");
+  said = Hostctl(machine, {"rollback"});
+  CHECK(said.code == 4);
+  CHECK(said.out == "1.0.0 in slot A boots next. Reboot to run it.\n");
+  CHECK(Hostctl(machine, {"status"}).code == 4);
+  CHECK(machine.Boot() == "1.0.0");
+  CHECK_THAT(Hostctl(machine, {"status"}).out, ContainsSubstring("1.1.0") &&
+                                                   ContainsSubstring("rolled back by the operator"));
+}
+
+TEST_CASE("health exits with 10 when a required check fails") {
+  Machine machine;
+  CHECK(Hostctl(machine, {"health"}).code == 0);
+  machine.unhealthy["1.0.0"] = "no start";
+  Said said = Hostctl(machine, {"health"});
+  CHECK(said.code == 10);
+  CHECK_THAT(said.out, ContainsSubstring("FAILED  canary"));
+  CHECK(Json(Hostctl(machine, {"health", "--json"}))["healthy"] == false);
+}
+
+TEST_CASE("verify proves the slots, skips an empty one, and exits with 7 when one differs") {
+  Machine machine;
+  Said said = Hostctl(machine, {"verify"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, ContainsSubstring("* A  1.0.0") && ContainsSubstring("proven") &&
+                           ContainsSubstring("B  -  empty"));
+  CHECK(Hostctl(machine, {"verify", "--slot", "B"}).code == 1);
+
+  CHECK(Hostctl(machine, {"update"}).code == 4);
+  CHECK(Hostctl(machine, {"verify", "--slot", "B"}).code == 0);
+  machine.disk.content[1].reset();
+  said = Hostctl(machine, {"verify", "--json"});
+  CHECK(said.code == 7);
+  CHECK(Json(said)["slots"][0]["proven"] == true);
+  CHECK(Json(said)["slots"][1]["proven"] == false);
+  CHECK(Hostctl(machine, {"verify", "--slot", "A"}).code == 0);
+}
+
+TEST_CASE("status goes on without a readable record, and says so") {
+  Machine machine;
+  REQUIRE(WriteFileAtomically(machine.dir / "state/record.json", "{"));
+  Said said = Hostctl(machine, {"status"});
+  CHECK(said.code == 1);
+  CHECK_THAT(said.out, ContainsSubstring("HostOS 1.0.0") && ContainsSubstring("degraded") &&
+                           ContainsSubstring("record.json"));
+  CHECK(Json(Hostctl(machine, {"status", "--json"}))["problems"].size() == 1);
+  CHECK(Hostctl(machine, {"history"}).code == 1);
+}
+
+TEST_CASE("with a broken configuration only status and the gate go on") {
+  Machine machine;
+  const Error problem{Code::kUsage, "/etc/hostctl/hostctl.toml:3: unknown key windw"};
+  Said said = Hostctl(machine, {"status"}, &problem);
+  CHECK(said.code == 2);
+  CHECK_THAT(said.out, ContainsSubstring("hostctl.toml:3: unknown key windw"));
+  said = Hostctl(machine, {"update"}, &problem);
+  CHECK(said.code == 2);
+  CHECK_THAT(said.err, StartsWith("hostctl: /etc/hostctl/hostctl.toml:3: unknown key windw\n"));
+  CHECK(Hostctl(machine, {"gate"}, &problem).code == 0);  // no trial: nothing to decide
+}
+
+TEST_CASE("a trial that cannot read its configuration fails with that as the reason") {
+  Machine machine;
+  const Error problem{Code::kUsage, "/etc/hostctl/hostctl.toml:3: unknown key windw"};
+  CHECK(Hostctl(machine, {"update"}).code == 4);
+  REQUIRE(machine.boot.Boot() == Slot::B);
+  Said said = Hostctl(machine, {"gate"}, &problem);
+  CHECK(said.code == 10);
+  CHECK_THAT(said.err, ContainsSubstring("1.1.0 is not healthy: config: ") &&
+                           ContainsSubstring("hostctl.toml:3: unknown key windw") &&
+                           ContainsSubstring("rebooting into the other slot"));
+  CHECK(machine.Boot() == "1.0.0");
+  CHECK_THAT(machine.ReadStatus().fallback.value().reason, ContainsSubstring("unknown key windw"));
+}
+
+TEST_CASE("the gate logs one line per decision") {
+  Machine machine;
+  Said said = Hostctl(machine, {"gate"});
+  CHECK(said.code == 0);
+  CHECK(said.err == "1.0.0 is not on trial: nothing to decide\n");
+  CHECK(Hostctl(machine, {"update"}).code == 4);
+  REQUIRE(machine.boot.Boot() == Slot::B);
+  said = Hostctl(machine, {"gate"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.err, StartsWith("1.1.0 is healthy, steady for 60 s: committed"));
+}
+
+TEST_CASE("a machine that is no HostOS is said to be none, with 11, by every verb that needs one") {
+  class NoHostOs : public FakeBootControl {
+   public:
+    using FakeBootControl::FakeBootControl;
+    Result<BootState> Read() override {
+      return Fail(Code::kNotSupported, "/: expected a dm-verity device under it, found none");
+    }
+  };
+  Machine machine;
+  NoHostOs boot(machine.source.Resolve("1.0.0")->release);
+  World world{machine.source, machine.disk,  boot,         machine.world.health, machine.world.power,
+              machine.clock,  machine.state};
+  machine.config.url = "http://releases.test/repo";
+  for (const char* verb : {"status", "update", "rollback", "verify", "gate"}) {
+    Result<Invocation> invocation = ParseCommandLine(std::vector<const char*>{verb});
+    std::ostringstream out, err;
+    Console console{.out = out, .err = err};
+    CHECK(RunVerb(*invocation, world, machine.config, nullptr, console) == ExitCode::kNotSupported);
+    CHECK_THAT(err.str(), StartsWith("hostctl: not a HostOS system: /: expected a dm-verity"));
+    CHECK(out.str() == "");
+  }
+}
+
+}  // namespace
+}  // namespace hostos
