@@ -55,7 +55,8 @@ struct Disk {
 };
 
 Result<Disk> OpenDisk(const std::string& path, int flags) {
-  Disk disk{path, TRY(Open(path, flags)), Context(fdisk_new_context())};
+  UniqueFd fd = TRY(Open(path, flags));
+  Disk disk{path, std::move(fd), Context(fdisk_new_context())};
   if (!disk.context) return FailErrno(path, ENOMEM);
   fdisk_disable_dialogs(disk.context.get(), 1);
   const bool readonly = (flags & O_ACCMODE) == O_RDONLY;

@@ -125,12 +125,13 @@ Result<> SystemdBoot::ReadLoader(View& view) const {
   auto prefer = [&](const std::string& source, const std::optional<std::string>& pattern) {
     if (pattern) state.preferences.push_back({source, *pattern});
   };
+  const std::optional<std::string> once = TRY(variable("LoaderEntryOneShot"));
   const std::optional<std::string> saved = TRY(variable("LoaderEntryLastBooted"));
   std::optional<std::string> chosen = TRY(variable("LoaderEntryDefault"));
   std::optional<std::string> configured = view.contents.default_entry;
   if (chosen == "@saved") chosen = saved;
   if (configured == "@saved") configured = saved;
-  prefer("EFI variable LoaderEntryOneShot", TRY(variable("LoaderEntryOneShot")));
+  prefer("EFI variable LoaderEntryOneShot", once);
   prefer("EFI variable LoaderEntryDefault", chosen);
   prefer("\"default\" in loader/loader.conf", configured);
   for (LoaderPreference& preference : state.preferences)

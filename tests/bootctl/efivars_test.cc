@@ -16,7 +16,7 @@ Result<std::optional<std::string>> ReadRaw(const std::string& bytes) {
 }
 
 TEST_CASE("a loader variable is attributes and UTF-16LE text up to the first NUL") {
-  CHECK(Value(ReadRaw({"\6\0\0\0x\0+\0\0\0y\0", 14})) == "x+");
+  CHECK(Value(ReadRaw({"\6\0\0\0x\0+\0\0\0y\0", 12})) == "x+");
   CHECK(Value(ReadRaw({"\6\0\0\0x\0", 6})) == "x");
   CHECK(Value(ReadRaw({"\6\0\0\0", 4})) == "");
   CHECK(Value(ReadRaw({"\6\0\0\0\xe4\0\xac\x20\x3d\xd8\0\xde", 12})) == "ä€😀");
