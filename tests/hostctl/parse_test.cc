@@ -46,7 +46,7 @@ TEST_CASE("options of every verb stand before or after it") {
   }
 }
 
-TEST_CASE("--help needs no verb and no sense in what surrounds it") {
+TEST_CASE("the option --help needs no verb and no sense in what surrounds it") {
   CHECK(Parse({"--help"})->help);
   CHECK(Parse({"-h"})->help);
   Result<Invocation> parsed = Parse({"update", "--check", "--plan", "--help"});
@@ -54,7 +54,7 @@ TEST_CASE("--help needs no verb and no sense in what surrounds it") {
   CHECK(parsed->command->verb == Verb::kUpdate);
 }
 
-TEST_CASE("--version is hostctl's own before a verb, and a release's after update") {
+TEST_CASE("the option --version is hostctl's own before a verb, and a release's after update") {
   CHECK(Parse({"--version"})->program_version);
   Result<Invocation> parsed = Parse({"update", "--version", "1.2.0"});
   REQUIRE(parsed);

@@ -1,5 +1,6 @@
 #include "updater/hostctl/progress.h"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <sstream>
@@ -92,7 +93,8 @@ TEST_CASE("the same phase again only replaces what is said of it") {
   progress.Begin("resolve", "1.3.0 is signed by 2 of 2 required keys");
   progress.Finish(true);
   CHECK(Visible(out.str()) == "resolve   1.3.0 is signed by 2 of 2 required keys\n");
-  CHECK(std::ranges::count(out.str(), '\n') == 1);
+  const std::string text = out.str();
+  CHECK(std::count(text.begin(), text.end(), '\n') == 1);
 }
 
 TEST_CASE("bytes of an earlier run are no measure of speed") {

@@ -141,7 +141,7 @@ TEST_CASE("only the newest refused releases are listed, with the number of the o
   CHECK_THAT(text, ContainsSubstring("was given up on"));
 }
 
-TEST_CASE("--why tells all of a fallback: whole digests, boots, the check and its output") {
+TEST_CASE("status --why tells all of a fallback: whole digests, boots, the check and its output") {
   const std::string text = WhyText(SampleFallback(), Paint(false));
   CHECK_THAT(Line(text, "1.2.0"), ContainsSubstring("fell back on 2026-11-20 23:40 UTC after 1 boot"));
   CHECK_THAT(text, ContainsSubstring("commit     " + SampleDigest("commit 1.2.0").Hex()));

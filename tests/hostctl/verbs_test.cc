@@ -87,7 +87,7 @@ TEST_CASE("update --reboot exits with 0 when the reboot has begun") {
   CHECK(machine.Boot() == "1.1.0");
 }
 
-TEST_CASE("--quiet prints neither results nor progress, and the exit code tells all") {
+TEST_CASE("with --quiet a verb prints neither results nor progress, and the exit code tells all") {
   Machine machine;
   Said said = Hostctl(machine, {"update", "--quiet"});
   CHECK(said.code == 4);

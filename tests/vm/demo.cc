@@ -35,7 +35,8 @@ class Printing : public Narrator {
 };
 
 Result<> Tell(Printing& narrator) {
-  std::unique_ptr<Node> node = TRY(Node::Start("demo", TRY(ReleaseSet::Open())));
+  const ReleaseSet releases = TRY(ReleaseSet::Open());
+  std::unique_ptr<Node> node = TRY(Node::Start("demo", releases));
   TRY(FirstBoot(*node, narrator));
   TRY(UpdateToSecond(*node, narrator));
   TRY(FallBackFromBrokenContainerd(*node, narrator));

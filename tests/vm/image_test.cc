@@ -24,7 +24,7 @@ class Mounted {
 };
 
 // Type, mode, owner, link target and xattrs of every path, and the content of every file.
-constexpr const char* kCompare = R"(
+constexpr const char* kCompare = R"sh(
   set -eu
   list() {
     cd "$1"
@@ -39,7 +39,7 @@ constexpr const char* kCompare = R"(
   [ "$(wc -l <"$3/image.list")" -gt 1000 ]
   diff "$3/image.list" "$3/commit.list"
   diff -r --no-dereference --exclude=ostree --exclude=hostos.efi "$1" "$2"
-)";
+)sh";
 
 TEST_CASE("the images of real releases are what their commits say, to the judges of each format") {
   const std::string version = GENERATE("1.0.0", "1.1.0");

@@ -1,5 +1,6 @@
 // Updates that are killed, cut off or refused on a real node.
-#include <algorithm>
+#include <signal.h>
+
 #include <map>
 
 #include "tests/vm/held.h"

@@ -106,10 +106,11 @@ Result<> Expect(const json& found, const std::string& pointer, const json& expec
               value.dump(), found.dump(2));
 }
 
-Result<> ExpectContains(const std::string& what, const std::string& found,
+Result<> ExpectContains(const std::string& what, Result<std::string> found,
                         const std::string& expected) {
-  if (found.find(expected) != std::string::npos) return {};
-  return Fail(Code::kFailed, "{}: expected \"{}\" in it, found:\n{}", what, expected, found);
+  const std::string text = TRY_CONTEXT(what, std::move(found));
+  if (text.find(expected) != std::string::npos) return {};
+  return Fail(Code::kFailed, "{}: expected \"{}\" in it, found:\n{}", what, expected, text);
 }
 
 }  // namespace hostos

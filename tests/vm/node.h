@@ -51,8 +51,8 @@ class Node {
 // A failure, with what was found, unless the value at `pointer` (RFC 6901) is `expected`.
 Result<> Expect(const nlohmann::json& found, const std::string& pointer,
                 const nlohmann::json& expected);
-// The same for text that must contain some other.
-Result<> ExpectContains(const std::string& what, const std::string& found,
+// The same for text that must contain some other; when there is no text, why there is none.
+Result<> ExpectContains(const std::string& what, Result<std::string> found,
                         const std::string& expected);
 
 }  // namespace hostos

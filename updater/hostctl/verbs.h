@@ -18,7 +18,7 @@ namespace hostos {
 struct Console {
   std::ostream& out;  // results
   std::ostream& err;  // progress and errors
-  Paint paint;        // of the results
+  Paint paint{};      // of the results
   PhaseProgress::Style style = PhaseProgress::Style::kQuiet;
   size_t columns = 80;
   bool journal = false;  // `err` goes to systemd's journal: sd-daemon(3) level prefixes
