@@ -156,12 +156,14 @@ Result<std::vector<DiskPartition>> RunRepart(const WorkDirectory& work,
   Uuid seed_bytes;
   std::ranges::copy(std::span(facts.commit.bytes).first<16>(), seed_bytes.begin());
   const std::string seed = ToString(seed_bytes);
+  // Without a sector size the ESP would be made with sectors of 4096 bytes, which firmware does not
+  // read from a disk with sectors of 512.
   // mkfs.ext4 draws its directory hash seed at random unless told; it takes only its last -E, so
   // what systemd-repart passes itself is repeated.
   const std::string json = TRY(RunProgram(
       {"systemd-repart", "--root=" + work / "content", "--definitions=" + definitions,
        "--definitions=" + work / "drop-ins", "--architecture=" + facts.architecture,
-       "--empty=create", "--offline=yes", "--size=auto", "--seed=" + seed, "--dry-run=no",
+       "--empty=create", "--offline=yes", "--size=auto", "--sector-size=512", "--seed=" + seed, "--dry-run=no",
        "--json=short", output},
       {"TMPDIR=" + work.path(), std::format("SOURCE_DATE_EPOCH={}", facts.timestamp),
        "SYSTEMD_REPART_MKFS_OPTIONS_EXT4=-E lazy_itable_init=1,nodiscard,hash_seed=" + seed}));

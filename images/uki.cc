@@ -11,7 +11,7 @@ Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view 
   // the kernel take the backup partition table when a power cut tore the primary one.
   std::string line = std::format(
       "root=/dev/mapper/root roothash={} rootfstype=erofs ro gpt panic=5 rd.shell=0 "
-      "rd.emergency=reboot systemd.default_device_timeout_sec=20 console=tty0 console=ttyS0",
+      "rd.emergency=reboot systemd.default_device_timeout_sec=60 console=tty0 console=ttyS0",
       root_hash.Hex());
   if (append.empty()) return line;
   for (std::string_view name : {"root=", "roothash="})

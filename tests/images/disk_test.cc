@@ -101,6 +101,7 @@ TEST_CASE("a disk has the slots, the boot entry and the state a node expects") {
   // The ESP.
   const std::string esp = partition(0, disk->partitions[0].size);
   Output({"fsck.fat", "-n", esp});
+  CHECK(Output({"minfo", "-i", esp, "::"}).contains("sector size: 512 bytes"));  // of the disk
   const std::string entry = ReleaseStem("1.0.0", release->root_hash) + ".efi";
   CHECK(Output({"mdir", "-b", "-/", "-i", esp, "::"}).contains("::/EFI/Linux/" + entry));
   Output({"mcopy", "-i", esp, "::/EFI/Linux/" + entry, small / "uki"});
