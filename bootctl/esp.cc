@@ -13,7 +13,7 @@
 namespace hostos {
 namespace {
 
-constexpr char kLinux[] = "EFI/Linux";
+constexpr char kEntryDirectory[] = "EFI/Linux";
 constexpr size_t kChunk = 1 << 20;
 
 // Calls `each` with the first `size` bytes of a file, a chunk at a time.
@@ -75,17 +75,17 @@ Result<> Esp::CheckWritable() const {
 }
 
 std::string Esp::Name(const std::string& file) const {
-  return std::format("{}/{}/{}", path_, kLinux, file);
+  return std::format("{}/{}/{}", path_, kEntryDirectory, file);
 }
 
 Result<UniqueFd> Esp::LinuxDirectory() const {
-  return TRY_CONTEXT(path_, OpenAt(root_.get(), kLinux, O_RDONLY | O_DIRECTORY));
+  return TRY_CONTEXT(path_, OpenAt(root_.get(), kEntryDirectory, O_RDONLY | O_DIRECTORY));
 }
 
 // fsync of a FAT directory writes its clusters; syncfs also the allocation table and the device's
 // cache.
 Result<> Esp::Sync(int directory) const {
-  TRY(Fsync(directory, std::format("{}/{}", path_, kLinux)));
+  TRY(Fsync(directory, std::format("{}/{}", path_, kEntryDirectory)));
   if (::syncfs(directory) < 0) return FailErrno(path_ + ": syncfs");
   return {};
 }

@@ -143,7 +143,7 @@ bool CutShort(DiskMachine& machine, size_t call, Ending ending,
   return WEXITSTATUS(status) == kCutShort;
 }
 
-struct Life {
+struct DiskLife {
   TestImage v10{"1.0.0"}, v11{"1.1.0"}, v12{"1.2.0"};
   DiskMachine machine{v10};
 
@@ -156,7 +156,7 @@ struct Life {
 
 // After any cut: every entry is a whole image that boots the slot holding its root hash, and slot A
 // with the running release is untouched.
-void CheckNothingHalf(Life& life) {
+void CheckNothingHalf(DiskLife& life) {
   const BootState state = life.Read();
   const Esp esp = Value(Esp::Open(life.machine.options().esp));
   for (const BootEntry& entry : state.entries) {
@@ -173,8 +173,8 @@ void CheckNothingHalf(Life& life) {
 }
 
 // `check` sees each state a cut can leave; then the verb is repeated, and `done` sees the end.
-void CutEverywhere(const std::function<void(Life&)>& prepare,
-                   const std::function<Result<>(Life&)>& verb,
+void CutEverywhere(const std::function<void(DiskLife&)>& prepare,
+                   const std::function<Result<>(DiskLife&)>& verb,
                    const std::function<void(const BootState&)>& check,
                    const std::function<void(const BootState&)>& done) {
   const Ending ending = GENERATE(Ending::kKilled, Ending::kPowerCut, Ending::kTornWrite);
@@ -182,7 +182,7 @@ void CutEverywhere(const std::function<void(Life&)>& prepare,
   for (;; call++) {
     CAPTURE(call, static_cast<int>(ending));
     REQUIRE(call < 1000);
-    Life life;
+    DiskLife life;
     prepare(life);
     if (!CutShort(life.machine, call, ending, [&] { return verb(life); })) break;
     CheckNothingHalf(life);
@@ -195,7 +195,7 @@ void CutEverywhere(const std::function<void(Life&)>& prepare,
 }
 
 TEST_CASE("arming cut short at any system call leaves the old release or the whole new one") {
-  CutEverywhere([](Life&) {}, [](Life& life) { return life.Arm(life.v11); },
+  CutEverywhere([](DiskLife&) {}, [](DiskLife& life) { return life.Arm(life.v11); },
                 [](const BootState& state) { CHECK(state.next().has_value()); },
                 [](const BootState& state) {
                   CHECK(state.next() == Slot::B);
@@ -204,8 +204,8 @@ TEST_CASE("arming cut short at any system call leaves the old release or the who
 }
 
 TEST_CASE("arming over another release cut short never leaves an entry without its slot") {
-  CutEverywhere([](Life& life) { REQUIRE(life.Arm(life.v11)); },
-                [](Life& life) { return life.Arm(life.v12); },
+  CutEverywhere([](DiskLife& life) { REQUIRE(life.Arm(life.v11)); },
+                [](DiskLife& life) { return life.Arm(life.v12); },
                 [](const BootState& state) { CHECK(state.next().has_value()); },
                 [](const BootState& state) {
                   CHECK(state.next() == Slot::B);
@@ -214,8 +214,8 @@ TEST_CASE("arming over another release cut short never leaves an entry without i
 }
 
 TEST_CASE("invalidating cut short at any system call leaves the slot whole or without an entry") {
-  CutEverywhere([](Life& life) { REQUIRE(life.Arm(life.v11)); },
-                [](Life& life) { return life.boot().Invalidate(Slot::B); },
+  CutEverywhere([](DiskLife& life) { REQUIRE(life.Arm(life.v11)); },
+                [](DiskLife& life) { return life.boot().Invalidate(Slot::B); },
                 [](const BootState& state) {
                   const bool whole = state.EntryOf(Slot::B) != nullptr;
                   CHECK(state.next() == (whole ? Slot::B : Slot::A));
@@ -230,7 +230,7 @@ TEST_CASE("a disk that loses writes of the partition table is told") {
   // Backup entries, backup header, primary entries, primary header: one, or one whole copy.
   g.lost =
       GENERATE(std::set{1}, std::set{2}, std::set{3}, std::set{4}, std::set{1, 2}, std::set{3, 4});
-  Life life;
+  DiskLife life;
   g.disk = life.machine.disk();
   g.disk_writes = 0;
   const Result<> armed = life.Arm(life.v11);

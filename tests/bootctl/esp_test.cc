@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 using Strings = std::vector<std::string>;
 
 // An ESP with the release 1.0.0.
-struct Fixture {
-  Fixture() { Add(file, image.path); }
+struct EspFixture {
+  EspFixture() { Add(file, image.path); }
   void Add(const std::string& name, const std::string& source) {
     fs::create_directories(directory / "EFI/Linux");
     fs::copy_file(source, directory / ("EFI/Linux/" + name));
@@ -37,7 +37,7 @@ struct Fixture {
 };
 
 TEST_CASE("entries say what their images say, and unknown files are told with their sizes") {
-  Fixture esp;
+  EspFixture esp;
   WriteText(esp.directory / "EFI/BOOT/BOOTX64.EFI", "loader");
   WriteText(esp.directory / "EFI/systemd/systemd-bootx64.efi", "loader");
   WriteText(esp.directory / "loader/loader.conf", "timeout 0\n");
@@ -62,7 +62,7 @@ TEST_CASE("entries say what their images say, and unknown files are told with th
 }
 
 TEST_CASE("what the loader ignores is no entry, and ours of it is a leftover") {
-  Fixture esp;
+  EspFixture esp;
   esp.Add(TemporaryName(esp.stem), esp.image.path);
   esp.Add(".hidden.efi", esp.image.path);
   esp.Add("auto-x.efi", esp.image.path);
@@ -78,7 +78,7 @@ TEST_CASE("what the loader ignores is no entry, and ours of it is a leftover") {
 }
 
 TEST_CASE("an image that is cut short is offered by the loader, and boots no slot") {
-  Fixture esp;
+  EspFixture esp;
   fs::resize_file(esp.directory / ("EFI/Linux/" + esp.file), esp.image.release.uki_size - 4096);
   const EspContents contents = esp.Read();
   REQUIRE(contents.entries.size() == 1);
@@ -86,7 +86,7 @@ TEST_CASE("an image that is cut short is offered by the loader, and boots no slo
 }
 
 TEST_CASE("Type #1 entries are listed when the loader would offer them") {
-  Fixture esp;
+  EspFixture esp;
   WriteText(esp.directory / "vmlinuz", "kernel");
   const std::string entries = esp.directory / "loader/entries/";
   WriteText(entries + "good+2.conf", "title x\nversion 9 \nsort-key debian\nlinux /vmlinuz\n");
@@ -106,7 +106,7 @@ TEST_CASE("Type #1 entries are listed when the loader would offer them") {
 }
 
 TEST_CASE("the default of loader.conf is read as the loader reads it") {
-  Fixture esp;
+  EspFixture esp;
   auto configured = [&](const std::string& text) {
     WriteText(esp.directory / "loader/loader.conf", text);
     return esp.Read().default_entry;
@@ -119,7 +119,7 @@ TEST_CASE("the default of loader.conf is read as the loader reads it") {
 }
 
 TEST_CASE("an installed file has the bytes that were asked for, and no temporary stays") {
-  Fixture esp;
+  EspFixture esp;
   const TestImage image("1.1.0");
   const Release& release = image.release;
   const std::string stem = ReleaseStem("1.1.0", release.root_hash), name = stem + "+3.efi";
@@ -143,7 +143,7 @@ TEST_CASE("an installed file has the bytes that were asked for, and no temporary
 }
 
 TEST_CASE("a rename never replaces an entry, and removing what is gone succeeds") {
-  Fixture esp;
+  EspFixture esp;
   esp.Add(esp.stem + "+3.efi", esp.image.path);
   const Esp target = Value(Esp::Open(esp.directory.path()));
   CHECK(Outcome(target.Rename(esp.stem + "+3.efi", esp.file)).contains("File exists"));

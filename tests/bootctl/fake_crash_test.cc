@@ -10,7 +10,7 @@ namespace {
 
 using Cut = FakeBootControl::Cut;
 
-struct Life {
+struct FakeLife {
   TestImage v10{"1.0.0"}, v11{"1.1.0"};
   FakeBootControl boot{v10.release};
 
@@ -19,7 +19,7 @@ struct Life {
 
 // Whatever boots is a whole release in the slot that holds it, and the release that was running
 // still boots once the other is out of tries.
-void CheckBootsWhole(Life& life) {
+void CheckBootsWhole(FakeLife& life) {
   const Slot slot = Value(life.boot.Boot());
   const BootState state = Value(life.boot.Read());
   CHECK(state.running == slot);
@@ -35,7 +35,7 @@ void CutEverywhere(Prepare prepare, Verb verb, Check check) {
   for (size_t step = 1;; step++) {
     CAPTURE(step, static_cast<int>(cut));
     REQUIRE(step < 100);
-    Life life;
+    FakeLife life;
     prepare(life);
     life.boot.CutPowerAt(step, cut);
     if (verb(life)) break;  // it was done before the power was cut
@@ -49,8 +49,8 @@ void CutEverywhere(Prepare prepare, Verb verb, Check check) {
 }
 
 TEST_CASE("power cut while arming leaves the old release or the whole new one") {
-  CutEverywhere([](Life&) {}, [](Life& life) { return life.Arm(); },
-                [](Life& life) {
+  CutEverywhere([](FakeLife&) {}, [](FakeLife& life) { return life.Arm(); },
+                [](FakeLife& life) {
                   if (Value(life.boot.Read()).running == Slot::B) return;
                   CHECK(Outcome(life.Arm()) == "ok");
                   CHECK(Value(life.boot.Boot()) == Slot::B);
@@ -58,9 +58,9 @@ TEST_CASE("power cut while arming leaves the old release or the whole new one") 
 }
 
 TEST_CASE("power cut while invalidating leaves the slot whole or without an entry") {
-  CutEverywhere([](Life& life) { REQUIRE(life.Arm()); },
-                [](Life& life) { return life.boot.Invalidate(Slot::B); },
-                [](Life& life) {
+  CutEverywhere([](FakeLife& life) { REQUIRE(life.Arm()); },
+                [](FakeLife& life) { return life.boot.Invalidate(Slot::B); },
+                [](FakeLife& life) {
                   if (Value(life.boot.Read()).running == Slot::B) return;
                   CHECK(Value(life.boot.Read()).EntryOf(Slot::B) == nullptr);
                   CHECK(Outcome(life.boot.Invalidate(Slot::B)) == "ok");
@@ -70,12 +70,12 @@ TEST_CASE("power cut while invalidating leaves the slot whole or without an entr
 
 TEST_CASE("power cut while blessing leaves a release on trial or blessed, or falls back") {
   CutEverywhere(
-      [](Life& life) {
+      [](FakeLife& life) {
         REQUIRE(life.Arm());
         REQUIRE(Value(life.boot.Boot()) == Slot::B);
       },
-      [](Life& life) { return life.boot.Bless(); },
-      [](Life& life) {
+      [](FakeLife& life) { return life.boot.Bless(); },
+      [](FakeLife& life) {
         const BootState state = Value(life.boot.Read());
         if (state.running == Slot::A) {  // neither name was left
           CHECK(state.EntryOf(Slot::B) == nullptr);
@@ -89,12 +89,12 @@ TEST_CASE("power cut while blessing leaves a release on trial or blessed, or fal
 
 TEST_CASE("power cut while marking bad never gives a release a try more") {
   CutEverywhere(
-      [](Life& life) {
+      [](FakeLife& life) {
         REQUIRE(life.Arm());
         REQUIRE(Value(life.boot.Boot()) == Slot::B);
       },
-      [](Life& life) { return life.boot.MarkBad(Slot::B); },
-      [](Life& life) {
+      [](FakeLife& life) { return life.boot.MarkBad(Slot::B); },
+      [](FakeLife& life) {
         CHECK(Outcome(life.boot.MarkBad(Slot::B)) == "ok");
         const BootState state = Value(life.boot.Read());
         CHECK(state.next() == Slot::A);
@@ -103,7 +103,7 @@ TEST_CASE("power cut while marking bad never gives a release a try more") {
 }
 
 TEST_CASE("a loader that cannot count never leaves a release that does not start") {
-  Life life;
+  FakeLife life;
   REQUIRE(life.Arm());
   life.boot.esp_read_only = true;
   life.boot.broken.insert(life.v11.release.root_hash);
@@ -111,7 +111,7 @@ TEST_CASE("a loader that cannot count never leaves a release that does not start
 }
 
 TEST_CASE("the fake tells every durable step before it happens") {
-  Life life;
+  FakeLife life;
   std::vector<std::string> steps;
   life.boot.step = [&](const char* name) { steps.push_back(name); };
   REQUIRE(life.Arm());
@@ -122,7 +122,7 @@ TEST_CASE("the fake tells every durable step before it happens") {
 }
 
 TEST_CASE("the fake's ESP fills up") {
-  Life life;
+  FakeLife life;
   life.boot.esp.size = life.v10.release.uki_size + life.v11.release.uki_size;
   CHECK(CodeOf(life.Arm()) == Code::kNoSpace);
   CHECK(Value(life.boot.Read()).slot(Slot::B).label == "_empty");

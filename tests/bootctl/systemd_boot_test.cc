@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using Strings = std::vector<std::string>;
 
-struct Fixture {
+struct LoaderFixture {
   TestImage v10{"1.0.0"}, v11{"1.1.0"}, v12{"1.2.0"};
   DiskMachine machine{v10};
 
@@ -39,7 +39,7 @@ struct Fixture {
 };
 
 TEST_CASE("evidence that contradicts itself is an error that names both sides") {
-  Fixture f;
+  LoaderFixture f;
   SECTION("partitions under the root that are no slot") {
     f.machine.SetRunning(Slot::A, f.v10.release.root_hash);
     fs::rename(f.machine / "sys/devices/vda/vda3/partition", f.machine / "sys/moved");
@@ -75,7 +75,7 @@ TEST_CASE("evidence that contradicts itself is an error that names both sides") 
 }
 
 TEST_CASE("a loader that said nothing leaves the booted entry unknown, and blessing works") {
-  Fixture f;
+  LoaderFixture f;
   CHECK(Outcome(f.Arm(f.v11)) == "ok");
   CHECK(Value(f.machine.Boot()) == Slot::B);
   fs::remove_all(f.machine.options().efivars);
@@ -88,7 +88,7 @@ TEST_CASE("a loader that said nothing leaves the booted entry unknown, and bless
 TEST_CASE("a loader started twice in one boot is believed about the second entry") {
   // An image that does not load makes the firmware start the loader once more; the variable with
   // the counted path is still that of the first.
-  Fixture f;
+  LoaderFixture f;
   CHECK(Outcome(f.Arm(f.v11)) == "ok");
   fs::rename(f.machine.LinuxPath(f.FileOf(f.v11, "+3")),
              f.machine.LinuxPath(f.FileOf(f.v11, "+0-3")));
@@ -99,7 +99,7 @@ TEST_CASE("a loader started twice in one boot is believed about the second entry
 }
 
 TEST_CASE("on a read-only ESP the loader could not count, and the entry is still known") {
-  Fixture f;
+  LoaderFixture f;
   CHECK(Outcome(f.Arm(f.v11)) == "ok");
   f.SetVariable("LoaderEntrySelected", f.FileOf(f.v11, ""));
   f.machine.SetRunning(Slot::B, f.v11.release.root_hash);
@@ -108,7 +108,7 @@ TEST_CASE("on a read-only ESP the loader could not count, and the entry is still
 }
 
 TEST_CASE("something foreign that boots first is told, and is not out-armed") {
-  Fixture f;
+  LoaderFixture f;
   SECTION("a unified kernel image") {
     f.Add("debian.efi", TestImage("1.2.0"));
   }
@@ -136,7 +136,7 @@ TEST_CASE("something foreign that boots first is told, and is not out-armed") {
 }
 
 TEST_CASE("a preference of the loader is told, and decides") {
-  Fixture f;
+  LoaderFixture f;
   CHECK(Outcome(f.Arm(f.v11)) == "ok");
   REQUIRE(f.Read().next() == Slot::B);
   SECTION("once") {
@@ -161,7 +161,7 @@ TEST_CASE("a preference of the loader is told, and decides") {
 }
 
 TEST_CASE("of two names of one release the one with fewer tries counts, and blessing leaves one") {
-  Fixture f;
+  LoaderFixture f;
   CHECK(Outcome(f.Arm(f.v11)) == "ok");
   CHECK(Value(f.machine.Boot()) == Slot::B);
   const std::string now = f.FileOf(f.v11, "+2-1");
@@ -183,7 +183,7 @@ TEST_CASE("of two names of one release the one with fewer tries counts, and bles
 }
 
 TEST_CASE("of two names of one release both go when it is marked bad or invalidated") {
-  Fixture f;
+  LoaderFixture f;
   CHECK(Outcome(f.Arm(f.v11)) == "ok");
   f.Add(f.FileOf(f.v11, "+2-1"), f.v11);
   SECTION("marked bad") {
@@ -197,7 +197,7 @@ TEST_CASE("of two names of one release both go when it is marked bad or invalida
 }
 
 TEST_CASE("an entry lost in a power cut is told by bless") {
-  Fixture f;
+  LoaderFixture f;
   fs::remove(f.machine.LinuxPath(f.FileOf(f.v10, "")));
   CHECK(f.Read().booted_entry == "");
   CHECK(f.Read().next() == std::nullopt);
@@ -205,7 +205,7 @@ TEST_CASE("an entry lost in a power cut is told by bless") {
 }
 
 TEST_CASE("what a crash left behind goes with the next change of the other slot") {
-  Fixture f;
+  LoaderFixture f;
   f.Add(TemporaryName(ReleaseStem("1.2.0", f.v12.release.root_hash)), f.v12);
   f.Add(f.FileOf(f.v12, "+3"), f.v12);  // its slot is gone: it would boot into nothing
   WriteText(f.machine.LinuxPath("hostos_1.3.0_00000000+3.efi"), "");
@@ -224,7 +224,7 @@ TEST_CASE("what a crash left behind goes with the next change of the other slot"
 
 TEST_CASE(
     "one root hash in both slots leaves the next slot open, and invalidating spares the entry") {
-  Fixture f;
+  LoaderFixture f;
   REQUIRE(SetSlotIdentity(f.machine.disk(), Slot::B, SlotIdentity::OfRelease(f.v10.release)));
   CHECK(f.Read().running == Slot::A);
   CHECK(f.Read().next() == std::nullopt);
@@ -234,7 +234,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a release of another architecture, or with a name too long, is refused") {
-  Fixture f;
+  LoaderFixture f;
   Release release = f.v11.release;
   release.architecture = "arm64";
   CHECK(CodeOf(f.machine.boot().Arm(Slot::B, release, f.v11.fd.get(), 3)) == Code::kNotSupported);
@@ -265,7 +265,7 @@ class MountedEsp {
 };
 
 TEST_CASE("a full ESP is told before anything changes, with the files HostOS does not know") {
-  Fixture f;
+  LoaderFixture f;
   const uint64_t size = 2 * f.v10.release.uki_size + (256 << 10);
   MountedEsp mounted(f.machine, std::format("size={}", size));
   WriteText(f.machine.options().esp + "/EFI/old/vmlinuz", std::string(f.v10.release.uki_size, 'k'));
@@ -285,7 +285,7 @@ TEST_CASE("a full ESP is told before anything changes, with the files HostOS doe
 }
 
 TEST_CASE("on a read-only ESP every change is refused and nothing changes") {
-  Fixture f;
+  LoaderFixture f;
   CHECK(Outcome(f.Arm(f.v11)) == "ok");
   CHECK(Value(f.machine.Boot()) == Slot::B);
   MountedEsp mounted(f.machine, "size=64m");
@@ -300,7 +300,7 @@ TEST_CASE("on a read-only ESP every change is refused and nothing changes") {
 }
 
 TEST_CASE("on a machine the disk is found under the root, and the ESP must be its partition") {
-  Fixture f;
+  LoaderFixture f;
   SystemdBootOptions options = f.machine.options();
   options.disk.clear();
   fs::create_directories(options.dev);

@@ -2,15 +2,11 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "tests/engine/fill.h"
+
 using namespace hostos;
 
 namespace {
-
-Digest Fill(uint8_t byte) {
-  Digest digest;
-  digest.bytes.fill(byte);
-  return digest;
-}
 
 const ReleaseId kOld{"1.0.0", Fill(1), Fill(11)};
 const ReleaseId kNew{"1.1.0", Fill(2), Fill(22)};

@@ -4,6 +4,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "tests/engine/fill.h"
 #include "tests/temp_dir.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/unique_fd.h"
@@ -11,12 +12,6 @@
 using namespace hostos;
 
 namespace {
-
-Digest Fill(uint8_t byte) {
-  Digest digest;
-  digest.bytes.fill(byte);
-  return digest;
-}
 
 Record Full() {
   Record record;

@@ -2,18 +2,13 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "tests/engine/fill.h"
 #include "tests/temp_dir.h"
 #include "updater/base/atomic_file.h"
 
 using namespace hostos;
 
 namespace {
-
-Digest Fill(uint8_t byte) {
-  Digest digest;
-  digest.bytes.fill(byte);
-  return digest;
-}
 
 void Edit(const StateDir& state, const Digest& root_hash, const std::string& file) {
   std::string upper = state.path() + "/etc/" + root_hash.Hex().substr(0, 16) + "/upper/";

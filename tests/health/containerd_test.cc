@@ -4,6 +4,7 @@
 #include <format>
 
 #include "tests/health/fake_containerd.h"
+#include "tests/health/limits.h"
 #include "tests/health/unix_socket.h"
 #include "tests/temp_dir.h"
 #include "updater/base/unique_fd.h"
@@ -11,11 +12,8 @@
 namespace hostos {
 namespace {
 
-constexpr Milliseconds kAmple = Seconds(60);
-constexpr Milliseconds kShort = Seconds(1);
-
-struct Machine {
-  explicit Machine(FakeContainerd::Script script = {}) : server(socket, std::move(script)) {}
+struct ContainerdMachine {
+  explicit ContainerdMachine(FakeContainerd::Script script = {}) : server(socket, std::move(script)) {}
 
   // The canary's result, "" when it holds.
   std::string Canary(Milliseconds limit = kAmple) {
@@ -45,20 +43,20 @@ auto InTime(Milliseconds limit, Run run) {
 }
 
 TEST_CASE("a containerd that serves answers its version") {
-  Machine machine;
+  ContainerdMachine machine;
   Containerd containerd(machine.socket);
   CHECK(containerd.Serving(Deadline(kAmple)));
   CHECK(containerd.Version(Deadline(kAmple)) == "1.7.24~fake");
 }
 
 TEST_CASE("a containerd that says it is not serving fails") {
-  Machine machine({.serving = false});
+  ContainerdMachine machine({.serving = false});
   CHECK(Message(Containerd(machine.socket).Serving(Deadline(kAmple))) ==
         std::format("unix:{}: expected SERVING, found NOT_SERVING", machine.socket));
 }
 
 TEST_CASE("a containerd that never answers fails at the deadline") {
-  Machine machine({.hangs = {"health"}});
+  ContainerdMachine machine({.hangs = {"health"}});
   CHECK(Message(InTime(kShort, [&] {
           return Containerd(machine.socket).Serving(Deadline(kShort));
         })) == std::format("unix:{}: no answer within 1 s", machine.socket));
@@ -77,7 +75,7 @@ TEST_CASE("no socket and a socket nobody listens on fail at once and name the so
 }
 
 TEST_CASE("every needed plugin must be loaded without error") {
-  Machine machine({.plugins = {{"io.containerd.grpc.v1", "cri", "no cni\nconfig"},
+  ContainerdMachine machine({.plugins = {{"io.containerd.grpc.v1", "cri", "no cni\nconfig"},
                                {"io.containerd.grpc.v1", "tasks", ""},
                                {"io.containerd.snapshotter.v1", "zfs", "skip plugin"},
                                {"io.containerd.snapshotter.v1", "overlayfs", ""},
@@ -99,7 +97,7 @@ TEST_CASE("every needed plugin must be loaded without error") {
 }
 
 TEST_CASE("the canary is created, started, waited for and deleted") {
-  Machine machine;
+  ContainerdMachine machine;
   CHECK(machine.Canary() == "");
   CHECK(machine.Canary() == "");  // the namespace is there already
   CHECK(machine.server.containers().empty());
@@ -111,14 +109,14 @@ TEST_CASE("the canary is created, started, waited for and deleted") {
 }
 
 TEST_CASE("a canary whose process fails is deleted all the same") {
-  Machine machine({.exit_code = 1});
+  ContainerdMachine machine({.exit_code = 1});
   CHECK(machine.Canary() == "/bin/canary of /canary ended with exit code 1, expected 0");
   CHECK(machine.server.containers().empty());
 }
 
 TEST_CASE("each step of the canary that fails says which it was, and leaves nothing behind") {
   for (const std::string step : {"container create", "task create", "task start", "task wait"}) {
-    Machine machine({.errors = {{step, "runc: no\nroot"}}});
+    ContainerdMachine machine({.errors = {{step, "runc: no\nroot"}}});
     INFO(step);
     CHECK(machine.Canary() == step + ": runc: no root");
     CHECK(machine.server.containers().empty());
@@ -126,14 +124,14 @@ TEST_CASE("each step of the canary that fails says which it was, and leaves noth
 }
 
 TEST_CASE("each step before the canary that fails says which it was") {
-  CHECK(Machine({.errors = {{"namespace create", "read-only"}}}).Canary() ==
+  CHECK(ContainerdMachine({.errors = {{"namespace create", "read-only"}}}).Canary() ==
         "namespace hostos-health: read-only");
-  CHECK(Machine({.errors = {{"container list", "corrupt"}}}).Canary() == "leftovers: corrupt");
+  CHECK(ContainerdMachine({.errors = {{"container list", "corrupt"}}}).Canary() == "leftovers: corrupt");
 }
 
 TEST_CASE("each step of the canary that hangs says so at the deadline") {
   for (const std::string step : {"container create", "task create", "task start"}) {
-    Machine machine({.hangs = {step}});
+    ContainerdMachine machine({.hangs = {step}});
     INFO(step);
     CHECK(InTime(kShort, [&] { return machine.Canary(kShort); }) ==
           step + ": no answer within 1 s");
@@ -142,20 +140,20 @@ TEST_CASE("each step of the canary that hangs says so at the deadline") {
 }
 
 TEST_CASE("a canary that never ends is killed and deleted") {
-  Machine machine({.never_ends = true});
+  ContainerdMachine machine({.never_ends = true});
   CHECK(machine.Canary(kShort) == "task wait: no answer within 1 s");
   CHECK(machine.server.containers().empty());
 }
 
 TEST_CASE("a canary that cannot be deleted fails, and a failing one says it too") {
-  CHECK(Machine({.errors = {{"task delete", "device busy"}}}).Canary() ==
+  CHECK(ContainerdMachine({.errors = {{"task delete", "device busy"}}}).Canary() ==
         "task delete: device busy");
-  CHECK(Machine({.errors = {{"task start", "no pids"}, {"container delete", "locked"}}}).Canary() ==
+  CHECK(ContainerdMachine({.errors = {{"task start", "no pids"}, {"container delete", "locked"}}}).Canary() ==
         "task start: no pids; cleaning up: container delete: locked");
 }
 
 TEST_CASE("cleaning up behind a canary that hung has an end too") {
-  Machine machine({.hangs = {"task start", "task kill", "task delete", "container delete"}});
+  ContainerdMachine machine({.hangs = {"task start", "task kill", "task delete", "container delete"}});
   const std::string message =
       InTime(kShort + kCanaryCleanup, [&] { return machine.Canary(kShort); });
   CHECK(
@@ -165,7 +163,7 @@ TEST_CASE("cleaning up behind a canary that hung has an end too") {
 TEST_CASE("what killed runs left is removed, what a living process runs is not") {
   const std::string boot = ReadFile("/proc/sys/kernel/random/boot_id")->substr(0, 8);
   const std::string living = std::format("canary-{}-1", boot);
-  Machine machine({.containers = {living, std::format("canary-{}-{}", boot, 1 << 30),
+  ContainerdMachine machine({.containers = {living, std::format("canary-{}-{}", boot, 1 << 30),
                                   std::format("canary-{}-{}", boot, ::getpid()),
                                   "canary-00000000-1", "canary-", "other"}});
   CHECK(machine.Canary() == "");

@@ -10,13 +10,12 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/health/limits.h"
 #include "tests/temp_dir.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
-
-constexpr Milliseconds kAmple = Seconds(60);
 
 // A health.d of real files. They must be root's, so the tests run as root.
 class Checks {

@@ -10,6 +10,7 @@
 #include <format>
 #include <fstream>
 
+#include "tests/health/limits.h"
 #include "tests/health/unix_socket.h"
 #include "tests/temp_dir.h"
 #include "updater/base/unique_fd.h"
@@ -19,8 +20,6 @@ namespace hostos {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr Milliseconds kAmple = Seconds(60);
 
 pid_t Spawn(std::vector<std::string> arguments) {
   std::vector<char*> argv;

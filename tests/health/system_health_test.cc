@@ -9,17 +9,16 @@
 
 #include "tests/health/fake_containerd.h"
 #include "tests/health/fake_systemd.h"
+#include "tests/health/limits.h"
 #include "tests/temp_dir.h"
 #include "updater/health/containerd.h"
 
 namespace hostos {
 namespace {
 
-constexpr Milliseconds kAmple = Seconds(60);
-
 // A machine whose parts can be broken one by one.
-struct Machine {
-  explicit Machine(FakeContainerd::Script script = {}, FakeSystemd::State state = {},
+struct HealthMachine {
+  explicit HealthMachine(FakeContainerd::Script script = {}, FakeSystemd::State state = {},
                    std::vector<std::string> allowed = {})
       : containerd(dir / "containerd.sock", std::move(script)), systemd(std::move(state)) {
     policy.containerd_socket = dir / "containerd.sock";
@@ -52,7 +51,7 @@ std::vector<std::string> Failing(const std::vector<CheckResult>& checks) {
 }
 
 TEST_CASE("a round lists every check, cheap ones first") {
-  Machine machine;
+  HealthMachine machine;
   const std::vector<CheckResult> checks = machine.Round();
   CHECK(Failing(checks).empty());
   std::vector<std::string> names;
@@ -65,7 +64,7 @@ TEST_CASE("a round lists every check, cheap ones first") {
 }
 
 TEST_CASE("what makes no sense without containerd is not tried, the rest is") {
-  Machine machine({.hangs = {"health"}});
+  HealthMachine machine({.hangs = {"health"}});
   const std::vector<CheckResult> checks = machine.Round();
   CHECK(checks.size() == 6);
   CHECK(Failing(checks) == std::vector<std::string>{"containerd-serving", "containerd-version",
@@ -76,14 +75,14 @@ TEST_CASE("what makes no sense without containerd is not tried, the rest is") {
 }
 
 TEST_CASE("a failing canary is reported with its step") {
-  Machine machine({.errors = {{"task start", "runc: cgroup"}}});
+  HealthMachine machine({.errors = {{"task start", "runc: cgroup"}}});
   const std::vector<CheckResult> checks = machine.Round();
   CHECK(Failing(checks) == std::vector<std::string>{"canary"});
   CHECK(Find(checks, "canary").detail == "task start: runc: cgroup");
 }
 
 TEST_CASE("containerd in another process than in the round before fails once") {
-  Machine machine;
+  HealthMachine machine;
   CHECK(Failing(machine.Round()).empty());
   SECTION("restarted by systemd") {
     machine.systemd.Set({.containerd = {"active", 588, 1}});
@@ -111,21 +110,21 @@ TEST_CASE("containerd in another process than in the round before fails once") {
 TEST_CASE("a failed unit fails, unless the policy allows it") {
   const FakeSystemd::State state = {.system_state = "degraded",
                                     .failed = {"sshd@3-a.service", "kubelet.service", "x.mount"}};
-  CHECK(Find(Machine({}, state).Round(), "units").detail ==
+  CHECK(Find(HealthMachine({}, state).Round(), "units").detail ==
         "failed: kubelet.service, sshd@3-a.service, x.mount; see systemctl status");
-  CHECK(Find(Machine({}, state, {"sshd@*.service", "x.mount"}).Round(), "units").detail ==
+  CHECK(Find(HealthMachine({}, state, {"sshd@*.service", "x.mount"}).Round(), "units").detail ==
         "failed: kubelet.service; see systemctl status");
-  CHECK(Find(Machine({}, state, {"*.service", "x.mount"}).Round(), "units").ok);
+  CHECK(Find(HealthMachine({}, state, {"*.service", "x.mount"}).Round(), "units").ok);
 }
 
 TEST_CASE("a system still starting is fine, one in emergency mode is not") {
-  CHECK(Find(Machine({}, {.system_state = "starting"}).Round(), "units").ok);
-  CHECK(Find(Machine({}, {.system_state = "maintenance"}).Round(), "units").detail ==
+  CHECK(Find(HealthMachine({}, {.system_state = "starting"}).Round(), "units").ok);
+  CHECK(Find(HealthMachine({}, {.system_state = "maintenance"}).Round(), "units").detail ==
         "expected a system that is up or coming up, found it maintenance");
 }
 
 TEST_CASE("without a bus both of its checks fail") {
-  Machine machine;
+  HealthMachine machine;
   const std::vector<CheckResult> checks =
       SystemHealth(machine.policy, "unix:path=/nowhere/bus").Round(kAmple);
   CHECK(Failing(checks) == std::vector<std::string>{"containerd-restarts", "units"});
@@ -135,7 +134,7 @@ TEST_CASE("without a bus both of its checks fail") {
 
 TEST_CASE("a round with every part hanging is over within its limit and the time to clean up") {
   if (::geteuid() != 0) SKIP("operator checks must be owned by root: run as root");
-  Machine machine({.hangs = {"task start", "task kill", "task delete", "container delete"}},
+  HealthMachine machine({.hangs = {"task start", "task kill", "task delete", "container delete"}},
                   {.answers = false});
   std::filesystem::create_directories(machine.policy.checks + "/required");
   const std::string check = machine.policy.checks + "/required/hang";

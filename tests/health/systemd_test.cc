@@ -3,15 +3,13 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "tests/health/fake_systemd.h"
+#include "tests/health/limits.h"
 #include "tests/health/unix_socket.h"
 #include "tests/temp_dir.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
-
-constexpr Milliseconds kAmple = Seconds(60);
-constexpr Milliseconds kShort = Seconds(1);
 
 Systemd Connect(const FakeSystemd& fake, Milliseconds limit = kAmple) {
   Result<Systemd> systemd = Systemd::Connect(fake.address(), Deadline(limit));

@@ -25,10 +25,9 @@ Said Hostctl(Machine& machine, std::vector<const char*> words, const Error* prob
   Result<Invocation> invocation = ParseCommandLine(words);
   REQUIRE(invocation);
   std::ostringstream out, err;
-  using Style = PhaseProgress::Style;
   Console console{.out = out,
                   .err = err,
-                  .style = invocation->quiet ? Style::kQuiet : Style::kLog};
+                  .style = invocation->quiet ? PhaseProgress::Style::kQuiet : PhaseProgress::Style::kLog};
   ExitCode code = RunVerb(*invocation, machine.world, machine.config, problem, console);
   return {Number(code), out.str(), err.str()};
 }

@@ -1,9 +1,12 @@
 #include "tests/vm/milestones.h"
 
+#include <sys/file.h>
+
 #include <filesystem>
 
 #include "tests/vm/silent.h"
 #include "tests/vm/story.h"
+#include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
@@ -29,20 +32,17 @@ Result<std::unique_ptr<Node>> Live(Milestone milestone, const ReleaseSet& releas
   return node;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Node>> NodeAt(Milestone milestone, const std::string& name) {
-  const ReleaseSet releases = TRY(ReleaseSet::Open());
-  const std::string snapshot = TRY(SnapshotOf(releases, milestone));
-  if (!std::filesystem::exists(snapshot)) TRY(Reach(milestone));
-  std::unique_ptr<Node> node = TRY(Node::Start(name, releases, snapshot));
-  TRY(node->published().Publish(VersionAt(milestone)));
-  return node;
+// Held while a snapshot is made or opened: tests that run at the same time share it.
+Result<UniqueFd> LockOf(const std::string& snapshot) {
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(snapshot).parent_path(), error);
+  if (error) return Fail(Code::kFailed, "{}: {}", snapshot, error.message());
+  UniqueFd lock = TRY(Open(snapshot + ".lock", O_RDWR | O_CREAT, 0644));
+  if (::flock(lock.get(), LOCK_EX) < 0) return FailErrno(snapshot + ".lock");
+  return lock;
 }
 
-Result<> Reach(Milestone milestone) {
-  const ReleaseSet releases = TRY(ReleaseSet::Open());
-  const std::string snapshot = TRY(SnapshotOf(releases, milestone));
+Result<> Replace(const std::string& snapshot, Milestone milestone, const ReleaseSet& releases) {
   std::unique_ptr<Node> node = TRY(Live(milestone, releases));
   std::error_code error;
   std::filesystem::remove_all(snapshot + ".new", error);
@@ -53,6 +53,25 @@ Result<> Reach(Milestone milestone) {
   std::filesystem::rename(snapshot + ".new", snapshot, error);
   if (error) return Fail(Code::kFailed, "{}: {}", snapshot, error.message());
   return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Node>> NodeAt(Milestone milestone, const std::string& name) {
+  const ReleaseSet releases = TRY(ReleaseSet::Open());
+  const std::string snapshot = TRY(SnapshotOf(releases, milestone));
+  UniqueFd lock = TRY(LockOf(snapshot));
+  if (!std::filesystem::exists(snapshot)) TRY(Replace(snapshot, milestone, releases));
+  std::unique_ptr<Node> node = TRY(Node::Start(name, releases, snapshot));
+  TRY(node->published().Publish(VersionAt(milestone)));
+  return node;
+}
+
+Result<> Reach(Milestone milestone) {
+  const ReleaseSet releases = TRY(ReleaseSet::Open());
+  const std::string snapshot = TRY(SnapshotOf(releases, milestone));
+  UniqueFd lock = TRY(LockOf(snapshot));
+  return Replace(snapshot, milestone, releases);
 }
 
 }  // namespace hostos

@@ -17,7 +17,7 @@ std::map<std::string, std::string> Credentials() {
       {"network.network.10-test",
        "[Match]\nType=ether\n[Network]\nAddress=10.0.2.15/24\nLinkLocalAddressing=no\n"},
       {"hostctl.config", std::format("[source]\nurl = \"{}\"\n"
-                                     "[health]\nwindow = 5\ninterval = 1\ndeadline = 60\n",
+                                     "[health]\nwindow = 5\ninterval = 1\ndeadline = 90\n",
                                      Vm::kServerInGuest)},
   };
 }

@@ -6,12 +6,6 @@
 namespace hostos {
 namespace {
 
-TEST_CASE("a new node boots the release on its disk from slot A") { Held(Reach(Milestone::kFirst)); }
-
-TEST_CASE("a node updates itself into slot B, where the release passes its trial and is blessed") {
-  Held(Reach(Milestone::kSecond));
-}
-
 TEST_CASE("a release whose containerd can't start falls back after one boot and is then refused") {
   Silent silent;
   auto node = Held(NodeAt(Milestone::kSecond, "broken-containerd"));

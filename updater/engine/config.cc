@@ -20,9 +20,9 @@ auto InRange(int64_t low, int64_t high) {
 
 // Reads keys of one file into a Config. A key is known when it was asked for; what was never asked
 // for is unknown. Keeps the first problem as the line it is on and what is wrong there.
-class Reader {
+class TomlReader {
  public:
-  Reader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
+  TomlReader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
 
   // The [name] table; null when the file has none.
   const toml::table* Section(std::string_view name) {
@@ -179,7 +179,7 @@ std::string Names(const std::vector<std::string>& names) {
 }
 
 Result<> ReadInto(Config& config, const toml::table& root, std::string_view file) {
-  Reader reader(root, file);
+  TomlReader reader(root, file);
   reader.Section("source");
   reader.Value("url", config.url, AnUrl);
   reader.Value("channel", config.channel, AChannel);

@@ -35,9 +35,9 @@ constexpr Transition kTransitions[] = {
 
 // A strict reader of one JSON object: every field is there, of the right type, and known. The first
 // problem in the document is kept; the fields after it read as empty.
-class Reader {
+class RecordReader {
  public:
-  Reader(const json& object, std::string where, std::string& problem)
+  RecordReader(const json& object, std::string where, std::string& problem)
       : object_(object), where_(std::move(where)), problem_(problem) {
     if (!object.is_object()) Note("", "an object");
   }
@@ -70,14 +70,14 @@ class Reader {
     Note(key, "one of the known names");
     return {};
   }
-  Reader Object(const char* key) { return Reader(Find(key), where_ + key + ".", problem_); }
-  // `read(Reader)` of every element of an array of objects, collected.
+  RecordReader Object(const char* key) { return RecordReader(Find(key), where_ + key + ".", problem_); }
+  // `read(RecordReader)` of every element of an array of objects, collected.
   template <class Read>
   auto Array(const char* key, Read read) {
     std::vector<decltype(read(*this))> items;
     const json& value = Find(key);
     if (!value.is_array()) Note(key, "an array");
-    for (const json& item : value) items.push_back(read(Reader(item, where_ + key + "[].", problem_)));
+    for (const json& item : value) items.push_back(read(RecordReader(item, where_ + key + "[].", problem_)));
     return items;
   }
 
@@ -99,7 +99,7 @@ json Write(const ReleaseId& id) {
   return {{"version", id.version}, {"commit", id.commit.Hex()}, {"root_hash", id.root_hash.Hex()}};
 }
 
-ReleaseId ReadId(Reader reader) {
+ReleaseId ReadId(RecordReader reader) {
   return {reader.String("version"), reader.Hash("commit"), reader.Hash("root_hash")};
 }
 
@@ -119,7 +119,7 @@ json Write(const UpdateRecord& update) {
           {"failure_output", update.failure_output}};
 }
 
-UpdateRecord ReadUpdate(Reader reader) {
+UpdateRecord ReadUpdate(RecordReader reader) {
   UpdateRecord update;
   update.phase = reader.Choice<Phase>("phase", kPhaseNames);
   update.target = ReadId(reader.Object("target"));
@@ -128,7 +128,7 @@ UpdateRecord ReadUpdate(Reader reader) {
   update.timestamp = reader.Number("timestamp");
   update.started = reader.Number("started");
   update.armed_boot_id = reader.String("armed_boot_id");
-  update.attempts = reader.Array("attempts", [](Reader item) {
+  update.attempts = reader.Array("attempts", [](RecordReader item) {
     return Attempt{item.String("boot_id"), item.Number("time")};
   });
   update.failure = reader.String("failure");
@@ -142,7 +142,7 @@ json Write(const HistoryEntry& entry) {
           {"reason", entry.reason},         {"output", entry.output}};
 }
 
-HistoryEntry ReadHistory(Reader reader) {
+HistoryEntry ReadHistory(RecordReader reader) {
   HistoryEntry entry;
   entry.outcome = reader.Choice<Outcome>("outcome", kOutcomeNames);
   entry.time = reader.Number("time");
@@ -162,7 +162,7 @@ json Write(const Denied& denied) {
           {"boots", denied.boots}};
 }
 
-Denied ReadDenied(Reader reader) {
+Denied ReadDenied(RecordReader reader) {
   return {ReadId(reader.Object("release")), reader.Number("time"), reader.String("reason"),
           static_cast<uint32_t>(reader.Number("boots"))};
 }
@@ -204,7 +204,7 @@ Result<Record> RecordFromJson(std::string_view text) {
   json in = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (in.is_discarded()) return Fail(Code::kFailed, "not a JSON document");
   std::string problem;
-  Reader reader(in, "", problem);
+  RecordReader reader(in, "", problem);
   uint64_t format = reader.Number("format");
   if (problem.empty() && format > Record::kFormat)
     return Fail(Code::kNotSupported, "format {}, this version knows up to {}", format,

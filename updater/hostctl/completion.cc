@@ -28,7 +28,7 @@ std::string ValueCases(std::string_view verb, std::span<const OptionSpec> option
   return cases;
 }
 
-constexpr std::string_view kHead = R"(# bash completion for hostctl. Generated from its command table.
+constexpr std::string_view kScriptHead = R"(# bash completion for hostctl. Generated from its command table.
 _hostctl() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' words='' i
   COMPREPLY=()
@@ -56,7 +56,7 @@ std::string BashCompletion() {
     words += std::format("    {}) words='{}{}{}' ;;\n", command.name, own, own.empty() ? "" : " ",
                          global);
   }
-  std::string script(kHead);
+  std::string script(kScriptHead);
   script += std::format("    case ${{COMP_WORDS[i]}} in\n      {}) verb=${{COMP_WORDS[i]}}; break ;;\n"
                         "    esac\n  done\n", patterns);
   script += "  case $verb:$previous in\n" + values + ValueCases("*", GlobalOptions()) + "  esac\n";

@@ -33,7 +33,7 @@ std::string Flag(const OptionSpec& option) {
   return flag;
 }
 
-std::string OptionList(std::span<const OptionSpec> options) {
+std::string OptionMacros(std::span<const OptionSpec> options) {
   std::string text = ".Bl -tag -width Ds\n";
   for (const OptionSpec& option : options)
     text += std::format(".It {}\n{}.\n", Flag(option), Escaped(option.help));
@@ -50,11 +50,11 @@ std::string ExitList(std::span<const ExitUse> exits) {
 std::string CommandSection(const Command& command) {
   std::string text = std::format(".Ss hostctl {}\n", command.name);
   text += Sentences(command.description);
-  if (!command.options.empty()) text += OptionList(command.options);
+  if (!command.options.empty()) text += OptionMacros(command.options);
   return text + ".Pp\n" + ExitList(command.exits);
 }
 
-constexpr std::string_view kHead = R"(.\" Generated from hostctl's command table.
+constexpr std::string_view kPageHead = R"(.\" Generated from hostctl's command table.
 .Dd November 21, 2026
 .Dt HOSTCTL 8
 .Os
@@ -132,13 +132,13 @@ hostctl update --quiet
 }  // namespace
 
 std::string ManPage() {
-  std::string text(kHead);
+  std::string text(kPageHead);
   for (const Command& command : Commands()) {
     text += std::format(".Nm\n.Cm {}\n", command.name);
     for (const OptionSpec& option : command.options) text += std::format(".Op {}\n", Flag(option));
   }
   text += kDescription;
-  text += OptionList(GlobalOptions());
+  text += OptionMacros(GlobalOptions());
   text += ".Sh COMMANDS\n";
   for (const Command& command : Commands()) text += CommandSection(command);
   text += kTail;

@@ -17,6 +17,10 @@ typedef struct _GVariant GVariant;
 
 namespace hostos {
 
+// Where a release's tree has its kernel image, and nothing else.
+inline constexpr std::string_view kBootDirectory = "boot";
+inline constexpr std::string_view kUkiFile = "hostos.efi";
+
 inline constexpr size_t kMaxMetadataBytes = 16 << 20;  // of a dirtree or dirmeta object
 inline constexpr size_t kMaxNameBytes = 255;
 inline constexpr size_t kMaxXattrs = 64;

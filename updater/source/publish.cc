@@ -12,8 +12,6 @@
 namespace hostos {
 namespace {
 
-constexpr char kBoot[] = "boot";
-constexpr char kUki[] = "hostos.efi";
 
 // Puts what the repository lacks of a tree into it, and takes down the size of every object.
 class ObjectWriter {
@@ -47,10 +45,10 @@ class ObjectWriter {
       if (!entry.is_directory) {
         child.checksum = tree.files[entry.index].checksum;
       } else {
-        bool is_boot = index == 0 && entry.name == kBoot;
+        bool is_boot = index == 0 && entry.name == kBootDirectory;
         child.checksum = is_boot
                              ? TRY(AddMetadata(ObjectType::kDirtree,
-                                               SerializeDirtree({{kUki, false, uki, Digest()}})))
+                                               SerializeDirtree({{std::string(kUkiFile), false, uki, Digest()}})))
                              : TRY(AddDirtree(tree, entry.index, uki));
         child.dirmeta = TRY(AddDirmeta(tree.directories[entry.index]));
       }
@@ -86,7 +84,7 @@ class ObjectWriter {
 // Sealing empties /boot, so it has to be empty already, but for the UKI that comes into it.
 Result<> CheckBoot(const Scan& scan) {
   bool has_boot = std::ranges::any_of(scan.tree.directories[0].entries, [](const TreeEntry& entry) {
-    return entry.is_directory && entry.name == kBoot;
+    return entry.is_directory && entry.name == kBootDirectory;
   });
   if (has_boot && !scan.uki) return {};
   return Fail(Code::kUsage, "expected an empty directory /boot in the tree, found {}",

@@ -15,8 +15,6 @@ namespace {
 
 constexpr int kMaxDepth = 64;
 constexpr uint64_t kMaxEntries = 1'000'000;
-constexpr std::string_view kBoot = "boot";
-constexpr std::string_view kUki = "hostos.efi";
 
 // Collects what both walks find, in the one order that both keep.
 class Builder {
@@ -76,8 +74,8 @@ class Builder {
 
 // /boot may hold the UKI, a regular file, and nothing else.
 Result<> CheckUki(const std::string& name, const FileObject& file) {
-  if (name == kUki && S_ISREG(file.metadata.mode)) return {};
-  return Fail(Code::kNotSupported, "/{}: expected nothing but the file {}, found '{}'", kBoot, kUki,
+  if (name == kUkiFile && S_ISREG(file.metadata.mode)) return {};
+  return Fail(Code::kNotSupported, "/{}: expected nothing but the file {}, found '{}'", kBootDirectory, kUkiFile,
               name);
 }
 
@@ -109,7 +107,7 @@ class CommitWalk {
         continue;
       }
       uint32_t index = entry.is_directory ? TRY(Visit(entry.checksum, entry.dirmeta, depth + 1,
-                                                      depth == 0 && entry.name == kBoot))
+                                                      depth == 0 && entry.name == kBootDirectory))
                                           : TRY(File(entry.checksum));
       builder_.AddEntry(self, std::move(entry.name), entry.is_directory, index);
     }
@@ -237,7 +235,7 @@ class DirectoryWalk {
       uint32_t index = 0;
       if (entry.is_directory) {
         Visited visited = TRY(Visit(directory.get(), child, path + child + "/", depth + 1,
-                                    depth == 0 && child == kBoot));
+                                    depth == 0 && child == kBootDirectory));
         entry.checksum = visited.dirtree;
         entry.dirmeta = visited.dirmeta;
         index = visited.index;
