@@ -163,8 +163,8 @@ Result<std::vector<DiskPartition>> RunRepart(const WorkDirectory& work,
   const std::string json = TRY(RunProgram(
       {"systemd-repart", "--root=" + work / "content", "--definitions=" + definitions,
        "--definitions=" + work / "drop-ins", "--architecture=" + facts.architecture,
-       "--empty=create", "--offline=yes", "--size=auto", "--sector-size=512", "--seed=" + seed, "--dry-run=no",
-       "--json=short", output},
+       "--empty=create", "--offline=yes", "--size=auto", "--sector-size=512", "--seed=" + seed,
+       "--dry-run=no", "--json=short", output},
       {"TMPDIR=" + work.path(), std::format("SOURCE_DATE_EPOCH={}", facts.timestamp),
        "SYSTEMD_REPART_MKFS_OPTIONS_EXT4=-E lazy_itable_init=1,nodiscard,hash_seed=" + seed}));
   std::vector<DiskPartition> partitions = TRY(ParsePartitions(json));

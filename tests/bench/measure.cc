@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-double Seconds(const timeval& time) {
+double InSeconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
@@ -40,7 +40,7 @@ json Account(const std::function<Result<json>()>& work) {
   rusage usage[2];
   ::getrusage(RUSAGE_SELF, &usage[0]);
   ::getrusage(RUSAGE_CHILDREN, &usage[1]);
-  for (const rusage& each : usage) cpu += Seconds(each.ru_utime) + Seconds(each.ru_stime);
+  for (const rusage& each : usage) cpu += InSeconds(each.ru_utime) + InSeconds(each.ru_stime);
   const uint64_t own = ProcNumber("/proc/self/status", "VmHWM");
   return {{"said", *said},
           {"wall", wall.count()},

@@ -113,8 +113,9 @@ TEST_CASE("a later file is read over an earlier one, key by key") {
 
 TEST_CASE("an unknown key or section is refused with its line and what is known") {
   Files files;
-  CHECK_THAT(files.Problem("[health]\nwindow = 5\nwindw = 5\n"),
-             StartsWith("local.toml:3: unknown key windw in [health]; known are: window, deadline"));
+  CHECK_THAT(
+      files.Problem("[health]\nwindow = 5\nwindw = 5\n"),
+      StartsWith("local.toml:3: unknown key windw in [health]; known are: window, deadline"));
   CHECK_THAT(files.Problem("\n[updates]\ntries = 3\n"),
              StartsWith("local.toml:2: unknown key updates at the top; known are: source, update"));
   CHECK_THAT(files.Problem("url = \"http://a\"\n"), StartsWith("local.toml:1: unknown key url"));
@@ -170,8 +171,9 @@ TEST_CASE("a deadline below the window is refused, whichever file has the other 
   Files files;
   CHECK_THAT(files.Problem("[health]\nwindow = 90\ndeadline = 60\n"),
              StartsWith("local.toml:3: [health] deadline (60 s) must not be below window (90 s)"));
-  CHECK_THAT(files.Problem("[health]\n\nwindow = 301\n"),
-             StartsWith("local.toml:3: [health] deadline (300 s) must not be below window (301 s)"));
+  CHECK_THAT(
+      files.Problem("[health]\n\nwindow = 301\n"),
+      StartsWith("local.toml:3: [health] deadline (300 s) must not be below window (301 s)"));
   REQUIRE(WriteFileAtomically(files.shipped, "[health]\nwindow = 100\n"));
   CHECK_THAT(files.Problem("[health]\ndeadline = 99\n"), StartsWith("local.toml:2: "));
 }
@@ -180,7 +182,8 @@ TEST_CASE("the first of several problems in a file is the one that is told") {
   Files files;
   CHECK_THAT(files.Problem("[update]\nfoo = 1\ntries = 99\n[source]\nurl = 3\n"),
              StartsWith("local.toml:2: unknown key foo"));
-  CHECK_THAT(files.Problem("[update]\ntries = 99\nfoo = 1\n"), StartsWith("local.toml:2: [update] tries"));
+  CHECK_THAT(files.Problem("[update]\ntries = 99\nfoo = 1\n"),
+             StartsWith("local.toml:2: [update] tries"));
 }
 
 TEST_CASE("a file that is not TOML is refused with its line") {

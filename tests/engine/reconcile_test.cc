@@ -34,8 +34,8 @@ BootState NewRuns(std::optional<Tries> tries) {
 
 Record InPhase(Phase phase) {
   Record record;
-  record.update = UpdateRecord{.phase = phase, .target = kNew, .slot = Slot::B, .from = kOld,
-                               .timestamp = 500};
+  record.update =
+      UpdateRecord{.phase = phase, .target = kNew, .slot = Slot::B, .from = kOld, .timestamp = 500};
   if (phase >= Phase::kArm) record.update->armed_boot_id = "boot-1";
   return record;
 }
@@ -132,8 +132,8 @@ TEST_CASE("the slot is told by its device: the same release in the other slot is
 }
 
 TEST_CASE("settling twice changes nothing more") {
-  for (const BootState& boot : {OldRuns({{3, 0}}), OldRuns({{0, 3}}), NewRuns({{2, 1}}),
-                                NewRuns(std::nullopt)}) {
+  for (const BootState& boot :
+       {OldRuns({{3, 0}}), OldRuns({{0, 3}}), NewRuns({{2, 1}}), NewRuns(std::nullopt)}) {
     Record once = Settle(InPhase(Phase::kArmed), boot, "boot-2", 160);
     CHECK(ToJson(Settle(once, boot, "boot-2", 170)) == ToJson(once));
   }

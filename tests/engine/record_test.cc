@@ -27,8 +27,8 @@ Record Full() {
                                .attempts = {{"boot-2", 1'700'000'300}},
                                .failure = "containerd: not serving",
                                .failure_output = "line 1\nline 2"};
-  record.AddHistory({Outcome::kFellBack, 7, {"1.0.5", Fill(5), Fill(6)}, "1.0.0", Slot::A, 3,
-                     "canary", "out"});
+  record.AddHistory(
+      {Outcome::kFellBack, 7, {"1.0.5", Fill(5), Fill(6)}, "1.0.0", Slot::A, 3, "canary", "out"});
   record.denied.push_back({{"1.0.5", Fill(5), Fill(6)}, 7, "canary", 3});
   return record;
 }

@@ -56,7 +56,8 @@ TEST_CASE("changes below /etc are listed by path") {
         std::vector<std::string>{"hostname", "ssh/sshd_config.d/10-site.conf"});
 }
 
-TEST_CASE("arming keeps the running release's /etc, drops stale ones, and leaves word for the next") {
+TEST_CASE(
+    "arming keeps the running release's /etc, drops stale ones, and leaves word for the next") {
   TempDir dir;
   StateDir state(dir.path(), dir / "run");
   const Digest running = Fill(1), target = Fill(2), gone = Fill(3);

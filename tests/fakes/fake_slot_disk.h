@@ -1,5 +1,5 @@
-// The partitions of two slots in memory. A write that is cut short leaves neither the old nor the new
-// image. Refuses what the real engine must never do: write a slot that could be booted.
+// The partitions of two slots in memory. A write that is cut short leaves neither the old nor the
+// new image. Refuses what the real engine must never do: write a slot that could be booted.
 #pragma once
 
 #include <functional>
@@ -32,7 +32,8 @@ class FakeSlotDisk : public SlotDisk {
       step_("write the slot");
       progress.Bytes(done, 3);
     }
-    if (!std::exchange(spoil_next_write, false)) content[static_cast<int>(slot)] = release.root_hash;
+    if (!std::exchange(spoil_next_write, false))
+      content[static_cast<int>(slot)] = release.root_hash;
     return {};
   }
 

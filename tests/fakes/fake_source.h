@@ -1,5 +1,5 @@
-// A release server and a staging repository in memory. Objects become durable one by one, so a power
-// cut in the middle of a fetch keeps the ones before it; every transfer is counted.
+// A release server and a staging repository in memory. Objects become durable one by one, so a
+// power cut in the middle of a fetch keeps the ones before it; every transfer is counted.
 #pragma once
 
 #include <functional>

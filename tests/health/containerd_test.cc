@@ -13,7 +13,8 @@ namespace hostos {
 namespace {
 
 struct ContainerdMachine {
-  explicit ContainerdMachine(FakeContainerd::Script script = {}) : server(socket, std::move(script)) {}
+  explicit ContainerdMachine(FakeContainerd::Script script = {})
+      : server(socket, std::move(script)) {}
 
   // The canary's result, "" when it holds.
   std::string Canary(Milliseconds limit = kAmple) {
@@ -76,10 +77,10 @@ TEST_CASE("no socket and a socket nobody listens on fail at once and name the so
 
 TEST_CASE("every needed plugin must be loaded without error") {
   ContainerdMachine machine({.plugins = {{"io.containerd.grpc.v1", "cri", "no cni\nconfig"},
-                               {"io.containerd.grpc.v1", "tasks", ""},
-                               {"io.containerd.snapshotter.v1", "zfs", "skip plugin"},
-                               {"io.containerd.snapshotter.v1", "overlayfs", ""},
-                               {"io.containerd.nri.v1", "nri", "broken"}}});
+                                         {"io.containerd.grpc.v1", "tasks", ""},
+                                         {"io.containerd.snapshotter.v1", "zfs", "skip plugin"},
+                                         {"io.containerd.snapshotter.v1", "overlayfs", ""},
+                                         {"io.containerd.nri.v1", "nri", "broken"}}});
   Containerd containerd(machine.socket);
   const auto ask = [&](std::vector<std::string> needed) {
     return containerd.HasPlugins(needed, Deadline(kAmple));
@@ -126,7 +127,8 @@ TEST_CASE("each step of the canary that fails says which it was, and leaves noth
 TEST_CASE("each step before the canary that fails says which it was") {
   CHECK(ContainerdMachine({.errors = {{"namespace create", "read-only"}}}).Canary() ==
         "namespace hostos-health: read-only");
-  CHECK(ContainerdMachine({.errors = {{"container list", "corrupt"}}}).Canary() == "leftovers: corrupt");
+  CHECK(ContainerdMachine({.errors = {{"container list", "corrupt"}}}).Canary() ==
+        "leftovers: corrupt");
 }
 
 TEST_CASE("each step of the canary that hangs says so at the deadline") {
@@ -148,12 +150,13 @@ TEST_CASE("a canary that never ends is killed and deleted") {
 TEST_CASE("a canary that cannot be deleted fails, and a failing one says it too") {
   CHECK(ContainerdMachine({.errors = {{"task delete", "device busy"}}}).Canary() ==
         "task delete: device busy");
-  CHECK(ContainerdMachine({.errors = {{"task start", "no pids"}, {"container delete", "locked"}}}).Canary() ==
-        "task start: no pids; cleaning up: container delete: locked");
+  CHECK(ContainerdMachine({.errors = {{"task start", "no pids"}, {"container delete", "locked"}}})
+            .Canary() == "task start: no pids; cleaning up: container delete: locked");
 }
 
 TEST_CASE("cleaning up behind a canary that hung has an end too") {
-  ContainerdMachine machine({.hangs = {"task start", "task kill", "task delete", "container delete"}});
+  ContainerdMachine machine(
+      {.hangs = {"task start", "task kill", "task delete", "container delete"}});
   const std::string message =
       InTime(kShort + kCanaryCleanup, [&] { return machine.Canary(kShort); });
   CHECK(
@@ -164,8 +167,8 @@ TEST_CASE("what killed runs left is removed, what a living process runs is not")
   const std::string boot = ReadFile("/proc/sys/kernel/random/boot_id")->substr(0, 8);
   const std::string living = std::format("canary-{}-1", boot);
   ContainerdMachine machine({.containers = {living, std::format("canary-{}-{}", boot, 1 << 30),
-                                  std::format("canary-{}-{}", boot, ::getpid()),
-                                  "canary-00000000-1", "canary-", "other"}});
+                                            std::format("canary-{}-{}", boot, ::getpid()),
+                                            "canary-00000000-1", "canary-", "other"}});
   CHECK(machine.Canary() == "");
   CHECK(machine.server.containers() == std::vector{living});
 }

@@ -19,7 +19,7 @@ namespace {
 // A machine whose parts can be broken one by one.
 struct HealthMachine {
   explicit HealthMachine(FakeContainerd::Script script = {}, FakeSystemd::State state = {},
-                   std::vector<std::string> allowed = {})
+                         std::vector<std::string> allowed = {})
       : containerd(dir / "containerd.sock", std::move(script)), systemd(std::move(state)) {
     policy.containerd_socket = dir / "containerd.sock";
     policy.checks = dir / "health.d";
@@ -135,7 +135,7 @@ TEST_CASE("without a bus both of its checks fail") {
 TEST_CASE("a round with every part hanging is over within its limit and the time to clean up") {
   if (::geteuid() != 0) SKIP("operator checks must be owned by root: run as root");
   HealthMachine machine({.hangs = {"task start", "task kill", "task delete", "container delete"}},
-                  {.answers = false});
+                        {.answers = false});
   std::filesystem::create_directories(machine.policy.checks + "/required");
   const std::string check = machine.policy.checks + "/required/hang";
   std::ofstream(check) << "#!/bin/sh\nexec sleep 1000\n";

@@ -80,7 +80,8 @@ TEST_CASE("a failure is the whole truth, then what is left, then the rest, then 
         "hostctl: not enough space on the ESP\nNothing was changed.\n"
         "Files there that HostOS does not know: x\nMake room.\n");
   CHECK(FailureText({Code::kFailed, "no"}, "", "") == "hostctl: no\n");
-  CHECK_THAT(FailureText({Code::kNetwork, "HTTP 503 \033[31m"}, "", ""), !ContainsSubstring("\033"));
+  CHECK_THAT(FailureText({Code::kNetwork, "HTTP 503 \033[31m"}, "", ""),
+             !ContainsSubstring("\033"));
 }
 
 TEST_CASE("what to do after a refusal is the very command that was refused, with --retry") {

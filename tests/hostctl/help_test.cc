@@ -53,7 +53,8 @@ TEST_CASE("the man page has no fault that mandoc can find") {
 TEST_CASE("the man page, as it is read, names every verb, option and exit code") {
   TempDir dir;
   REQUIRE(WriteFileAtomically(dir / "hostctl.8", ManPage()));
-  const Ran page = RunShell("mandoc -Tutf8 -Owidth=200 " + (dir / "hostctl.8") + " | sed 's/.\\x08//g'");
+  const Ran page =
+      RunShell("mandoc -Tutf8 -Owidth=200 " + (dir / "hostctl.8") + " | sed 's/.\\x08//g'");
   REQUIRE(page.exit_code == 0);
   for (const Command& command : Commands()) {
     CHECK_THAT(page.output, ContainsSubstring(std::format("hostctl {}", command.name)));
@@ -68,7 +69,8 @@ TEST_CASE("docs/cli.md has the table of exit codes, and every verb and option") 
   Result<std::string> page = ReadFile(HOSTOS_SOURCE_DIR "/docs/cli.md");
   REQUIRE(page);
   for (const ExitCodeMeaning& row : kExitCodes)
-    CHECK_THAT(*page, ContainsSubstring(std::format("\n| {} | {} |", Number(row.code), row.meaning)));
+    CHECK_THAT(*page,
+               ContainsSubstring(std::format("\n| {} | {} |", Number(row.code), row.meaning)));
   for (const Command& command : Commands()) {
     CHECK_THAT(*page, ContainsSubstring(std::format("`hostctl {}", command.name)));
     for (const OptionSpec& option : command.options)
@@ -82,7 +84,8 @@ std::set<std::string> Completed(const std::string& line) {
   REQUIRE(WriteFileAtomically(dir / "completion", BashCompletion()));
   REQUIRE(WriteFileAtomically(dir / "line", line));
   // The words as readline splits them: '=' is a word of its own.
-  const Ran ran = RunShell("cd " + dir.path() + " && bash -c '. ./completion || exit 1\n"
+  const Ran ran = RunShell("cd " + dir.path() +
+                           " && bash -c '. ./completion || exit 1\n"
                            "line=$(cat line; echo x); line=${line%x}\n"
                            "COMP_LINE=$line COMP_POINT=${#line}\n"
                            "read -ra COMP_WORDS <<<\"${line//=/ = }\"\n"

@@ -25,12 +25,12 @@ std::set<std::string> Keys(const json& object) {
   return keys;
 }
 
-const std::set<std::string> kRelease = {"version", "commit", "root_hash", "architecture", "channel",
-                                        "released", "seal_format", "image_bytes", "verity_bytes",
-                                        "uki_bytes", "uki_sha256"};
+const std::set<std::string> kRelease = {"version",      "commit",    "root_hash",   "architecture",
+                                        "channel",      "released",  "seal_format", "image_bytes",
+                                        "verity_bytes", "uki_bytes", "uki_sha256"};
 const std::set<std::string> kId = {"version", "commit", "root_hash"};
-const std::set<std::string> kHistory = {"outcome", "time", "release", "slot", "from",
-                                        "boots", "reason", "output"};
+const std::set<std::string> kHistory = {"outcome", "time",  "release", "slot",
+                                        "from",    "boots", "reason",  "output"};
 
 TEST_CASE("status as JSON has exactly the documented fields, and whole digests") {
   const json status = Parsed(StatusJson(SampleFallback()));
@@ -107,9 +107,9 @@ TEST_CASE("check and plan as JSON have the same head, and the plan lists everyth
   CHECK(plan["release"] == check["release"]);
   CHECK(plan["tries"] == 3);
   CHECK(plan["health"] == json{{"window_seconds", 60}, {"deadline_seconds", 300}});
-  CHECK(Keys(plan["plan"]) ==
-        std::set<std::string>{"slot", "objects", "download_bytes", "unpacked_bytes", "reused_bytes",
-                              "esp", "state", "packages", "etc_changes"});
+  CHECK(Keys(plan["plan"]) == std::set<std::string>{"slot", "objects", "download_bytes",
+                                                    "unpacked_bytes", "reused_bytes", "esp",
+                                                    "state", "packages", "etc_changes"});
   CHECK(plan["plan"]["esp"] == json{{"free_bytes", 445'000'000}, {"size_bytes", 478'000'000}});
   CHECK(plan["plan"]["packages"].size() == 3);
   CHECK(plan["plan"]["packages"][1] == json{{"name", "nano"}, {"from", nullptr}, {"to", "8.4"}});
@@ -118,7 +118,8 @@ TEST_CASE("check and plan as JSON have the same head, and the plan lists everyth
 
 TEST_CASE("nothing to do and refused are results in JSON, with their message") {
   PlanView view;
-  view.check = {.finding = Finding::kRefused, .message = "1.2.0 was given up here", .running = "1.1.0"};
+  view.check = {
+      .finding = Finding::kRefused, .message = "1.2.0 was given up here", .running = "1.1.0"};
   const json plan = Parsed(PlanJson(view));
   CHECK(plan["result"] == "refused");
   CHECK(plan["message"] == "1.2.0 was given up here");
@@ -131,11 +132,14 @@ TEST_CASE("nothing to do and refused are results in JSON, with their message") {
 }
 
 TEST_CASE("health, history and verify as JSON carry what their texts do") {
-  const json health = Parsed(HealthJson(HealthView{
-      {{.name = "canary", .ok = false, .detail = "no start", .output = "a\xff", .took = Milliseconds(5)}}}));
+  const json health = Parsed(HealthJson(HealthView{{{.name = "canary",
+                                                     .ok = false,
+                                                     .detail = "no start",
+                                                     .output = "a\xff",
+                                                     .took = Milliseconds(5)}}}));
   CHECK(health["healthy"] == false);
-  CHECK(Keys(health["checks"][0]) == std::set<std::string>{"name", "required", "ok", "detail",
-                                                           "output", "milliseconds"});
+  CHECK(Keys(health["checks"][0]) ==
+        std::set<std::string>{"name", "required", "ok", "detail", "output", "milliseconds"});
   CHECK(health["checks"][0]["output"] == "a\xEF\xBF\xBD");
 
   const json history = Parsed(HistoryJson(SampleFallback().history));
@@ -143,7 +147,8 @@ TEST_CASE("health, history and verify as JSON carry what their texts do") {
   CHECK(Keys(history["history"][0]) == kHistory);
 
   VerifyView view;
-  view.slots.push_back({{.slot = Slot::A, .release = SampleRelease("1.1.0"), .proven = true}, true});
+  view.slots.push_back(
+      {{.slot = Slot::A, .release = SampleRelease("1.1.0"), .proven = true}, true});
   view.slots.push_back({{.slot = Slot::B, .problem = "the slot holds no release"}, false, true});
   const json verify = Parsed(VerifyJson(view));
   CHECK(Keys(verify["slots"][0]) ==

@@ -8,7 +8,9 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-Result<Invocation> Parse(std::vector<const char*> words) { return ParseCommandLine(words); }
+Result<Invocation> Parse(std::vector<const char*> words) {
+  return ParseCommandLine(words);
+}
 
 std::string Problem(std::vector<const char*> words) {
   Result<Invocation> parsed = Parse(std::move(words));

@@ -14,7 +14,9 @@ namespace {
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::StartsWith;
 
-Ran Hostctl(const std::string& arguments) { return RunShell(HOSTCTL " " + arguments); }
+Ran Hostctl(const std::string& arguments) {
+  return RunShell(HOSTCTL " " + arguments);
+}
 
 TEST_CASE("help and version are results, and need no HostOS") {
   Ran ran = Hostctl("--help 2>/dev/null");

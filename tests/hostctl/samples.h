@@ -9,7 +9,9 @@ namespace hostos {
 
 constexpr uint64_t kNow = 1'795'225'800;  // 2026-11-21 01:50 UTC
 
-inline Digest SampleDigest(std::string_view what) { return Sha256::Of(AsBytes(what)); }
+inline Digest SampleDigest(std::string_view what) {
+  return Sha256::Of(AsBytes(what));
+}
 
 inline Release SampleRelease(const std::string& version) {
   return {.commit = SampleDigest("commit " + version),
@@ -83,17 +85,18 @@ inline UpdateRecord SampleUpdate(Phase phase) {
 
 inline PlanView SamplePlan() {
   PlanView view{.tries = 3};
-  UpdatePlan plan{.target = {.release = SampleRelease("1.3.0"),
-                             .valid_signatures = 2,
-                             .required_signatures = 2},
-                  .running = SampleRelease("1.1.0"),
-                  .slot = Slot::A,
-                  .fetch = {1303, 41'200'000, 110'000'000, 382'900'000},
-                  .esp_free = 445'000'000,
-                  .esp_size = 478'000'000,
-                  .state_free = 3'100'000'000,
-                  .packages = {{"linux", "6.12.107", "6.12.117"}, {"nano", "", "8.4"}, {"vi", "9", ""}},
-                  .etc_changes = {"hostname", "ssh/sshd_config.d/10-site.conf"}};
+  UpdatePlan plan{
+      .target = {.release = SampleRelease("1.3.0"),
+                 .valid_signatures = 2,
+                 .required_signatures = 2},
+      .running = SampleRelease("1.1.0"),
+      .slot = Slot::A,
+      .fetch = {1303, 41'200'000, 110'000'000, 382'900'000},
+      .esp_free = 445'000'000,
+      .esp_size = 478'000'000,
+      .state_free = 3'100'000'000,
+      .packages = {{"linux", "6.12.107", "6.12.117"}, {"nano", "", "8.4"}, {"vi", "9", ""}},
+      .etc_changes = {"hostname", "ssh/sshd_config.d/10-site.conf"}};
   view.check = {.finding = Finding::kAvailable, .running = "1.1.0", .target = plan.target};
   view.plan = std::move(plan);
   return view;

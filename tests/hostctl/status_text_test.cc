@@ -9,7 +9,9 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-std::string Text(const StatusView& view) { return StatusText(view, Paint(false)); }
+std::string Text(const StatusView& view) {
+  return StatusText(view, Paint(false));
+}
 
 // The line of `text` that begins with `start`.
 std::string Line(const std::string& text, const std::string& start) {
@@ -24,7 +26,8 @@ TEST_CASE("status shows what runs, both slots and the time of the last check") {
   CHECK_THAT(Line(text, "HostOS"), ContainsSubstring("HostOS 1.1.0 · stable · x86-64") &&
                                        Catch::Matchers::EndsWith(" good"));
   CHECK_THAT(Line(text, "* B"),
-             ContainsSubstring("1.1.0") && ContainsSubstring(SampleDigest("commit 1.1.0").Short()) &&
+             ContainsSubstring("1.1.0") &&
+                 ContainsSubstring(SampleDigest("commit 1.1.0").Short()) &&
                  ContainsSubstring(SampleDigest("root 1.1.0").Short()) &&
                  ContainsSubstring("running · blessed 2026-11-21 01:02 UTC · boots next"));
   CHECK_THAT(Line(text, "  A"), ContainsSubstring("1.0.0") && ContainsSubstring("fallback"));
@@ -89,7 +92,8 @@ TEST_CASE("a rollback that waits for its reboot exits with 4, though no update i
   CHECK(ExitOf(view) == ExitCode::kStaged);
 }
 
-TEST_CASE("a release on trial is neither staged nor good, though the loader has spent its last try") {
+TEST_CASE(
+    "a release on trial is neither staged nor good, though the loader has spent its last try") {
   StatusView view = SampleStatus();
   Status& status = view.status;
   status.update = SampleUpdate(Phase::kTrial);
@@ -143,7 +147,8 @@ TEST_CASE("only the newest refused releases are listed, with the number of the o
 
 TEST_CASE("status --why tells all of a fallback: whole digests, boots, the check and its output") {
   const std::string text = WhyText(SampleFallback(), Paint(false));
-  CHECK_THAT(Line(text, "1.2.0"), ContainsSubstring("fell back on 2026-11-20 23:40 UTC after 1 boot"));
+  CHECK_THAT(Line(text, "1.2.0"),
+             ContainsSubstring("fell back on 2026-11-20 23:40 UTC after 1 boot"));
   CHECK_THAT(text, ContainsSubstring("commit     " + SampleDigest("commit 1.2.0").Hex()));
   CHECK_THAT(text, ContainsSubstring("root hash  " + SampleDigest("root 1.2.0").Hex()));
   CHECK_THAT(text, ContainsSubstring("reason     canary: did not start within 30 s"));

@@ -28,8 +28,9 @@ TEST_CASE("the holder of the lock is told without taking it, and nobody when it 
   {
     Result<Lock> lock = state.TryLock("hostctl update", 1'795'225'800);
     REQUIRE(lock);
-    CHECK_THAT(LockHolder(file), ContainsSubstring("hostctl update, pid " +
-                                                   std::to_string(::getpid()) + ", since 2026-11-21"));
+    CHECK_THAT(LockHolder(file),
+               ContainsSubstring("hostctl update, pid " + std::to_string(::getpid()) +
+                                 ", since 2026-11-21"));
   }
   CHECK(LockHolder(file) == "");
 }

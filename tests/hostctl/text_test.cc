@@ -53,8 +53,8 @@ TEST_CASE("a plan says what is moved, written, changed and kept, and that nothin
 TEST_CASE("a long list of packages is cut, with the number of the others") {
   PlanView view = SamplePlan();
   view.plan->packages.assign(23, {"openssl", "3.5.6", "3.5.7"});
-  CHECK_THAT(PlanText(view),
-             ContainsSubstring("23 changed: ") && ContainsSubstring(", and 15 more (--json lists all)"));
+  CHECK_THAT(PlanText(view), ContainsSubstring("23 changed: ") &&
+                                 ContainsSubstring(", and 15 more (--json lists all)"));
 }
 
 TEST_CASE("a plan without the running release's commit says that the packages are not known") {
@@ -74,12 +74,14 @@ TEST_CASE("a check says which release there is, or why there is none") {
 }
 
 TEST_CASE("health lists every check, and a failed one with its output") {
-  HealthView view{{{.name = "canary", .ok = true, .detail = "exit code 0", .took = Milliseconds(812)},
-                   {.name = "wanted/20-dns", .required = false, .detail = "no answer"}}};
+  HealthView view{
+      {{.name = "canary", .ok = true, .detail = "exit code 0", .took = Milliseconds(812)},
+       {.name = "wanted/20-dns", .required = false, .detail = "no answer"}}};
   std::string text = HealthText(view, Paint(false));
   CHECK_THAT(text, ContainsSubstring("ok") && ContainsSubstring("812 ms  exit code 0") &&
                        ContainsSubstring("warn") && ContainsSubstring("\nhealthy\n"));
-  view.checks.push_back({.name = "required/10-disk", .detail = "exit code 1", .output = "sda: I/O"});
+  view.checks.push_back(
+      {.name = "required/10-disk", .detail = "exit code 1", .output = "sda: I/O"});
   text = HealthText(view, Paint(false));
   CHECK_THAT(text, ContainsSubstring("FAILED  required/10-disk") &&
                        ContainsSubstring("          sda: I/O\n") &&
@@ -87,13 +89,25 @@ TEST_CASE("health lists every check, and a failed one with its output") {
 }
 
 TEST_CASE("history tells how every update ended, newest first") {
-  std::vector<HistoryEntry> history = {
-      {.outcome = Outcome::kCommitted, .time = kNow - 9000, .release = SampleId("1.1.0"),
-       .from = "1.0.0", .slot = Slot::B, .boots = 1},
-      {.outcome = Outcome::kFellBack, .time = kNow - 7800, .release = SampleId("1.2.0"),
-       .from = "1.1.0", .slot = Slot::A, .boots = 3, .reason = "did not reach its health gate"},
-      {.outcome = Outcome::kRolledBack, .time = kNow, .release = SampleId("1.1.0"),
-       .from = "1.0.0", .slot = Slot::B, .reason = "rolled back by the operator"}};
+  std::vector<HistoryEntry> history = {{.outcome = Outcome::kCommitted,
+                                        .time = kNow - 9000,
+                                        .release = SampleId("1.1.0"),
+                                        .from = "1.0.0",
+                                        .slot = Slot::B,
+                                        .boots = 1},
+                                       {.outcome = Outcome::kFellBack,
+                                        .time = kNow - 7800,
+                                        .release = SampleId("1.2.0"),
+                                        .from = "1.1.0",
+                                        .slot = Slot::A,
+                                        .boots = 3,
+                                        .reason = "did not reach its health gate"},
+                                       {.outcome = Outcome::kRolledBack,
+                                        .time = kNow,
+                                        .release = SampleId("1.1.0"),
+                                        .from = "1.0.0",
+                                        .slot = Slot::B,
+                                        .reason = "rolled back by the operator"}};
   const std::string text = HistoryText(history);
   const size_t committed = text.find("committed    1.1.0");
   const size_t fell_back = text.find("fell back    1.2.0");
@@ -108,16 +122,18 @@ TEST_CASE("history tells how every update ended, newest first") {
 
 TEST_CASE("verify shows which slot is proven, which differs, and which is empty") {
   VerifyView view;
-  view.slots.push_back({{.slot = Slot::A, .release = SampleRelease("1.1.0"), .proven = true}, true});
+  view.slots.push_back(
+      {{.slot = Slot::A, .release = SampleRelease("1.1.0"), .proven = true}, true});
   view.slots.push_back({{.slot = Slot::B}, false, true});
   std::string text = VerifyText(view, Paint(false));
-  CHECK_THAT(text, ContainsSubstring("* A  1.1.0 (" + SampleDigest("commit 1.1.0").Short() +
-                                     ")  proven: its root hash " +
-                                     SampleDigest("root 1.1.0").Short()) &&
-                       ContainsSubstring("  B  -  empty"));
+  CHECK_THAT(text,
+             ContainsSubstring("* A  1.1.0 (" + SampleDigest("commit 1.1.0").Short() +
+                               ")  proven: its root hash " + SampleDigest("root 1.1.0").Short()) &&
+                 ContainsSubstring("  B  -  empty"));
   CHECK(ExitOf(view) == ExitCode::kDone);
 
-  view.slots[1] = {{.slot = Slot::B, .release = SampleRelease("1.0.0"), .problem = "block 12 differs"}};
+  view.slots[1] = {
+      {.slot = Slot::B, .release = SampleRelease("1.0.0"), .problem = "block 12 differs"}};
   CHECK_THAT(VerifyText(view, Paint(false)), ContainsSubstring("NOT PROVEN: block 12 differs"));
   CHECK(ExitOf(view) == ExitCode::kNotTrusted);
 }

@@ -25,14 +25,17 @@ Said Hostctl(Machine& machine, std::vector<const char*> words, const Error* prob
   Result<Invocation> invocation = ParseCommandLine(words);
   REQUIRE(invocation);
   std::ostringstream out, err;
-  Console console{.out = out,
-                  .err = err,
-                  .style = invocation->quiet ? PhaseProgress::Style::kQuiet : PhaseProgress::Style::kLog};
+  Console console{
+      .out = out,
+      .err = err,
+      .style = invocation->quiet ? PhaseProgress::Style::kQuiet : PhaseProgress::Style::kLog};
   ExitCode code = RunVerb(*invocation, machine.world, machine.config, problem, console);
   return {Number(code), out.str(), err.str()};
 }
 
-nlohmann::json Json(const Said& said) { return nlohmann::json::parse(said.out, nullptr, false); }
+nlohmann::json Json(const Said& said) {
+  return nlohmann::json::parse(said.out, nullptr, false);
+}
 
 TEST_CASE("update --check exits with 0 when there is a release, 4 when staged, 3 when it runs") {
   Machine machine;
@@ -93,7 +96,8 @@ TEST_CASE("with --quiet a verb prints neither results nor progress, and the exit
   CHECK(said.out + said.err == "");
 }
 
-TEST_CASE("a release that fell back is refused with 12, told by status with 5, and retried on demand") {
+TEST_CASE(
+    "a release that fell back is refused with 12, told by status with 5, and retried on demand") {
   Machine machine;
   machine.unhealthy["1.1.0"] = "did not start within 30 s";
   CHECK(Hostctl(machine, {"update"}).code == 4);
@@ -121,8 +125,8 @@ TEST_CASE("a release that fell back is refused with 12, told by status with 5, a
   CHECK(machine.Boot() == "1.1.0");
   said = Hostctl(machine, {"history"});
   CHECK(said.code == 0);
-  CHECK_THAT(said.out, ContainsSubstring("committed    1.1.0") &&
-                           ContainsSubstring("fell back    1.1.0"));
+  CHECK_THAT(said.out,
+             ContainsSubstring("committed    1.1.0") && ContainsSubstring("fell back    1.1.0"));
   CHECK(Json(Hostctl(machine, {"history", "--json"}))["history"].size() == 2);
 }
 
@@ -167,7 +171,8 @@ TEST_CASE("update while another one runs exits with 6 and names it") {
   Said said = Hostctl(machine, {"update"});
   CHECK(said.code == 6);
   CHECK_THAT(said.err, ContainsSubstring("hostctl update, pid "));
-  CHECK_THAT(Hostctl(machine, {"status"}).out, ContainsSubstring("Update   busy: hostctl update, pid"));
+  CHECK_THAT(Hostctl(machine, {"status"}).out,
+             ContainsSubstring("Update   busy: hostctl update, pid"));
 }
 
 TEST_CASE("update without a source of releases says which key to set, and exits with 2") {
@@ -177,8 +182,8 @@ TEST_CASE("update without a source of releases says which key to set, and exits 
   std::ostringstream out, err;
   Console console{.out = out, .err = err};
   CHECK(RunVerb(*invocation, machine.world, machine.config, nullptr, console) == ExitCode::kUsage);
-  CHECK_THAT(err.str(), ContainsSubstring("[source] url") &&
-                            ContainsSubstring("/etc/hostctl/hostctl.toml"));
+  CHECK_THAT(err.str(),
+             ContainsSubstring("[source] url") && ContainsSubstring("/etc/hostctl/hostctl.toml"));
 }
 
 TEST_CASE("rollback goes back, waits for the reboot, and cancels what was only staged") {
@@ -200,8 +205,8 @@ TEST_CASE("rollback goes back, waits for the reboot, and cancels what was only s
   CHECK(said.out == "1.0.0 in slot A boots next. Reboot to run it.\n");
   CHECK(Hostctl(machine, {"status"}).code == 4);
   CHECK(machine.Boot() == "1.0.0");
-  CHECK_THAT(Hostctl(machine, {"status"}).out, ContainsSubstring("1.1.0") &&
-                                                   ContainsSubstring("rolled back by the operator"));
+  CHECK_THAT(Hostctl(machine, {"status"}).out,
+             ContainsSubstring("1.1.0") && ContainsSubstring("rolled back by the operator"));
 }
 
 TEST_CASE("health exits with 10 when a required check fails") {
@@ -291,8 +296,8 @@ TEST_CASE("a machine that is no HostOS is said to be none, with 11, by every ver
   };
   Machine machine;
   NoHostOs boot(machine.source.Resolve("1.0.0")->release);
-  World world{machine.source, machine.disk,  boot,         machine.world.health, machine.world.power,
-              machine.clock,  machine.state};
+  World world{machine.source,      machine.disk,  boot,         machine.world.health,
+              machine.world.power, machine.clock, machine.state};
   machine.config.url = "http://releases.test/repo";
   for (const char* verb : {"status", "update", "rollback", "verify", "gate"}) {
     Result<Invocation> invocation = ParseCommandLine(std::vector<const char*>{verb});

@@ -44,7 +44,9 @@ TEST_CASE("a release on trial whose record was lost is kept or given up on its h
   Machine machine;
   REQUIRE(machine.Update());
   REQUIRE(RemoveFileDurably(machine.state.record().path()));
-  SECTION("healthy") { CHECK(machine.Boot() == "1.1.0"); }
+  SECTION("healthy") {
+    CHECK(machine.Boot() == "1.1.0");
+  }
   SECTION("unhealthy") {
     machine.unhealthy["1.1.0"] = "not serving";
     CHECK(machine.Boot() == "1.0.0");

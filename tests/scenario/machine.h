@@ -1,6 +1,6 @@
-// A whole machine in memory: loader, slots, release server, containerd's health, power; with the real
-// engine and the real state files in between. Boots, updates, loses power, falls back; and after every
-// boot checks the one promise: what runs is a complete root.
+// A whole machine in memory: loader, slots, release server, containerd's health, power; with the
+// real engine and the real state files in between. Boots, updates, loses power, falls back; and
+// after every boot checks the one promise: what runs is a complete root.
 #pragma once
 
 #include <optional>

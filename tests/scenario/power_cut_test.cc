@@ -1,6 +1,6 @@
 // The power goes at every durable step of an update and of a trial, and every FAT rename is torn in
-// every way. Whatever boots is a complete root (Machine::Boot checks that), the update converges when
-// it is run again, and no object is fetched twice.
+// every way. Whatever boots is a complete root (Machine::Boot checks that), the update converges
+// when it is run again, and no object is fetched twice.
 #include <catch2/catch_test_macros.hpp>
 
 #include "tests/scenario/machine.h"

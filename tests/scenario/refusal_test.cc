@@ -59,7 +59,8 @@ TEST_CASE("a full state partition is refused") {
 TEST_CASE("a release that is not newer than the running one is refused") {
   Machine machine;
   machine.source.Publish("0.9.0", 9000, {"kernel 0"});
-  CHECK(Refused(machine, Code::kNotSupported).contains("0.9.0 is not newer than the running 1.0.0"));
+  CHECK(
+      Refused(machine, Code::kNotSupported).contains("0.9.0 is not newer than the running 1.0.0"));
 }
 
 TEST_CASE("a release older than the floor is refused although its version is newer") {

@@ -2,26 +2,12 @@
 // cryptsetup and ostree.
 #include <catch2/generators/catch_generators.hpp>
 
+#include "tests/mounted.h"
 #include "tests/vm/held.h"
-#include "tests/vm/process.h"
 #include "tests/vm/release_set.h"
 
 namespace hostos {
 namespace {
-
-// A file system mounted read-only from an image for as long as the object lives.
-class Mounted {
- public:
-  Mounted(const std::string& image, const std::string& at, const std::string& log)
-      : at_(at), log_(log) {
-    Held(Process::Run({"mkdir", at}, log));
-    Held(Process::Run({"mount", "-t", "erofs", "-o", "loop,ro", image, at}, log));
-  }
-  ~Mounted() { (void)Process::Run({"umount", at_}, log_); }  // a failure shows in the log
-
- private:
-  std::string at_, log_;
-};
 
 // Type, mode, owner, link target and xattrs of every path, and the content of every file.
 constexpr const char* kCompare = R"sh(
@@ -51,17 +37,16 @@ TEST_CASE("the images of real releases are what their commits say, to the judges
   const std::string log = directory / "log", mount = directory / "mount";
 
   Held(Process::Run({"fsck.erofs", image + ".erofs"}, log));
-  Held(Process::Run({"veritysetup", "verify", image + ".erofs", image + ".verity",
-                     release.root_hash.Hex()},
-                    log));
-  Mounted mounted(image + ".erofs", mount, log);
+  Held(Process::Run(
+      {"veritysetup", "verify", image + ".erofs", image + ".verity", release.root_hash.Hex()},
+      log));
+  const Mounted mounted = Held(Mounted::At(image + ".erofs", mount, log));
   Held(Process::Run({"ostree", "fsck", "--quiet", "--repo=" + mount + "/ostree/repo"}, log));
   Held(Process::Run({"ostree", "checkout", "--repo=" + releases.directory() + "/repo",
                      release.commit.Hex(), directory / "commit"},
                     log));
-  Held(Process::Run({"sh", "-c", kCompare, "compare", mount, directory / "commit",
-                     directory.path()},
-                    log));
+  Held(Process::Run(
+      {"sh", "-c", kCompare, "compare", mount, directory / "commit", directory.path()}, log));
 }
 
 }  // namespace

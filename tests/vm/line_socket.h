@@ -1,5 +1,5 @@
-// One end of a socket pair whose other end QEMU holds: whole lines in, whole lines out. Carries QMP,
-// the guest agent's protocol, and what guest programs print.
+// One end of a socket pair whose other end QEMU holds: whole lines in, whole lines out. Carries
+// QMP, the guest agent's protocol, and what guest programs print.
 #pragma once
 
 #include <optional>

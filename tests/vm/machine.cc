@@ -8,8 +8,8 @@
 namespace hostos {
 namespace {
 
-// /dev/kvm can be opened on machines whose processor does not virtualize; a guest then hangs in early
-// boot. The processor's flags tell.
+// /dev/kvm can be opened on machines whose processor does not virtualize; a guest then hangs in
+// early boot. The processor's flags tell.
 bool HasKvm() {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);) {
@@ -21,10 +21,9 @@ bool HasKvm() {
 
 std::string Base64(const std::string& bytes) {
   std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  int length =
-      ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                        reinterpret_cast<const unsigned char*>(bytes.data()),
-                        static_cast<int>(bytes.size()));
+  int length = ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                                 reinterpret_cast<const unsigned char*>(bytes.data()),
+                                 static_cast<int>(bytes.size()));
   text.resize(static_cast<size_t>(length));
   return text;
 }
@@ -38,7 +37,9 @@ std::string SmbiosCredential(const std::string& name, const std::string& value) 
 
 std::vector<std::string> Machine::CommandLine() const {
   std::vector<std::string> argv = {kQemu, "-nodefaults", "-no-user-config", "-display", "none"};
-  auto add = [&](std::initializer_list<std::string> arguments) { argv.insert(argv.end(), arguments); };
+  auto add = [&](std::initializer_list<std::string> arguments) {
+    argv.insert(argv.end(), arguments);
+  };
   auto socket = [&](const char* id, int fd) {
     add({"-chardev", std::format("socket,id={},fd={}", id, fd)});
   };
@@ -62,10 +63,9 @@ std::vector<std::string> Machine::CommandLine() const {
 
   // One address, one port, and nothing else: not the host, not the world.
   if (server_port != 0) {
-    add({"-netdev",
-         std::format("user,id=net,restrict=on,"
-                     "guestfwd=tcp:10.0.2.100:8080-cmd:socat - TCP:127.0.0.1:{}",
-                     server_port)});
+    add({"-netdev", std::format("user,id=net,restrict=on,"
+                                "guestfwd=tcp:10.0.2.100:8080-cmd:socat - TCP:127.0.0.1:{}",
+                                server_port)});
     add({"-device", "virtio-net-pci,netdev=net"});
   }
   for (const auto& [name, value] : credentials) add({"-smbios", SmbiosCredential(name, value)});

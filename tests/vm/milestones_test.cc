@@ -1,11 +1,14 @@
 // The two points that the other tests start from, reached anew.
-#include "tests/vm/held.h"
 #include "tests/vm/milestones.h"
+
+#include "tests/vm/held.h"
 
 namespace hostos {
 namespace {
 
-TEST_CASE("a new node boots the release on its disk from slot A") { Held(Reach(Milestone::kFirst)); }
+TEST_CASE("a new node boots the release on its disk from slot A") {
+  Held(Reach(Milestone::kFirst));
+}
 
 TEST_CASE("a node updates itself into slot B, where the release passes its trial and is blessed") {
   Held(Reach(Milestone::kSecond));

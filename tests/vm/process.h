@@ -1,5 +1,5 @@
-// A child process with one owner: killed by its pid and reaped when the owner goes, and killed by the
-// kernel when this process dies first. Nothing a test starts outlives it.
+// A child process with one owner: killed by its pid and reaped when the owner goes, and killed by
+// the kernel when this process dies first. Nothing a test starts outlives it.
 #pragma once
 
 #include <sys/types.h>

@@ -74,8 +74,8 @@ Result<> ExpectFallback(Node& node, Narrator& narrator, const std::string& versi
   TRY(Expect(status, "/fallback/outcome", "fell-back"));
   TRY(Expect(status, "/fallback/boots", boots));
   TRY(ExpectContains("the reason of the fallback", status["fallback"].value("reason", ""), reason));
-  narrator.Held(std::format("1.1.0 runs again after {} boot{} of {}", boots, boots == 1 ? "" : "s",
-                            version));
+  narrator.Held(
+      std::format("1.1.0 runs again after {} boot{} of {}", boots, boots == 1 ? "" : "s", version));
   return {};
 }
 
@@ -150,7 +150,8 @@ Result<> FallBackFromUnbootable(Node& node, Narrator& narrator) {
     return Fail(Code::kFailed, "expected one more boot in the journal than {}, found {}",
                 in_journal, boots);
   narrator.Held(
-      "in those 3 boots no program of HostOS was started: none reached its initrd unit, or a journal");
+      "in those 3 boots no program of HostOS was started: none reached its initrd unit, or a "
+      "journal");
   return {};
 }
 

@@ -1,5 +1,6 @@
 // The life of a node in chapters: what the virtual machine tests assert and `dev demo` shows, once.
-// A chapter is a success only when everything in it held. Each continues where the one before ended.
+// A chapter is a success only when everything in it held. Each continues where the one before
+// ended.
 #pragma once
 
 #include <string>

@@ -154,8 +154,7 @@ Result<> Vm::Pump(Deadline deadline) {
   if (::poll(fds, std::size(fds), static_cast<int>(std::max<int64_t>(left, 0))) < 0 &&
       errno != EINTR)
     return FailErrno("poll");
-  if (fds[3].revents != 0)
-    return Fail(Code::kFailed, "QEMU ended:\n{}", LastLines(QemuLog(), 10));
+  if (fds[3].revents != 0) return Fail(Code::kFailed, "QEMU ended:\n{}", LastLines(QemuLog(), 10));
   for (LineSocket* socket : {&qmp_, &agent_, &output_}) TRY(socket->Receive());
   return Dispatch();
 }
@@ -247,13 +246,16 @@ Result<json> Vm::Agent(const std::string& command, json arguments) {
 Result<> Vm::WaitAgent(Seconds limit) {
   const Deadline deadline = Steady::now() + limit;
   if (agent_synced_) return {};
-  // The firmware opens the port too, as a console with a keyboard: nothing is sent before Linux runs.
-  TRY(Await([&] { return agent_open_ && Serial(Boots()).find("Linux version") != std::string::npos; },
-            deadline, "the guest agent"));
+  // The firmware opens the port too, as a console with a keyboard: nothing is sent before Linux
+  // runs.
+  TRY(Await(
+      [&] { return agent_open_ && Serial(Boots()).find("Linux version") != std::string::npos; },
+      deadline, "the guest agent"));
   const int64_t id = next_id_++;
   agent_reply_.reset();
-  TRY(agent_.Send("\xff" + json{{"execute", "guest-sync-delimited"},
-                                {"arguments", {{"id", id}}}}.dump() + "\n"));
+  TRY(agent_.Send("\xff" +
+                  json{{"execute", "guest-sync-delimited"}, {"arguments", {{"id", id}}}}.dump() +
+                  "\n"));
   TRY(Await([&] { return agent_reply_ && agent_reply_->value("return", json()) == id; }, deadline,
             "the guest agent to answer"));
   agent_synced_ = true;
@@ -262,10 +264,10 @@ Result<> Vm::WaitAgent(Seconds limit) {
 
 Result<int64_t> Vm::Exec(const std::vector<std::string>& argv) {
   TRY(WaitAgent(kReplyLimit));
-  json reply = TRY(Agent("guest-exec",
-                         {{"path", argv[0]},
-                          {"arg", std::vector<std::string>(argv.begin() + 1, argv.end())},
-                          {"capture-output", true}}));
+  json reply =
+      TRY(Agent("guest-exec", {{"path", argv[0]},
+                               {"arg", std::vector<std::string>(argv.begin() + 1, argv.end())},
+                               {"capture-output", true}}));
   return reply.value("pid", int64_t{0});
 }
 
@@ -290,7 +292,7 @@ Result<GuestResult> Vm::Run(const std::vector<std::string>& argv, Seconds limit)
     return Fail(Code::kFailed, "{}: the machine rebooted while {} ran", options_.name, argv[0]);
   // A program ended by a signal has no exit code.
   return GuestResult{status->value("exitcode", 128 + status->value("signal", 0)),
-                       FromBase64(*status, "out-data"), FromBase64(*status, "err-data")};
+                     FromBase64(*status, "out-data"), FromBase64(*status, "err-data")};
 }
 
 Result<> Vm::Spawn(const std::vector<std::string>& argv) {
@@ -339,6 +341,8 @@ std::string Vm::Serial(int boot) const {
   return log->substr(begin, end - begin);
 }
 
-std::string Vm::SerialTail(size_t lines) const { return LastLines(SerialLog(), lines); }
+std::string Vm::SerialTail(size_t lines) const {
+  return LastLines(SerialLog(), lines);
+}
 
 }  // namespace hostos

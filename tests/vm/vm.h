@@ -2,9 +2,9 @@
 // base, a serial console in a log file, the guest agent to run commands, and at most one server it
 // can reach.
 //
-// Promise: nothing is waited for without a deadline, and an error that a deadline ends shows the last
-// lines of the serial console. The base, and a snapshot it was started from, are never changed. QEMU
-// is killed with its owner.
+// Promise: nothing is waited for without a deadline, and an error that a deadline ends shows the
+// last lines of the serial console. The base, and a snapshot it was started from, are never
+// changed. QEMU is killed with its owner.
 #pragma once
 
 #include <chrono>

@@ -1,12 +1,15 @@
 #include "updater/base/clock.h"
 
+#include <time.h>
+
 #include <format>
 #include <thread>
-#include <time.h>
 
 namespace hostos {
 
-uint64_t SystemClock::Now() { return static_cast<uint64_t>(::time(nullptr)); }
+uint64_t SystemClock::Now() {
+  return static_cast<uint64_t>(::time(nullptr));
+}
 
 Milliseconds SystemClock::Monotonic() {
   timespec now;
@@ -15,7 +18,9 @@ Milliseconds SystemClock::Monotonic() {
                                                   std::chrono::nanoseconds(now.tv_nsec));
 }
 
-void SystemClock::Sleep(Milliseconds time) { std::this_thread::sleep_for(time); }
+void SystemClock::Sleep(Milliseconds time) {
+  std::this_thread::sleep_for(time);
+}
 
 static std::chrono::sys_seconds TimePoint(uint64_t seconds) {
   return std::chrono::sys_seconds(Seconds(seconds));

@@ -36,7 +36,9 @@ std::string Hex(std::span<const uint8_t> bytes) {
   return hex;
 }
 
-std::string Digest::Hex() const { return hostos::Hex(bytes); }
+std::string Digest::Hex() const {
+  return hostos::Hex(bytes);
+}
 
 Result<Digest> Digest::FromHex(std::string_view hex) {
   Digest digest;
@@ -56,14 +58,18 @@ Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
   Check(EVP_DigestInit_ex2(context_, Algorithm(), nullptr));
 }
 
-Sha256::Sha256(const Sha256& other) : context_(EVP_MD_CTX_new()) { *this = other; }
+Sha256::Sha256(const Sha256& other) : context_(EVP_MD_CTX_new()) {
+  *this = other;
+}
 
 Sha256& Sha256::operator=(const Sha256& other) {
   if (this != &other) Check(EVP_MD_CTX_copy_ex(context_, other.context_));
   return *this;
 }
 
-Sha256::~Sha256() { EVP_MD_CTX_free(context_); }
+Sha256::~Sha256() {
+  EVP_MD_CTX_free(context_);
+}
 
 void Sha256::Update(std::span<const std::byte> data) {
   Check(EVP_DigestUpdate(context_, data.data(), data.size()));

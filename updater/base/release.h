@@ -13,8 +13,12 @@
 namespace hostos {
 
 enum class Slot { A, B };
-constexpr Slot Other(Slot slot) { return slot == Slot::A ? Slot::B : Slot::A; }
-constexpr const char* Name(Slot slot) { return slot == Slot::A ? "A" : "B"; }
+constexpr Slot Other(Slot slot) {
+  return slot == Slot::A ? Slot::B : Slot::A;
+}
+constexpr const char* Name(Slot slot) {
+  return slot == Slot::A ? "A" : "B";
+}
 
 struct Release {
   Digest commit;             // OSTree commit checksum

@@ -1,7 +1,7 @@
 // Errors as values. A function that can fail returns Result<T>; every layer adds where it was
 // ("pull 3f2a...: object 9c1e...: HTTP 503") and nobody throws. `Code` is the small closed set that
-// callers branch on and that hostctl turns into exit codes; everything else is in the message, which
-// tells an operator what was expected, what was found, where, and what to do next.
+// callers branch on and that hostctl turns into exit codes; everything else is in the message,
+// which tells an operator what was expected, what was found, where, and what to do next.
 #pragma once
 
 #include <cerrno>
@@ -66,11 +66,11 @@ inline std::unexpected<Error> FailErrno(std::string_view what, int error = errno
   })
 
 // TRY with the layer's context in front of the message. `context` is evaluated on failure only.
-#define TRY_CONTEXT(context, ...)                                                      \
-  __extension__({                                                                      \
-    auto&& try_result_ = (__VA_ARGS__);                                                \
-    if (!try_result_) [[unlikely]]                                                     \
-      return ::std::unexpected(                                                        \
-          ::std::forward<decltype(try_result_)>(try_result_).error().Wrap(context));   \
-    ::std::forward<decltype(try_result_)>(try_result_).value();                        \
+#define TRY_CONTEXT(context, ...)                                                    \
+  __extension__({                                                                    \
+    auto&& try_result_ = (__VA_ARGS__);                                              \
+    if (!try_result_) [[unlikely]]                                                   \
+      return ::std::unexpected(                                                      \
+          ::std::forward<decltype(try_result_)>(try_result_).error().Wrap(context)); \
+    ::std::forward<decltype(try_result_)>(try_result_).value();                      \
   })

@@ -41,9 +41,8 @@ Result<size_t> Repeat(const char* what, size_t size, Io io) {
 }  // namespace
 
 Result<size_t> ReadFull(int fd, std::span<std::byte> buffer) {
-  return Repeat("read", buffer.size(), [&](size_t at) {
-    return ::read(fd, buffer.data() + at, buffer.size() - at);
-  });
+  return Repeat("read", buffer.size(),
+                [&](size_t at) { return ::read(fd, buffer.data() + at, buffer.size() - at); });
 }
 
 Result<size_t> PreadFull(int fd, std::span<std::byte> buffer, uint64_t offset) {
@@ -74,7 +73,8 @@ Result<std::string> ReadFileAt(int dir, const std::string& path, size_t cap) {
   for (;;) {
     size_t at = text.size();
     text.resize(std::min(cap + 1, at + 65536));
-    size_t n = TRY_CONTEXT(path, ReadFull(fd.get(), std::as_writable_bytes(std::span(text).subspan(at))));
+    size_t n =
+        TRY_CONTEXT(path, ReadFull(fd.get(), std::as_writable_bytes(std::span(text).subspan(at))));
     text.resize(at + n);
     if (text.size() > cap) return Fail(Code::kFailed, "{}: larger than {} bytes", path, cap);
     if (n == 0) return text;

@@ -1,5 +1,5 @@
-// A file descriptor with one owner, and whole reads and writes on it. Every descriptor is O_CLOEXEC.
-// EINTR is retried; a short read at the end of the file is reported by the count.
+// A file descriptor with one owner, and whole reads and writes on it. Every descriptor is
+// O_CLOEXEC. EINTR is retried; a short read at the end of the file is reported by the count.
 #pragma once
 
 #include <fcntl.h>

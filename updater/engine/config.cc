@@ -121,7 +121,8 @@ class TomlReader {
     for (const auto& [key, node] : table) {
       if (std::ranges::contains(known, key.str())) continue;
       std::string list;
-      for (std::string_view name : known) list += std::format("{}{}", list.empty() ? "" : ", ", name);
+      for (std::string_view name : known)
+        list += std::format("{}{}", list.empty() ? "" : ", ", name);
       NoteAt(key.source(), std::format("unknown key {} {}; known are: {}", key.str(), where, list));
     }
   }
@@ -149,7 +150,8 @@ class TomlReader {
 
 std::string AnUrl(const std::string& url) {
   for (std::string_view scheme : {"http://", "https://"})
-    if (url.starts_with(scheme) && url.size() > scheme.size() && url[scheme.size()] != '/') return "";
+    if (url.starts_with(scheme) && url.size() > scheme.size() && url[scheme.size()] != '/')
+      return "";
   return url.empty() ? "" : "an http:// or https:// address";
 }
 
@@ -167,11 +169,14 @@ std::string AnAbsolutePath(const std::string& path) {
 }
 
 std::string AbsolutePaths(const std::vector<std::string>& paths) {
-  bool ok = !paths.empty() && std::ranges::all_of(paths, [](auto& p) { return p.starts_with('/'); });
+  bool ok =
+      !paths.empty() && std::ranges::all_of(paths, [](auto& p) { return p.starts_with('/'); });
   return ok ? "" : "a list of absolute paths, at least one";
 }
 
-std::string NotEmpty(const std::string& value) { return value.empty() ? "not empty" : ""; }
+std::string NotEmpty(const std::string& value) {
+  return value.empty() ? "not empty" : "";
+}
 
 std::string Names(const std::vector<std::string>& names) {
   bool ok = std::ranges::none_of(names, &std::string::empty);

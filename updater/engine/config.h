@@ -12,7 +12,7 @@ namespace hostos {
 
 struct Config {
   // [source]
-  std::string url;                  // of the OSTree archive repository; http, https
+  std::string url;  // of the OSTree archive repository; http, https
   std::string channel = "stable";
   std::vector<std::string> keys = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};
   uint32_t required_signatures = 1;

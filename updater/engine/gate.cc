@@ -1,5 +1,5 @@
-#include "updater/engine/releases.h"
 #include "updater/engine/reconcile.h"
+#include "updater/engine/releases.h"
 #include "updater/engine/update.h"
 
 namespace hostos {
@@ -12,8 +12,9 @@ std::string FailingOutput(const Verdict& verdict) {
   return {};
 }
 
-// What the last boots left: finish a commit that a power cut interrupted, or make sure that the loader
-// does not try a release again that fell back. The record last: until then this is done again.
+// What the last boots left: finish a commit that a power cut interrupted, or make sure that the
+// loader does not try a release again that fell back. The record last: until then this is done
+// again.
 Result<> SettleBoot(World& world, Record& record, const BootState& boot,
                     const std::string& boot_id) {
   switch (Reconcile(record, boot, boot_id)) {

@@ -38,8 +38,8 @@ void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
   record.floor = std::max(record.floor, update.timestamp);
   std::erase_if(record.denied,
                 [&](const Denied& d) { return d.release.commit == update.target.commit; });
-  record.AddHistory({Outcome::kCommitted, now, update.target, update.from.version, update.slot,
-                     boots, "", ""});
+  record.AddHistory(
+      {Outcome::kCommitted, now, update.target, update.from.version, update.slot, boots, "", ""});
   record.update.reset();
 }
 

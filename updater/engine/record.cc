@@ -1,9 +1,8 @@
 #include "updater/engine/record.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 
 #include "updater/base/atomic_file.h"
 #include "updater/base/unique_fd.h"
@@ -26,9 +25,12 @@ struct Transition {
 
 // The whole life of an update between its resolution and its end.
 constexpr Transition kTransitions[] = {
-    {Phase::kFetch, Event::kFetched, Phase::kWrite}, {Phase::kWrite, Event::kWritten, Phase::kProve},
-    {Phase::kProve, Event::kProven, Phase::kArm},    {Phase::kArm, Event::kArmed, Phase::kArmed},
-    {Phase::kArmed, Event::kBooted, Phase::kTrial},  {Phase::kTrial, Event::kBooted, Phase::kTrial},
+    {Phase::kFetch, Event::kFetched, Phase::kWrite},
+    {Phase::kWrite, Event::kWritten, Phase::kProve},
+    {Phase::kProve, Event::kProven, Phase::kArm},
+    {Phase::kArm, Event::kArmed, Phase::kArmed},
+    {Phase::kArmed, Event::kBooted, Phase::kTrial},
+    {Phase::kTrial, Event::kBooted, Phase::kTrial},
     // The power went between the rename that armed it and the record of it.
     {Phase::kArm, Event::kBooted, Phase::kTrial},
 };
@@ -70,14 +72,17 @@ class RecordReader {
     Note(key, "one of the known names");
     return {};
   }
-  RecordReader Object(const char* key) { return RecordReader(Find(key), where_ + key + ".", problem_); }
+  RecordReader Object(const char* key) {
+    return RecordReader(Find(key), where_ + key + ".", problem_);
+  }
   // `read(RecordReader)` of every element of an array of objects, collected.
   template <class Read>
   auto Array(const char* key, Read read) {
     std::vector<decltype(read(*this))> items;
     const json& value = Find(key);
     if (!value.is_array()) Note(key, "an array");
-    for (const json& item : value) items.push_back(read(RecordReader(item, where_ + key + "[].", problem_)));
+    for (const json& item : value)
+      items.push_back(read(RecordReader(item, where_ + key + "[].", problem_)));
     return items;
   }
 
@@ -137,9 +142,10 @@ UpdateRecord ReadUpdate(RecordReader reader) {
 }
 
 json Write(const HistoryEntry& entry) {
-  return {{"outcome", Name(entry.outcome)}, {"time", entry.time},     {"release", Write(entry.release)},
-          {"from", entry.from},             {"slot", Name(entry.slot)}, {"boots", entry.boots},
-          {"reason", entry.reason},         {"output", entry.output}};
+  return {{"outcome", Name(entry.outcome)},  {"time", entry.time},
+          {"release", Write(entry.release)}, {"from", entry.from},
+          {"slot", Name(entry.slot)},        {"boots", entry.boots},
+          {"reason", entry.reason},          {"output", entry.output}};
 }
 
 HistoryEntry ReadHistory(RecordReader reader) {
@@ -169,8 +175,12 @@ Denied ReadDenied(RecordReader reader) {
 
 }  // namespace
 
-const char* Name(Phase phase) { return kPhaseNames[static_cast<size_t>(phase)]; }
-const char* Name(Outcome outcome) { return kOutcomeNames[static_cast<size_t>(outcome)]; }
+const char* Name(Phase phase) {
+  return kPhaseNames[static_cast<size_t>(phase)];
+}
+const char* Name(Outcome outcome) {
+  return kOutcomeNames[static_cast<size_t>(outcome)];
+}
 
 Result<Phase> NextPhase(Phase phase, Event event) {
   for (const Transition& row : kTransitions)

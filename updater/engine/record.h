@@ -16,12 +16,12 @@ namespace hostos {
 
 // What is being done to the target slot. Persisted before it is begun.
 enum class Phase {
-  kFetch,   // target resolved and verified; its slot invalidated; objects are being pulled
-  kWrite,   // sealing into the partitions
-  kProve,   // reading back
-  kArm,     // partition identity and boot entry are being written
-  kArmed,   // boots next
-  kTrial,   // it booted, and its health gate began
+  kFetch,  // target resolved and verified; its slot invalidated; objects are being pulled
+  kWrite,  // sealing into the partitions
+  kProve,  // reading back
+  kArm,    // partition identity and boot entry are being written
+  kArmed,  // boots next
+  kTrial,  // it booted, and its health gate began
 };
 const char* Name(Phase phase);
 
@@ -49,12 +49,12 @@ struct UpdateRecord {
   ReleaseId target;
   Slot slot = Slot::B;  // of the target
   ReleaseId from;
-  uint64_t timestamp = 0;            // of the target's commit: the floor when it is committed
+  uint64_t timestamp = 0;  // of the target's commit: the floor when it is committed
   uint64_t started = 0;
-  std::string armed_boot_id;         // the boot in which it was armed
-  std::vector<Attempt> attempts;     // boots that reached the gate
-  std::string failure;               // the gate's reason, one line; "" while undecided
-  std::string failure_output;        // of the failing check, if any
+  std::string armed_boot_id;      // the boot in which it was armed
+  std::vector<Attempt> attempts;  // boots that reached the gate
+  std::string failure;            // the gate's reason, one line; "" while undecided
+  std::string failure_output;     // of the failing check, if any
 };
 
 enum class Outcome { kCommitted, kFellBack, kRolledBack };
@@ -63,12 +63,12 @@ const char* Name(Outcome outcome);
 struct HistoryEntry {
   Outcome outcome = Outcome::kCommitted;
   uint64_t time = 0;
-  ReleaseId release;     // committed, fell back, or rolled back from
-  std::string from;      // version that ran before (committed) or runs now
-  Slot slot = Slot::A;   // of `release`
-  uint32_t boots = 0;    // attempts the loader counted, where known
-  std::string reason;    // why it fell back or was rolled back
-  std::string output;    // of the failing check
+  ReleaseId release;    // committed, fell back, or rolled back from
+  std::string from;     // version that ran before (committed) or runs now
+  Slot slot = Slot::A;  // of `release`
+  uint32_t boots = 0;   // attempts the loader counted, where known
+  std::string reason;   // why it fell back or was rolled back
+  std::string output;   // of the failing check
 };
 
 // A release this machine does not try again by itself.
@@ -86,7 +86,7 @@ struct Record {
   std::optional<UpdateRecord> update;
   std::vector<HistoryEntry> history;  // oldest first
   std::vector<Denied> denied;
-  uint64_t floor = 0;  // commit timestamp of the newest committed release
+  uint64_t floor = 0;    // commit timestamp of the newest committed release
   uint64_t checked = 0;  // last successful resolve, seconds since the epoch
 
   const Denied* FindDenied(const Digest& commit) const;

@@ -23,8 +23,7 @@ Result<std::vector<std::string>> Names(const std::string& path) {
   std::error_code error;
   for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
     names.push_back(it->path().filename());
-  if (error && error != std::errc::no_such_file_or_directory)
-    return FailErrno(path, error.value());
+  if (error && error != std::errc::no_such_file_or_directory) return FailErrno(path, error.value());
   return names;
 }
 

@@ -1,6 +1,7 @@
-// The files of ours that survive: <state>/record.json, <state>/lock, <state>/commits/<checksum>.commit
-// and .commitmeta (the signed commits of the releases in the slots), <state>/etc/<root hash 16>/ (one
-// /etc upper per release in a slot) and <state>/etc/next-from. docs/state-record.md.
+// The files of ours that survive: <state>/record.json, <state>/lock,
+// <state>/commits/<checksum>.commit and .commitmeta (the signed commits of the releases in the
+// slots), <state>/etc/<root hash 16>/ (one /etc upper per release in a slot) and
+// <state>/etc/next-from. docs/state-record.md.
 #pragma once
 
 #include <optional>
@@ -44,8 +45,8 @@ class StateDir {
   // Removes the kept commits whose checksum is not in `wanted`.
   Result<> ForgetExcept(const std::vector<Digest>& wanted);
 
-  // Before a release is armed: forgets a stale upper of the target and those of releases in no slot,
-  // and leaves word for the target's first boot to begin with a copy of the upper of `from`.
+  // Before a release is armed: forgets a stale upper of the target and those of releases in no
+  // slot, and leaves word for the target's first boot to begin with a copy of the upper of `from`.
   Result<> PrepareEtc(const Digest& from, const Digest& target);
   // Paths below /etc that differ from the image (files of the running release's upper), sorted.
   Result<std::vector<std::string>> EtcChanges(const Digest& root_hash) const;

@@ -89,8 +89,8 @@ Result<SlotProof> VerifySlot(World& world, Slot slot, Progress& progress) {
   }
   proof.release = TRY(ReleaseOf(world, *root_hash));
   if (!proof.release) {
-    proof.problem = std::format("no signed commit with root hash {} is kept on this machine",
-                                root_hash->Hex());
+    proof.problem =
+        std::format("no signed commit with root hash {} is kept on this machine", root_hash->Hex());
     return proof;
   }
   progress.Begin("verify", std::format("slot {}: {}", Name(slot), proof.release->version));

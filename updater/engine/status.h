@@ -12,30 +12,30 @@
 namespace hostos {
 
 enum class SlotCondition {
-  kEmpty,      // nothing that boots
-  kFactory,    // installed with the disk; never needed a trial
-  kBlessed,    // passed its trial
-  kTrial,      // runs, and is still counted
-  kArmed,      // boots next for the first time
-  kBad,        // no tries left: fell back or rolled back
+  kEmpty,    // nothing that boots
+  kFactory,  // installed with the disk; never needed a trial
+  kBlessed,  // passed its trial
+  kTrial,    // runs, and is still counted
+  kArmed,    // boots next for the first time
+  kBad,      // no tries left: fell back or rolled back
 };
 const char* Name(SlotCondition condition);
 
 struct SlotStatus {
   Slot slot = Slot::A;
   SlotCondition condition = SlotCondition::kEmpty;
-  std::optional<Release> release;       // from the kept commit, verified; absent when not known
-  std::optional<Digest> root_hash;      // what the partitions claim
+  std::optional<Release> release;   // from the kept commit, verified; absent when not known
+  std::optional<Digest> root_hash;  // what the partitions claim
   bool running = false;
   bool boots_next = false;
   std::optional<Tries> tries;
-  uint64_t blessed_at = 0;              // 0: not known
-  std::string reason;                   // of kBad
+  uint64_t blessed_at = 0;  // 0: not known
+  std::string reason;       // of kBad
 };
 
 struct Status {
   SlotStatus slots[2];
-  std::string version;                   // of the running release
+  std::string version;  // of the running release
   std::string channel, architecture;
   std::optional<UpdateRecord> update;    // in progress, as it is after reconciling
   std::optional<HistoryEntry> fallback;  // the last one, until a newer release is committed

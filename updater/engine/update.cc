@@ -12,7 +12,9 @@ namespace {
 constexpr uint64_t kEspMargin = 1 << 20;     // FAT rounds up to clusters and keeps directories
 constexpr uint64_t kStateMargin = 32 << 20;  // the node's own services go on writing
 
-double Megabytes(uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
+double Megabytes(uint64_t bytes) {
+  return static_cast<double>(bytes) / 1e6;
+}
 
 // The evidence, and the record brought in line with it.
 struct View {
@@ -73,7 +75,8 @@ Result<> CheckSpace(const BootState& boot, const UpdatePlan& plan) {
   };
   std::string unknown;
   for (const auto& [file, size] : boot.esp.unknown)
-    unknown += std::format("{}{} ({:.1f} MB)", unknown.empty() ? "\nFiles there that HostOS does not know: " : ", ",
+    unknown += std::format("{}{} ({:.1f} MB)",
+                           unknown.empty() ? "\nFiles there that HostOS does not know: " : ", ",
                            file, Megabytes(size));
   TRY(check(std::format("in slot {} ({})", Name(plan.slot), slot.data_device), release.image_size,
             slot.data_capacity, ""));
@@ -180,9 +183,9 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   UpdatePlan plan = TRY(MakePlan(world, view, options));
   if (plan.staged) return plan;
   const Release& release = plan.target.release;
-  progress.Begin("resolve", std::format("{} is signed by {} of {} required keys", release.version,
-                                        plan.target.valid_signatures,
-                                        plan.target.required_signatures));
+  progress.Begin("resolve",
+                 std::format("{} is signed by {} of {} required keys", release.version,
+                             plan.target.valid_signatures, plan.target.required_signatures));
   const ReleaseId running = TRY(IdentifySlot(world, view.boot, view.boot.running));
 
   // invalidate: from here the target slot cannot be chosen
@@ -197,7 +200,8 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
 
   // write: the image and its hash tree into the partitions
   progress.Begin("write", std::format("slot {}", Name(plan.slot)));
-  TRY_CONTEXT("write", world.disk.Write(plan.slot, release, checkout.tree, *checkout.content, progress));
+  TRY_CONTEXT("write",
+              world.disk.Write(plan.slot, release, checkout.tree, *checkout.content, progress));
   TRY(session.Done(Event::kWritten));
 
   // prove: read back from the medium, to the signed root hash
@@ -206,9 +210,10 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   TRY(session.Done(Event::kProven));
 
   // arm: the only step that changes what boots
-  progress.Begin("arm", std::format("boots next: {} in slot {}, {} tries; then back to {} in slot {}",
-                                    release.version, Name(plan.slot), config.tries, running.version,
-                                    Name(view.boot.running)));
+  progress.Begin("arm",
+                 std::format("boots next: {} in slot {}, {} tries; then back to {} in slot {}",
+                             release.version, Name(plan.slot), config.tries, running.version,
+                             Name(view.boot.running)));
   TRY_CONTEXT("arm", world.state.PrepareEtc(running.root_hash, release.root_hash));
   TRY_CONTEXT("arm", world.boot.Arm(plan.slot, release, checkout.uki.get(), config.tries));
   TRY(session.Done(Event::kArmed));
@@ -232,15 +237,16 @@ Result<ReleaseId> Rollback(World& world, std::string_view reason) {
   const BootEntry* entry = view.boot.EntryOf(Other(running));
   if (!entry || entry->tries)
     return Fail(Code::kNotFound, "slot {} holds no release that was once good: {}",
-                Name(Other(running)), entry ? entry->version + " never passed its trial" : "it has no boot entry");
+                Name(Other(running)),
+                entry ? entry->version + " never passed its trial" : "it has no boot entry");
   const ReleaseId other = TRY(IdentifySlot(world, view.boot, Other(running)));
 
   // The record first: after the flip nothing else could tell that this release was given up.
   const uint64_t now = world.clock.Now();
   view.record.update.reset();
   view.record.denied.push_back({current, now, std::string(reason), 0});
-  view.record.AddHistory({Outcome::kRolledBack, now, current, other.version, running, 0,
-                          std::string(reason), ""});
+  view.record.AddHistory(
+      {Outcome::kRolledBack, now, current, other.version, running, 0, std::string(reason), ""});
   TRY(world.state.record().Save(view.record));
   if (Result<> flipped = world.boot.MarkBad(running); !flipped) {
     TRY(world.state.record().Save(before));

@@ -17,7 +17,8 @@ constexpr OptionSpec kJson = {"--json", "", "print JSON, described in docs/cli.m
                               &Invocation::json};
 
 constexpr OptionSpec kStatusOptions[] = {
-    {"--why", "", "every release given up here: when, after how many boots, which check, its output",
+    {"--why", "",
+     "every release given up here: when, after how many boots, which check, its output",
      &Invocation::why},
     kJson,
 };
@@ -43,7 +44,8 @@ constexpr OptionSpec kUpdateOptions[] = {
      &Invocation::json},
 };
 constexpr ExitUse kUpdateExits[] = {
-    {ExitCode::kDone, "--reboot: staged, and the reboot has begun; --check, --plan: an update is there"},
+    {ExitCode::kDone,
+     "--reboot: staged, and the reboot has begun; --check, --plan: an update is there"},
     {ExitCode::kNothingToDo, "that release is running already"},
     {ExitCode::kStaged, "staged (now or earlier): reboot to run it"},
     {ExitCode::kBusy, "another operation is in progress, or the running release is on trial"},
@@ -93,7 +95,8 @@ constexpr ExitUse kGateExits[] = {
 
 constexpr Command kCommands[] = {
     {Verb::kStatus, "status", "what runs, what boots next, and what went wrong",
-     "Shows both slots, the update in progress and the releases that were given up on this machine, "
+     "Shows both slots, the update in progress and the releases that were given up on this "
+     "machine, "
      "with the reason. Changes nothing.",
      kStatusOptions, kStatusExits},
     {Verb::kUpdate, "update", "install a release in the other slot, to boot next",
@@ -104,7 +107,8 @@ constexpr Command kCommands[] = {
      "the machine falls back to the release before it by itself.",
      kUpdateOptions, kUpdateExits},
     {Verb::kRollback, "rollback", "make the other slot's good release boot next",
-     "Makes the release in the other slot boot next, when it was good before, and gives the running "
+     "Makes the release in the other slot boot next, when it was good before, and gives the "
+     "running "
      "one up: it is not installed again unless --retry asks for it. A staged update is cancelled "
      "instead, and the running release stays.",
      kRollbackOptions, kRollbackExits},
@@ -118,7 +122,9 @@ constexpr Command kCommands[] = {
      "Reads a slot from the medium, recomputes its root hash and compares it with the one in its "
      "signed commit, which was kept when it was installed. Needs no network. Changes nothing.",
      kVerifyOptions, kVerifyExits},
-    {Verb::kGate, "gate", "decide the trial of the running release",
+    {Verb::kGate,
+     "gate",
+     "decide the trial of the running release",
      "Run once in every boot by hostos-health-gate.service. When the running release is on trial: "
      "waits until all required checks hold for the whole window, and commits to the release; else "
      "marks it bad and reboots into the other slot.",
@@ -129,7 +135,11 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> Commands() { return kCommands; }
-std::span<const OptionSpec> GlobalOptions() { return kGlobal; }
+std::span<const Command> Commands() {
+  return kCommands;
+}
+std::span<const OptionSpec> GlobalOptions() {
+  return kGlobal;
+}
 
 }  // namespace hostos

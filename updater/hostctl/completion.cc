@@ -20,15 +20,16 @@ std::string ValueCases(std::string_view verb, std::span<const OptionSpec> option
       cases += "      compopt -o filenames 2>/dev/null\n";
       cases += "      mapfile -t COMPREPLY < <(compgen -f -- \"$current\")\n";
     } else if (!option.choices.empty()) {
-      cases += std::format(
-          "      mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$current\")\n", option.choices);
+      cases += std::format("      mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$current\")\n",
+                           option.choices);
     }
     cases += "      return ;;\n";
   }
   return cases;
 }
 
-constexpr std::string_view kScriptHead = R"(# bash completion for hostctl. Generated from its command table.
+constexpr std::string_view kScriptHead =
+    R"(# bash completion for hostctl. Generated from its command table.
 _hostctl() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' words='' i
   COMPREPLY=()
@@ -57,10 +58,13 @@ std::string BashCompletion() {
                          global);
   }
   std::string script(kScriptHead);
-  script += std::format("    case ${{COMP_WORDS[i]}} in\n      {}) verb=${{COMP_WORDS[i]}}; break ;;\n"
-                        "    esac\n  done\n", patterns);
+  script += std::format(
+      "    case ${{COMP_WORDS[i]}} in\n      {}) verb=${{COMP_WORDS[i]}}; break ;;\n"
+      "    esac\n  done\n",
+      patterns);
   script += "  case $verb:$previous in\n" + values + ValueCases("*", GlobalOptions()) + "  esac\n";
-  script += std::format("  case $verb in\n    '') words='{}{}' ;;\n{}  esac\n", verbs, global, words);
+  script +=
+      std::format("  case $verb in\n    '') words='{}{}' ;;\n{}  esac\n", verbs, global, words);
   script += "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n}\n";
   return script + "complete -F _hostctl hostctl\n";
 }

@@ -1,5 +1,5 @@
-// hostctl's exit codes: one enum, one table that the man page, --help and docs/cli.md show. They are
-// an interface: scripts branch on them.
+// hostctl's exit codes: one enum, one table that the man page, --help and docs/cli.md show. They
+// are an interface: scripts branch on them.
 #pragma once
 
 #include <string_view>
@@ -45,7 +45,9 @@ inline constexpr ExitCodeMeaning kExitCodes[] = {
     {ExitCode::kRefused, "refused: that release fell back or was rolled back here before"},
 };
 
-constexpr int Number(ExitCode code) { return static_cast<int>(code); }
+constexpr int Number(ExitCode code) {
+  return static_cast<int>(code);
+}
 
 constexpr ExitCode ExitCodeOf(Code code) {
   switch (code) {

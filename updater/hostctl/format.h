@@ -1,5 +1,5 @@
-// Numbers, times and colors as people read them. Sizes in powers of ten, ages instead of dates where
-// they are what matters, digests short.
+// Numbers, times and colors as people read them. Sizes in powers of ten, ages instead of dates
+// where they are what matters, digests short.
 #pragma once
 
 #include <cstdint>

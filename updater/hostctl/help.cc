@@ -89,8 +89,7 @@ std::string HelpText() {
 
 std::string HelpText(const Command& command) {
   Definitions codes(2);
-  for (const ExitUse& use : command.exits)
-    codes.Add(std::to_string(Number(use.code)), use.meaning);
+  for (const ExitUse& use : command.exits) codes.Add(std::to_string(Number(use.code)), use.meaning);
   std::string text = UsageLine(command) + "\n" + Wrapped(command.description, 0, 0) + "\n\n";
   if (!command.options.empty()) text += "options:\n" + OptionList(command.options) + "\n";
   return text + "options of every verb:\n" + OptionList(GlobalOptions()) + "\nexit codes:\n" +

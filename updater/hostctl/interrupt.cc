@@ -11,8 +11,8 @@
 namespace hostos {
 namespace {
 
-// A signal handler may only write(2) what is there already. Two texts in turn: one is replaced while
-// the other one is in use.
+// A signal handler may only write(2) what is there already. Two texts in turn: one is replaced
+// while the other one is in use.
 struct LastWords {
   char text[512];
   size_t size;

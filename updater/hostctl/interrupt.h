@@ -1,6 +1,6 @@
-// SIGINT, SIGTERM and SIGHUP during a verb that may be interrupted anywhere: the process ends at once
-// (every step is safe to cut off), but the terminal's line is left clean and the last words say where
-// it stopped.
+// SIGINT, SIGTERM and SIGHUP during a verb that may be interrupted anywhere: the process ends at
+// once (every step is safe to cut off), but the terminal's line is left clean and the last words
+// say where it stopped.
 #pragma once
 
 #include <string_view>

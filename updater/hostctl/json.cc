@@ -7,19 +7,29 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json Begin() { return {{"format", kJsonFormat}}; }
+Json Begin() {
+  return {{"format", kJsonFormat}};
+}
 
 // Output of a check may be any bytes; what is printed stays valid UTF-8.
 std::string Print(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-Json Time(uint64_t seconds) { return seconds ? Json(FormatTimeIso(seconds)) : Json(); }
-Json Text(const std::string& text) { return text.empty() ? Json() : Json(text); }
-Json Hash(const Digest& digest) { return digest == Digest{} ? Json() : Json(digest.Hex()); }
+Json Time(uint64_t seconds) {
+  return seconds ? Json(FormatTimeIso(seconds)) : Json();
+}
+Json Text(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+Json Hash(const Digest& digest) {
+  return digest == Digest{} ? Json() : Json(digest.Hex());
+}
 
 Json Id(const ReleaseId& id) {
-  return {{"version", Text(id.version)}, {"commit", Hash(id.commit)}, {"root_hash", Hash(id.root_hash)}};
+  return {{"version", Text(id.version)},
+          {"commit", Hash(id.commit)},
+          {"root_hash", Hash(id.root_hash)}};
 }
 
 Json Full(const Release& release) {
@@ -54,14 +64,10 @@ Json Of(const UpdateRecord& update) {
   Json attempts = Json::array();
   for (const Attempt& attempt : update.attempts)
     attempts.push_back({{"boot_id", attempt.boot_id}, {"time", Time(attempt.time)}});
-  return {{"phase", Name(update.phase)},
-          {"slot", Name(update.slot)},
-          {"target", Id(update.target)},
-          {"from", Id(update.from)},
-          {"started", Time(update.started)},
-          {"attempts", attempts},
-          {"failure", Text(update.failure)},
-          {"output", Text(update.failure_output)}};
+  return {{"phase", Name(update.phase)},     {"slot", Name(update.slot)},
+          {"target", Id(update.target)},     {"from", Id(update.from)},
+          {"started", Time(update.started)}, {"attempts", attempts},
+          {"failure", Text(update.failure)}, {"output", Text(update.failure_output)}};
 }
 
 Json Of(const HistoryEntry& entry) {
@@ -87,7 +93,8 @@ Json Of(const CheckView& view) {
 Json Of(const UpdatePlan& plan) {
   Json packages = Json::array();
   for (const UpdatePlan::PackageChange& change : plan.packages)
-    packages.push_back({{"name", change.name}, {"from", Text(change.from)}, {"to", Text(change.to)}});
+    packages.push_back(
+        {{"name", change.name}, {"from", Text(change.from)}, {"to", Text(change.to)}});
   return {{"slot", Name(plan.slot)},
           {"objects", plan.fetch.objects},
           {"download_bytes", plan.fetch.download_bytes},
@@ -126,7 +133,9 @@ std::string StatusJson(const StatusView& view) {
   return Print(json);
 }
 
-std::string CheckJson(const CheckView& view) { return Print(Of(view)); }
+std::string CheckJson(const CheckView& view) {
+  return Print(Of(view));
+}
 
 std::string PlanJson(const PlanView& view) {
   Json json = Of(view.check);

@@ -45,8 +45,8 @@ Result<> Set(Invocation& invocation, const OptionSpec& option, std::string_view 
   if (value.empty()) return Fail(Code::kUsage, "{} needs a {}", option.name, option.argument);
   if (invocation.*option.value) return Fail(Code::kUsage, "{} is given twice", option.name);
   auto allowed = option.choices | std::views::split(' ');
-  bool chosen = std::ranges::any_of(
-      allowed, [&](auto choice) { return std::string_view(choice) == value; });
+  bool chosen =
+      std::ranges::any_of(allowed, [&](auto choice) { return std::string_view(choice) == value; });
   if (!option.choices.empty() && !chosen)
     return Fail(Code::kUsage, "{} must be one of {}, found \"{}\"", option.name, option.choices,
                 value);

@@ -55,8 +55,9 @@ void PhaseProgress::Finish(bool succeeded) {
   if (!std::exchange(open_, false) || style_ == Style::kQuiet) return;
   if (style_ == Style::kTerminal)
     out_ << kClearLine
-         << std::format("{:<9} {}{}\n", phase_, detail_,
-                        succeeded ? (moved_ ? ", " + Summary() : "") : "; stopped after " + Summary());
+         << std::format(
+                "{:<9} {}{}\n", phase_, detail_,
+                succeeded ? (moved_ ? ", " + Summary() : "") : "; stopped after " + Summary());
   else
     out_ << std::format("{}: {}{}\n", phase_, succeeded ? "done, " : "stopped after ", Summary());
   out_ << std::flush;

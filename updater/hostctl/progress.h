@@ -1,6 +1,6 @@
-// Shows how far an update is, on standard error: on a terminal one line per phase, redrawn in place;
-// elsewhere (a log, a pipe) one line when a phase begins, one when it ends, and at most one per ten
-// seconds inside it.
+// Shows how far an update is, on standard error: on a terminal one line per phase, redrawn in
+// place; elsewhere (a log, a pipe) one line when a phase begins, one when it ends, and at most one
+// per ten seconds inside it.
 #pragma once
 
 #include <ostream>
@@ -46,8 +46,8 @@ class PhaseProgress : public Progress {
   std::string phase_, detail_;
   bool open_ = false;
   uint64_t done_ = 0, total_ = 0;
-  uint64_t first_done_ = 0;      // what an earlier run had done already is no measure of speed
-  bool moved_ = false;           // Bytes() was called in this phase
+  uint64_t first_done_ = 0;  // what an earlier run had done already is no measure of speed
+  bool moved_ = false;       // Bytes() was called in this phase
   Milliseconds begun_{0}, first_{0}, shown_{0};
 };
 

@@ -36,10 +36,11 @@ std::string Headline(const StatusView& view, const Paint& paint) {
 
 std::string ConditionText(const SlotStatus& slot) {
   auto tries = [&](std::string_view what) {
-    return slot.tries ? std::format("{}, {} left", what,
-                                    slot.tries->left == 1 ? std::string("1 try")
-                                                          : std::format("{} tries", slot.tries->left))
-                      : std::string(what);
+    return slot.tries
+               ? std::format("{}, {} left", what,
+                             slot.tries->left == 1 ? std::string("1 try")
+                                                   : std::format("{} tries", slot.tries->left))
+               : std::string(what);
   };
   switch (slot.condition) {
     case SlotCondition::kEmpty:
@@ -61,9 +62,9 @@ std::string ConditionText(const SlotStatus& slot) {
 }
 
 std::array<std::string, 5> Row(const SlotStatus& slot) {
-  std::string state = Join({slot.running ? "running" : "", ConditionText(slot),
-                            slot.boots_next ? "boots next" : ""},
-                           kDot);
+  std::string state = Join(
+      {slot.running ? "running" : "", ConditionText(slot), slot.boots_next ? "boots next" : ""},
+      kDot);
   return {Name(slot.slot), slot.release ? slot.release->version : "-",
           slot.release ? slot.release->commit.Short() : "-",
           slot.root_hash ? slot.root_hash->Short() : "-", state};
@@ -87,25 +88,28 @@ std::string SlotTable(const StatusView& view) {
 
 std::string UpdateText(const StatusView& view) {
   const std::optional<UpdateRecord>& update = view.status.update;
-  std::string checked = view.status.checked
-                            ? std::format("last checked {}", FormatAge(view.status.checked, view.now))
-                            : "never checked";
+  std::string checked =
+      view.status.checked ? std::format("last checked {}", FormatAge(view.status.checked, view.now))
+                          : "never checked";
   if (!update) {
     return view.lock_holder.empty() ? std::format("none in progress ({})", checked)
                                     : "busy: " + view.lock_holder;
   }
-  const std::string target = std::format("{} in slot {}", Named(update->target), Name(update->slot));
+  const std::string target =
+      std::format("{} in slot {}", Named(update->target), Name(update->slot));
   const SlotStatus& slot = view.status.slots[static_cast<int>(update->slot)];
   switch (update->phase) {
     case Phase::kArmed:
       return slot.boots_next
                  ? std::format("{} is staged: reboot to run it; if it fails, back to {}", target,
                                update->from.version)
-                 : std::format("{} is staged, but does not boot next; stage it again: hostctl update",
-                               target);
+                 : std::format(
+                       "{} is staged, but does not boot next; stage it again: hostctl update",
+                       target);
     case Phase::kTrial:
-      return std::format("{} is on trial, boot {}: its health gate decides; if it fails, back to {}",
-                         target, update->attempts.size(), update->from.version);
+      return std::format(
+          "{} is on trial, boot {}: its health gate decides; if it fails, back to {}", target,
+          update->attempts.size(), update->from.version);
     default:
       if (!view.lock_holder.empty())
         return std::format("{}: {} now ({})", target, Name(update->phase), view.lock_holder);
@@ -138,7 +142,8 @@ std::string RefusedText(const StatusView& view) {
   }
   if (text.empty()) return text;
   const size_t more = view.status.denied.size() - std::min(shown, view.status.denied.size());
-  if (view.status.denied.size() > kShortList) text += std::format("         and {} more\n", more + 1);
+  if (view.status.denied.size() > kShortList)
+    text += std::format("         and {} more\n", more + 1);
   return text + std::format("         see: hostctl status --why      try again: {}\n",
                             RetryCommand(view.status.denied.back().release));
 }
@@ -178,7 +183,8 @@ std::string WhyText(const StatusView& view, const Paint& paint) {
   std::string text = FallbackText(view);
   for (const Denied& denied : view.status.denied | std::views::reverse) {
     if (!text.empty()) text += "\n";
-    text += paint.Strong(std::format("{} {}", denied.release.version, GivenUp(view, denied))) + "\n";
+    text +=
+        paint.Strong(std::format("{} {}", denied.release.version, GivenUp(view, denied))) + "\n";
     text += std::format("  commit     {}\n  root hash  {}\n  reason     {}\n",
                         denied.release.commit.Hex(), denied.release.root_hash.Hex(),
                         Printable(denied.reason));

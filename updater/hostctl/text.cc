@@ -1,9 +1,10 @@
-#include "updater/health/printable.h"
 #include "updater/hostctl/text.h"
 
 #include <algorithm>
 #include <format>
 #include <ranges>
+
+#include "updater/health/printable.h"
 
 namespace hostos {
 namespace {
@@ -42,8 +43,9 @@ std::string EtcLine(const UpdatePlan& plan) {
   std::vector<std::string> paths;
   for (const std::string& path : plan.etc_changes) paths.push_back(Printable(path));
   const bool one = paths.size() == 1;
-  return std::format("{} of yours {} as {}: {}", Plural(paths.size(), "file"), one ? "stays" : "stay",
-                     one ? "it is" : "they are", FirstOf(paths, kPathsShown));
+  return std::format("{} of yours {} as {}: {}", Plural(paths.size(), "file"),
+                     one ? "stays" : "stay", one ? "it is" : "they are",
+                     FirstOf(paths, kPathsShown));
 }
 
 std::string PlanRows(const PlanView& view) {
@@ -56,10 +58,9 @@ std::string PlanRows(const PlanView& view) {
   row("trust", std::format("signed by {} of {} required {}", plan.target.valid_signatures,
                            plan.target.required_signatures,
                            plan.target.required_signatures == 1 ? "key" : "keys"));
-  row("download", std::format("{} in {}; {} reused from this machine",
-                              FormatSize(plan.fetch.download_bytes),
-                              Plural(plan.fetch.objects, "object"),
-                              FormatSize(plan.fetch.reused_bytes)));
+  row("download",
+      std::format("{} in {}; {} reused from this machine", FormatSize(plan.fetch.download_bytes),
+                  Plural(plan.fetch.objects, "object"), FormatSize(plan.fetch.reused_bytes)));
   row("write", std::format("{} to slot {}; ESP needs {}, has {} free; state needs {}, has {} free",
                            FormatSize(release.image_size + release.verity_size), Name(plan.slot),
                            FormatSize(release.uki_size), FormatSizeOf(plan.esp_free, plan.esp_size),
@@ -106,7 +107,8 @@ std::string HistoryLine(const HistoryEntry& entry) {
 std::string CheckText(const CheckView& view) {
   switch (view.finding) {
     case Finding::kAvailable:
-      return ReleaseLine(view) + "`hostctl update --plan` says what it changes, `hostctl update` does it.\n";
+      return ReleaseLine(view) +
+             "`hostctl update --plan` says what it changes, `hostctl update` does it.\n";
     case Finding::kStaged:
       return ReleaseLine(view) + "It is staged already: reboot to run it.\n";
     case Finding::kNothingToDo:

@@ -40,8 +40,7 @@ class Runner {
 
   Result<ExitCode> Run() {
     const Verb verb = invocation_.command->verb;
-    if (problem_ && verb != Verb::kStatus && verb != Verb::kGate)
-      return std::unexpected(*problem_);
+    if (problem_ && verb != Verb::kStatus && verb != Verb::kGate) return std::unexpected(*problem_);
     switch (verb) {
       case Verb::kStatus:
         return RunStatus();
@@ -128,7 +127,9 @@ Result<> Runner::NeedSource() const {
               "/etc/hostctl/hostctl.toml");
 }
 
-Result<std::string> Runner::RunningVersion() { return TRY(ReadStatus(world_)).version; }
+Result<std::string> Runner::RunningVersion() {
+  return TRY(ReadStatus(world_)).version;
+}
 
 CheckView Runner::FindingOf(const Error& error, std::string running) const {
   bool refused = error.code == Code::kRefused;
@@ -201,7 +202,8 @@ Result<ExitCode> Runner::RunUpdate() {
     return std::unexpected(plan.error());
   }
   const Release& release = plan->target.release;
-  left_ = std::format("{} is staged in slot {}, and boots next.", release.version, Name(plan->slot));
+  left_ =
+      std::format("{} is staged in slot {}, and boots next.", release.version, Name(plan->slot));
   if (invocation_.reboot) return Reboot();
   Print(std::format("{} is {}in slot {} and boots next. Reboot to run it.\n", release.version,
                     plan->staged ? "already " : "", Name(plan->slot)));
@@ -264,8 +266,8 @@ Result<ExitCode> Runner::RunTrialGate() {
   GateResult result;
   if (problem_) {
     BrokenConfigHealth broken(*problem_);
-    World world{world_.source, world_.disk, world_.boot, broken, world_.power, world_.clock,
-                world_.state};
+    World world{world_.source, world_.disk,  world_.boot, broken,
+                world_.power,  world_.clock, world_.state};
     Config at_once = config_;
     at_once.health.deadline = at_once.health.window = Seconds(0);
     result = TRY(RunGate(world, at_once));
@@ -278,8 +280,8 @@ Result<ExitCode> Runner::RunTrialGate() {
   }
   if (result.verdict.healthy) {
     const Seconds steady = std::chrono::duration_cast<Seconds>(result.verdict.steady);
-    Log(kNotice, std::format("{} is healthy, steady for {}: committed", version,
-                             FormatSpan(steady)));
+    Log(kNotice,
+        std::format("{} is healthy, steady for {}: committed", version, FormatSpan(steady)));
     return ExitCode::kDone;
   }
   Log(kError, std::format("{} is not healthy: {}; marked bad{}", version, result.verdict.reason,

@@ -14,7 +14,9 @@ const SlotStatus* FindSlot(const Status& status, bool SlotStatus::* property) {
 
 }  // namespace
 
-const SlotStatus* StatusView::Running() const { return FindSlot(status, &SlotStatus::running); }
+const SlotStatus* StatusView::Running() const {
+  return FindSlot(status, &SlotStatus::running);
+}
 const SlotStatus* StatusView::BootsNext() const {
   return FindSlot(status, &SlotStatus::boots_next);
 }

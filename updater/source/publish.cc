@@ -12,7 +12,6 @@
 namespace hostos {
 namespace {
 
-
 // Puts what the repository lacks of a tree into it, and takes down the size of every object.
 class ObjectWriter {
  public:
@@ -46,10 +45,11 @@ class ObjectWriter {
         child.checksum = tree.files[entry.index].checksum;
       } else {
         bool is_boot = index == 0 && entry.name == kBootDirectory;
-        child.checksum = is_boot
-                             ? TRY(AddMetadata(ObjectType::kDirtree,
-                                               SerializeDirtree({{std::string(kUkiFile), false, uki, Digest()}})))
-                             : TRY(AddDirtree(tree, entry.index, uki));
+        child.checksum =
+            is_boot ? TRY(AddMetadata(
+                          ObjectType::kDirtree,
+                          SerializeDirtree({{std::string(kUkiFile), false, uki, Digest()}})))
+                    : TRY(AddDirtree(tree, entry.index, uki));
         child.dirmeta = TRY(AddDirmeta(tree.directories[entry.index]));
       }
       entries.push_back(std::move(child));

@@ -75,8 +75,8 @@ class Builder {
 // /boot may hold the UKI, a regular file, and nothing else.
 Result<> CheckUki(const std::string& name, const FileObject& file) {
   if (name == kUkiFile && S_ISREG(file.metadata.mode)) return {};
-  return Fail(Code::kNotSupported, "/{}: expected nothing but the file {}, found '{}'", kBootDirectory, kUkiFile,
-              name);
+  return Fail(Code::kNotSupported, "/{}: expected nothing but the file {}, found '{}'",
+              kBootDirectory, kUkiFile, name);
 }
 
 class CommitContent : public ContentReader {

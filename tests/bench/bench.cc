@@ -1,0 +1,217 @@
+// `dev bench`: the whole update of a node between two real releases, on files, beside the public
+// tools that do the same work. Everything is measured in this run, and warm on both sides.
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <span>
+
+#include "tests/bench/large.h"
+#include "tests/bench/tools.h"
+#include "tests/mounted.h"
+#include "tests/source/http_server.h"
+#include "tests/vm/release_set.h"
+
+namespace hostos {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kRounds = 3;
+constexpr double kWallGoal = 1.25, kWireGoal = 1.02, kMemoryGoal = 64;  // ratio, ratio, MiB
+
+constexpr const char* kUsage = R"(usage: dev bench [--json] [--quick]
+
+  --json   one JSON object on standard output
+  --quick  without the 2 GB tree, which takes most of the time
+)";
+
+double Mib(uint64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+double Mb(uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
+void Say(const std::string& line) { std::cerr << "bench: " << line << std::endl; }
+
+struct Round {
+  Cost ours;
+  std::map<std::string, Cost> tools;
+  uint64_t wire_bytes = 0;
+  size_t requests = 0;
+
+  double tools_wall() const {
+    double sum = 0;
+    for (const auto& [name, cost] : tools) sum += cost.wall;
+    return sum;
+  }
+  double ratio() const { return ours.wall / tools_wall(); }
+};
+
+// One update of ours, then, unless `alone`, the tools: each in a new directory, gone afterwards.
+Result<Round> RunRound(const Releases& releases, const HttpServer& server, const std::string& root,
+                       bool alone) {
+  Round round;
+  const size_t before = server.Requests().size();
+  {
+    TempDir directory;
+    round.ours = TRY(UpdateOnFiles(releases, server.url(), root, directory.path()));
+  }
+  const std::vector<HttpRequest> requests = server.Requests();
+  for (const HttpRequest& request : std::span(requests).subspan(before))
+    round.wire_bytes += request.bytes;
+  round.requests = requests.size() - before;
+  if (alone) return round;
+  TempDir directory;
+  round.tools = TRY(RunTools(releases, server.url(), root, directory.path()));
+  return round;
+}
+
+json ToJson(const Cost& cost) {
+  return {{"wall_seconds", cost.wall},
+          {"cpu_seconds", cost.cpu},
+          {"peak_rss_mib", Mib(cost.peak_rss)},
+          {"written_bytes", cost.written}};
+}
+
+// The round whose ratio is in the middle, with the worst memory of all.
+Result<json> Compare(const Releases& releases, const HttpServer& server, int rounds) {
+  TempDir directory;
+  const Mounted root = TRY(Mounted::At(releases.image, directory / "root", directory / "log"));
+  const bool alone = rounds == 0;
+  std::vector<Round> all;
+  uint64_t peak = 0;
+  // The first round warms the caches and is not counted.
+  for (int i = alone ? 1 : 0; i <= std::max(rounds, 1); i++) {
+    Round round = TRY(RunRound(releases, server, root.path(), alone));
+    Say(alone ? std::format("{:.1f} s", round.ours.wall)
+              : std::format("{}: {:.1f} s, the tools {:.1f} s", i == 0 ? "warming up" : "measured",
+                            round.ours.wall, round.tools_wall()));
+    peak = std::max(peak, round.ours.peak_rss);
+    if (i > 0) all.push_back(std::move(round));
+  }
+  std::ranges::sort(all, {}, &Round::ratio);
+  const Round& middle = all[all.size() / 2];
+  const uint64_t missing = TRY(MissingObjectBytes(releases, directory / "log"));
+
+  json result = ToJson(middle.ours);
+  result.update(middle.ours.said);
+  result["peak_rss_mib"] = Mib(peak);
+  result["wire_bytes"] = middle.wire_bytes;
+  result["missing_object_bytes"] = missing;
+  result["wire_ratio"] = static_cast<double>(middle.wire_bytes) / static_cast<double>(missing);
+  result["requests"] = middle.requests;
+  if (alone) return result;
+  result["wall_ratio"] = middle.ratio();
+  result["tools_wall_seconds"] = middle.tools_wall();
+  for (const auto& [name, cost] : middle.tools) result["tools"][name] = ToJson(cost);
+  return result;
+}
+
+Result<json> Measure(bool quick) {
+  const ReleaseSet set = TRY(ReleaseSet::Open());
+  const MadeRelease from = TRY(set.Get("1.0.0")), to = TRY(set.Get("1.1.0"));
+  PublishedReleases published(set);
+  TRY(published.Publish("1.1.0"));
+  Say("the update from 1.0.0 to 1.1.0");
+  json result = TRY(Compare({.repo = set.directory() + "/repo",
+                             .keys = set.directory() + "/keys",
+                             .image = set.directory() + "/1.0.0.erofs",
+                             .from = from.commit,
+                             .to = to.commit,
+                             .slot_size = uint64_t{1} << 30},
+                            published.server(), kRounds));
+  if (quick) return result;
+  Say("making two releases of a 2 GB tree");
+  TempDir directory;
+  const Releases large = TRY(MakeLargeReleases(directory.path()));
+  const HttpServer server(large.repo);
+  Say("the update of the 2 GB tree");
+  result["large"] = TRY(Compare(large, server, 0));
+  return result;
+}
+
+void AddGoals(json& result) {
+  json& goals = result["goals"];
+  goals["wall_ratio"] = result["wall_ratio"] <= kWallGoal;
+  goals["wire_bytes"] = result["wire_ratio"] <= kWireGoal;
+  goals["peak_rss_mib"] = result["peak_rss_mib"] <= kMemoryGoal;
+  if (result.contains("large"))
+    goals["large_peak_rss_mib"] = result["large"]["peak_rss_mib"] <= kMemoryGoal;
+}
+
+void PrintRow(const std::string& name, double wall, double cpu, const std::string& rest) {
+  std::cout << std::format("  {:<22}{:>8.2f}{:>8.2f}{}\n", name, wall, cpu, rest);
+}
+
+void PrintCost(const std::string& name, const json& cost) {
+  PrintRow(name, cost["wall_seconds"], cost["cpu_seconds"],
+           std::format("{:>10.1f}{:>12.1f}", cost["peak_rss_mib"].get<double>(),
+                       Mb(cost["written_bytes"])));
+}
+
+void PrintGoal(const std::string& what, const std::string& found, bool met) {
+  std::cout << std::format("  {:<46}{:>18}   {}\n", what, found, met ? "met" : "MISSED");
+}
+
+void PrintTable(const json& result) {
+  std::cout << std::format("An update of a real node's files, {:.1f} MB image, warm, median of {}\n\n",
+                           Mb(result["image_bytes"]), kRounds)
+            << std::format("  {:<22}{:>8}{:>8}{:>10}{:>12}\n", "", "wall s", "cpu s", "peak MiB",
+                           "written MB");
+  for (const char* phase : {"resolve", "fetch", "write", "prove", "arm"}) {
+    const json& cost = result["phases"][phase];
+    PrintRow(phase, cost["wall"], cost["cpu"], "");
+  }
+  PrintCost("hostctl update", result);
+  std::cout << "\n";
+  for (const auto& [name, cost] : result["tools"].items()) PrintCost(name, cost);
+  PrintRow("the tools together", result["tools_wall_seconds"], 0, "");
+  std::cout << std::format("\n  on the wire: {:.2f} MB in {} requests; missing objects: {:.2f} MB\n",
+                           Mb(result["wire_bytes"]), result["requests"].get<int>(),
+                           Mb(result["missing_object_bytes"]));
+  if (result.contains("large")) {
+    const json& large = result["large"];
+    std::cout << std::format("  a tree of {:.2f} GB: {:.1f} s, peak {:.1f} MiB\n",
+                             Mb(large["image_bytes"]) / 1000, large["wall_seconds"].get<double>(),
+                             large["peak_rss_mib"].get<double>());
+  }
+  std::cout << "\n";
+  const json& goals = result["goals"];
+  PrintGoal("wall time over the tools' sum, at most 1.25",
+            std::format("{:.2f}", result["wall_ratio"].get<double>()), goals["wall_ratio"]);
+  PrintGoal("bytes over those of missing objects, at most 1.02",
+            std::format("{:.4f}", result["wire_ratio"].get<double>()), goals["wire_bytes"]);
+  PrintGoal("peak resident memory, at most 64 MiB",
+            std::format("{:.1f} MiB", result["peak_rss_mib"].get<double>()), goals["peak_rss_mib"]);
+  if (goals.contains("large_peak_rss_mib"))
+    PrintGoal("the same on the 2 GB tree",
+              std::format("{:.1f} MiB", result["large"]["peak_rss_mib"].get<double>()),
+              goals["large_peak_rss_mib"]);
+}
+
+int Main(std::span<char* const> arguments) {
+  bool as_json = false, quick = false;
+  for (const std::string_view argument : arguments) {
+    if (argument == "--json") {
+      as_json = true;
+    } else if (argument == "--quick") {
+      quick = true;
+    } else {
+      const bool help = argument == "--help" || argument == "-h";
+      (help ? std::cout : std::cerr) << kUsage;
+      return help ? 0 : 2;
+    }
+  }
+  Result<json> result = Measure(quick);
+  if (!result) {
+    Say("failed: " + result.error().message);
+    return 1;
+  }
+  AddGoals(*result);
+  if (as_json)
+    std::cout << result->dump(2) << "\n";
+  else
+    PrintTable(*result);
+  return 0;
+}
+
+}  // namespace
+}  // namespace hostos
+
+int main(int argc, char** argv) { return hostos::Main({argv + 1, static_cast<size_t>(argc - 1)}); }

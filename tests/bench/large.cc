@@ -1,0 +1,98 @@
+#include "tests/bench/large.h"
+
+#include <filesystem>
+
+#include "images/commit_release.h"
+#include "images/uki.h"
+#include "updater/base/atomic_file.h"
+#include "updater/source/sign.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kLargeFiles = 120, kChangedFiles = 6;
+constexpr uint64_t kLargeBytes = 16 << 20;
+constexpr int kSmallFiles = 20'000;
+
+class Silent : public Progress {
+  void Begin(std::string_view, std::string_view) override {}
+  void Bytes(uint64_t, uint64_t) override {}
+};
+
+// Numbered lines: different in every file, and quick to compress.
+Result<> WriteLarge(const std::string& path, int file, int generation) {
+  std::string text;
+  text.reserve(kLargeBytes);
+  for (int line = 0; text.size() < kLargeBytes; line++)
+    text += std::format("file {} of generation {}, line {}\n", file, generation, line);
+  text.resize(kLargeBytes);
+  return WriteFileAtomically(path, text);
+}
+
+Result<> WriteLargeFiles(const std::string& root, int files, int generation) {
+  for (int file = 0; file < files; file++)
+    TRY(WriteLarge(std::format("{}/usr/lib/large/{}", root, file), file, generation));
+  return {};
+}
+
+Result<> WriteSmallFiles(const std::string& root) {
+  for (int file = 0; file < kSmallFiles; file++) {
+    const std::string path = std::format("{}/usr/lib/small/{}/{}", root, file / 1000, file);
+    UniqueFd fd = TRY(Open(path, O_WRONLY | O_CREAT, 0644));
+    TRY_CONTEXT(path, WriteFull(fd.get(), AsBytes(std::format("{:04096}", file))));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Releases> MakeLargeReleases(const std::string& directory) {
+  const std::string root = directory + "/root", keys = directory + "/keys";
+  for (const char* path : {"/boot", "/proc", "/usr/lib/modules/large", "/usr/lib/large"})
+    TRY(MakeDirectories(root + path));
+  for (int folder = 0; folder < kSmallFiles / 1000; folder++)
+    TRY(MakeDirectories(std::format("{}/usr/lib/small/{}", root, folder)));
+  TRY(WriteSmallFiles(root));
+  TRY(WriteLargeFiles(root, kLargeFiles, 1));
+  // ukify wants a PE program for a kernel.
+  std::error_code error;
+  fs::copy_file(std::string(kEfiPrograms) + "systemd-bootx64.efi",
+                root + "/usr/lib/modules/large/vmlinuz", error);
+  if (error) return Fail(Code::kFailed, "{}: {}", kEfiPrograms, error.message());
+  TRY(WriteFileAtomically(directory + "/initrd", "none"));
+  const SecretKey key = TRY(SecretKey::Generate());
+  TRY(key.Save(directory + "/key.pem"));
+  TRY(MakeDirectories(keys));
+  const PublicKey trusted = TRY(key.Public());
+  TRY(WriteFileAtomically(keys + "/key.pub", trusted.Base64() + "\n"));
+
+  auto commit = [&](const std::string& version, uint64_t time) -> Result<Release> {
+    TRY(WriteFileAtomically(root + "/usr/lib/os-release",
+                            std::format("ID=hostos\nIMAGE_ID=hostos\nIMAGE_VERSION={}\n", version)));
+    Silent progress;
+    return CommitRelease({.tree = root,
+                          .initrd = directory + "/initrd",
+                          .repo = directory + "/repo",
+                          .version = version,
+                          .channel = "stable",
+                          .architecture = "x86-64",
+                          .keys = {directory + "/key.pem"},
+                          .timestamp = time,
+                          .image_out = version == "1.0.0" ? directory + "/from.erofs" : ""},
+                         progress);
+  };
+  const Release from = TRY(commit("1.0.0", 1'790'000'000));
+  TRY(WriteLargeFiles(root, kChangedFiles, 2));
+  const Release to = TRY(commit("1.1.0", 1'790'000'001));
+  fs::remove_all(root, error);  // only its disk space matters
+  return Releases{.repo = directory + "/repo",
+                  .keys = keys,
+                  .image = directory + "/from.erofs",
+                  .from = from.commit,
+                  .to = to.commit,
+                  .slot_size = uint64_t{4} << 30};
+}
+
+}  // namespace hostos
