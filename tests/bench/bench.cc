@@ -25,9 +25,15 @@ constexpr const char* kUsage = R"(usage: dev bench [--json] [--quick]
   --quick  without the 2 GB tree, which takes most of the time
 )";
 
-double Mib(uint64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
-double Mb(uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
-void Say(const std::string& line) { std::cerr << "bench: " << line << std::endl; }
+double Mib(uint64_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+double Mb(uint64_t bytes) {
+  return static_cast<double>(bytes) / 1e6;
+}
+void Say(const std::string& line) {
+  std::cerr << "bench: " << line << std::endl;
+}
 
 struct Round {
   Cost ours;
@@ -146,12 +152,13 @@ void PrintCost(const std::string& name, const json& cost) {
 }
 
 void PrintGoal(const std::string& what, const std::string& found, bool met) {
-  std::cout << std::format("  {:<46}{:>18}   {}\n", what, found, met ? "met" : "MISSED");
+  std::cout << std::format("  {:<50}{:>10}   {}\n", what, found, met ? "met" : "MISSED");
 }
 
 void PrintTable(const json& result) {
-  std::cout << std::format("An update of a real node's files, {:.1f} MB image, warm, median of {}\n\n",
-                           Mb(result["image_bytes"]), kRounds)
+  std::cout << std::format(
+                   "An update of a real node's files, {:.1f} MB image, warm, median of {}\n\n",
+                   Mb(result["image_bytes"]), kRounds)
             << std::format("  {:<22}{:>8}{:>8}{:>10}{:>12}\n", "", "wall s", "cpu s", "peak MiB",
                            "written MB");
   for (const char* phase : {"resolve", "fetch", "write", "prove", "arm"}) {
@@ -161,10 +168,11 @@ void PrintTable(const json& result) {
   PrintCost("hostctl update", result);
   std::cout << "\n";
   for (const auto& [name, cost] : result["tools"].items()) PrintCost(name, cost);
-  PrintRow("the tools together", result["tools_wall_seconds"], 0, "");
-  std::cout << std::format("\n  on the wire: {:.2f} MB in {} requests; missing objects: {:.2f} MB\n",
-                           Mb(result["wire_bytes"]), result["requests"].get<int>(),
-                           Mb(result["missing_object_bytes"]));
+  std::cout << std::format("  {:<22}{:>8.2f}\n", "the tools together",
+                           result["tools_wall_seconds"].get<double>());
+  std::cout << std::format(
+      "\n  on the wire: {:.2f} MB in {} requests; missing objects: {:.2f} MB\n",
+      Mb(result["wire_bytes"]), result["requests"].get<int>(), Mb(result["missing_object_bytes"]));
   if (result.contains("large")) {
     const json& large = result["large"];
     std::cout << std::format("  a tree of {:.2f} GB: {:.1f} s, peak {:.1f} MiB\n",
@@ -214,4 +222,6 @@ int Main(std::span<char* const> arguments) {
 }  // namespace
 }  // namespace hostos
 
-int main(int argc, char** argv) { return hostos::Main({argv + 1, static_cast<size_t>(argc - 1)}); }
+int main(int argc, char** argv) {
+  return hostos::Main({argv + 1, static_cast<size_t>(argc - 1)});
+}

@@ -11,6 +11,7 @@ namespace hostos {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 
 constexpr int kLargeFiles = 120, kChangedFiles = 6;
 constexpr uint64_t kLargeBytes = 16 << 20;
@@ -46,16 +47,18 @@ Result<> WriteSmallFiles(const std::string& root) {
   return {};
 }
 
-}  // namespace
-
-Result<Releases> MakeLargeReleases(const std::string& directory) {
-  const std::string root = directory + "/root", keys = directory + "/keys";
-  for (const char* path : {"/boot", "/proc", "/usr/lib/modules/large", "/usr/lib/large"})
+// The two commits.
+Result<json> Make(const Releases& releases, const std::string& directory) {
+  const std::string root = directory + "/root";
+  for (const char* path :
+       {"/boot", "/proc", "/usr/lib/modules/large", "/usr/lib/large", "/usr/lib/sysimage/dpkg"})
     TRY(MakeDirectories(root + path));
   for (int folder = 0; folder < kSmallFiles / 1000; folder++)
     TRY(MakeDirectories(std::format("{}/usr/lib/small/{}", root, folder)));
   TRY(WriteSmallFiles(root));
   TRY(WriteLargeFiles(root, kLargeFiles, 1));
+  TRY(WriteFileAtomically(root + "/usr/lib/sysimage/dpkg/status",
+                          "Package: large\nStatus: install ok installed\nVersion: 1\n"));
   // ukify wants a PE program for a kernel.
   std::error_code error;
   fs::copy_file(std::string(kEfiPrograms) + "systemd-bootx64.efi",
@@ -64,35 +67,45 @@ Result<Releases> MakeLargeReleases(const std::string& directory) {
   TRY(WriteFileAtomically(directory + "/initrd", "none"));
   const SecretKey key = TRY(SecretKey::Generate());
   TRY(key.Save(directory + "/key.pem"));
-  TRY(MakeDirectories(keys));
+  TRY(MakeDirectories(releases.keys));
   const PublicKey trusted = TRY(key.Public());
-  TRY(WriteFileAtomically(keys + "/key.pub", trusted.Base64() + "\n"));
+  TRY(WriteFileAtomically(releases.keys + "/key.pub", trusted.Base64() + "\n"));
 
   auto commit = [&](const std::string& version, uint64_t time) -> Result<Release> {
-    TRY(WriteFileAtomically(root + "/usr/lib/os-release",
-                            std::format("ID=hostos\nIMAGE_ID=hostos\nIMAGE_VERSION={}\n", version)));
+    TRY(WriteFileAtomically(
+        root + "/usr/lib/os-release",
+        std::format("ID=hostos\nIMAGE_ID=hostos\nIMAGE_VERSION={}\n", version)));
     Silent progress;
     return CommitRelease({.tree = root,
                           .initrd = directory + "/initrd",
-                          .repo = directory + "/repo",
+                          .repo = releases.repo,
                           .version = version,
                           .channel = "stable",
                           .architecture = "x86-64",
                           .keys = {directory + "/key.pem"},
                           .timestamp = time,
-                          .image_out = version == "1.0.0" ? directory + "/from.erofs" : ""},
+                          .image_out = version == "1.0.0" ? releases.image : ""},
                          progress);
   };
   const Release from = TRY(commit("1.0.0", 1'790'000'000));
   TRY(WriteLargeFiles(root, kChangedFiles, 2));
   const Release to = TRY(commit("1.1.0", 1'790'000'001));
   fs::remove_all(root, error);  // only its disk space matters
-  return Releases{.repo = directory + "/repo",
-                  .keys = keys,
-                  .image = directory + "/from.erofs",
-                  .from = from.commit,
-                  .to = to.commit,
-                  .slot_size = uint64_t{4} << 30};
+  return json{{"from", from.commit.Hex()}, {"to", to.commit.Hex()}};
+}
+
+}  // namespace
+
+Result<Releases> MakeLargeReleases(const std::string& directory) {
+  Releases releases{.repo = directory + "/repo",
+                    .keys = directory + "/keys",
+                    .image = directory + "/from.erofs",
+                    .slot_size = uint64_t{4} << 30};
+  // A process that is forked later starts with the memory of this one: it stays small.
+  const Cost made = TRY(Measure([&] { return Make(releases, directory); }));
+  releases.from = TRY(Digest::FromHex(made.said["from"].get<std::string>()));
+  releases.to = TRY(Digest::FromHex(made.said["to"].get<std::string>()));
+  return releases;
 }
 
 }  // namespace hostos

@@ -37,13 +37,13 @@ class PhaseTimes : public Progress {
 
  private:
   void End() {
-    const double wall = std::chrono::duration<double>(
-                            std::chrono::steady_clock::now().time_since_epoch())
-                            .count();
+    const double wall =
+        std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
     const double cpu = static_cast<double>(::clock()) / CLOCKS_PER_SEC;
     if (!phase_.empty()) {
-      json& of = phases_[phase_];
-      of = {{"wall", of.value("wall", 0.0) + wall - wall_}, {"cpu", of.value("cpu", 0.0) + cpu - cpu_}};
+      json& of = *phases_.emplace(phase_, json{{"wall", 0.0}, {"cpu", 0.0}}).first;
+      of["wall"] = of["wall"].get<double>() + wall - wall_;
+      of["cpu"] = of["cpu"].get<double>() + cpu - cpu_;
     }
     wall_ = wall;
     cpu_ = cpu;
