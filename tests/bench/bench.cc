@@ -8,6 +8,7 @@
 #include "tests/bench/large.h"
 #include "tests/bench/tools.h"
 #include "tests/mounted.h"
+#include "tests/node/file_node.h"
 #include "tests/source/http_server.h"
 #include "tests/vm/release_set.h"
 
@@ -49,22 +50,30 @@ struct Round {
   double ratio() const { return ours.wall / tools_wall(); }
 };
 
+// An update of a new node of files. What it says is what update_on_files printed.
+Result<Cost> MeasureUpdate(const Releases& releases, const HttpServer& server) {
+  const FileNode node(releases);
+  const std::string log = node / "log";
+  Cost cost = TRY(MeasureProgram(node.UpdateFrom(server.url()), log));
+  cost.said = json::parse(LastLines(log, 1), nullptr, false);
+  if (cost.said.value("commit", "") != releases.to.Hex())
+    return Fail(Code::kFailed, "expected an update to {}, found {}", releases.to.Hex(),
+                cost.said.dump());
+  return cost;
+}
+
 // One update of ours, then, unless `alone`, the tools: each in a new directory, gone afterwards.
-Result<Round> RunRound(const Releases& releases, const HttpServer& server, const std::string& root,
-                       bool alone) {
-  Round round;
+Result<Round> RunRound(const Releases& releases, const HttpServer& server, bool alone) {
   const size_t before = server.Requests().size();
-  {
-    TempDir directory;
-    round.ours = TRY(UpdateOnFiles(releases, server.url(), root, directory.path()));
-  }
+  Round round;
+  round.ours = TRY(MeasureUpdate(releases, server));
   const std::vector<HttpRequest> requests = server.Requests();
   for (const HttpRequest& request : std::span(requests).subspan(before))
     round.wire_bytes += request.bytes;
   round.requests = requests.size() - before;
   if (alone) return round;
   TempDir directory;
-  round.tools = TRY(RunTools(releases, server.url(), root, directory.path()));
+  round.tools = TRY(RunTools(releases, server.url(), directory.path()));
   return round;
 }
 
@@ -76,15 +85,17 @@ json ToJson(const Cost& cost) {
 }
 
 // The round whose ratio is in the middle, with the worst memory of all.
-Result<json> Compare(const Releases& releases, const HttpServer& server, int rounds) {
+Result<json> Compare(Releases releases, const std::string& image, const HttpServer& server,
+                     int rounds) {
   TempDir directory;
-  const Mounted root = TRY(Mounted::At(releases.image, directory / "root", directory / "log"));
+  const Mounted root = TRY(Mounted::At(image, directory / "root", directory / "log"));
+  releases.parent = root.path() + "/ostree/repo";
   const bool alone = rounds == 0;
   std::vector<Round> all;
   uint64_t peak = 0;
   // The first round warms the caches and is not counted.
   for (int i = alone ? 1 : 0; i <= std::max(rounds, 1); i++) {
-    Round round = TRY(RunRound(releases, server, root.path(), alone));
+    Round round = TRY(RunRound(releases, server, alone));
     Say(alone ? std::format("{:.1f} s", round.ours.wall)
               : std::format("{}: {:.1f} s, the tools {:.1f} s", i == 0 ? "warming up" : "measured",
                             round.ours.wall, round.tools_wall()));
@@ -117,18 +128,19 @@ Result<json> Measure(bool quick) {
   Say("the update from 1.0.0 to 1.1.0");
   json result = TRY(Compare({.repo = set.directory() + "/repo",
                              .keys = set.directory() + "/keys",
-                             .image = set.directory() + "/1.0.0.erofs",
+                             .parent = "",
                              .from = from.commit,
                              .to = to.commit,
-                             .slot_size = uint64_t{1} << 30},
-                            published.server(), kRounds));
+                             .slot = {1024, 16}},
+                            set.directory() + "/1.0.0.erofs", published.server(), kRounds));
   if (quick) return result;
   Say("making two releases of a 2 GB tree");
   TempDir directory;
-  const Releases large = TRY(MakeLargeReleases(directory.path()));
+  const std::string image = directory / "from.erofs";
+  const Releases large = TRY(MakeLargeReleases(directory.path(), image));
   const HttpServer server(large.repo);
   Say("the update of the 2 GB tree");
-  result["large"] = TRY(Compare(large, server, 0));
+  result["large"] = TRY(Compare(large, image, server, 0));
   return result;
 }
 

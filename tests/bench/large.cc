@@ -4,6 +4,7 @@
 
 #include "images/commit_release.h"
 #include "images/uki.h"
+#include "tests/bench/measure.h"
 #include "updater/base/atomic_file.h"
 #include "updater/source/sign.h"
 
@@ -48,7 +49,8 @@ Result<> WriteSmallFiles(const std::string& root) {
 }
 
 // The two commits.
-Result<json> Make(const Releases& releases, const std::string& directory) {
+Result<json> Make(const Releases& releases, const std::string& directory,
+                  const std::string& image) {
   const std::string root = directory + "/root";
   for (const char* path :
        {"/boot", "/proc", "/usr/lib/modules/large", "/usr/lib/large", "/usr/lib/sysimage/dpkg"})
@@ -84,7 +86,7 @@ Result<json> Make(const Releases& releases, const std::string& directory) {
                           .architecture = "x86-64",
                           .keys = {directory + "/key.pem"},
                           .timestamp = time,
-                          .image_out = version == "1.0.0" ? releases.image : ""},
+                          .image_out = version == "1.0.0" ? image : ""},
                          progress);
   };
   const Release from = TRY(commit("1.0.0", 1'790'000'000));
@@ -96,13 +98,15 @@ Result<json> Make(const Releases& releases, const std::string& directory) {
 
 }  // namespace
 
-Result<Releases> MakeLargeReleases(const std::string& directory) {
+Result<Releases> MakeLargeReleases(const std::string& directory, const std::string& image) {
   Releases releases{.repo = directory + "/repo",
                     .keys = directory + "/keys",
-                    .image = directory + "/from.erofs",
-                    .slot_size = uint64_t{4} << 30};
+                    .parent = "",
+                    .from = {},
+                    .to = {},
+                    .slot = {4096, 64}};
   // A process that is forked later starts with the memory of this one: it stays small.
-  const Cost made = TRY(Measure([&] { return Make(releases, directory); }));
+  const Cost made = TRY(Measure([&] { return Make(releases, directory, image); }));
   releases.from = TRY(Digest::FromHex(made.said["from"].get<std::string>()));
   releases.to = TRY(Digest::FromHex(made.said["to"].get<std::string>()));
   return releases;

@@ -1,10 +1,11 @@
 // Two releases of a 2 GB tree, to show that memory does not follow the size of an image.
 #pragma once
 
-#include "tests/bench/update_on_files.h"
+#include "tests/node/file_node.h"
 
 namespace hostos {
 
-Result<Releases> MakeLargeReleases(const std::string& directory);
+// In `directory`. The image of the first goes to `image`; the parent is left for the caller.
+Result<Releases> MakeLargeReleases(const std::string& directory, const std::string& image);
 
 }  // namespace hostos

@@ -42,14 +42,13 @@ Result<std::set<std::string>> ObjectsOf(const std::string& repo, const Digest& c
 }  // namespace
 
 Result<std::map<std::string, Cost>> RunTools(const Releases& releases, const std::string& url,
-                                             const std::string& root,
                                              const std::string& directory) {
   const std::string log = directory + "/log", repo = directory + "/repo";
   const std::string tree = directory + "/tree", image = directory + "/image";
   TRY(MakeDirectories(directory));
   TRY(Process::Run({"ostree", "--repo=" + repo, "init", "--mode=bare"}, log));
-  TRY(Process::Run(
-      {"ostree", "--repo=" + repo, "config", "set", "core.parent", root + "/ostree/repo"}, log));
+  TRY(Process::Run({"ostree", "--repo=" + repo, "config", "set", "core.parent", releases.parent},
+                   log));
   // Debian's ostree is built without ed25519: it skips the signature.
   TRY(Process::Run({"ostree", "--repo=" + repo, "remote", "add", "--no-gpg-verify", "hostos", url},
                    log));

@@ -3,7 +3,8 @@
 
 #include <map>
 
-#include "tests/bench/update_on_files.h"
+#include "tests/bench/measure.h"
+#include "tests/node/file_node.h"
 
 namespace hostos {
 
@@ -11,7 +12,7 @@ namespace hostos {
 // copies the image onto a file with a sync: by name, what each of them cost. A checkout between
 // the first and the second is not counted.
 Result<std::map<std::string, Cost>> RunTools(const Releases& releases, const std::string& url,
-                                             const std::string& root, const std::string& directory);
+                                             const std::string& directory);
 
 // Bytes in the archive of the objects that `releases.to` has and `releases.from` has not, by what
 // `ostree ls` says is in them; its commit and signatures included.

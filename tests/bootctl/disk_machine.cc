@@ -38,11 +38,6 @@ std::string Run(const std::string& command) {
   return output;
 }
 
-void WriteText(const std::string& path, const std::string& text) {
-  fs::create_directories(fs::path(path).parent_path());
-  std::ofstream(path, std::ios::binary) << text;
-}
-
 void WriteVariable(const std::string& directory, const std::string& name,
                    const std::optional<std::string>& text) {
   const std::string path = directory + "/" + name + "-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
@@ -55,17 +50,20 @@ void WriteVariable(const std::string& directory, const std::string& name,
   WriteText(path, bytes);
 }
 
-DiskMachine::DiskMachine(const TestImage& running)
-    : options_{.esp = directory_ / "esp",
-               .efivars = directory_ / "efivars",
-               .sys = directory_ / "sys",
-               .command_line = directory_ / "cmdline",
-               .root = directory_ / "root",
-               .dev = directory_ / "dev",
-               .disk = directory_ / "disk.img"},
-      boot_(options_) {
+SystemdBootOptions DiskMachine::OptionsIn(const std::string& directory) {
+  return {.esp = directory + "/esp",
+          .efivars = directory + "/efivars",
+          .sys = directory + "/sys",
+          .command_line = directory + "/cmdline",
+          .root = directory + "/root",
+          .dev = directory + "/dev",
+          .disk = directory + "/disk.img"};
+}
+
+DiskMachine::DiskMachine(const TestImage& running, const SlotSize& size)
+    : options_(OptionsIn(directory_.path())), boot_(options_) {
   fs::create_directories(options_.root);
-  MakeDisk(running.release);
+  MakeDisk(running.release, size);
   const std::string stem = ReleaseStem(running.release.version, running.release.root_hash);
   fs::create_directories(options_.esp + "/EFI/Linux");
   fs::copy_file(running.path, LinuxPath(FormatEntryName(stem, std::nullopt)));
@@ -75,27 +73,31 @@ DiskMachine::DiskMachine(const TestImage& running)
   SetRunning(Slot::A, running.release.root_hash);
 }
 
-// sfdisk syncs every file system of the machine, so each layout is made once and copied.
-void DiskMachine::MakeDisk(const Release& running) {
+// sfdisk syncs every file system of the machine, so each layout is made once and copied, by cp,
+// which leaves holes alone.
+void DiskMachine::MakeDisk(const Release& running, const SlotSize& size) {
   static const TempDir made;
-  const std::string image = made / running.version;
+  const std::string image =
+      made / std::format("{}-{}-{}", running.root_hash.Short(), size.data, size.verity);
   if (fs::exists(image)) {
-    fs::copy_file(image, disk());
+    Run("cp " + image + " " + disk());
     return;
   }
   const SlotIdentity a = SlotIdentity::OfRelease(running), b = SlotIdentity::Empty();
-  WriteText(*this / "layout", std::format(R"(label: gpt
+  WriteText(*this / "layout",
+            std::format(R"(label: gpt
 size=1MiB, type=uefi, name=hostos-esp, uuid=11111111-2222-4333-8444-555555555555
-size=2MiB, type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, name={0}, uuid={1}, attrs="GUID:60"
-size=1MiB, type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, name={0}, uuid={2}, attrs="GUID:60"
-size=2MiB, type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, name={3}, uuid={4}, attrs="GUID:60"
-size=1MiB, type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, name={3}, uuid={5}, attrs="GUID:60"
+size={6}MiB, type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, name={0}, uuid={1}, attrs="GUID:60"
+size={7}MiB, type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, name={0}, uuid={2}, attrs="GUID:60"
+size={6}MiB, type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, name={3}, uuid={4}, attrs="GUID:60"
+size={7}MiB, type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, name={3}, uuid={5}, attrs="GUID:60"
 size=2MiB, type=4d21b016-b534-45c2-a9fb-5c16e091fd2d, name=hostos-state
 )",
-                                          a.label, ToString(a.data), ToString(a.verity), b.label,
-                                          ToString(b.data), ToString(b.verity)));
-  Run("truncate -s 12M " + image + " && sfdisk -q " + image + " <" + *this / "layout");
-  fs::copy_file(image, disk());
+                        a.label, ToString(a.data), ToString(a.verity), b.label, ToString(b.data),
+                        ToString(b.verity), size.data, size.verity));
+  const uint64_t whole = 2 * (size.data + size.verity) + 6;  // MiB: ESP, state, and the tables
+  Run(std::format("truncate -s {0}M {1} && sfdisk -q {1} <{2}", whole, image, *this / "layout"));
+  Run("cp " + image + " " + disk());
 }
 
 void DiskMachine::AddSlave(const std::string& device, int number) {

@@ -10,13 +10,18 @@
 
 #include "bootctl/systemd_boot.h"
 #include "tests/temp_dir.h"
+#include "tests/text_file.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
 
-// One of the images made at build time, by version; its root hash is the SHA-256 of the version.
 struct TestImage {
+  // One of the images made at build time, by version; its root hash is the SHA-256 of the version.
   explicit TestImage(const std::string& version);
+  // The image of any release.
+  TestImage(std::string file, Release its)
+      : path(std::move(file)), fd(Open(path, O_RDONLY).value()), release(std::move(its)) {}
+
   std::string path;
   UniqueFd fd;
   Release release;
@@ -25,15 +30,25 @@ struct TestImage {
 // Standard output of a shell command that must succeed.
 std::string Run(const std::string& command);
 
-void WriteText(const std::string& path, const std::string& text);
 // An EFI variable of the loader: attributes, UTF-16LE, NUL. Absent text removes it.
 void WriteVariable(const std::string& directory, const std::string& name,
                    const std::optional<std::string>& text);
 
+// Of a slot's two partitions, in MiB.
+struct SlotSize {
+  uint64_t data = 2;
+  uint64_t verity = 1;
+};
+
 class DiskMachine {
  public:
-  // Runs `release`, blessed, from slot A; slot B is "_empty".
-  explicit DiskMachine(const TestImage& running);
+  // Runs `release`, blessed, from slot A; slot B is "_empty". The partitions' own files are not
+  // made.
+  explicit DiskMachine(const TestImage& running, const SlotSize& size = {});
+
+  // The paths of a machine in `directory`, for a program that works on it.
+  static SystemdBootOptions OptionsIn(const std::string& directory);
+  const std::string& directory() const { return directory_.path(); }
 
   SystemdBoot& boot() { return boot_; }
   const SystemdBootOptions& options() const { return options_; }
@@ -52,7 +67,7 @@ class DiskMachine {
   void SetRunning(Slot slot, const Digest& root_hash);
 
  private:
-  void MakeDisk(const Release& running);
+  void MakeDisk(const Release& running, const SlotSize& size);
   // A partition in sysfs, and its place among the slaves of the device under "/".
   void AddSlave(const std::string& device, int number);
 

@@ -84,23 +84,6 @@ std::string SmallRelease::AddKey(const std::string& name) const {
   return path;
 }
 
-void WriteText(const std::string& path, std::string_view text, mode_t mode) {
-  fs::create_directories(fs::path(path).parent_path());
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  REQUIRE(file);
-  REQUIRE(::chmod(path.c_str(), mode) == 0);
-}
-
-std::string ReadText(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  REQUIRE(file);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 bool SameFiles(const std::string& a, const std::string& b) {
   return ReadText(a) == ReadText(b);
 }

@@ -8,6 +8,7 @@
 #include "images/commit_release.h"
 #include "images/signed_release.h"
 #include "tests/temp_dir.h"
+#include "tests/text_file.h"
 #include "updater/base/progress.h"
 
 namespace hostos {
@@ -41,8 +42,6 @@ class SmallRelease {
   std::string version_;
 };
 
-void WriteText(const std::string& path, std::string_view text, mode_t mode = 0644);
-std::string ReadText(const std::string& path);
 // Whether two files have the same bytes.
 bool SameFiles(const std::string& a, const std::string& b);
 // Adds one to the byte at `offset`; one from the end of the file when negative.

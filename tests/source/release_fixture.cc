@@ -41,17 +41,6 @@ Repo MakeArchive(const std::string& path) {
 
 }  // namespace
 
-void WriteText(const std::string& path, std::string_view content) {
-  fs::create_directories(fs::path(path).parent_path());
-  std::ofstream(path, std::ios::binary) << content;
-}
-
-std::string ReadText(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
-
 CommandResult Shell(const std::string& command) {
   CommandResult result;
   FILE* pipe = ::popen(("{ " + command + "; } 2>&1").c_str(), "re");

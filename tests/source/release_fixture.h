@@ -7,15 +7,13 @@
 #include <vector>
 
 #include "tests/temp_dir.h"
+#include "tests/text_file.h"
 #include "updater/base/progress.h"
 #include "updater/source/commit.h"
 #include "updater/source/repo.h"
 #include "updater/source/sign.h"
 
 namespace hostos {
-
-void WriteText(const std::string& path, std::string_view content);
-std::string ReadText(const std::string& path);
 
 struct CommandResult {
   int status = -1;
