@@ -52,9 +52,9 @@ struct Round {
 
 // An update of a new node of files. What it says is what update_on_files printed.
 Result<Cost> MeasureUpdate(const Releases& releases, const HttpServer& server) {
-  const FileNode node(releases);
+  const FileNode node(releases, server.url());
   const std::string log = node / "log";
-  Cost cost = TRY(MeasureProgram(node.UpdateFrom(server.url()), log));
+  Cost cost = TRY(MeasureProgram(node.Update(), log));
   cost.said = json::parse(LastLines(log, 1), nullptr, false);
   if (cost.said.value("commit", "") != releases.to.Hex())
     return Fail(Code::kFailed, "expected an update to {}, found {}", releases.to.Hex(),

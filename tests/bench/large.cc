@@ -5,6 +5,7 @@
 #include "images/commit_release.h"
 #include "images/uki.h"
 #include "tests/bench/measure.h"
+#include "tests/no_progress.h"
 #include "updater/base/atomic_file.h"
 #include "updater/source/sign.h"
 
@@ -17,11 +18,6 @@ using nlohmann::json;
 constexpr int kLargeFiles = 120, kChangedFiles = 6;
 constexpr uint64_t kLargeBytes = 16 << 20;
 constexpr int kSmallFiles = 20'000;
-
-class Silent : public Progress {
-  void Begin(std::string_view, std::string_view) override {}
-  void Bytes(uint64_t, uint64_t) override {}
-};
 
 // Numbered lines: different in every file, and quick to compress.
 Result<> WriteLarge(const std::string& path, int file, int generation) {
@@ -77,7 +73,7 @@ Result<json> Make(const Releases& releases, const std::string& directory,
     TRY(WriteFileAtomically(
         root + "/usr/lib/os-release",
         std::format("ID=hostos\nIMAGE_ID=hostos\nIMAGE_VERSION={}\n", version)));
-    Silent progress;
+    NoProgress progress;
     return CommitRelease({.tree = root,
                           .initrd = directory + "/initrd",
                           .repo = releases.repo,

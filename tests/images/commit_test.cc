@@ -78,7 +78,7 @@ TEST_CASE("a release sealed again from the repository has the bytes it had from 
   REQUIRE(small.Commit(options));
   const auto release = OpenSignedRelease(small.Query());
   REQUIRE(release);
-  Silent progress;
+  NoProgress progress;
   const auto stats =
       Reseal(*release, small / "repo.erofs", small / "repo.verity", small / "repo.efi", progress);
   REQUIRE(stats);

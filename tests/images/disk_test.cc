@@ -26,7 +26,7 @@ DiskOptions SmallDisk(const SmallRelease& small) {
 }
 
 Result<DiskImage> Make(const SmallRelease& small, const DiskOptions& options) {
-  Silent progress;
+  NoProgress progress;
   return MakeDisk(small.Query(), options, progress);
 }
 
@@ -164,7 +164,7 @@ TEST_CASE("a disk is not made of a release that does not verify") {
   REQUIRE(release);
   ReleaseQuery query = small.Query();
   query.keys = {other / "keys"};
-  Silent progress;
+  NoProgress progress;
   const auto untrusted = MakeDisk(query, SmallDisk(small), progress);
   REQUIRE_FALSE(untrusted);
   CHECK(untrusted.error().code == Code::kNotTrusted);

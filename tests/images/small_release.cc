@@ -64,7 +64,7 @@ CommitOptions SmallRelease::Options() const {
 }
 
 Result<Release> SmallRelease::Commit(const CommitOptions& options) const {
-  Silent progress;
+  NoProgress progress;
   return CommitRelease(options, progress);
 }
 

@@ -7,17 +7,11 @@
 
 #include "images/commit_release.h"
 #include "images/signed_release.h"
+#include "tests/no_progress.h"
 #include "tests/temp_dir.h"
 #include "tests/text_file.h"
-#include "updater/base/progress.h"
 
 namespace hostos {
-
-class Silent : public Progress {
- public:
-  void Begin(std::string_view, std::string_view) override {}
-  void Bytes(uint64_t, uint64_t) override {}
-};
 
 inline constexpr uint64_t kReleaseTime = 1'790'000'000;
 

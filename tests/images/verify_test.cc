@@ -12,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 
 Result<Release> Verify(const ReleaseQuery& query) {
-  Silent progress;
+  NoProgress progress;
   std::vector<Proof> proofs;
   return VerifyRelease(query, progress, proofs);
 }
@@ -61,7 +61,7 @@ TEST_CASE("a good release is proven, one proof a step") {
   const SmallRelease small;
   const auto made = small.Commit();
   REQUIRE(made);
-  Silent progress;
+  NoProgress progress;
   std::vector<Proof> proofs;
   const auto release = VerifyRelease(small.Query(), progress, proofs);
   REQUIRE(release);

@@ -1,11 +1,13 @@
 #include "tests/node/file_node.h"
 
+#include <nlohmann/json.hpp>
+
 #include "updater/engine/state_dir.h"
 #include "updater/source/commit.h"
 
 namespace hostos {
 
-FileNode::FileNode(const Releases& releases) : releases_(releases) {
+FileNode::FileNode(const Releases& releases, const std::string& url) {
   const std::string hex = releases.from.Hex();
   const std::string object = releases.repo + "/objects/" + hex.substr(0, 2) + "/" + hex.substr(2);
   const KeptCommit commit{ReadText(object + ".commit"), ReadText(object + ".commitmeta")};
@@ -15,14 +17,32 @@ FileNode::FileNode(const Releases& releases) : releases_(releases) {
   machine_ = std::make_unique<DiskMachine>(
       TestImage(uki, ParseCommit(commit.commit).value().release), releases.slot);
   const std::string disk = machine_->disk();
-  Run(std::format("truncate -s {}M {}4 && truncate -s {}M {}5", releases.slot.data, disk,
-                  releases.slot.verity, disk));
+  Run(std::format("truncate -s {0}M {1}2 {1}4 && truncate -s {2}M {1}3 {1}5", releases.slot.data,
+                  disk, releases.slot.verity));
+  const nlohmann::json origin = {
+      {"url", url}, {"keys", releases.keys}, {"parent", releases.parent}};
+  WriteText(*this / "origin.json", origin.dump());
+  WriteText(*this / "boot-id", "1");
   if (!StateDir(*this / "state", *this / "run").Keep(releases.from, commit))
     throw std::runtime_error("keep the commit");
 }
 
-std::vector<std::string> FileNode::UpdateFrom(const std::string& url) const {
-  return {UPDATE_ON_FILES, machine_->directory(), url, releases_.keys, releases_.parent};
+Result<Slot> FileNode::Boot() const {
+  const Slot slot = TRY(machine_->Boot());
+  WriteText(*this / "boot-id", std::to_string(std::stoi(ReadText(*this / "boot-id")) + 1));
+  std::filesystem::remove(*this / "reboot");
+  std::filesystem::remove_all(*this / "run");
+  return slot;
+}
+
+std::vector<std::string> FileNode::Update() const {
+  return {UPDATE_ON_FILES, directory()};
+}
+
+std::vector<std::string> FileNode::Hostctl(const std::vector<std::string>& words) const {
+  std::vector<std::string> argv = {HOSTCTL_ON_FILES, directory()};
+  argv.insert(argv.end(), words.begin(), words.end());
+  return argv;
 }
 
 }  // namespace hostos

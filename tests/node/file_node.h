@@ -1,5 +1,5 @@
-// A node made of files: slots, partition table, ESP, firmware and state. The program that updates
-// it, update_on_files, is the engine with everything real below it but the machine.
+// A node made of files: slots, partition table, ESP, firmware and state; and the programs that work
+// on it, which are the engine and hostctl with everything real below them but the machine.
 #pragma once
 
 #include "tests/bootctl/disk_machine.h"
@@ -17,16 +17,21 @@ struct Releases {
 
 class FileNode {
  public:
-  explicit FileNode(const Releases& releases);
+  // Its releases come from the web server at `url`.
+  FileNode(const Releases& releases, const std::string& url);
 
-  DiskMachine& machine() { return *machine_; }
-  // A file of the node's own.
+  const std::string& directory() const { return machine_->directory(); }
   std::string operator/(const std::string& name) const { return *machine_ / name; }
-  // The command line of an update from a web server; see update_on_files.cc for the rest of it.
-  std::vector<std::string> UpdateFrom(const std::string& url) const;
+  DiskMachine& machine() const { return *machine_; }
+
+  // Power on or reboot: what runs then.
+  Result<Slot> Boot() const;
+
+  // Command lines of the two programs; see update_on_files.cc and hostctl_on_files.cc.
+  std::vector<std::string> Update() const;
+  std::vector<std::string> Hostctl(const std::vector<std::string>& words) const;
 
  private:
-  const Releases releases_;
   std::unique_ptr<DiskMachine> machine_;
 };
 

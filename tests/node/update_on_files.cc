@@ -1,21 +1,16 @@
-// `hostctl update` on the files of a FileNode, as a program of its own, to be killed and measured:
-//   update_on_files DIRECTORY URL KEYS PARENT [PHASE COUNT]
-// Prints, as JSON, what it cost and what it did. With a phase it kills itself at the COUNT-th sign
-// of that phase's progress, where the first is its beginning.
+// An update of a FileNode, as a program of its own, to be killed and measured:
+//   update_on_files DIRECTORY [PHASE PERCENT]
+// Prints, as JSON, what it cost and what it did. With a phase it kills itself where that
+// phase begins, or at the first sign that so much of it is done.
 #include <signal.h>
 
 #include <chrono>
 #include <ctime>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <span>
 
-#include "bootctl/systemd_boot.h"
-#include "tests/bootctl/disk_machine.h"
+#include "tests/node/file_world.h"
 #include "updater/engine/update.h"
-#include "updater/seal/seal.h"
-#include "updater/slot/partition_slot_disk.h"
-#include "updater/source/ostree_source.h"
 
 namespace hostos {
 namespace {
@@ -25,14 +20,16 @@ using nlohmann::json;
 // Wall and processor time of each phase, until it is the moment to die.
 class Phases : public Progress {
  public:
-  Phases(std::string deadly, int count) : deadly_(std::move(deadly)), left_(count) {}
+  Phases(std::string deadly, uint64_t percent) : deadly_(std::move(deadly)), percent_(percent) {}
 
   void Begin(std::string_view phase, std::string_view) override {
     End();
     phase_ = phase;
-    Tick();
+    if (percent_ == 0) Die();
   }
-  void Bytes(uint64_t, uint64_t) override { Tick(); }
+  void Bytes(uint64_t done, uint64_t total) override {
+    if (total > 0 && done * 100 >= total * percent_) Die();
+  }
 
   json Take() {
     End();
@@ -40,8 +37,8 @@ class Phases : public Progress {
   }
 
  private:
-  void Tick() {
-    if (phase_ == deadly_ && --left_ == 0) ::raise(SIGKILL);
+  void Die() const {
+    if (phase_ == deadly_) ::raise(SIGKILL);
   }
   void End() {
     const auto now = std::chrono::steady_clock::now();
@@ -56,41 +53,15 @@ class Phases : public Progress {
   }
 
   const std::string deadly_;
-  int left_;
+  const uint64_t percent_;
   json phases_ = json::object();
   std::string phase_;
   std::chrono::steady_clock::time_point begin_;
   double cpu_ = 0;
 };
 
-// Neither has a part in an update that ends before the reboot.
-class NoHealth : public Health {
-  std::vector<CheckResult> Round(Milliseconds) override { return {}; }
-};
-class NoPower : public Power {
-  Result<> Reboot() override { return Fail(Code::kFailed, "not on a machine"); }
-  Result<std::string> BootId() override { return "a boot"; }
-};
-
-Result<json> UpdateFiles(const std::string& directory, std::span<char* const> arguments,
-                         Phases& phases) {
-  OstreeSource source({.url = arguments[0],
-                       .channel = "stable",
-                       .architecture = "x86-64",
-                       .staging = directory + "/repo",
-                       .parent = arguments[2],
-                       .key_directories = {arguments[1]},
-                       .seal_formats = {kSealFormat},
-                       .http = {}});
-  SystemdBoot boot(DiskMachine::OptionsIn(directory));
-  PartitionSlotDisk disk(boot);
-  NoHealth health;
-  NoPower power;
-  SystemClock clock;
-  StateDir state(directory + "/state", directory + "/run");
-  World world{source, disk, boot, health, power, clock, state};
-
-  const UpdatePlan plan = TRY(Update(world, Config{}, {}, phases));
+Result<json> UpdateFiles(FileWorld& node, Phases& phases) {
+  const UpdatePlan plan = TRY(Update(node.world, Config{}, {}, phases));
   return json{{"phases", phases.Take()},
               {"commit", plan.target.release.commit.Hex()},
               {"image_bytes", plan.target.release.image_size},
@@ -101,9 +72,10 @@ Result<json> UpdateFiles(const std::string& directory, std::span<char* const> ar
 }  // namespace hostos
 
 int main(int count, char** arguments) {
-  if (count != 5 && count != 7) return 2;
-  hostos::Phases phases(count == 7 ? arguments[5] : "", count == 7 ? std::stoi(arguments[6]) : 0);
-  auto done = hostos::UpdateFiles(arguments[1], {arguments + 2, 3}, phases);
+  if (count != 2 && count != 4) return 2;
+  hostos::FileWorld node(arguments[1]);
+  hostos::Phases phases(count == 4 ? arguments[2] : "", count == 4 ? std::stoul(arguments[3]) : 0);
+  auto done = hostos::UpdateFiles(node, phases);
   if (!done) {
     std::cerr << done.error().message << "\n";
     return 1;

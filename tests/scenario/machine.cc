@@ -36,7 +36,7 @@ void Machine::BreakRoot(const std::string& version) {
 }
 
 Result<UpdatePlan> Machine::Update(const UpdateOptions& options) {
-  QuietProgress progress;
+  NoProgress progress;
   return hostos::Update(world, config, options, progress);
 }
 

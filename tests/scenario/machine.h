@@ -11,6 +11,7 @@
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_slot_disk.h"
 #include "tests/fakes/fake_source.h"
+#include "tests/no_progress.h"
 #include "tests/temp_dir.h"
 #include "updater/engine/status.h"
 #include "updater/engine/update.h"
@@ -19,12 +20,6 @@ namespace hostos {
 
 // Thrown by a fake in the middle of a durable step: the machine stops there.
 struct PowerCut {};
-
-class QuietProgress : public Progress {
- public:
-  void Begin(std::string_view, std::string_view) override {}
-  void Bytes(uint64_t, uint64_t) override {}
-};
 
 class Machine : private Health, private Power {
  public:

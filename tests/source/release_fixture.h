@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/no_progress.h"
 #include "tests/temp_dir.h"
 #include "tests/text_file.h"
-#include "updater/base/progress.h"
 #include "updater/source/commit.h"
 #include "updater/source/repo.h"
 #include "updater/source/sign.h"
@@ -50,11 +50,5 @@ struct Publisher {
 // Puts an object's raw bytes into a repository, as a server may serve anything.
 Digest PutObject(const std::string& repository, std::string_view bytes,
                  const std::string& extension);
-
-class NoProgress : public Progress {
- public:
-  void Begin(std::string_view, std::string_view) override {}
-  void Bytes(uint64_t, uint64_t) override {}
-};
 
 }  // namespace hostos

@@ -1,10 +1,12 @@
-// The images of the real releases before judges that we did not write: erofs-utils, the kernel,
-// cryptsetup and ostree.
+// The images of the real releases before judges that we did not write (erofs-utils, the kernel,
+// cryptsetup and ostree), and sealed once more.
 #include <catch2/generators/catch_generators.hpp>
 
 #include "tests/mounted.h"
 #include "tests/vm/held.h"
 #include "tests/vm/release_set.h"
+#include "updater/seal/seal.h"
+#include "updater/source/scan.h"
 
 namespace hostos {
 namespace {
@@ -27,6 +29,13 @@ constexpr const char* kCompare = R"sh(
   diff -r --no-dereference --exclude=ostree --exclude=hostos.efi "$1" "$2"
 )sh";
 
+// Seals into the files "image" and "verity" of a directory.
+void SealAgain(const Scan& scan, const std::string& directory) {
+  const UniqueFd image = Held(Open(directory + "/image", O_RDWR | O_CREAT | O_TRUNC, 0600));
+  const UniqueFd verity = Held(Open(directory + "/verity", O_RDWR | O_CREAT | O_TRUNC, 0600));
+  Held(Seal(scan.tree, *scan.content, image.get(), verity.get(), {}));
+}
+
 TEST_CASE("the images of real releases are what their commits say, to the judges of each format") {
   const std::string version = GENERATE("1.0.0", "1.1.0");
   CAPTURE(version);
@@ -47,6 +56,17 @@ TEST_CASE("the images of real releases are what their commits say, to the judges
                     log));
   Held(Process::Run(
       {"sh", "-c", kCompare, "compare", mount, directory / "commit", directory.path()}, log));
+
+  // On another day than hostimage did, from the commit and from a directory.
+  const Repo repo = Held(Repo::Open(releases.directory() + "/repo"));
+  for (const bool from_commit : {true, false}) {
+    CAPTURE(from_commit);
+    SealAgain(
+        Held(from_commit ? ScanCommit(repo, release.commit) : ScanDirectory(directory / "commit")),
+        directory.path());
+    Held(Process::Run({"cmp", image + ".erofs", directory / "image"}, log));
+    Held(Process::Run({"cmp", image + ".verity", directory / "verity"}, log));
+  }
 }
 
 }  // namespace

@@ -44,6 +44,14 @@ void SayWhenInterrupted(std::string_view words, bool terminal) {
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(signal, &action, nullptr);
 }
 
+InterruptibleProgress::InterruptibleProgress(std::ostream& out, Clock& clock, Style style,
+                                             size_t columns, std::string_view hint)
+    : PhaseProgress(out, clock, style, columns),
+      hint_(hint),
+      terminal_(style == Style::kTerminal) {
+  SayWhenInterrupted(std::format("interrupted; {}", hint_), terminal_);
+}
+
 void InterruptibleProgress::Begin(std::string_view phase, std::string_view detail) {
   SayWhenInterrupted(std::format("interrupted in {}; {}", phase, hint_), terminal_);
   PhaseProgress::Begin(phase, detail);

@@ -17,10 +17,7 @@ void SayWhenInterrupted(std::string_view words, bool terminal);
 class InterruptibleProgress : public PhaseProgress {
  public:
   InterruptibleProgress(std::ostream& out, Clock& clock, Style style, size_t columns,
-                        std::string_view hint)
-      : PhaseProgress(out, clock, style, columns),
-        hint_(hint),
-        terminal_(style == Style::kTerminal) {}
+                        std::string_view hint);
 
   void Begin(std::string_view phase, std::string_view detail) override;
 

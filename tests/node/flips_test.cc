@@ -1,0 +1,71 @@
+// Release after release, from slot to slot.
+#include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+
+#include "tests/no_progress.h"
+#include "tests/node/file_world.h"
+#include "tests/node/release_line.h"
+#include "tests/node/torture.h"
+#include "tests/source/http_server.h"
+#include "tests/vm/held.h"
+#include "updater/engine/update.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What the node keeps, other than its slots, and other than the record with its history.
+struct Kept {
+  size_t files = 0;
+  uint64_t bytes = 0;
+};
+
+Kept KeptBy(const FileNode& node) {
+  Kept kept;
+  for (const char* part : {"esp", "state", "repo"}) {
+    if (!fs::exists(node / part)) continue;
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(node / part)) {
+      if (!entry.is_regular_file() || entry.path().filename() == "record.json") continue;
+      kept.files++;
+      kept.bytes += entry.file_size();
+    }
+  }
+  return kept;
+}
+
+TEST_CASE("release after release, from slot to slot, nothing grows and nothing is left over") {
+  const int flips = Thorough() ? 200 : 10;
+  ReleaseLine line;
+  const HttpServer server(line.releases().repo);
+  const FileNode node(line.releases(), server.url());
+  FileWorld files(node.directory());
+  Config config;
+  config.health.window = Seconds(0);
+  Slot running = Slot::A;
+  Kept steady;
+  for (int flip = 1; flip <= flips; flip++) {
+    CAPTURE(flip);
+    const Release release = line.Publish(std::format("1.0.{}", flip), 2);
+    NoProgress progress;
+    Held(Update(files.world, config, {}, progress));
+    running = Other(running);
+    REQUIRE(Held(node.Boot()) == running);
+    REQUIRE(Held(RunGate(files.world, config)).verdict.healthy);
+
+    const BootState state = Held(files.world.boot.Read());
+    CHECK(state.running_root_hash == release.root_hash);
+    CHECK(!state.on_trial);
+    CHECK(state.next() == running);
+    // The first two replace the release that came with the disk.
+    const Kept now = KeptBy(node);
+    if (flip == 2) steady = now;
+    if (flip <= 2) continue;
+    CHECK(now.files == steady.files);
+    CHECK(now.bytes < steady.bytes + steady.bytes / 100);
+    CHECK(fs::file_size(node / "state/record.json") < 64 << 10);
+  }
+}
+
+}  // namespace
+}  // namespace hostos

@@ -1,0 +1,32 @@
+#include "tests/node/release_line.h"
+
+#include <random>
+
+namespace hostos {
+
+ReleaseLine::ReleaseLine() {
+  const Release from = small_.Commit().value();
+  const std::string parent = small_ / "parent";
+  Run(std::format("ostree init --repo={0} --mode=bare && ostree pull-local --repo={0} {1} {2}",
+                  parent, small_ / "repo", from.commit.Hex()));
+  releases_ = {small_ / "repo", small_ / "keys", parent, from.commit, from.commit, {16, 1}};
+}
+
+Release ReleaseLine::Publish(const std::string& version, int files) {
+  std::minstd_rand random(static_cast<unsigned>(++time_));
+  for (int file = 0; file < files; file++) {
+    std::string bytes(20'000, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random() >> 16);
+    WriteText(std::format("{}/{}", small_ / "root/usr/share/new", file), bytes);
+  }
+  WriteText(small_ / "root/usr/lib/os-release",
+            std::format("ID=hostos\nIMAGE_ID=hostos\nIMAGE_VERSION=\"{}\"\n", version));
+  CommitOptions options = small_.Options();
+  options.version = version;
+  options.timestamp = time_;
+  const Release release = small_.Commit(options).value();
+  releases_.to = release.commit;
+  return release;
+}
+
+}  // namespace hostos
