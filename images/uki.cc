@@ -8,10 +8,13 @@ namespace hostos {
 Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view append) {
   // A root that cannot be found, opened or mounted must end in a reboot, for only that spends the
   // next of the loader's tries: hence panic=, no shells, and a bounded wait for devices. "gpt" lets
-  // the kernel take the backup partition table when a power cut tore the primary one.
+  // the kernel take the backup partition table when a power cut tore the primary one. A block that
+  // does not verify panics too: a half-readable root is none, and a program that trips over it may
+  // be anything but the one that would notice.
   std::string line = std::format(
       "root=/dev/mapper/root roothash={} rootfstype=erofs ro gpt panic=5 rd.shell=0 "
-      "rd.emergency=reboot systemd.default_device_timeout_sec=60 console=tty0 console=ttyS0",
+      "rd.emergency=reboot systemd.default_device_timeout_sec=60 "
+      "systemd.verity_root_options=panic-on-corruption console=tty0 console=ttyS0",
       root_hash.Hex());
   if (append.empty()) return line;
   for (std::string_view name : {"root=", "roothash="})

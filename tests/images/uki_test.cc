@@ -16,6 +16,7 @@ TEST_CASE("the kernel command line binds the root hash, and what is appended can
   REQUIRE(line);
   CHECK(RootHashOf(*line) == hash);
   CHECK(line->contains(" panic=5 "));
+  CHECK(line->contains(" systemd.verity_root_options=panic-on-corruption "));
   CHECK(line->ends_with(" quiet rootfstype=ext4"));
   for (const char* bad :
        {"roothash=00", "quiet root=/dev/sda1", "quiet roothash=00", "a\nb", "\xc3\xa4"}) {

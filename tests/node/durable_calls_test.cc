@@ -80,7 +80,9 @@ void TryEverywhere(Fault fault,
   CHECK(whole.calls.size() > 200);
   const std::set<std::string> left = Left(untouched);
 
-  for (const size_t at : Chosen(whole.calls.size())) {
+  const std::vector<size_t> chosen = Chosen(whole.calls.size());
+  Count(chosen.size(), "states");
+  for (const size_t at : chosen) {
     CAPTURE(at, whole.calls[at - 1].name, whole.calls[at - 1].path);
     const FileNode node(line.releases(), server.url());
     fault.at = at;

@@ -36,6 +36,7 @@ Kept KeptBy(const FileNode& node) {
 
 TEST_CASE("release after release, from slot to slot, nothing grows and nothing is left over") {
   const int flips = Thorough() ? 200 : 10;
+  Count(static_cast<size_t>(flips), "flips");
   ReleaseLine line;
   const HttpServer server(line.releases().repo);
   const FileNode node(line.releases(), server.url());

@@ -11,12 +11,18 @@
 namespace hostos {
 namespace {
 
-const char* VersionAt(Milestone milestone) {
+const char* NameOf(Milestone milestone) {
+  constexpr const char* kNames[] = {"1.0.0", "staged", "1.1.0"};
+  return kNames[static_cast<int>(milestone)];
+}
+
+// The channel's newest.
+const char* PublishedAt(Milestone milestone) {
   return milestone == Milestone::kFirst ? "1.0.0" : "1.1.0";
 }
 
 Result<std::string> SnapshotOf(const ReleaseSet& releases, Milestone milestone) {
-  return std::format("{}/snapshots/{}-{}", releases.directory(), VersionAt(milestone),
+  return std::format("{}/snapshots/{}-{}", releases.directory(), NameOf(milestone),
                      TRY(Node::Fingerprint()));
 }
 
@@ -28,6 +34,11 @@ Result<std::unique_ptr<Node>> Live(Milestone milestone, const ReleaseSet& releas
     return node;
   }
   std::unique_ptr<Node> node = TRY(NodeAt(Milestone::kFirst, "first-update"));
+  if (milestone == Milestone::kStaged) {
+    TRY(node->published().Publish("1.1.0"));
+    TRY(node->Run({"hostctl", "update"}, 4, Node::kUpdateLimit));
+    return node;
+  }
   TRY(UpdateToSecond(*node, silent));
   return node;
 }
@@ -63,7 +74,7 @@ Result<std::unique_ptr<Node>> NodeAt(Milestone milestone, const std::string& nam
   UniqueFd lock = TRY(LockOf(snapshot));
   if (!std::filesystem::exists(snapshot)) TRY(Replace(snapshot, milestone, releases));
   std::unique_ptr<Node> node = TRY(Node::Start(name, releases, snapshot));
-  TRY(node->published().Publish(VersionAt(milestone)));
+  TRY(node->published().Publish(PublishedAt(milestone)));
   return node;
 }
 

@@ -11,6 +11,7 @@ namespace hostos {
 
 enum class Milestone {
   kFirst,   // 1.0.0 in slot A, booted; nothing newer published
+  kStaged,  // 1.1.0 staged in slot B: the next boot is its trial
   kSecond,  // updated to 1.1.0 in slot B, blessed
 };
 

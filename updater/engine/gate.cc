@@ -47,7 +47,8 @@ Result<> FallBack(World& world, Record& record, const BootState& boot, const Ver
     TRY(world.state.record().Save(record));
   }
   TRY_CONTEXT("mark bad", world.boot.MarkBad(boot.running));
-  return world.power.Reboot();
+  TRY(world.power.Reboot());
+  return world.state.MarkGateFinished();
 }
 
 }  // namespace

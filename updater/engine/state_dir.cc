@@ -36,6 +36,11 @@ Result<> RemoveTree(const std::string& path) {
 
 }  // namespace
 
+std::string HolderIn(const std::string& lock_file) {
+  const std::string who = ReadFile(lock_file, 4096).value_or("");
+  return who.empty() ? "a process that has just begun" : who;
+}
+
 Result<Lock> StateDir::TryLock(std::string_view holder, uint64_t now) {
   return TakeLock(holder, now, LOCK_EX | LOCK_NB);
 }
@@ -50,8 +55,7 @@ Result<Lock> StateDir::TakeLock(std::string_view holder, uint64_t now, int how) 
   Lock lock{TRY(Open(file, O_RDWR | O_CREAT, 0600))};
   if (::flock(lock.fd.get(), how) < 0) {
     if (errno != EWOULDBLOCK) return FailErrno(file + ": lock");
-    std::string who = ReadFile(file, 4096).value_or("somebody");
-    return Fail(Code::kBusy, "another operation is in progress: {}", who);
+    return Fail(Code::kBusy, "another operation is in progress: {}", HolderIn(file));
   }
   std::string who = std::format("{}, pid {}, since {}", holder, ::getpid(), FormatTime(now));
   if (::ftruncate(lock.fd.get(), 0) < 0) return FailErrno(file);

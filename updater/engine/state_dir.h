@@ -20,6 +20,9 @@ struct Lock {
   UniqueFd fd;
 };
 
+// Who holds a lock that is held, by its file.
+std::string HolderIn(const std::string& lock_file);
+
 struct KeptCommit {
   std::string commit;      // bytes of the commit object
   std::string signatures;  // bytes of its detached metadata

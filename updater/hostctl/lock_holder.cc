@@ -7,6 +7,7 @@
 #include <ranges>
 
 #include "updater/base/unique_fd.h"
+#include "updater/engine/state_dir.h"
 
 namespace hostos {
 
@@ -19,8 +20,7 @@ std::string LockHolder(const std::string& lock_file, const std::string& locks) {
       std::format(" {:02x}:{:02x}:{} ", major(file.st_dev), minor(file.st_dev), file.st_ino);
   for (auto range : *held | std::views::split('\n')) {
     std::string_view line(range);
-    if (line.contains(": FLOCK ") && line.contains(inode))
-      return ReadFile(lock_file, 4096).value_or("somebody");
+    if (line.contains(": FLOCK ") && line.contains(inode)) return HolderIn(lock_file);
   }
   return "";
 }
