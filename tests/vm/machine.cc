@@ -49,7 +49,16 @@ std::vector<std::string> Machine::CommandLine() const {
   add({"-cpu", "max", "-smp", "2", "-m", "1024"});
   add({"-drive", std::format("if=pflash,unit=0,format=raw,readonly=on,file={}", kFirmware)});
   add({"-drive", std::format("if=pflash,unit=1,format=raw,file={}", variables)});
-  add({"-drive", std::format("if=none,id=disk,format=qcow2,discard=unmap,file={}", disk)});
+  if (write_log.empty()) {
+    add({"-drive", std::format("if=none,id=disk,format=qcow2,discard=unmap,file={}", disk)});
+  } else {
+    add({"-blockdev", std::format("driver=qcow2,node-name=image,discard=unmap,file.driver=file,"
+                                  "file.filename={}",
+                                  disk)});
+    add({"-blockdev", std::format("driver=blklogwrites,node-name=disk,discard=unmap,file=image,"
+                                  "log.driver=file,log.filename={},log-super-update-interval=1",
+                                  write_log)});
+  }
   add({"-device", "virtio-blk-pci,drive=disk,bootindex=1"});
 
   add({"-chardev", std::format("file,id=serial,path={}", serial), "-serial", "chardev:serial"});

@@ -17,6 +17,7 @@ struct Machine {
   int output = 0;
   uint16_t server_port = 0;                        // 0: no network
   std::map<std::string, std::string> credentials;  // name to value, any bytes
+  std::string write_log;                           // of the disk, a file that exists; "": none
   bool restore = false;                            // wait for a saved state instead of booting
 
   static constexpr const char* kFirmware = "/usr/share/OVMF/OVMF_CODE_4M.fd";

@@ -36,13 +36,15 @@ std::string Joined(const std::vector<std::string>& argv) {
 }  // namespace
 
 Result<std::unique_ptr<Node>> Node::Start(const std::string& name, const ReleaseSet& releases,
-                                          const std::string& snapshot) {
+                                          const std::string& snapshot,
+                                          const std::string& write_log) {
   std::unique_ptr<Node> node(new Node(releases));
   node->vm_ = TRY(Vm::Start({.name = name,
                              .disk = releases.disk(),
                              .snapshot = snapshot,
                              .log_directory = LogDirectory(),
                              .credentials = Credentials(),
+                             .write_log = write_log,
                              .server_port = node->server().port()}));
   return node;
 }

@@ -74,6 +74,12 @@ Result<> Vm::MakeFiles() {
   TRY(Process::Run({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
                     std::filesystem::absolute(base), directory_ + "/" + kSavedDisk},
                    QemuLog()));
+  if (!options_.write_log.empty()) {
+    TRY(Process::Run({"qemu-img", "convert", "-O", "raw", directory_ + "/" + kSavedDisk,
+                      options_.write_log + ".base"},
+                     QemuLog()));
+    TRY(Open(options_.write_log, O_WRONLY | O_CREAT | O_EXCL, 0600));
+  }
   // Variables of a machine with other devices would send the firmware to its shell.
   return Copy(restore ? options_.snapshot + "/" + kSavedVariables : Machine::kVariables,
               directory_ + "/" + kSavedVariables);
@@ -91,6 +97,7 @@ Result<> Vm::Launch() {
                   .output = output_.far(),
                   .server_port = options_.server_port,
                   .credentials = options_.credentials,
+                  .write_log = options_.write_log,
                   .restore = !options_.snapshot.empty()};
   qemu_ = TRY(Process::Start(machine.CommandLine(), QemuLog(),
                              {machine.qmp, machine.agent, machine.output}));

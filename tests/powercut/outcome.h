@@ -1,0 +1,24 @@
+// Which release would boot from a disk, by the model of the loader, and whether it is whole: its
+// partitions where the firmware and systemd look for them, its image as signed, its slot written.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/powercut/disk_copy.h"
+#include "updater/base/release.h"
+
+namespace hostos {
+
+struct Outcome {
+  std::string version;  // of what boots first; "" when nothing does
+  std::string file;     // its entry
+  std::string broken;   // why it is not whole, "" when it is
+};
+
+// `releases` are those that the disk may hold; `whole[1]` tells whether slot B holds all of what
+// was written to it, and `whole[0]` the same of slot A.
+Result<Outcome> WouldBoot(const DiskCopy& disk, const std::vector<Release>& releases,
+                          const bool (&whole)[2]);
+
+}  // namespace hostos
