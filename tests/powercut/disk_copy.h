@@ -2,7 +2,6 @@
 // back from: the partition table, the ESP, and which writes have reached the slots.
 #pragma once
 
-#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +24,6 @@ class DiskCopy {
 
   const std::string& table() const { return table_; }  // a sparse file as long as the disk
   const std::string& esp() const { return esp_; }
-  const Extent& slot(int number) const { return slots_[number]; }
 
   // Where a write goes.
   enum class Place { kTable, kEsp, kSlotA, kSlotB, kState, kAcross };
