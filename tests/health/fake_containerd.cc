@@ -38,7 +38,7 @@ struct State {
   bool closing = false;
   std::vector<std::string> steps;
   std::set<std::string> namespaces;
-  std::map<std::string, Task> containers;
+  std::map<std::string, std::shared_ptr<Task>> containers;  // a call that waits outlives a deletion
 
   // Takes note of the step; hangs or fails where the script says so.
   Status Enter(std::unique_lock<std::mutex>& lock, const std::string& step) {
@@ -50,7 +50,7 @@ struct State {
   }
 
   // The container of a call, which must name our namespace.
-  Status Find(const ServerContext& context, const std::string& id, Task** task) {
+  Status Find(const ServerContext& context, const std::string& id, std::shared_ptr<Task>& task) {
     const auto found = context.client_metadata().find("containerd-namespace");
     if (found == context.client_metadata().end() ||
         !namespaces.contains(std::string(found->second.data(), found->second.size())))
@@ -58,7 +58,7 @@ struct State {
     const auto container = containers.find(id);
     if (container == containers.end())
       return Status(StatusCode::NOT_FOUND, "container " + id + ": not found");
-    *task = &container->second;
+    task = container->second;
     return Status::OK;
   }
 };
@@ -67,10 +67,10 @@ struct State {
   std::unique_lock<std::mutex> lock(state_.mutex); \
   if (Status s = state_.Enter(lock, step); !s.ok()) return s
 
-#define ENTER_TASK(step)                                                                   \
-  ENTER(step);                                                                             \
-  Task* task = nullptr;                                                                    \
-  if (Status s = state_.Find(*context, request->container_id(), &task); !s.ok()) return s; \
+#define ENTER_TASK(step)                                                                  \
+  ENTER(step);                                                                            \
+  std::shared_ptr<Task> task;                                                             \
+  if (Status s = state_.Find(*context, request->container_id(), task); !s.ok()) return s; \
   if (*task == Task::kNone) return Status(StatusCode::NOT_FOUND, "no task: not found")
 
 class HealthService : public health_api::Health::Service {
@@ -147,15 +147,16 @@ class ContainersService : public containers_api::Containers::Service {
   Status Create(ServerContext*, const containers_api::CreateContainerRequest* request,
                 containers_api::CreateContainerResponse*) override {
     ENTER("container create");
-    if (!state_.containers.emplace(request->container().id(), Task::kNone).second)
+    if (!state_.containers.emplace(request->container().id(), std::make_shared<Task>(Task::kNone))
+             .second)
       return Status(StatusCode::ALREADY_EXISTS, "container: already exists");
     return Status::OK;
   }
   Status Delete(ServerContext* context, const containers_api::DeleteContainerRequest* request,
                 Empty*) override {
     ENTER("container delete");
-    Task* task = nullptr;
-    if (Status s = state_.Find(*context, request->id(), &task); !s.ok()) return s;
+    std::shared_ptr<Task> task;
+    if (Status s = state_.Find(*context, request->id(), task); !s.ok()) return s;
     if (*task != Task::kNone)
       return Status(StatusCode::FAILED_PRECONDITION, "container has a task");
     state_.containers.erase(request->id());
@@ -172,8 +173,8 @@ class TasksService : public tasks_api::Tasks::Service {
   Status Create(ServerContext* context, const tasks_api::CreateTaskRequest* request,
                 tasks_api::CreateTaskResponse*) override {
     ENTER("task create");
-    Task* task = nullptr;
-    if (Status s = state_.Find(*context, request->container_id(), &task); !s.ok()) return s;
+    std::shared_ptr<Task> task;
+    if (Status s = state_.Find(*context, request->container_id(), task); !s.ok()) return s;
     *task = Task::kCreated;
     return Status::OK;
   }
@@ -186,9 +187,10 @@ class TasksService : public tasks_api::Tasks::Service {
   Status Wait(ServerContext* context, const tasks_api::WaitRequest* request,
               tasks_api::WaitResponse* response) override {
     ENTER_TASK("task wait");
-    if (state_.script.never_ends)
-      state_.changed.wait(lock, [&] { return state_.closing || *task == Task::kEnded; });
-    *task = Task::kEnded;
+    if (!state_.script.never_ends) *task = Task::kEnded;
+    // Killed, and perhaps deleted since.
+    const auto over = [&] { return *task == Task::kEnded || *task == Task::kNone; };
+    state_.changed.wait(lock, [&] { return state_.closing || over(); });
     response->set_exit_status(state_.script.exit_code);
     return Status::OK;
   }
@@ -218,7 +220,8 @@ class TasksService : public tasks_api::Tasks::Service {
 class FakeContainerd::Server {
  public:
   Server(const std::string& socket, Script script) {
-    for (const std::string& id : script.containers) state_.containers[id] = Task::kRunning;
+    for (const std::string& id : script.containers)
+      state_.containers[id] = std::make_shared<Task>(Task::kRunning);
     state_.script = std::move(script);
     grpc::ServerBuilder builder;
     builder.AddListeningPort("unix:" + socket, grpc::InsecureServerCredentials());

@@ -46,9 +46,7 @@ void SayWhenInterrupted(std::string_view words, bool terminal) {
 
 InterruptibleProgress::InterruptibleProgress(std::ostream& out, Clock& clock, Style style,
                                              size_t columns, std::string_view hint)
-    : PhaseProgress(out, clock, style, columns),
-      hint_(hint),
-      terminal_(style == Style::kTerminal) {
+    : PhaseProgress(out, clock, style, columns), hint_(hint), terminal_(style == Style::kTerminal) {
   SayWhenInterrupted(std::format("interrupted; {}", hint_), terminal_);
 }
 
