@@ -25,6 +25,7 @@ Record Full() {
                                .started = 1'700'000'200,
                                .armed_boot_id = "boot-1",
                                .attempts = {{"boot-2", 1'700'000'300}},
+                               .before = {"required/10-dns"},
                                .failure = "containerd: not serving",
                                .failure_output = "line 1\nline 2"};
   record.AddHistory(
@@ -45,6 +46,7 @@ TEST_CASE("a record comes back from its file as it was") {
   CHECK(record.update->phase == Phase::kTrial);
   CHECK(record.update->target.root_hash == Fill(2));
   CHECK(record.update->attempts.at(0).boot_id == "boot-2");
+  CHECK(record.update->before.at(0) == "required/10-dns");
   CHECK(record.update->failure_output == "line 1\nline 2");
   CHECK(record.FindDenied(Fill(5))->boots == 3);
   CHECK_FALSE(record.FindDenied(Fill(1)));

@@ -89,6 +89,15 @@ TEST_CASE("an exit code other than 0 fails, with the output") {
   CHECK(result.output == "looking\nno answer from ?[1m10.0.0.2\n");
 }
 
+TEST_CASE("exit code 75 fails, and says that the cause is outside the machine") {
+  Checks checks;
+  checks.AddScript("required/dns", "exit 75");
+  const CheckResult result = checks.RunOne();
+  CHECK_FALSE(result.ok);
+  CHECK(result.environment);
+  CHECK(result.detail == "exit code 75: the cause is outside this machine");
+}
+
 TEST_CASE("a check killed by a signal fails and the signal is named") {
   Checks checks;
   checks.AddScript("required/crash", "kill -SEGV $$");

@@ -43,11 +43,32 @@ struct Waited {
   int rounds;
 };
 
-Waited Wait(const ScriptedHealth::Script& script, const HealthPolicy& policy = {}) {
+Waited Wait(const ScriptedHealth::Script& script, const HealthPolicy& policy = {},
+            const std::vector<std::string>& before = {}) {
   FakeClock clock;
   ScriptedHealth health(clock, script);
-  Verdict verdict = WaitHealthy(health, clock, policy);
+  Verdict verdict = WaitHealthy(health, clock, policy, before);
   return {std::move(verdict), health.elapsed(), health.rounds};
+}
+
+TEST_CASE("a cause outside the machine decides unless the release before had it too") {
+  const auto outside = [](Milliseconds, int) {
+    CheckResult check = Bad("no route");
+    check.environment = true;
+    return check;
+  };
+  const Waited excused = Wait(outside, {}, {"canary"});
+  CHECK(excused.verdict.healthy);
+  CHECK(excused.verdict.checks.back().before);
+  CHECK_FALSE(excused.verdict.checks.back().ok);
+
+  const Waited since = Wait(outside, {}, {"another"});
+  CHECK_FALSE(since.verdict.healthy);
+  CHECK(since.verdict.reason.contains("canary (environment): no route"));
+}
+
+TEST_CASE("a cause in the machine decides, even if the release before had it too") {
+  CHECK_FALSE(Wait([](Milliseconds, int) { return Bad(); }, {}, {"canary"}).verdict.healthy);
 }
 
 TEST_CASE("passes exactly when the checks have held for the window") {

@@ -29,8 +29,10 @@ const std::set<std::string> kRelease = {"version",      "commit",    "root_hash"
                                         "channel",      "released",  "seal_format", "image_bytes",
                                         "verity_bytes", "uki_bytes", "uki_sha256"};
 const std::set<std::string> kId = {"version", "commit", "root_hash"};
-const std::set<std::string> kHistory = {"outcome", "time",  "release", "slot",
-                                        "from",    "boots", "reason",  "output"};
+const std::set<std::string> kHistory = {"outcome", "time",   "release", "slot",       "from",
+                                        "boots",   "reason", "output",  "post_mortem"};
+const std::set<std::string> kCheck = {"name",   "required", "ok",          "environment",
+                                      "detail", "output",   "milliseconds"};
 
 TEST_CASE("status as JSON has exactly the documented fields, and whole digests") {
   const json status = Parsed(StatusJson(SampleFallback()));
@@ -67,8 +69,18 @@ TEST_CASE("status as JSON has exactly the documented fields, and whole digests")
   CHECK(Keys(status["fallback"]["release"]) == kId);
   REQUIRE(status["denied"].size() == 1);
   CHECK(Keys(status["denied"][0]) ==
-        std::set<std::string>{"release", "time", "boots", "reason", "output"});
+        std::set<std::string>{"release", "time", "boots", "reason", "output", "post_mortem"});
   CHECK(status["denied"][0]["output"] == "runc: exec format error\nexit code 1");
+  const json& post_mortem = status["denied"][0]["post_mortem"];
+  CHECK(post_mortem == status["fallback"]["post_mortem"]);
+  CHECK(Keys(post_mortem) ==
+        std::set<std::string>{"phase", "check", "cause", "watchdog", "kernel", "checks", "boots"});
+  CHECK(post_mortem["phase"] == "health gate");
+  CHECK(post_mortem["check"] == "canary");
+  CHECK(post_mortem["kernel"].is_null());
+  CHECK(Keys(post_mortem["checks"][0]) == kCheck);
+  CHECK(Keys(post_mortem["boots"][0]) ==
+        std::set<std::string>{"boot_id", "begun", "ended", "in_order", "log"});
 }
 
 TEST_CASE("an update in progress as JSON says its phase, target, origin and attempts") {
@@ -77,7 +89,7 @@ TEST_CASE("an update in progress as JSON says its phase, target, origin and atte
   view.status.update->attempts = {{"boot-1", kNow}};
   const json update = Parsed(StatusJson(view))["update"];
   CHECK(Keys(update) == std::set<std::string>{"phase", "slot", "target", "from", "started",
-                                              "attempts", "failure", "output"});
+                                              "attempts", "failed_before", "failure", "output"});
   CHECK(update["phase"] == "trial");
   CHECK(update["target"]["version"] == "1.3.0");
   CHECK(update["from"]["commit"] == SampleDigest("commit 1.1.0").Hex());
@@ -138,11 +150,11 @@ TEST_CASE("health, history and verify as JSON carry what their texts do") {
                                                      .output = "a\xff",
                                                      .took = Milliseconds(5)}}}));
   CHECK(health["healthy"] == false);
-  CHECK(Keys(health["checks"][0]) ==
-        std::set<std::string>{"name", "required", "ok", "detail", "output", "milliseconds"});
+  CHECK(Keys(health["checks"][0]) == kCheck);
   CHECK(health["checks"][0]["output"] == "a\xEF\xBF\xBD");
 
-  const json history = Parsed(HistoryJson(SampleFallback().history));
+  const json history =
+      Parsed(HistoryJson({SampleFallback().history, SampleFallback().post_mortems}));
   REQUIRE(history["history"].size() == 1);
   CHECK(Keys(history["history"][0]) == kHistory);
 

@@ -71,6 +71,19 @@ inline StatusView SampleFallback() {
   status.fallback = entry;
   status.denied = {{entry.release, entry.time, entry.reason, entry.boots}};
   view.history = {entry};
+  PostMortem post_mortem{.release = entry.release,
+                         .time = entry.time,
+                         .boots = 1,
+                         .phase = "health gate",
+                         .check = "canary",
+                         .cause = "the health gate rebooted it"};
+  post_mortem.checks = {{.name = "canary", .detail = "did not start within 30 s"}};
+  post_mortem.traces = {{.boot_id = std::string(32, 'a'),
+                         .begun = kNow - 7900,
+                         .ended = kNow - 7810,
+                         .in_order = true,
+                         .log = "systemd: Reached target reboot.target\n"}};
+  view.post_mortems = {post_mortem};
   return view;
 }
 

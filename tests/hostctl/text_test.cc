@@ -108,7 +108,7 @@ TEST_CASE("history tells how every update ended, newest first") {
                                         .from = "1.0.0",
                                         .slot = Slot::B,
                                         .reason = "rolled back by the operator"}};
-  const std::string text = HistoryText(history);
+  const std::string text = HistoryText({history, {}});
   const size_t committed = text.find("committed    1.1.0");
   const size_t fell_back = text.find("fell back    1.2.0");
   const size_t rolled_back = text.find("rolled back  1.1.0");
@@ -117,6 +117,10 @@ TEST_CASE("history tells how every update ended, newest first") {
   CHECK_THAT(text, ContainsSubstring("in slot A after 3 boots, to 1.1.0") &&
                        ContainsSubstring("did not reach its health gate") &&
                        ContainsSubstring("after 1 boot, was 1.0.0"));
+  const StatusView fallback = SampleFallback();
+  CHECK_THAT(
+      HistoryText({fallback.history, fallback.post_mortems}),
+      ContainsSubstring("failed in: health gate; last reset: the health gate rebooted it\n"));
   CHECK(HistoryText({}) == "No update has come to an end on this machine yet.\n");
 }
 

@@ -296,8 +296,9 @@ TEST_CASE("a machine that is no HostOS is said to be none, with 11, by every ver
   };
   Machine machine;
   NoHostOs boot(machine.source.Resolve("1.0.0")->release);
-  World world{machine.source,      machine.disk,  boot,         machine.world.health,
-              machine.world.power, machine.clock, machine.state};
+  World world{machine.source,       machine.disk,        boot,
+              machine.world.health, machine.world.power, machine.clock,
+              machine.black_box,    machine.state};
   machine.config.url = "http://releases.test/repo";
   for (const char* verb : {"status", "update", "rollback", "verify", "gate"}) {
     Result<Invocation> invocation = ParseCommandLine(std::vector<const char*>{verb});

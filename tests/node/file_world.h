@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bootctl/systemd_boot.h"
+#include "tests/fakes/fake_black_box.h"
 #include "updater/engine/world.h"
 #include "updater/slot/partition_slot_disk.h"
 #include "updater/source/ostree_source.h"
@@ -16,7 +17,7 @@ class FileWorld : private Health, private Power {
   FileWorld(const FileWorld&) = delete;
   FileWorld& operator=(const FileWorld&) = delete;
 
-  World world{source_, disk_, boot_, *this, *this, clock_, state_};
+  World world{source_, disk_, boot_, *this, *this, clock_, black_box_, state_};
 
  private:
   // Healthy unless there is a file "unhealthy"; it says why.
@@ -31,6 +32,7 @@ class FileWorld : private Health, private Power {
   SystemdBoot boot_;
   PartitionSlotDisk disk_{boot_};
   SystemClock clock_;
+  FakeBlackBox black_box_;
   StateDir state_;
 };
 

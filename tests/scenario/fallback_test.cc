@@ -2,6 +2,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "tests/scenario/machine.h"
+#include "updater/engine/post_mortem.h"
 
 using namespace hostos;
 
@@ -72,4 +73,97 @@ TEST_CASE("a bad release installed over the last good one is never the only thin
   REQUIRE(machine.Update());
   CHECK(machine.Boot() == "1.1.0");
   CHECK(machine.ReadStatus().slots[0].condition == SlotCondition::kBad);
+}
+
+TEST_CASE("a fallback leaves a post-mortem: the gate's checks, and what the boots left behind") {
+  Machine machine;
+  machine.unhealthy["1.1.0"] = "not serving";
+  machine.black_box.traces = {{"boot-2", 10, 20, true, "systemd: Shutting down.\n"}};
+  REQUIRE(machine.Update());
+  machine.Boot();
+
+  const std::vector<PostMortem> found = ReadPostMortems(machine.world);
+  REQUIRE(found.size() == 1);
+  const HistoryEntry entry = machine.ReadStatus().fallback.value();
+  CHECK(found[0].release.commit == entry.release.commit);
+  CHECK(found[0].time == entry.time);
+  CHECK(found[0].boots == 1);
+  CHECK(found[0].phase == "health gate");
+  CHECK(found[0].check == "canary");
+  CHECK(found[0].output == "output of 1.1.0");
+  CHECK(found[0].cause == "the health gate rebooted it");
+  CHECK(found[0].checks.at(0).detail == "not serving");
+  CHECK(found[0].traces.at(0).log == "systemd: Shutting down.\n");
+}
+
+TEST_CASE("what ended a release's boots is told from what they left, and part of the reason") {
+  struct Case {
+    std::vector<BootTrace> traces;
+    std::string kernel;
+    bool watchdog;
+    std::string phase, cause;
+  };
+  const BootTrace shut_down{"boot-2", 10, 20, true, ""}, cut_off{"boot-3", 30, 40, false, ""};
+  const Case cases[] = {
+      {{}, "", false, "early boot", "its boots left nothing in the journal"},
+      {{},
+       "Oops\nKernel panic - not syncing: Attempted to kill init!\nmore",
+       false,
+       "early boot",
+       "Kernel panic - not syncing: Attempted to kill init!"},
+      {{cut_off}, "", true, "boot", "the hardware watchdog reset the machine"},
+      {{shut_down, cut_off}, "", false, "boot", "cut off: power, the reset button"},
+      {{shut_down}, "", false, "boot", "it was shut down"},
+  };
+  for (const Case& left : cases) {
+    Machine machine;
+    machine.BreakRoot("1.1.0");
+    machine.black_box.traces = left.traces;
+    machine.black_box.kernel = left.kernel;
+    machine.black_box.watchdog = left.watchdog;
+    REQUIRE(machine.Update());
+    CHECK(machine.Boot() == "1.0.0");
+    const PostMortem found = ReadPostMortems(machine.world).at(0);
+    CHECK(found.phase == left.phase);
+    CHECK(found.cause.contains(left.cause));
+    CHECK(machine.ReadStatus().fallback->reason.contains(left.cause));
+    CHECK(machine.ReadStatus().denied.at(0).reason.contains(left.cause));
+  }
+}
+
+TEST_CASE("the post-mortems of the last twenty failures are kept") {
+  Machine machine;
+  for (int i = 1; i <= 23; i++) {
+    const std::string version = std::format("2.{}.0", i);
+    machine.source.Publish(version, 3000 + static_cast<uint64_t>(i), {version});
+    machine.unhealthy[version] = "not serving";
+    machine.clock.Sleep(Seconds(60));
+    REQUIRE(machine.Update());
+    REQUIRE(machine.Boot() == "1.0.0");
+  }
+  const std::vector<PostMortem> found = ReadPostMortems(machine.world);
+  REQUIRE(found.size() == PostMortem::kLimit);
+  CHECK(found.front().release.version == "2.4.0");
+  CHECK(found.back().release.version == "2.23.0");
+}
+
+TEST_CASE("a network that was gone before the update does not make the release fall back") {
+  Machine machine;
+  machine.always = {{.name = "required/dns", .detail = "no route", .environment = true}};
+  REQUIRE(machine.Update());
+  CHECK(machine.Boot() == "1.1.0");
+  CHECK(machine.boots() == 2);
+  CHECK_FALSE(machine.ReadStatus().fallback);
+}
+
+TEST_CASE("a network that is gone since the update costs the trial, and no boot more") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  machine.always = {{.name = "required/dns", .detail = "no route", .environment = true}};
+  CHECK(machine.Boot() == "1.0.0");
+  CHECK(machine.boots() == 3);
+  CHECK(machine.ReadStatus().fallback->reason.contains("required/dns (environment): no route"));
+  CHECK(machine.Boot() == "1.0.0");
+  CHECK(machine.boots() == 4);
+  CHECK(machine.Update().error().code == Code::kRefused);
 }

@@ -19,7 +19,7 @@ Machine::Machine()
       boot(source.Resolve("1.0.0").value().release),
       disk(boot, [this](const char* name) { Step(name); }),
       state(dir / "state", dir / "run"),
-      world{source, disk, boot, *this, *this, clock, state} {
+      world{source, disk, boot, *this, *this, clock, black_box, state} {
   boot.step = [this](const char* name) { Step(name); };
   const Target factory = source.Resolve("1.0.0").value();
   disk.content[0] = factory.release.root_hash;
@@ -69,7 +69,9 @@ std::vector<CheckResult> Machine::Round(Milliseconds) {
     check.detail = found->second;
     check.output = "output of " + found->first;
   }
-  return {check};
+  std::vector<CheckResult> checks = always;
+  checks.push_back(std::move(check));
+  return checks;
 }
 
 Result<> Machine::Reboot() {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/fakes/fake_black_box.h"
 #include "tests/fakes/fake_boot_control.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_slot_disk.h"
@@ -43,6 +44,8 @@ class Machine : private Health, private Power {
 
   // Versions whose health gate fails, and with what reason.
   std::map<std::string, std::string> unhealthy;
+  // Checks that fail whatever runs, beside these.
+  std::vector<CheckResult> always;
   // Versions whose kernel or initrd never gets as far as our code.
   void BreakRoot(const std::string& version);
 
@@ -51,6 +54,7 @@ class Machine : private Health, private Power {
   FakeSource source;
   FakeBootControl boot;
   FakeSlotDisk disk;
+  FakeBlackBox black_box;
   StateDir state;
   Config config;
   World world;

@@ -1,3 +1,4 @@
+#include "updater/engine/post_mortem.h"
 #include "updater/engine/reconcile.h"
 #include "updater/engine/releases.h"
 #include "updater/engine/update.h"
@@ -7,9 +8,18 @@ namespace {
 
 // The failing check's output, for the record.
 std::string FailingOutput(const Verdict& verdict) {
-  for (const CheckResult& check : verdict.checks)
-    if (check.required && !check.ok) return check.output.empty() ? check.detail : check.output;
-  return {};
+  const CheckResult* failing = FirstFailing(verdict.checks);
+  if (!failing) return {};
+  return failing->output.empty() ? failing->detail : failing->output;
+}
+
+// What the boots of a release that fell back left behind, into its post-mortem, and the cause of
+// the last reset into the reason. Without it the fallback is only explained less.
+void Explain(World& world, const UpdateRecord& update, Record& record) {
+  const Result<PostMortem> found = FinishPostMortem(world, update, record.history.back());
+  if (!found || !update.failure.empty()) return;
+  record.history.back().reason += "; " + found->cause;
+  record.denied.back().reason = record.history.back().reason;
 }
 
 // What the last boots left: finish a commit that a power cut interrupted, or make sure that the
@@ -17,7 +27,9 @@ std::string FailingOutput(const Verdict& verdict) {
 // again.
 Result<> SettleBoot(World& world, Record& record, const BootState& boot,
                     const std::string& boot_id) {
-  switch (Reconcile(record, boot, boot_id)) {
+  const Situation situation = Reconcile(record, boot, boot_id);
+  const std::optional<UpdateRecord> update = record.update;
+  switch (situation) {
     case Situation::kPassed:
       TRY(world.source.Discard());
       break;
@@ -29,6 +41,7 @@ Result<> SettleBoot(World& world, Record& record, const BootState& boot,
       break;
   }
   record = Settle(std::move(record), boot, boot_id, world.clock.Now());
+  if (situation == Situation::kFellBack) Explain(world, *update, record);
   return world.state.record().Save(record);
 }
 
@@ -45,6 +58,7 @@ Result<> FallBack(World& world, Record& record, const BootState& boot, const Ver
     record.update->failure = verdict.reason;
     record.update->failure_output = FailingOutput(verdict);
     TRY(world.state.record().Save(record));
+    (void)BeginPostMortem(world, *record.update, verdict);  // the record has the essence
   }
   TRY_CONTEXT("mark bad", world.boot.MarkBad(boot.running));
   TRY(world.power.Reboot());
@@ -65,7 +79,8 @@ Result<GateResult> RunGate(World& world, const Config& config) {
     TRY(world.state.MarkGateFinished());
     return result;
   }
-  result.verdict = WaitHealthy(world.health, world.clock, config.health);
+  result.verdict = WaitHealthy(world.health, world.clock, config.health,
+                               record.update ? record.update->before : std::vector<std::string>());
   if (result.verdict.healthy) {
     TRY(Commit(world, record, boot_id));
   } else {

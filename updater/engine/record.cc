@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "updater/base/atomic_file.h"
 #include "updater/base/unique_fd.h"
+#include "updater/engine/record_json.h"
 
 namespace hostos {
 namespace {
@@ -15,7 +15,6 @@ using nlohmann::json;
 constexpr std::array<const char*, 6> kPhaseNames = {"fetch", "write", "prove",
                                                     "arm",   "armed", "trial"};
 constexpr std::array<const char*, 3> kOutcomeNames = {"committed", "fell-back", "rolled-back"};
-constexpr std::array<const char*, 2> kSlotNames = {"A", "B"};
 
 struct Transition {
   Phase phase;
@@ -35,79 +34,6 @@ constexpr Transition kTransitions[] = {
     {Phase::kArm, Event::kBooted, Phase::kTrial},
 };
 
-// A strict reader of one JSON object: every field is there, of the right type, and known. The first
-// problem in the document is kept; the fields after it read as empty.
-class RecordReader {
- public:
-  RecordReader(const json& object, std::string where, std::string& problem)
-      : object_(object), where_(std::move(where)), problem_(problem) {
-    if (!object.is_object()) Note("", "an object");
-  }
-
-  bool Has(const char* key) const { return object_.is_object() && object_.contains(key); }
-
-  std::string String(const char* key) {
-    const json& value = Find(key);
-    if (value.is_string()) return value.get<std::string>();
-    Note(key, "a string");
-    return {};
-  }
-  uint64_t Number(const char* key) {
-    const json& value = Find(key);
-    if (value.is_number_unsigned()) return value.get<uint64_t>();
-    Note(key, "a whole number");
-    return 0;
-  }
-  Digest Hash(const char* key) {
-    Result<Digest> digest = Digest::FromHex(String(key));
-    if (digest) return *digest;
-    Note(key, "64 hexadecimal digits");
-    return {};
-  }
-  // The index of the string among `names`, as an enumerator.
-  template <class Enum, size_t N>
-  Enum Choice(const char* key, const std::array<const char*, N>& names) {
-    auto found = std::ranges::find(names, String(key));
-    if (found != names.end()) return static_cast<Enum>(found - names.begin());
-    Note(key, "one of the known names");
-    return {};
-  }
-  RecordReader Object(const char* key) {
-    return RecordReader(Find(key), where_ + key + ".", problem_);
-  }
-  // `read(RecordReader)` of every element of an array of objects, collected.
-  template <class Read>
-  auto Array(const char* key, Read read) {
-    std::vector<decltype(read(*this))> items;
-    const json& value = Find(key);
-    if (!value.is_array()) Note(key, "an array");
-    for (const json& item : value)
-      items.push_back(read(RecordReader(item, where_ + key + "[].", problem_)));
-    return items;
-  }
-
- private:
-  const json& Find(const char* key) const {
-    static const json absent;
-    return Has(key) ? object_[key] : absent;
-  }
-  void Note(std::string_view key, std::string_view expected = "") {
-    if (problem_.empty()) problem_ = std::format("{}{}: {}", where_, key, expected);
-  }
-
-  const json& object_;
-  std::string where_;
-  std::string& problem_;
-};
-
-json Write(const ReleaseId& id) {
-  return {{"version", id.version}, {"commit", id.commit.Hex()}, {"root_hash", id.root_hash.Hex()}};
-}
-
-ReleaseId ReadId(RecordReader reader) {
-  return {reader.String("version"), reader.Hash("commit"), reader.Hash("root_hash")};
-}
-
 json Write(const UpdateRecord& update) {
   json attempts = json::array();
   for (const Attempt& attempt : update.attempts)
@@ -120,11 +46,12 @@ json Write(const UpdateRecord& update) {
           {"started", update.started},
           {"armed_boot_id", update.armed_boot_id},
           {"attempts", attempts},
+          {"before", update.before},
           {"failure", update.failure},
           {"failure_output", update.failure_output}};
 }
 
-UpdateRecord ReadUpdate(RecordReader reader) {
+UpdateRecord ReadUpdate(JsonReader reader) {
   UpdateRecord update;
   update.phase = reader.Choice<Phase>("phase", kPhaseNames);
   update.target = ReadId(reader.Object("target"));
@@ -133,9 +60,10 @@ UpdateRecord ReadUpdate(RecordReader reader) {
   update.timestamp = reader.Number("timestamp");
   update.started = reader.Number("started");
   update.armed_boot_id = reader.String("armed_boot_id");
-  update.attempts = reader.Array("attempts", [](RecordReader item) {
+  update.attempts = reader.Array("attempts", [](JsonReader item) {
     return Attempt{item.String("boot_id"), item.Number("time")};
   });
+  update.before = reader.Strings("before");
   update.failure = reader.String("failure");
   update.failure_output = reader.String("failure_output");
   return update;
@@ -148,7 +76,7 @@ json Write(const HistoryEntry& entry) {
           {"reason", entry.reason},          {"output", entry.output}};
 }
 
-HistoryEntry ReadHistory(RecordReader reader) {
+HistoryEntry ReadHistory(JsonReader reader) {
   HistoryEntry entry;
   entry.outcome = reader.Choice<Outcome>("outcome", kOutcomeNames);
   entry.time = reader.Number("time");
@@ -168,7 +96,7 @@ json Write(const Denied& denied) {
           {"boots", denied.boots}};
 }
 
-Denied ReadDenied(RecordReader reader) {
+Denied ReadDenied(JsonReader reader) {
   return {ReadId(reader.Object("release")), reader.Number("time"), reader.String("reason"),
           static_cast<uint32_t>(reader.Number("boots"))};
 }
@@ -214,7 +142,7 @@ Result<Record> RecordFromJson(std::string_view text) {
   json in = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (in.is_discarded()) return Fail(Code::kFailed, "not a JSON document");
   std::string problem;
-  RecordReader reader(in, "", problem);
+  JsonReader reader(in, "", problem);
   uint64_t format = reader.Number("format");
   if (problem.empty() && format > Record::kFormat)
     return Fail(Code::kNotSupported, "format {}, this version knows up to {}", format,

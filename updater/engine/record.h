@@ -51,10 +51,11 @@ struct UpdateRecord {
   ReleaseId from;
   uint64_t timestamp = 0;  // of the target's commit: the floor when it is committed
   uint64_t started = 0;
-  std::string armed_boot_id;      // the boot in which it was armed
-  std::vector<Attempt> attempts;  // boots that reached the gate
-  std::string failure;            // the gate's reason, one line; "" while undecided
-  std::string failure_output;     // of the failing check, if any
+  std::string armed_boot_id;        // the boot in which it was armed
+  std::vector<Attempt> attempts;    // boots that reached the gate
+  std::vector<std::string> before;  // checks that failed before the reboot, under `from`
+  std::string failure;              // the gate's reason, one line; "" while undecided
+  std::string failure_output;       // of the failing check, if any
 };
 
 enum class Outcome { kCommitted, kFellBack, kRolledBack };

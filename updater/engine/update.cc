@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint64_t kEspMargin = 1 << 20;     // FAT rounds up to clusters and keeps directories
 constexpr uint64_t kStateMargin = 32 << 20;  // the node's own services go on writing
+constexpr Milliseconds kBaselineLimit = Seconds(60);
 
 double Megabytes(uint64_t bytes) {
   return static_cast<double>(bytes) / 1e6;
@@ -142,6 +143,12 @@ class Session {
     return world_.state.ForgetExcept({target.commit, running.commit});
   }
 
+  // Written with the next phase.
+  void Note(const std::vector<CheckResult>& before) {
+    for (const CheckResult& check : before)
+      if (!check.ok) view_.record.update->before.push_back(check.name);
+  }
+
   Result<> Done(Event event) {
     UpdateRecord& update = *view_.record.update;
     update.phase = TRY(NextPhase(update.phase, event));
@@ -207,6 +214,10 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   // prove: read back from the medium, to the signed root hash
   progress.Begin("prove", std::format("slot {}", Name(plan.slot)));
   TRY_CONTEXT("prove", world.disk.Prove(plan.slot, release, progress));
+
+  // check: what fails already now, for a reason outside this machine, is not the release's fault
+  progress.Begin("check", std::format("health under {}", running.version));
+  session.Note(world.health.Round(kBaselineLimit));
   TRY(session.Done(Event::kProven));
 
   // arm: the only step that changes what boots

@@ -3,6 +3,7 @@
 
 #include "bootctl/boot_control.h"
 #include "updater/base/clock.h"
+#include "updater/engine/black_box.h"
 #include "updater/engine/power.h"
 #include "updater/engine/state_dir.h"
 #include "updater/health/health.h"
@@ -18,6 +19,7 @@ struct World {
   Health& health;
   Power& power;
   Clock& clock;
+  BlackBox& black_box;
   StateDir& state;  // record, kept commits, /etc uppers, lock: files below one injected path
 };
 

@@ -31,7 +31,16 @@ struct CheckResult {
   std::string detail;  // one line: what was expected and found
   std::string output;  // of an operator check: the last 4 KiB
   Milliseconds took{0};
+  bool environment = false;  // it says that the cause lies outside this machine
+  bool before = false;       // it failed before the update too
+
+  // Does this keep a release from passing? Not what the release before could not do either, for
+  // reasons outside this machine.
+  bool Decides() const { return required && !ok && !(environment && before); }
 };
+
+// The first that decides; null when all is well.
+const CheckResult* FirstFailing(const std::vector<CheckResult>& checks);
 
 struct Verdict {
   bool healthy = false;
@@ -48,7 +57,9 @@ class Health {
   virtual std::vector<CheckResult> Round(Milliseconds limit) = 0;
 };
 
-// Rounds until all required checks held for `policy.window` without a break, or the deadline.
-Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy);
+// Rounds until no check decided against the release for `policy.window` without a break, or the
+// deadline. `before` names the checks that failed already in the release before this one.
+Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
+                    const std::vector<std::string>& before = {});
 
 }  // namespace hostos

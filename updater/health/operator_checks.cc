@@ -23,6 +23,7 @@ constexpr size_t kOutputLimit = 4096;
 constexpr size_t kPiece = 16384;
 constexpr int kPipePieces = 65536 / kPiece;  // a pipe's capacity, pipe(7)
 constexpr Milliseconds kKillTime{1000};      // for SIGKILL to take effect
+constexpr int kEnvironmentExit = 75;         // EX_TEMPFAIL, sysexits.h
 
 // Is `path` (a link is followed) of that type, and root's alone to change?
 Result<> Trusted(const std::string& path, mode_t type, const char* type_name) {
@@ -148,21 +149,25 @@ bool WaitForEnd(int pidfd, Output& output, const Deadline& deadline) {
   }
 }
 
-Result<> Judge(const siginfo_t& info) {
+Result<> Judge(const siginfo_t& info, CheckResult& check) {
   if (info.si_code != CLD_EXITED)
     return Fail(Code::kUnhealthy, "killed by signal {} ({})", info.si_status,
                 ::strsignal(info.si_status));
+  check.environment = info.si_status == kEnvironmentExit;
+  if (check.environment)
+    return Fail(Code::kUnhealthy, "exit code {}: the cause is outside this machine",
+                info.si_status);
   if (info.si_status != 0)
     return Fail(Code::kUnhealthy, "exit code {}, expected 0", info.si_status);
   return {};
 }
 
-Result<> Run(const std::string& path, const std::string& name, Milliseconds limit,
-             std::string& printed) {
+// Fills in what the check printed, and where it sees the cause.
+Result<> Run(const std::string& path, Milliseconds limit, CheckResult& check) {
   TRY(Trusted(path, S_IFREG, "a regular file"));
   Output output = TRY(Output::Create());
   const Deadline deadline(limit);
-  const pid_t pid = TRY(Spawn(path, name, output.write_end(), limit));
+  const pid_t pid = TRY(Spawn(path, check.name, output.write_end(), limit));
   output.CloseWriteEnd();
   // By number: glibc 2.41 declares pidfd_open() without C linkage.
   const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
@@ -182,11 +187,11 @@ Result<> Run(const std::string& path, const std::string& name, Milliseconds limi
   // What is still in the pipe, and no more: one who left the group may go on writing for ever.
   for (int pieces = 0; pieces < kPipePieces && output.Take(); pieces++) {
   }
-  printed = output.text();
+  check.output = output.text();
   if (!in_time)
     return Fail(Code::kUnhealthy, "did not end within {}{}", FormatSeconds(limit),
                 ended ? "; killed" : ", nor when killed");
-  return Judge(info);
+  return Judge(info, check);
 }
 
 CheckResult RunOne(const std::string& directory, const std::string& name, bool required,
@@ -194,7 +199,7 @@ CheckResult RunOne(const std::string& directory, const std::string& name, bool r
   CheckResult check{.name = name, .required = required};
   const auto begin = std::chrono::steady_clock::now();
   const Result<> result = limit > Milliseconds(0)
-                              ? Run(directory + "/" + name, name, limit, check.output)
+                              ? Run(directory + "/" + name, limit, check)
                               : Fail(Code::kUnhealthy, "not tried: no time was left");
   check.ok = result.has_value();
   check.detail = result ? "exit code 0" : OneLine(result.error().message);

@@ -1,9 +1,10 @@
 // The operator's own checks: executables in `directory`/required and `directory`/wanted, run one
 // after the other in the order of their names. Documented in docs/operations.md.
 //
-// A check is good when it ends with exit code 0 within its time. It runs without a shell, as root
-// in
-// /, with stdin from /dev/null, stdout and stderr kept (the last 4 KiB), and this environment only:
+// A check is good when it ends with exit code 0 within its time. Exit code 75 (EX_TEMPFAIL of
+// sysexits.h) says that it failed for a reason outside this machine, such as a network that is
+// gone. It runs without a shell, as root in /, with stdin from /dev/null, stdout and stderr kept
+// (the last 4 KiB), and this environment only:
 //   PATH=/usr/sbin:/usr/bin:/sbin:/bin  LANG=C.UTF-8
 //   HOSTCTL_CHECK=required/10-dns       HOSTCTL_CHECK_TIMEOUT=30 (seconds it has)
 // It has a session of its own; when it ends, or its time does, its process group is killed.

@@ -8,17 +8,23 @@
 namespace hostos {
 namespace {
 
-// "canary: task start: no answer within 30 s", of the first check that decides and fails.
+// "canary: task start: no answer within 30 s", of the first check that decides.
 std::optional<std::string> FirstFailure(const std::vector<CheckResult>& checks) {
-  const auto failing = std::ranges::find_if(
-      checks, [](const CheckResult& check) { return check.required && !check.ok; });
-  if (failing == checks.end()) return std::nullopt;
-  return std::format("{}: {}", failing->name, failing->detail);
+  const CheckResult* failing = FirstFailing(checks);
+  if (!failing) return std::nullopt;
+  return std::format("{}{}: {}", failing->name, failing->environment ? " (environment)" : "",
+                     failing->detail);
 }
 
 }  // namespace
 
-Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy) {
+const CheckResult* FirstFailing(const std::vector<CheckResult>& checks) {
+  const auto failing = std::ranges::find_if(checks, &CheckResult::Decides);
+  return failing == checks.end() ? nullptr : &*failing;
+}
+
+Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
+                    const std::vector<std::string>& before) {
   const Milliseconds begin = clock.Monotonic();
   const Milliseconds end = begin + policy.deadline;
   Verdict verdict;
@@ -30,6 +36,7 @@ Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy) {
   do {
     const Milliseconds limit = end - now;
     std::vector<CheckResult> checks = health.Round(limit);
+    for (CheckResult& check : checks) check.before = std::ranges::contains(before, check.name);
     const std::optional<std::string> failed = FirstFailure(checks);
     now = clock.Monotonic();
 

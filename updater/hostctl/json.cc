@@ -64,17 +64,52 @@ Json Of(const UpdateRecord& update) {
   Json attempts = Json::array();
   for (const Attempt& attempt : update.attempts)
     attempts.push_back({{"boot_id", attempt.boot_id}, {"time", Time(attempt.time)}});
-  return {{"phase", Name(update.phase)},     {"slot", Name(update.slot)},
-          {"target", Id(update.target)},     {"from", Id(update.from)},
-          {"started", Time(update.started)}, {"attempts", attempts},
-          {"failure", Text(update.failure)}, {"output", Text(update.failure_output)}};
+  return {{"phase", Name(update.phase)},          {"slot", Name(update.slot)},
+          {"target", Id(update.target)},          {"from", Id(update.from)},
+          {"started", Time(update.started)},      {"attempts", attempts},
+          {"failed_before", update.before},       {"failure", Text(update.failure)},
+          {"output", Text(update.failure_output)}};
 }
 
-Json Of(const HistoryEntry& entry) {
-  return {{"outcome", Name(entry.outcome)}, {"time", Time(entry.time)},
-          {"release", Id(entry.release)},   {"slot", Name(entry.slot)},
-          {"from", Text(entry.from)},       {"boots", entry.boots},
-          {"reason", Text(entry.reason)},   {"output", Text(entry.output)}};
+Json Of(const CheckResult& check) {
+  return {{"name", check.name},
+          {"required", check.required},
+          {"ok", check.ok},
+          {"environment", check.environment},
+          {"detail", Text(check.detail)},
+          {"output", Text(check.output)},
+          {"milliseconds", check.took.count()}};
+}
+
+Json Of(const PostMortem* post_mortem) {
+  if (!post_mortem) return nullptr;
+  Json json = {{"phase", post_mortem->phase},
+               {"check", Text(post_mortem->check)},
+               {"cause", post_mortem->cause},
+               {"watchdog", post_mortem->watchdog},
+               {"kernel", Text(post_mortem->kernel)},
+               {"checks", Json::array()},
+               {"boots", Json::array()}};
+  for (const CheckResult& check : post_mortem->checks) json["checks"].push_back(Of(check));
+  for (const BootTrace& trace : post_mortem->traces)
+    json["boots"].push_back({{"boot_id", trace.boot_id},
+                             {"begun", Time(trace.begun)},
+                             {"ended", Time(trace.ended)},
+                             {"in_order", trace.in_order},
+                             {"log", Text(trace.log)}});
+  return json;
+}
+
+Json Of(const HistoryEntry& entry, const std::vector<PostMortem>& post_mortems) {
+  return {{"outcome", Name(entry.outcome)},
+          {"time", Time(entry.time)},
+          {"release", Id(entry.release)},
+          {"slot", Name(entry.slot)},
+          {"from", Text(entry.from)},
+          {"boots", entry.boots},
+          {"reason", Text(entry.reason)},
+          {"output", Text(entry.output)},
+          {"post_mortem", Of(PostMortemOf(post_mortems, entry.release.commit, entry.time))}};
 }
 
 Json Of(const CheckView& view) {
@@ -120,14 +155,16 @@ std::string StatusJson(const StatusView& view) {
   json["slots"] = {Of(status.slots[0]), Of(status.slots[1])};
   json["update"] = status.update ? Of(*status.update) : Json();
   json["busy"] = Text(view.lock_holder);
-  json["fallback"] = status.fallback ? Of(*status.fallback) : Json();
+  json["fallback"] = status.fallback ? Of(*status.fallback, view.post_mortems) : Json();
   json["denied"] = Json::array();
   for (const Denied& denied : status.denied)
-    json["denied"].push_back({{"release", Id(denied.release)},
-                              {"time", Time(denied.time)},
-                              {"boots", denied.boots},
-                              {"reason", Text(denied.reason)},
-                              {"output", Text(view.OutputOf(denied))}});
+    json["denied"].push_back(
+        {{"release", Id(denied.release)},
+         {"time", Time(denied.time)},
+         {"boots", denied.boots},
+         {"reason", Text(denied.reason)},
+         {"output", Text(view.OutputOf(denied))},
+         {"post_mortem", Of(PostMortemOf(view.post_mortems, denied.release.commit, denied.time))}});
   json["checked"] = Time(status.checked);
   json["problems"] = view.problems;
   return Print(json);
@@ -150,20 +187,15 @@ std::string HealthJson(const HealthView& view) {
   Json json = Begin();
   json["healthy"] = view.Healthy();
   json["checks"] = Json::array();
-  for (const CheckResult& check : view.checks)
-    json["checks"].push_back({{"name", check.name},
-                              {"required", check.required},
-                              {"ok", check.ok},
-                              {"detail", Text(check.detail)},
-                              {"output", Text(check.output)},
-                              {"milliseconds", check.took.count()}});
+  for (const CheckResult& check : view.checks) json["checks"].push_back(Of(check));
   return Print(json);
 }
 
-std::string HistoryJson(const std::vector<HistoryEntry>& history) {
+std::string HistoryJson(const HistoryView& view) {
   Json json = Begin();
   json["history"] = Json::array();
-  for (const HistoryEntry& entry : history) json["history"].push_back(Of(entry));
+  for (const HistoryEntry& entry : view.history)
+    json["history"].push_back(Of(entry, view.post_mortems));
   return Print(json);
 }
 

@@ -15,7 +15,7 @@ std::string StatusJson(const StatusView& view);
 std::string CheckJson(const CheckView& view);
 std::string PlanJson(const PlanView& view);
 std::string HealthJson(const HealthView& view);
-std::string HistoryJson(const std::vector<HistoryEntry>& history);
+std::string HistoryJson(const HistoryView& view);
 std::string VerifyJson(const VerifyView& view);
 
 }  // namespace hostos

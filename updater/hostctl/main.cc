@@ -8,6 +8,7 @@
 #include <span>
 
 #include "bootctl/systemd_boot.h"
+#include "updater/blackbox/system_black_box.h"
 #include "updater/health/system_health.h"
 #include "updater/hostctl/failure.h"
 #include "updater/hostctl/help.h"
@@ -90,8 +91,9 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   SystemHealth health(config.health);
   SystemPower power;
   SystemClock clock;
+  SystemBlackBox black_box;
   StateDir state(kStateDirectory, kRunDirectory);
-  World world{source, disk, boot, health, power, clock, state};
+  World world{source, disk, boot, health, power, clock, black_box, state};
   Console console = MakeConsole(invocation);
   return RunVerb(invocation, world, config, read ? nullptr : &read.error(), console);
 }

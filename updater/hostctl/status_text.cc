@@ -159,6 +159,27 @@ std::string FallbackText(const StatusView& view) {
                      FormatTime(fallback->time), Printable(fallback->reason));
 }
 
+// What is known beyond the reason: where it failed, and what its boots left behind.
+std::string PostMortemText(const PostMortem* post_mortem) {
+  if (!post_mortem) return "";
+  std::string text = std::format("  failed in  {}{}\n  last reset {}\n", post_mortem->phase,
+                                 post_mortem->check.empty() ? "" : ": " + post_mortem->check,
+                                 Printable(post_mortem->cause));
+  for (const CheckResult& check : post_mortem->checks)
+    if (!check.ok)
+      text += std::format(
+          "  check      {}{}{}: {}\n", check.name, check.required ? "" : " (wanted)",
+          check.before ? " (failed before the update too)" : "", Printable(check.detail));
+  for (const BootTrace& trace : post_mortem->traces) {
+    text += std::format("  boot       {} to {}, {}; its last lines:\n", FormatTime(trace.begun),
+                        FormatTime(trace.ended), trace.in_order ? "shut down" : "cut off");
+    text += Indented(Printable(trace.log), 4);
+  }
+  if (!post_mortem->kernel.empty())
+    text += "  kernel     its last lines:\n" + Indented(Printable(post_mortem->kernel), 4);
+  return text;
+}
+
 }  // namespace
 
 std::string StatusText(const StatusView& view, const Paint& paint) {
@@ -181,6 +202,9 @@ std::string StatusText(const StatusView& view, const Paint& paint) {
 
 std::string WhyText(const StatusView& view, const Paint& paint) {
   std::string text = FallbackText(view);
+  if (!text.empty())
+    text += PostMortemText(PostMortemOf(view.post_mortems, view.status.fallback->release.commit,
+                                        view.status.fallback->time));
   for (const Denied& denied : view.status.denied | std::views::reverse) {
     if (!text.empty()) text += "\n";
     text +=
@@ -190,6 +214,7 @@ std::string WhyText(const StatusView& view, const Paint& paint) {
                         Printable(denied.reason));
     if (std::string output = view.OutputOf(denied); !output.empty())
       text += "  output     of the failed check:\n" + Indented(Printable(output), 4);
+    text += PostMortemText(PostMortemOf(view.post_mortems, denied.release.commit, denied.time));
     text += std::format("  try again  {}\n", RetryCommand(denied.release));
   }
   if (text.empty()) text = "No release was given up on this machine.\n";

@@ -81,7 +81,7 @@ std::string ReleaseLine(const CheckView& view) {
                      FormatTime(release.timestamp));
 }
 
-std::string HistoryLine(const HistoryEntry& entry) {
+std::string HistoryLine(const HistoryEntry& entry, const PostMortem* post_mortem) {
   const ReleaseId& release = entry.release;
   std::string text = std::format("{}  ", FormatTime(entry.time));
   std::string boots = entry.boots ? " after " + Plural(entry.boots, "boot") : "";
@@ -99,7 +99,12 @@ std::string HistoryLine(const HistoryEntry& entry) {
       break;
   }
   if (!entry.reason.empty()) text += "\n" + Indented(Printable(entry.reason), 34);
-  return text.ends_with('\n') ? text : text + "\n";
+  if (!text.ends_with('\n')) text += "\n";
+  if (post_mortem)
+    text += Indented(std::format("failed in: {}; last reset: {}", post_mortem->phase,
+                                 Printable(post_mortem->cause)),
+                     34);
+  return text;
 }
 
 }  // namespace
@@ -141,10 +146,11 @@ std::string HealthText(const HealthView& view, const Paint& paint) {
   return text + (view.Healthy() ? paint.Good("healthy") : paint.Bad("not healthy")) + "\n";
 }
 
-std::string HistoryText(const std::vector<HistoryEntry>& history) {
-  if (history.empty()) return "No update has come to an end on this machine yet.\n";
+std::string HistoryText(const HistoryView& view) {
+  if (view.history.empty()) return "No update has come to an end on this machine yet.\n";
   std::string text;
-  for (const HistoryEntry& entry : history | std::views::reverse) text += HistoryLine(entry);
+  for (const HistoryEntry& entry : view.history | std::views::reverse)
+    text += HistoryLine(entry, PostMortemOf(view.post_mortems, entry.release.commit, entry.time));
   return text;
 }
 

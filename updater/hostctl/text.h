@@ -14,7 +14,7 @@ std::string WhyText(const StatusView& view, const Paint& paint);
 std::string CheckText(const CheckView& view);
 std::string PlanText(const PlanView& view);
 std::string HealthText(const HealthView& view, const Paint& paint);
-std::string HistoryText(const std::vector<HistoryEntry>& history);
+std::string HistoryText(const HistoryView& view);
 std::string VerifyText(const VerifyView& view, const Paint& paint);
 
 }  // namespace hostos

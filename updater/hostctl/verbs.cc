@@ -2,6 +2,7 @@
 
 #include <format>
 
+#include "updater/engine/post_mortem.h"
 #include "updater/engine/status.h"
 #include "updater/engine/update.h"
 #include "updater/health/printable.h"
@@ -114,6 +115,7 @@ Result<ExitCode> Runner::RunStatus() {
   if (problem_) view.problems.push_back("configuration: " + problem_->message);
   if (!view.status.problem.empty()) view.problems.push_back("record: " + view.status.problem);
   if (Result<Record> record = world_.state.record().Load()) view.history = record->history;
+  view.post_mortems = ReadPostMortems(world_);
   Print(invocation_.json  ? StatusJson(view)
         : invocation_.why ? WhyText(view, console_.paint)
                           : StatusText(view, console_.paint));
@@ -238,7 +240,8 @@ Result<ExitCode> Runner::RunHealth() {
 
 Result<ExitCode> Runner::RunHistory() {
   const Record record = TRY(world_.state.record().Load());
-  Print(invocation_.json ? HistoryJson(record.history) : HistoryText(record.history));
+  const HistoryView view{record.history, ReadPostMortems(world_)};
+  Print(invocation_.json ? HistoryJson(view) : HistoryText(view));
   return ExitCode::kDone;
 }
 
@@ -266,8 +269,8 @@ Result<ExitCode> Runner::RunTrialGate() {
   GateResult result;
   if (problem_) {
     BrokenConfigHealth broken(*problem_);
-    World world{world_.source, world_.disk,  world_.boot, broken,
-                world_.power,  world_.clock, world_.state};
+    World world{world_.source, world_.disk,  world_.boot,      broken,
+                world_.power,  world_.clock, world_.black_box, world_.state};
     Config at_once = config_;
     at_once.health.deadline = at_once.health.window = Seconds(0);
     result = TRY(RunGate(world, at_once));

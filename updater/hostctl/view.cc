@@ -14,6 +14,14 @@ const SlotStatus* FindSlot(const Status& status, bool SlotStatus::* property) {
 
 }  // namespace
 
+const PostMortem* PostMortemOf(const std::vector<PostMortem>& post_mortems, const Digest& commit,
+                               uint64_t time) {
+  const auto found = std::ranges::find_if(post_mortems, [&](const PostMortem& post_mortem) {
+    return post_mortem.release.commit == commit && post_mortem.time == time;
+  });
+  return found == post_mortems.end() ? nullptr : &*found;
+}
+
 const SlotStatus* StatusView::Running() const {
   return FindSlot(status, &SlotStatus::running);
 }

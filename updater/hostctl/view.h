@@ -7,15 +7,21 @@
 #include <vector>
 
 #include "updater/engine/config.h"
+#include "updater/engine/post_mortem.h"
 #include "updater/engine/status.h"
 #include "updater/engine/update.h"
 #include "updater/hostctl/exit_code.h"
 
 namespace hostos {
 
+// The post-mortem of a fallback in the history; null when there is none.
+const PostMortem* PostMortemOf(const std::vector<PostMortem>& post_mortems, const Digest& commit,
+                               uint64_t time);
+
 struct StatusView {
   Status status;
   std::vector<HistoryEntry> history;  // oldest first; the outputs of failed checks are in it
+  std::vector<PostMortem> post_mortems;
   std::vector<std::string> problems;  // parts of the status that could not be read, and why
   std::string lock_holder;            // who is changing something now; "" for nobody
   uint64_t now = 0;
@@ -47,6 +53,11 @@ struct PlanView {
   std::optional<UpdatePlan> plan;  // of kAvailable and kStaged
   uint32_t tries = 0;
   HealthPolicy health;
+};
+
+struct HistoryView {
+  std::vector<HistoryEntry> history;  // oldest first
+  std::vector<PostMortem> post_mortems;
 };
 
 struct HealthView {

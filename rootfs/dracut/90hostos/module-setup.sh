@@ -9,7 +9,7 @@ depends() { echo dash systemd-initrd systemd-veritysetup; }
 
 installkernel() {
   # The root and the state partition, and what finds and reads them.
-  hostonly='' instmods erofs overlay ext4 dm-verity autofs4 efivarfs qemu_fw_cfg \
+  hostonly='' instmods erofs overlay ext4 dm-verity autofs4 efivarfs efi-pstore qemu_fw_cfg \
     crc32c_generic crc32c-intel sha256-ssse3
   # Disks: emulated and paravirtual ones, NVMe, SATA, and the big clouds'.
   hostonly='' instmods virtio_pci virtio_mmio virtio_blk virtio_scsi nvme vmd ahci ata_piix ata_generic \
@@ -31,5 +31,7 @@ install() {
     inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
   done
   $SYSTEMCTL -q --root "$initdir" add-requires initrd-fs.target sysroot-var.mount hostos-etc.service
+  # A kernel that panics leaves its last lines in the firmware's variables.
+  $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target modprobe@efi_pstore.service
   ln_r "$systemdsystemunitdir/initrd.target" "$systemdsystemunitdir/default.target"
 }

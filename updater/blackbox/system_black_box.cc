@@ -1,0 +1,197 @@
+#include "updater/blackbox/system_black_box.h"
+
+#include <linux/watchdog.h>
+#include <sys/stat.h>
+#include <systemd/sd-journal.h>
+#include <systemd/sd-messages.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <format>
+#include <memory>
+#include <optional>
+
+#include "updater/base/unique_fd.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kBoots = 10;           // the newest
+constexpr size_t kLines = 40;           // of a boot
+constexpr size_t kLineLimit = 300;      // bytes
+constexpr size_t kCommandLineIn = 100;  // of the kernel's first lines, one is its command line
+constexpr size_t kDumpLimit = 8192;
+constexpr uint64_t kMicroseconds = 1'000'000;
+
+// sd_journal_* answer with a negative errno.
+Result<int> Check(int answer, const char* what) {
+  if (answer < 0) return FailErrno(std::string("journal: ") + what, -answer);
+  return answer;
+}
+
+class Journal {
+ public:
+  static Result<Journal> Open(const std::string& directory) {
+    sd_journal* journal = nullptr;
+    // One directory, with the machine's own below it, as journald lays it out.
+    TRY(Check(::sd_journal_open_directory(&journal, directory.c_str(), 0), "open"));
+    return Journal(journal);
+  }
+
+  // All boots there is something of.
+  Result<std::vector<std::string>> Boots() {
+    std::vector<std::string> boots;
+    TRY(Check(::sd_journal_query_unique(get(), "_BOOT_ID"), "boots"));
+    const void* data = nullptr;
+    size_t size = 0;
+    while (TRY(Check(::sd_journal_enumerate_unique(get(), &data, &size), "boots")) > 0)
+      boots.push_back(Value(data, size));
+    return boots;
+  }
+
+  // From here on only lines of which these hold: "FIELD=value".
+  Result<> Match(const std::vector<std::string>& all) {
+    ::sd_journal_flush_matches(get());
+    for (const std::string& match : all)
+      TRY(Check(::sd_journal_add_match(get(), match.data(), match.size()), "match"));
+    return {};
+  }
+  Result<> SeekHead() {
+    return Check(::sd_journal_seek_head(get()), "seek").transform([](int) {});
+  }
+  Result<> SeekTail() {
+    return Check(::sd_journal_seek_tail(get()), "seek").transform([](int) {});
+  }
+  Result<bool> Next() { return Step(::sd_journal_next(get())); }
+  Result<bool> Previous() { return Step(::sd_journal_previous(get())); }
+
+  std::string Field(const char* name) const {
+    const void* data = nullptr;
+    size_t size = 0;
+    if (::sd_journal_get_data(get(), name, &data, &size) < 0) return {};
+    return Value(data, size);
+  }
+  uint64_t Time() const {
+    uint64_t time = 0;
+    (void)::sd_journal_get_realtime_usec(get(), &time);  // then it has none
+    return time / kMicroseconds;
+  }
+  uint64_t Monotonic() const {  // microseconds since the boot
+    uint64_t time = 0;
+    sd_id128_t boot;
+    (void)::sd_journal_get_monotonic_usec(get(), &time, &boot);  // then it has none
+    return time;
+  }
+
+ private:
+  explicit Journal(sd_journal* journal) : journal_(journal, &::sd_journal_close) {}
+  sd_journal* get() const { return journal_.get(); }
+  static Result<bool> Step(int answer) { return TRY(Check(answer, "read")) > 0; }
+  // What is behind the '=' of "FIELD=value".
+  static std::string Value(const void* data, size_t size) {
+    const std::string_view text(static_cast<const char*>(data), size);
+    return std::string(text.substr(std::min(text.find('=') + 1, text.size())));
+  }
+
+  std::unique_ptr<sd_journal, decltype(&::sd_journal_close)> journal_;
+};
+
+// Did this boot have that root? The kernel prints its command line first of all.
+Result<bool> HasRoot(Journal& journal, const std::string& boot, const Digest& root_hash) {
+  TRY(journal.Match({"_BOOT_ID=" + boot, "_TRANSPORT=kernel"}));
+  TRY(journal.SeekHead());
+  const std::string wanted = "roothash=" + root_hash.Hex();
+  for (size_t line = 0; line < kCommandLineIn && TRY(journal.Next()); line++)
+    if (journal.Field("MESSAGE").contains(wanted)) return true;
+  return false;
+}
+
+// journald says when it stops, at the end of a shutdown and when the initrd's makes way for the
+// real one, which then says that it starts.
+Result<bool> EndedInOrder(Journal& journal, const std::string& boot) {
+  const auto last = [&](sd_id128_t id) -> Result<uint64_t> {
+    char text[SD_ID128_STRING_MAX];
+    TRY(journal.Match(
+        {"_BOOT_ID=" + boot, std::string("MESSAGE_ID=") + ::sd_id128_to_string(id, text)}));
+    TRY(journal.SeekTail());
+    uint64_t monotonic = 0;
+    if (TRY(journal.Previous())) monotonic = journal.Monotonic();
+    return monotonic;
+  };
+  return TRY(last(SD_MESSAGE_JOURNAL_STOP)) > TRY(last(SD_MESSAGE_JOURNAL_START));
+}
+
+Result<BootTrace> Trace(Journal& journal, const std::string& boot) {
+  BootTrace trace{.boot_id = boot, .in_order = TRY(EndedInOrder(journal, boot))};
+  TRY(journal.Match({"_BOOT_ID=" + boot}));
+  TRY(journal.SeekHead());
+  if (TRY(journal.Next())) trace.begun = journal.Time();
+  TRY(journal.SeekTail());
+  for (size_t lines = 0; lines < kLines && TRY(journal.Previous()); lines++) {
+    if (lines == 0) trace.ended = journal.Time();
+    const std::string line =
+        std::format("{}: {}", journal.Field("SYSLOG_IDENTIFIER"), journal.Field("MESSAGE"));
+    trace.log.insert(0, line.substr(0, kLineLimit) + "\n");
+  }
+  return trace;
+}
+
+// The newest of the files systemd-pstore put together, if it is not older than `since`.
+std::optional<std::string> NewestDump(const std::string& directory, uint64_t since) {
+  std::optional<std::string> newest;
+  time_t newest_time = static_cast<time_t>(since);
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end;
+       it.increment(error)) {
+    struct stat status;
+    if (it->path().filename() != "dmesg.txt" || ::stat(it->path().c_str(), &status) < 0) continue;
+    if (status.st_mtim.tv_sec < newest_time) continue;
+    newest_time = status.st_mtim.tv_sec;
+    newest = it->path();
+  }
+  return newest;
+}
+
+Result<std::vector<BootTrace>> BootsOf(const std::string& directory, const Digest& root_hash,
+                                       uint64_t since) {
+  Journal journal = TRY(Journal::Open(directory));
+  std::vector<BootTrace> traces;
+  for (const std::string& boot : TRY(journal.Boots())) {
+    if (!TRY(HasRoot(journal, boot, root_hash))) continue;
+    BootTrace trace = TRY(Trace(journal, boot));
+    if (trace.ended >= since) traces.push_back(std::move(trace));
+  }
+  std::ranges::sort(traces, {}, &BootTrace::begun);
+  if (traces.size() > kBoots) traces.erase(traces.begin(), traces.end() - kBoots);
+  return traces;
+}
+
+}  // namespace
+
+std::vector<BootTrace> SystemBlackBox::Boots(const Digest& root_hash, uint64_t since) {
+  return BootsOf(options_.journal, root_hash, since).value_or(std::vector<BootTrace>());
+}
+
+std::string SystemBlackBox::KernelDump(uint64_t since) {
+  const std::optional<std::string> file = NewestDump(options_.pstore, since);
+  std::string text = file ? ReadFile(*file, 1 << 20).value_or("") : "";
+  if (text.size() > kDumpLimit) text.erase(0, text.size() - kDumpLimit);
+  return text;
+}
+
+bool SystemBlackBox::WatchdogFired() {
+  std::error_code error;
+  for (fs::directory_iterator it(options_.watchdogs, error), end; !error && it != end;
+       it.increment(error)) {
+    const std::string text = ReadFile(it->path() / "bootstatus").value_or("");
+    unsigned flags = 0;
+    std::from_chars(text.data(), text.data() + text.size(), flags);
+    if ((flags & WDIOF_CARDRESET) != 0) return true;
+  }
+  return false;
+}
+
+}  // namespace hostos
