@@ -127,7 +127,8 @@ void CutPower(const std::function<std::unique_ptr<Node>(const std::string& log)>
 TEST_CASE("power cut: at every write of a first boot") {
   CutPower(
       [](const std::string& log) {
-        auto node = Held(Node::Start("cut-first", Held(ReleaseSet::Open()), "", log));
+        auto node =
+            Held(Node::Start("cut-first", Held(ReleaseSet::Open()), "", {.write_log = log}));
         Held(node->WaitBooted());
         return node;
       },
@@ -137,7 +138,7 @@ TEST_CASE("power cut: at every write of a first boot") {
 TEST_CASE("power cut: at every write of an update") {
   CutPower(
       [](const std::string& log) {
-        auto node = Held(NodeAt(Milestone::kFirst, "cut-update", log));
+        auto node = Held(NodeAt(Milestone::kFirst, "cut-update", {.write_log = log}));
         Held(node->published().Publish("1.1.0"));
         Held(node->Run({"hostctl", "update"}, 4, Node::kUpdateLimit));
         return node;
@@ -148,7 +149,7 @@ TEST_CASE("power cut: at every write of an update") {
 TEST_CASE("power cut: at every write of a trial that is passed") {
   CutPower(
       [](const std::string& log) {
-        auto node = Held(NodeAt(Milestone::kStaged, "cut-trial", log));
+        auto node = Held(NodeAt(Milestone::kStaged, "cut-trial", {.write_log = log}));
         Held(node->RunToReboot({"systemctl", "reboot"}, 1));
         return node;
       },
@@ -158,7 +159,7 @@ TEST_CASE("power cut: at every write of a trial that is passed") {
 TEST_CASE("power cut: at every write of a rollback") {
   CutPower(
       [](const std::string& log) {
-        auto node = Held(NodeAt(Milestone::kSecond, "cut-rollback", log));
+        auto node = Held(NodeAt(Milestone::kSecond, "cut-rollback", {.write_log = log}));
         Held(node->Run({"hostctl", "rollback"}, 4));
         return node;
       },

@@ -10,9 +10,7 @@
 #include <fstream>
 #include <map>
 
-#include "tests/source/http_server.h"
-#include "tests/source/release_fixture.h"
-#include "updater/source/ostree_source.h"
+#include "tests/source/update_fixture.h"
 #include "updater/source/scan.h"
 #include "updater/source/staging.h"
 
@@ -33,47 +31,6 @@ std::map<std::string, int> WholeObjects(const HttpServer& server, const std::str
   }
   return counts;
 }
-
-std::string ArchivePath(const ObjectName& name) {
-  std::string hex = name.first.Hex();
-  const char* extension = name.second == ObjectType::kFile      ? "filez"
-                          : name.second == ObjectType::kDirtree ? "dirtree"
-                                                                : "dirmeta";
-  return std::format("/objects/{}/{}.{}", hex.substr(0, 2), hex.substr(2), extension);
-}
-
-struct Update {
-  Publisher publisher;
-  std::string tree = publisher.directory / "tree";
-  std::string parent = publisher.directory / "parent";
-  std::string staging = publisher.directory / "staging";
-  std::unique_ptr<HttpServer> server;
-
-  // Release 1.0 is what the node runs: its objects are in the parent.
-  Update() {
-    MakeOddTree(tree);
-    AddFiles(tree, "old", 50, 1);
-    Digest old = publisher.Publish(tree, "1.0");
-    REQUIRE(Repo::OpenStaging(parent, ""));
-    REQUIRE(Shell("ostree pull-local --disable-fsync --repo=" + parent + " " + publisher.path +
-                  " " + old.Hex())
-                .status == 0);
-  }
-
-  OstreeSource Source(const std::string& extra = "") {
-    server = std::make_unique<HttpServer>(publisher.path, extra);
-    return OstreeSource(
-        {.url = server->url(),
-         .channel = "stable",
-         .architecture = "x86-64",
-         .staging = staging,
-         .parent = parent,
-         .key_directories = {publisher.keys},
-         .required_signatures = 1,
-         .seal_formats = {1},
-         .http = {.stall_timeout = Seconds(1), .attempts = 2, .backoff = Milliseconds(1)}});
-  }
-};
 
 TEST_CASE("an update moves the missing objects and less than two percent more") {
   Update update;
@@ -272,6 +229,26 @@ TEST_CASE("an object that never ends is cut off at the largest signed size") {
   uint64_t sent = 0;
   for (const HttpRequest& request : update.server->Requests()) sent += request.body_bytes;
   CHECK(sent < (32 << 20));
+}
+
+TEST_CASE("a pull that only just moves ends in time, and the next one goes on") {
+  Update update;
+  AddFiles(update.tree, "new", 40, 2);
+  update.publisher.Publish(update.tree, "1.1");
+  update.server = std::make_unique<HttpServer>(update.publisher.path, "limit_rate 4k;");
+  OstreeSourceOptions options = update.Options(update.server->url());
+  options.http.stall_timeout = Seconds(10);
+  options.http.pull_time = Seconds(2);
+  options.http.pull_rate = 1 << 30;
+  OstreeSource source(options);
+  const Target target = source.Resolve(std::nullopt).value();
+  NoProgress progress;
+  const auto stats = source.Fetch(target, progress);
+  REQUIRE_FALSE(stats);
+  CHECK(stats.error().code == Code::kNetwork);
+  CHECK(stats.error().message.contains("bytes within 2 s"));
+  OstreeSource again = update.Source();
+  CHECK(again.Fetch(target, progress));
 }
 
 TEST_CASE("objects that are all larger than signed are cut off together") {

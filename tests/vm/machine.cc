@@ -49,17 +49,27 @@ std::vector<std::string> Machine::CommandLine() const {
   add({"-cpu", "max", "-smp", "2", "-m", "1024"});
   add({"-drive", std::format("if=pflash,unit=0,format=raw,readonly=on,file={}", kFirmware)});
   add({"-drive", std::format("if=pflash,unit=1,format=raw,file={}", variables)});
-  if (write_log.empty()) {
-    add({"-drive", std::format("if=none,id=disk,format=qcow2,discard=unmap,file={}", disk)});
-  } else {
-    add({"-blockdev", std::format("driver=qcow2,node-name=image,discard=unmap,file.driver=file,"
-                                  "file.filename={}",
-                                  disk)});
-    add({"-blockdev", std::format("driver=blklogwrites,node-name=disk,discard=unmap,file=image,"
+  add({"-blockdev", std::format("driver=qcow2,node-name=image,discard=unmap,file.driver=file,"
+                                "file.filename={}",
+                                disk)});
+  std::string drive = "image";
+  if (!rig.write_log.empty()) {
+    drive = "logged";
+    add({"-blockdev", std::format("driver=blklogwrites,node-name=logged,discard=unmap,file=image,"
                                   "log.driver=file,log.filename={},log-super-update-interval=1",
-                                  write_log)});
+                                  rig.write_log)});
   }
-  add({"-device", "virtio-blk-pci,drive=disk,bootindex=1"});
+  if (rig.bad_sector != 0) {
+    drive = "failing";
+    add({"-blockdev",
+         std::format(R"({{"driver": "blkdebug", "node-name": "failing", "image": "image",
+                          "discard": "unmap", "inject-error": [{{"event": "none",
+                          "iotype": "read", "errno": 5, "sector": {}, "once": false}}]}})",
+                     rig.bad_sector)});
+  }
+  add({"-device", std::format("virtio-blk-pci,drive={},bootindex=1", drive)});
+
+  add({"-device", "i6300esb", "-action", "watchdog=reset"});
 
   add({"-chardev", std::format("file,id=serial,path={}", serial), "-serial", "chardev:serial"});
   socket("qmp", qmp);
@@ -77,7 +87,7 @@ std::vector<std::string> Machine::CommandLine() const {
                                 server_port)});
     add({"-device", "virtio-net-pci,netdev=net"});
   }
-  for (const auto& [name, value] : credentials) add({"-smbios", SmbiosCredential(name, value)});
+  for (const auto& [name, value] : rig.credentials) add({"-smbios", SmbiosCredential(name, value)});
   if (restore) add({"-incoming", "defer"});
   return argv;
 }

@@ -8,6 +8,15 @@
 
 namespace hostos {
 
+// What a test may add to a machine.
+struct Rig {
+  // Gets every write to the disk (tests/powercut/write_log.h); <write_log>.base gets the disk as it
+  // was before, raw. "": neither.
+  std::string write_log;
+  uint64_t bad_sector = 0;  // of 512 bytes, on the disk: reading it fails; 0: none
+  std::map<std::string, std::string> credentials;  // systemd system credentials, over SMBIOS
+};
+
 struct Machine {
   std::string disk;       // qcow2, private
   std::string variables;  // of the firmware, private
@@ -15,10 +24,9 @@ struct Machine {
   int qmp = 0;            // descriptors QEMU inherits
   int agent = 0;
   int output = 0;
-  uint16_t server_port = 0;                        // 0: no network
-  std::map<std::string, std::string> credentials;  // name to value, any bytes
-  std::string write_log;                           // of the disk, a file that exists; "": none
-  bool restore = false;                            // wait for a saved state instead of booting
+  uint16_t server_port = 0;  // 0: no network
+  Rig rig;                   // its write log exists
+  bool restore = false;      // wait for a saved state instead of booting
 
   static constexpr const char* kFirmware = "/usr/share/OVMF/OVMF_CODE_4M.fd";
   static constexpr const char* kVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd";

@@ -68,13 +68,12 @@ Result<> Replace(const std::string& snapshot, Milestone milestone, const Release
 
 }  // namespace
 
-Result<std::unique_ptr<Node>> NodeAt(Milestone milestone, const std::string& name,
-                                     const std::string& write_log) {
+Result<std::unique_ptr<Node>> NodeAt(Milestone milestone, const std::string& name, Rig rig) {
   const ReleaseSet releases = TRY(ReleaseSet::Open());
   const std::string snapshot = TRY(SnapshotOf(releases, milestone));
   UniqueFd lock = TRY(LockOf(snapshot));
   if (!std::filesystem::exists(snapshot)) TRY(Replace(snapshot, milestone, releases));
-  std::unique_ptr<Node> node = TRY(Node::Start(name, releases, snapshot, write_log));
+  std::unique_ptr<Node> node = TRY(Node::Start(name, releases, snapshot, std::move(rig)));
   TRY(node->published().Publish(PublishedAt(milestone)));
   return node;
 }

@@ -15,9 +15,8 @@ enum class Milestone {
   kSecond,  // updated to 1.1.0 in slot B, blessed
 };
 
-// A node at the milestone; `name` is for its logs, `write_log` as in VmOptions.
-Result<std::unique_ptr<Node>> NodeAt(Milestone milestone, const std::string& name,
-                                     const std::string& write_log = "");
+// A node at the milestone; `name` is for its logs, `rig` what is added to it.
+Result<std::unique_ptr<Node>> NodeAt(Milestone milestone, const std::string& name, Rig rig = {});
 
 // Lives up to the milestone, and replaces the kept snapshot.
 Result<> Reach(Milestone milestone);

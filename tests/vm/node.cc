@@ -36,15 +36,14 @@ std::string Joined(const std::vector<std::string>& argv) {
 }  // namespace
 
 Result<std::unique_ptr<Node>> Node::Start(const std::string& name, const ReleaseSet& releases,
-                                          const std::string& snapshot,
-                                          const std::string& write_log) {
+                                          const std::string& snapshot, Rig rig) {
   std::unique_ptr<Node> node(new Node(releases));
+  rig.credentials.merge(Credentials());
   node->vm_ = TRY(Vm::Start({.name = name,
                              .disk = releases.disk(),
                              .snapshot = snapshot,
                              .log_directory = LogDirectory(),
-                             .credentials = Credentials(),
-                             .write_log = write_log,
+                             .rig = std::move(rig),
                              .server_port = node->server().port()}));
   return node;
 }

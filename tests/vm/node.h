@@ -20,8 +20,7 @@ class Node {
 
   // Starts a machine: with `snapshot` empty from the disk of 1.0.0 that nobody booted yet.
   static Result<std::unique_ptr<Node>> Start(const std::string& name, const ReleaseSet& releases,
-                                             const std::string& snapshot = "",
-                                             const std::string& write_log = "");
+                                             const std::string& snapshot = "", Rig rig = {});
   // Tells snapshots apart that machines of this kind can't share.
   static Result<std::string> Fingerprint();
 

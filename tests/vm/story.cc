@@ -117,6 +117,9 @@ Result<> UpdateToSecond(Node& node, Narrator& narrator) {
   TRY(Expect(status, "/denied", json::array()));
   narrator.Held("1.1.0 runs in slot B, passed its health gate and is blessed");
   TRY(ExpectSignedRoot(node, narrator, "1.1.0"));
+  TRY(ExpectContains("the watchdog", node.Run({"cat", "/sys/class/watchdog/watchdog0/state"}),
+                     "active"));
+  narrator.Held("the hardware watchdog stays armed after the bless");
   TRY(ExpectContains(kEdited, node.Run({"cat", kEdited}), "edited on 1.0.0"));
   narrator.Held(std::format("{}, edited on 1.0.0, came along", kEdited));
   return {};

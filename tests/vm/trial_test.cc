@@ -37,8 +37,9 @@ std::string UpperOf(const MadeRelease& release) {
 
 // Breaks the staged 1.1.0 with a shell script and reboots into its trial; the machine runs again
 // after so many boots in all.
-std::unique_ptr<Node> Try(const std::string& name, const std::string& fault, int boots) {
-  auto node = Held(NodeAt(Milestone::kStaged, name));
+std::unique_ptr<Node> Try(const std::string& name, const std::string& fault, int boots,
+                          const Rig& rig = {}) {
+  auto node = Held(NodeAt(Milestone::kStaged, name, rig));
   const MadeRelease from = Held(node->releases().Get("1.0.0"));
   const MadeRelease to = Held(node->releases().Get("1.1.0"));
   Held(node->Run({"sh", "-c", kPrepare + fault + "\nsync", "prepare", UpperOf(to), UpperOf(from)}));
@@ -46,8 +47,8 @@ std::unique_ptr<Node> Try(const std::string& name, const std::string& fault, int
   return node;
 }
 
-// 1.0.0 runs again, after so many boots of 1.1.0, for this reason.
-void CheckFellBack(Node& node, int boots, const std::string& reason) {
+// 1.0.0 runs again, after so many boots of 1.1.0, for this reason; returns the post-mortem.
+json CheckFellBack(Node& node, int boots, const std::string& reason) {
   const json status = Held(node.Json({"status"}, 5));
   INFO(status.dump(2));
   CHECK(status["running"] == "A");
@@ -58,97 +59,174 @@ void CheckFellBack(Node& node, int boots, const std::string& reason) {
   CHECK(status["fallback"]["boots"] == boots);
   CHECK_THAT(status["fallback"]["reason"].get<std::string>(),
              Catch::Matchers::ContainsSubstring(reason));
-  CHECK_THAT(Held(node.Run({"hostctl", "status", "--why"}, 5)),
-             Catch::Matchers::ContainsSubstring(reason));
+  const std::string why = Held(node.Run({"hostctl", "status", "--why"}, 5));
+  UNSCOPED_INFO(why);
+  CHECK_THAT(why, Catch::Matchers::ContainsSubstring(reason));
+  const json post_mortem = status["fallback"]["post_mortem"];
+  REQUIRE(post_mortem.is_object());
+  CHECK_THAT(why, Catch::Matchers::ContainsSubstring(post_mortem["cause"].get<std::string>()));
+  return post_mortem;
 }
 
-void FallsBack(const std::string& name, const std::string& fault, int boots,
-               const std::string& reason) {
-  auto node = Try(name, fault, boots + 1);
-  CheckFellBack(*node, boots, reason);
+json FallsBack(const std::string& name, const std::string& fault, int boots,
+               const std::string& reason, const Rig& rig = {}) {
+  auto node = Try(name, fault, boots + 1, rig);
+  return CheckFellBack(*node, boots, reason);
 }
+
+// The gate of the release on trial said no, with this check.
+void GateSaysNo(const std::string& name, const std::string& fault, const std::string& check) {
+  const json post_mortem = FallsBack(name, fault, 1, check);
+  CHECK(post_mortem["phase"] == "health gate");
+  CHECK(post_mortem["cause"] == "the health gate rebooted it");
+  CHECK(post_mortem["check"].get<std::string>().starts_with(check));
+  REQUIRE(post_mortem["boots"].size() == 1);
+  CHECK(post_mortem["boots"][0]["in_order"] == true);
+  CHECK_THAT(post_mortem["boots"][0]["log"].get<std::string>(),
+             Catch::Matchers::ContainsSubstring("Journal stopped"));
+}
+
+// A release that does not get as far as its gate takes all its boots.
+json NeverReachesGate(const std::string& name, const std::string& fault, const Rig& rig = {}) {
+  return FallsBack(name, fault, 3, "did not reach its health gate in 3 boots", rig);
+}
+
+// A unit for systemd in the initrd or after it, started in the boots of 1.1.0 only.
+Rig WithUnit(const std::string& condition, const std::string& script) {
+  const MadeRelease release = Held(Held(ReleaseSet::Open()).Get("1.1.0"));
+  return {.credentials = {
+              {"systemd.extra-unit.fault.service",
+               std::format("[Unit]\nDefaultDependencies=no\n"
+                           "ConditionKernelCommandLine=roothash={}\n{}\n"
+                           "[Service]\nType=oneshot\nExecStart=/bin/sh -c '{}'\n",
+                           release.root_hash.Hex(), condition, script)},
+              {"systemd.unit-dropin.sysinit.target~fault", "[Unit]\nWants=fault.service\n"}}};
+}
+
+constexpr const char* kInInitrd = "ConditionPathExists=/etc/initrd-release\n";
+const std::string kInRoot = "ConditionPathExists=!/etc/initrd-release\n";
+
+// The service manager crashes and stays where it is, once the watchdog is armed: nothing but the
+// watchdog ends that.
+constexpr const char* kHang =
+    "until read -r state </sys/class/watchdog/watchdog0/state && [ $$state = active ]; do :; done; "
+    "kill -SEGV 1";
 
 TEST_CASE("trial: containerd is masked") {
-  FallsBack("masked", R"sh(ln -s /dev/null "$units/containerd.service")sh", 1,
-            "containerd-serving");
+  GateSaysNo("masked", R"sh(ln -s /dev/null "$units/containerd.service")sh", "containerd-serving");
 }
 
 TEST_CASE("trial: containerd crashes again and again") {
-  FallsBack("crash-loop", R"sh(containerd 'ExecStart=
+  GateSaysNo("crash-loop", R"sh(containerd 'ExecStart=
 ExecStart=/bin/false
 RestartSec=1')sh",
-            1, "containerd-serving");
+             "containerd-serving");
 }
 
 TEST_CASE("trial: containerd's socket accepts and never answers") {
-  FallsBack("silent", R"sh(containerd 'Type=exec
+  GateSaysNo("silent", R"sh(containerd 'Type=exec
 ExecStart=
 ExecStart=/usr/bin/socat UNIX-LISTEN:/run/containerd/containerd.sock,fork SYSTEM:"sleep infinity"')sh",
-            1, "containerd-serving");
+             "containerd-serving");
 }
 
 TEST_CASE("trial: containerd answers for a few seconds at a time") {
-  FallsBack("flapping", R"sh(containerd 'RuntimeMaxSec=3
+  GateSaysNo("flapping", R"sh(containerd 'RuntimeMaxSec=3
 RestartSec=6')sh",
-            1, "containerd");
+             "containerd");
 }
 
 TEST_CASE("trial: containerd is up and can't start a container") {
-  FallsBack("no-runtime", R"sh(containerd "BindReadOnlyPaths=/bin/false:$(command -v runc)")sh", 1,
-            "canary");
+  GateSaysNo("no-runtime", R"sh(containerd "BindReadOnlyPaths=/bin/false:$(command -v runc)")sh",
+             "canary");
 }
 
 TEST_CASE("trial: a required check fails") {
-  FallsBack("check-fails", R"sh(check 10-site 'echo the site says no; exit 3')sh", 1,
-            "required/10-site");
+  GateSaysNo("check-fails", R"sh(check 10-site 'echo the site says no; exit 3')sh",
+             "required/10-site");
 }
 
 TEST_CASE("trial: a required check hangs") {
-  FallsBack("check-hangs", R"sh(check 10-site 'sleep infinity')sh", 1, "required/10-site");
+  GateSaysNo("check-hangs", R"sh(check 10-site 'sleep infinity')sh", "required/10-site");
 }
 
 TEST_CASE("trial: a required check is killed for the memory it takes") {
-  FallsBack("check-memory", R"sh(check 10-site 'exec systemd-run --quiet --pipe --wait \
+  GateSaysNo("check-memory", R"sh(check 10-site 'exec systemd-run --quiet --pipe --wait \
   --property=MemoryMax=16M --property=MemorySwapMax=0 tail /dev/zero')sh",
-            1, "required/10-site");
+             "required/10-site");
 }
 
 TEST_CASE("trial: the health gate crashes") {
-  FallsBack("gate-crashes",
-            R"sh(printf '[Service]\nExecStart=\nExecStart=/bin/sh -c "kill -SEGV $$$$"\n' \
-  >"$units/hostos-health-gate.service.d/50-fault.conf")sh",
-            3, "did not reach its health gate");
+  const json found = NeverReachesGate(
+      "gate-crashes",
+      R"sh(printf '[Service]\nExecStart=\nExecStart=/bin/sh -c "kill -SEGV $$$$"\n' \
+  >"$units/hostos-health-gate.service.d/50-fault.conf")sh");
+  CHECK(found["phase"] == "boot");
+  CHECK(found["cause"] == "it was shut down");
+  CHECK(found["boots"].size() == 3);
 }
 
 TEST_CASE("trial: the kernel panics after the root was switched to") {
-  FallsBack("late-panic",
-            R"sh(printf '[Service]\nExecStart=/bin/sh -c "echo c >/proc/sysrq-trigger"\n' \
-  >"$units/fault.service"
-mkdir -p "$units/sysinit.target.wants"
-ln -s ../fault.service "$units/sysinit.target.wants/fault.service")sh",
-            3, "did not reach its health gate");
+  const json found = NeverReachesGate(
+      "late-panic", "",
+      WithUnit(kInRoot + "After=systemd-journal-flush.service\n", "echo c >/proc/sysrq-trigger"));
+  CHECK(found["phase"] == "boot");
+  CHECK(found["cause"] == "Kernel panic - not syncing: sysrq triggered crash");
+  CHECK_THAT(found["kernel"].get<std::string>(),
+             Catch::Matchers::ContainsSubstring("Trigger a crash"));
 }
 
 TEST_CASE("trial: the kernel panics before its initrd runs") {
-  FallsBack("early-panic",
-            R"sh(sed -i 's/rd.shell=0/rdinit=\/no/' /efi/EFI/Linux/hostos_1.1.0_*.efi)sh", 3,
-            "did not reach its health gate");
+  const json found = NeverReachesGate(
+      "early-panic", R"sh(sed -i 's/rd.shell=0/rdinit=\/no/' /efi/EFI/Linux/hostos_1.1.0_*.efi)sh");
+  CHECK(found["phase"] == "early boot");
+  CHECK(found["boots"].empty());
+}
+
+TEST_CASE("trial: the service manager hangs in the initrd") {
+  const json found = NeverReachesGate("initrd-hang", "", WithUnit(kInInitrd, kHang));
+  CHECK(found["phase"] == "early boot");
+  CHECK(found["cause"] == "the hardware watchdog reset the machine");
+}
+
+TEST_CASE("trial: the service manager hangs after the root was switched to") {
+  const json found = NeverReachesGate(
+      "late-hang", "", WithUnit(kInRoot + "After=systemd-journal-flush.service\n", kHang));
+  CHECK(found["phase"] == "boot");
+  CHECK(found["watchdog"] == true);
+  CHECK(found["cause"] == "the hardware watchdog reset the machine");
 }
 
 TEST_CASE("trial: a byte of the root's superblock differs from what was signed") {
-  FallsBack("flipped-root",
-            "printf X | dd of=/dev/disk/by-partlabel/hostos_1.1.0 bs=1 seek=1100 conv=notrunc", 3,
-            "did not reach its health gate");
+  const json found = NeverReachesGate(
+      "flipped-root",
+      "printf X | dd of=/dev/disk/by-partlabel/hostos_1.1.0 bs=1 seek=1100 conv=notrunc");
+  CHECK(found["phase"] == "early boot");
+  CHECK(found["cause"] == "Kernel panic - not syncing: dm-verity device has corrupted blocks");
+}
+
+TEST_CASE("trial: the disk can't read a block of the root") {
+  auto healthy = Held(NodeAt(Milestone::kStaged, "bad-sector-where"));
+  const uint64_t begin =
+      std::stoull(Held(healthy->Run({"sh", "-c",
+                                     "cat /sys/class/block/$(basename $(readlink -f "
+                                     "/dev/disk/by-partlabel/hostos_1.1.0))/start"})));
+  healthy.reset();
+  // The second sector of the first block of erofs: its superblock is there.
+  const json found = NeverReachesGate("bad-sector", "", {.bad_sector = begin + 2});
+  CHECK(found["phase"] == "early boot");
 }
 
 TEST_CASE("trial: a byte of containerd in the root differs from what was signed") {
-  FallsBack("flipped-containerd", R"sh(slot=$(readlink -f /dev/disk/by-partlabel/hostos_1.1.0)
+  const json found = NeverReachesGate("flipped-containerd",
+                                      R"sh(slot=$(readlink -f /dev/disk/by-partlabel/hostos_1.1.0)
 mount -t erofs -o ro "$slot" /mnt
 block=$(filefrag -b4096 -v /mnt/usr/bin/containerd | awk '$1 == "0:" { print $4 + 0 }')
 umount /mnt
 [ "$block" -gt 0 ]
-printf X | dd of="$slot" bs=1 seek=$((block * 4096 + 64)) conv=notrunc)sh",
-            3, "did not reach its health gate");
+printf X | dd of="$slot" bs=1 seek=$((block * 4096 + 64)) conv=notrunc)sh");
+  CHECK(found["phase"] == "boot");
+  CHECK(found["cause"] == "Kernel panic - not syncing: dm-verity device has corrupted blocks");
 }
 
 TEST_CASE("trial: the reset button is pressed, and the release is healthy") {

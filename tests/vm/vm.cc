@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <format>
 
-#include "tests/vm/machine.h"
 #include "updater/base/digest.h"
 
 namespace hostos {
@@ -74,11 +73,11 @@ Result<> Vm::MakeFiles() {
   TRY(Process::Run({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
                     std::filesystem::absolute(base), directory_ + "/" + kSavedDisk},
                    QemuLog()));
-  if (!options_.write_log.empty()) {
+  if (!options_.rig.write_log.empty()) {
     TRY(Process::Run({"qemu-img", "convert", "-O", "raw", directory_ + "/" + kSavedDisk,
-                      options_.write_log + ".base"},
+                      options_.rig.write_log + ".base"},
                      QemuLog()));
-    TRY(Open(options_.write_log, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    TRY(Open(options_.rig.write_log, O_WRONLY | O_CREAT | O_EXCL, 0600));
   }
   // Variables of a machine with other devices would send the firmware to its shell.
   return Copy(restore ? options_.snapshot + "/" + kSavedVariables : Machine::kVariables,
@@ -96,8 +95,7 @@ Result<> Vm::Launch() {
                   .agent = agent_.far(),
                   .output = output_.far(),
                   .server_port = options_.server_port,
-                  .credentials = options_.credentials,
-                  .write_log = options_.write_log,
+                  .rig = options_.rig,
                   .restore = !options_.snapshot.empty()};
   qemu_ = TRY(Process::Start(machine.CommandLine(), QemuLog(),
                              {machine.qmp, machine.agent, machine.output}));

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tests/vm/line_socket.h"
+#include "tests/vm/machine.h"
 #include "tests/vm/process.h"
 #include "updater/base/clock.h"
 #include "updater/base/result.h"
@@ -24,14 +25,11 @@
 namespace hostos {
 
 struct VmOptions {
-  std::string name;                                // of the serial log
-  std::string disk;                                // qcow2, not changed
-  std::string snapshot;                            // directory made by Save(), in place of `disk`
-  std::string log_directory;                       // gets <name>.serial and <name>.qemu
-  std::map<std::string, std::string> credentials;  // systemd system credentials, over SMBIOS
-  // Gets every write to the disk (tests/powercut/write_log.h); <write_log>.base gets the disk as it
-  // was before, raw. "": neither.
-  std::string write_log;
+  std::string name;           // of the serial log
+  std::string disk;           // qcow2, not changed
+  std::string snapshot;       // directory made by Save(), in place of `disk`
+  std::string log_directory;  // gets <name>.serial and <name>.qemu
+  Rig rig;
   uint16_t server_port = 0;  // 127.0.0.1 port that is 10.0.2.100:8080 in the guest; 0: no network
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <random>
 #include <utility>
 
 namespace hostos {
@@ -20,6 +21,7 @@ using Url = std::unique_ptr<CURLU, decltype([](CURLU* url) { curl_url_cleanup(ur
 struct Failure {
   Error error;
   bool transient = false;
+  Seconds retry_after{0};  // as the server asked
 };
 
 std::string Part(CURLU* url, CURLUPart part) {
@@ -84,6 +86,13 @@ bool IsTransient(long status) {
   return status == 408 || status == 429 || status >= 500;
 }
 
+// Half of it to one and a half: a fleet that lost its server does not come back as one.
+Milliseconds Jittered(Milliseconds pause) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  return Milliseconds(
+      std::uniform_int_distribution(pause.count() / 2, pause.count() * 3 / 2)(random));
+}
+
 // The first line of an error page.
 std::string Excerpt(std::string_view body) {
   std::string text(body.substr(0, body.find_first_of("\r\n")));
@@ -145,9 +154,13 @@ std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const s
       return fail(false, Code::kNotFound, std::format("HTTP status {}", status));
     }
     if (status >= 400) {
-      return fail(
-          IsTransient(status), Code::kNetwork,
-          std::format("expected HTTP status 200, found {} ({})", status, Excerpt(body.data)));
+      curl_off_t retry_after = 0;
+      curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after);
+      Failure failure{{Code::kNetwork, std::format("{}: expected HTTP status 200, found {} ({})",
+                                                   url, status, Excerpt(body.data))},
+                      IsTransient(status),
+                      Seconds(retry_after)};
+      return std::unexpected(std::move(failure));
     }
     if (body.too_large) {
       return fail(false, Code::kNetwork, std::format("expected at most {} bytes, found more", cap));
@@ -198,12 +211,16 @@ Result<HttpClient::Response> HttpClient::Request(const std::string& url, size_t 
     auto response = handle_->Attempt(url, cap, head, deadline);
     if (response) return *std::move(response);
     Failure& failure = response.error();
+    const Milliseconds wait = std::max<Milliseconds>(Jittered(pause), failure.retry_after);
     if (!failure.transient || attempt >= options_.attempts ||
-        clock.Monotonic() + pause >= deadline) {
+        clock.Monotonic() + wait >= deadline) {
       if (attempt > 1) failure.error.message += std::format(", after {} attempts", attempt);
+      if (failure.retry_after > Seconds(0))
+        failure.error.message +=
+            std::format("; the server asks to come back in {} s", failure.retry_after.count());
       return std::unexpected(std::move(failure.error));
     }
-    clock.Sleep(pause);
+    clock.Sleep(wait);
   }
 }
 

@@ -1,7 +1,7 @@
 // Bounded HTTP GET for the few small files of a resolve: the ref, the commit object, its
 // signatures. The only user of libcurl. Everything has a limit: bytes, connecting, a stalled
 // transfer, the whole transfer, redirects (to https, or to the same scheme and host). Transient
-// failures are retried with a growing pause.
+// failures are retried with a growing pause, or the one the server asks for (Retry-After).
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,11 @@ struct HttpOptions {
   Milliseconds connect_timeout{10'000};
   Milliseconds total_timeout{120'000};
   Seconds stall_timeout{20};  // slower than 1 kB/s for that long
+  // A pull may take `pull_time`, and a second more for each `pull_rate` bytes that are to come.
+  Seconds pull_time{600};
+  uint64_t pull_rate = 8000;
   int attempts = 4;           // in all
-  Milliseconds backoff{500};  // before the second attempt; doubles each time
+  Milliseconds backoff{500};  // before the second attempt, give or take half; doubles each time
 };
 
 class HttpClient {

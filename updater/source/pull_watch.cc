@@ -58,6 +58,12 @@ bool PullWatch::Check() {
          std::format("{}: expected at most the signed {} bytes for this release, found more",
                      limits_.url, plan.download_bytes));
   }
+  if (const Milliseconds took = SystemClock().Monotonic() - begin_; took > limits_.time) {
+    Stop(Code::kNetwork,
+         std::format("{}: expected {} bytes within {} s, and they are still coming; the next run "
+                     "goes on",
+                     limits_.url, plan.download_bytes, limits_.time.count()));
+  }
   // Others may write to the same file system meanwhile: they get half of what is to be left.
   uint64_t floor = (limits_.free_bytes - std::min(limits_.free_bytes, plan.unpacked_bytes)) / 2;
   auto free = FreeBytesAt(limits_.repository);

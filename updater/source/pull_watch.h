@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 
+#include "updater/base/clock.h"
 #include "updater/base/progress.h"
 #include "updater/base/result.h"
 #include "updater/source/commit.h"
@@ -40,6 +41,7 @@ struct PullLimits {
   uint64_t largest_object = 0;
   uint64_t attempts = 1;    // how often an object may be fetched
   uint64_t free_bytes = 0;  // when the pull begins
+  Seconds time{0};          // the whole pull may take
 };
 
 class PullWatch {
@@ -57,6 +59,7 @@ class PullWatch {
   Progress& progress_;
   FileSizeLimit file_size_;
   uint64_t written_before_;
+  Milliseconds begin_ = SystemClock().Monotonic();
   std::optional<Error> verdict_;
 };
 

@@ -416,7 +416,8 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
                    .plan = plan,
                    .largest_object = LargestObject(commit.sizes),
                    .attempts = static_cast<uint64_t>(http.attempts),
-                   .free_bytes = free},
+                   .free_bytes = free,
+                   .time = http.pull_time + Seconds(plan.download_bytes / http.pull_rate)},
                   progress);
   PullContext context(watch);
   auto state = GRef<OstreeAsyncProgress>::Adopt(ostree_async_progress_new());

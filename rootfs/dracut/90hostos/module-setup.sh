@@ -31,6 +31,7 @@ install() {
     inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
   done
   $SYSTEMCTL -q --root "$initdir" add-requires initrd-fs.target sysroot-var.mount hostos-etc.service
+  inst_simple "$systemdsystemunitdir/modprobe@.service"
   # A kernel that panics leaves its last lines in the firmware's variables.
   $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target modprobe@efi_pstore.service
   ln_r "$systemdsystemunitdir/initrd.target" "$systemdsystemunitdir/default.target"

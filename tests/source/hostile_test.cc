@@ -1,0 +1,150 @@
+// Servers, proxies and people in the middle that do what they should not, at each thing a node asks
+// them for: every update ends in time, with a reason, within bounds, and the next one ends well.
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <chrono>
+#include <filesystem>
+#include <random>
+
+#include "tests/source/hostile_server.h"
+#include "tests/source/update_fixture.h"
+#include "updater/source/scan.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMostSent = 32 << 20;
+constexpr uint64_t kMostOnDisk = 32 << 20;
+constexpr Seconds kTime{20};
+
+uint64_t BytesBelow(const std::string& path) {
+  uint64_t bytes = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(path))
+    if (entry.is_regular_file()) bytes += entry.file_size();
+  return bytes;
+}
+
+// Release 1.1, and the paths of what a node asks for to get it, one of each kind.
+struct NextRelease : Update {
+  Digest commit;
+  std::map<std::string, std::string> paths;
+  std::string bomb;  // a file object of another release: 64 MB of zeros in 65 kB
+
+  NextRelease() {
+    AddFiles(tree, "new", 10, 2);
+    fs::permissions(tree + "/usr/lib/new", fs::perms(0750));  // a dirmeta that the node lacks
+    commit = publisher.Publish(tree, "1.1");
+    const Commit parsed =
+        ParseCommit(publisher.repo.ReadMetadata(ObjectType::kCommit, commit).value()).value();
+    const Repo running = Repo::Open(parent).value();
+    std::map<ObjectType, ObjectSize> largest;
+    for (const ObjectSize& object : parsed.sizes)
+      if (!running.Has(object.type, object.checksum).value() &&
+          object.archived > largest[object.type].archived)
+        largest[object.type] = object;
+    paths["ref"] = "/refs/heads/hostos/x86-64/stable";
+    paths["commit"] = publisher.ObjectPath(commit, "commit").substr(publisher.path.size());
+    paths["commitmeta"] = paths["commit"] + "meta";
+    for (const auto& [type, object] : largest)
+      paths[type == ObjectType::kFile      ? "filez"
+            : type == ObjectType::kDirtree ? "dirtree"
+                                           : "dirmeta"] = ArchivePath({object.checksum, type});
+    REQUIRE(paths.size() == 6);
+
+    Publisher other;
+    fs::create_directories(other.directory / "tree/boot");
+    WriteText(other.directory / "tree/zeros", "");
+    fs::resize_file(other.directory / "tree/zeros", 64 << 20);
+    const Scan scan = ScanDirectory(other.directory / "tree").value();
+    other.Publish(other.directory / "tree", "1.0");
+    bomb = ReadText(other.ObjectPath(scan.tree.files.at(0).checksum, "filez"));
+  }
+
+  Result<> Fetch(const HostileServer& from) {
+    OstreeSource source(Options(from.url()));
+    const Target target = TRY(source.Resolve(std::nullopt));
+    NoProgress progress;
+    TRY(source.Fetch(target, progress));
+    return {};
+  }
+};
+
+struct Named {
+  const char* name;
+  Mischief mischief;
+};
+
+constexpr Named kAll[] = {{"stall", Mischief::kStall},
+                          {"one byte a second", Mischief::kDrip},
+                          {"reset", Mischief::kReset},
+                          {"Content-Length too long", Mischief::kLengthTooLong},
+                          {"Content-Length too short", Mischief::kLengthTooShort},
+                          {"endless", Mischief::kEndless},
+                          {"a proxy's page", Mischief::kProxyPage},
+                          {"redirect to plain HTTP elsewhere", Mischief::kRedirectToPlain},
+                          {"408", Mischief::kTimeout},
+                          {"429 for a second", Mischief::kTooMany},
+                          {"429 for a day", Mischief::kTooManyForLong},
+                          {"500", Mischief::kError},
+                          {"a bomb", Mischief::kOther}};
+
+constexpr Named kTransient[] = {
+    {"stall", Mischief::kStall}, {"one byte a second", Mischief::kDrip},
+    {"reset", Mischief::kReset}, {"Content-Length too long", Mischief::kLengthTooLong},
+    {"408", Mischief::kTimeout}, {"429 for a second", Mischief::kTooMany},
+    {"500", Mischief::kError}};
+
+TEST_CASE(
+    "whatever a server does at whatever it is asked for, an update ends in time and in bounds") {
+  NextRelease next;
+  const std::string victim = GENERATE("ref", "commit", "commitmeta", "dirtree", "dirmeta", "filez");
+  const std::string path = next.paths[victim];
+  for (const auto& [name, mischief] : kAll) {
+    INFO(victim << ": " << name);
+    const auto begin = std::chrono::steady_clock::now();
+    {
+      HostileServer server(
+          next.publisher.path,
+          [&, what = mischief](const std::string& asked, int) {
+            return asked == path ? what : Mischief::kNone;
+          },
+          next.bomb);
+      const Result<> fetched = next.Fetch(server);
+      REQUIRE_FALSE(fetched);
+      INFO(fetched.error().message);
+      CHECK((fetched.error().code == Code::kNetwork || fetched.error().code == Code::kNotTrusted));
+      CHECK(server.requests(path) <= 8);
+      CHECK(server.sent() < kMostSent);
+    }
+    CHECK(std::chrono::steady_clock::now() - begin < kTime);
+    CHECK((!fs::exists(next.staging) || BytesBelow(next.staging) < kMostOnDisk));
+  }
+  HostileServer honest(next.publisher.path, [](auto&, int) { return Mischief::kNone; });
+  const Result<> fetched = next.Fetch(honest);
+  INFO((fetched ? "" : fetched.error().message));
+  CHECK(fetched);
+  CHECK(Shell("ostree fsck --repo=" + next.staging).status == 0);
+}
+
+TEST_CASE("what a server does once does not end an update") {
+  NextRelease next;
+  const std::string victim = GENERATE("ref", "commit", "commitmeta", "dirtree", "dirmeta", "filez");
+  const std::string path = next.paths[victim];
+  for (const auto& [name, mischief] : kTransient) {
+    INFO(victim << ": " << name);
+    HostileServer server(next.publisher.path,
+                         [&, what = mischief](const std::string& asked, int count) {
+                           return asked == path && count == 0 ? what : Mischief::kNone;
+                         });
+    const Result<> fetched = next.Fetch(server);
+    INFO((fetched ? "" : fetched.error().message));
+    CHECK(fetched);
+    CHECK(server.requests(path) >= 2);
+    fs::remove_all(next.staging);
+  }
+}
+
+}  // namespace
+}  // namespace hostos

@@ -1,0 +1,59 @@
+// A node that runs release 1.0 and is about to fetch the next one from a web server.
+#pragma once
+
+#include <catch2/catch_test_macros.hpp>
+#include <memory>
+#include <string>
+
+#include "tests/source/http_server.h"
+#include "tests/source/release_fixture.h"
+#include "updater/source/ostree_source.h"
+#include "updater/source/staging.h"
+
+namespace hostos {
+
+inline std::string ArchivePath(const ObjectName& name) {
+  std::string hex = name.first.Hex();
+  const char* extension = name.second == ObjectType::kFile      ? "filez"
+                          : name.second == ObjectType::kDirtree ? "dirtree"
+                                                                : "dirmeta";
+  return std::format("/objects/{}/{}.{}", hex.substr(0, 2), hex.substr(2), extension);
+}
+
+struct Update {
+  Publisher publisher;
+  std::string tree = publisher.directory / "tree";
+  std::string parent = publisher.directory / "parent";
+  std::string staging = publisher.directory / "staging";
+  std::unique_ptr<HttpServer> server;
+
+  // The objects of what the node runs are in the parent.
+  Update() {
+    MakeOddTree(tree);
+    AddFiles(tree, "old", 50, 1);
+    Digest old = publisher.Publish(tree, "1.0");
+    REQUIRE(Repo::OpenStaging(parent, ""));
+    REQUIRE(Shell("ostree pull-local --disable-fsync --repo=" + parent + " " + publisher.path +
+                  " " + old.Hex())
+                .status == 0);
+  }
+
+  OstreeSourceOptions Options(const std::string& url) const {
+    return {.url = url,
+            .channel = "stable",
+            .architecture = "x86-64",
+            .staging = staging,
+            .parent = parent,
+            .key_directories = {publisher.keys},
+            .required_signatures = 1,
+            .seal_formats = {1},
+            .http = {.stall_timeout = Seconds(1), .attempts = 2, .backoff = Milliseconds(1)}};
+  }
+
+  OstreeSource Source(const std::string& extra = "") {
+    server = std::make_unique<HttpServer>(publisher.path, extra);
+    return OstreeSource(Options(server->url()));
+  }
+};
+
+}  // namespace hostos
