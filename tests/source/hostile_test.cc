@@ -1,5 +1,6 @@
 // Servers, proxies and people in the middle that do what they should not, at each thing a node asks
 // them for: every update ends in time, with a reason, within bounds, and the next one ends well.
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <chrono>
@@ -144,6 +145,89 @@ TEST_CASE("what a server does once does not end an update") {
     CHECK(server.requests(path) >= 2);
     fs::remove_all(next.staging);
   }
+}
+
+// One object of a repository, damaged in one of the ways a disk or a mirror damages files.
+std::string Damage(const std::string& repository, std::minstd_rand& random) {
+  std::vector<fs::path> objects;
+  for (const auto& entry : fs::recursive_directory_iterator(repository + "/objects"))
+    if (entry.is_regular_file() && entry.path().extension() != ".commitmeta")
+      objects.push_back(entry.path());
+  std::ranges::sort(objects);
+  const auto pick = [&](size_t count) {
+    return std::uniform_int_distribution<size_t>(0, count - 1)(random);
+  };
+  const fs::path victim = objects[pick(objects.size())];
+  std::string bytes = ReadText(victim);
+  const char* how = "";
+  switch (pick(5)) {
+    case 0:
+      how = "a bit flipped";
+      bytes[pick(bytes.size())] ^= static_cast<char>(1 << pick(8));
+      break;
+    case 1:
+      how = "cut short";
+      bytes.resize(pick(bytes.size()));
+      break;
+    case 2:
+      how = "bytes appended";
+      bytes.append(1 + pick(100), static_cast<char>(pick(256)));
+      break;
+    case 3:
+      how = "another object's bytes";
+      bytes = ReadText(objects[pick(objects.size())]);
+      break;
+    case 4:
+      how = "a piece of zeros";
+      std::fill_n(bytes.begin() + static_cast<ptrdiff_t>(pick(bytes.size())), 1, '\0');
+      break;
+  }
+  WriteText(victim, bytes);
+  return std::format("{}: {}", victim.filename().string(), how);
+}
+
+// Debian's ostree knows nothing of our signatures; it gets the checksum of the commit instead.
+bool OstreeAccepts(const std::string& url, const Digest& commit, const std::string& directory) {
+  const std::string ostree = "ostree --repo=" + directory + "/oracle ";
+  return Shell(ostree + "init --mode=bare && " + ostree + "remote add --no-sign-verify " +
+               "--no-gpg-verify origin " + url + " && " + ostree + "pull origin " + commit.Hex() +
+               " && " + ostree + "fsck")
+             .status == 0;
+}
+
+TEST_CASE("of damaged repositories, those are accepted that ostree itself accepts, and no others") {
+  Publisher publisher;
+  const std::string tree = publisher.directory / "tree";
+  MakeOddTree(tree);
+  const Digest commit = publisher.Publish(tree, "1.0");
+  std::minstd_rand random(7);
+  int accepted = 0;
+  constexpr int kTimes = 60;
+  for (int i = 0; i < kTimes; i++) {
+    TempDir directory;
+    fs::copy(publisher.path, directory / "repo", fs::copy_options::recursive);
+    INFO(Damage(directory / "repo", random));
+    const HttpServer server(directory / "repo");
+    OstreeSource source({.url = server.url(),
+                         .channel = "stable",
+                         .architecture = "x86-64",
+                         .staging = directory / "staging",
+                         .parent = "",
+                         .key_directories = {publisher.keys},
+                         .required_signatures = 1,
+                         .seal_formats = {1},
+                         .http = {.attempts = 1}});
+    NoProgress progress;
+    const Result<Target> target = source.Resolve(std::nullopt);
+    const Result<FetchStats> fetched =
+        target ? source.Fetch(*target, progress) : std::unexpected(target.error());
+    INFO((fetched ? "accepted" : fetched.error().message));
+    CHECK(fetched.has_value() == OstreeAccepts(server.url(), commit, directory.path()));
+    if (fetched) CHECK(Shell("ostree fsck --repo=" + (directory / "staging")).status == 0);
+    accepted += fetched ? 1 : 0;
+  }
+  CHECK(accepted > 0);
+  CHECK(accepted < kTimes);
 }
 
 }  // namespace
