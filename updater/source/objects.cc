@@ -141,7 +141,7 @@ Result<> CheckMetadata(const Metadata& metadata, mode_t type) {
 
 Result<std::vector<DirtreeEntry>> ParseDirtree(std::string_view bytes) {
   VariantRef variant = VariantFromBytes(kDirtreeType, bytes);
-  if (!g_variant_is_normal_form(variant.get())) {
+  if (bytes.empty() || !g_variant_is_normal_form(variant.get())) {
     return Fail(Code::kNotTrusted, "expected a dirtree object, found {} bytes that are none",
                 bytes.size());
   }

@@ -112,6 +112,20 @@ std::unexpected<Error> PullFailure(const GErrorOut& error, const std::string& ur
   return Fail(code, "{}: {}", url, message);
 }
 
+// libostree believes what stands in the files of an archive repository. Somebody else's mirror may
+// be one, so here they are read as what came from the network is.
+bool LoadFile(OstreeRepo* repo, const Digest& checksum, GInputStream** input, GFileInfo** info,
+              GVariant** xattrs, GError** error) {
+  const std::string hex = checksum.Hex();
+  if (ostree_repo_get_mode(repo) != OSTREE_REPO_MODE_ARCHIVE)
+    return ostree_repo_load_file(repo, hex.c_str(), input, info, xattrs, nullptr, error);
+  auto file = GRef<GFile>::Adopt(g_file_resolve_relative_path(
+      ostree_repo_get_path(repo),
+      std::format("objects/{}/{}.filez", hex.substr(0, 2), hex.substr(2)).c_str()));
+  return ostree_content_file_parse(/*compressed=*/TRUE, file.get(), /*trusted=*/FALSE, input, info,
+                                   xattrs, nullptr, error);
+}
+
 // A pull under its watch. libostree runs it in the thread's default main context, which is one of
 // our own while this lives, with a timer in it.
 class PullContext {
@@ -302,10 +316,8 @@ Result<FileObject> Repo::ReadFileHeader(const Digest& checksum) const {
   GRef<GFileInfo> info;
   VariantRef xattrs;
   auto where = [&] { return std::format("{}: file object {}", path_, checksum.Hex()); };
-  if (!ostree_repo_load_file(repo_.get(), checksum.Hex().c_str(), nullptr, info.Out(), xattrs.Out(),
-                             nullptr, error)) {
+  if (!LoadFile(repo_.get(), checksum, nullptr, info.Out(), xattrs.Out(), error))
     return error.Fail(where());
-  }
   FileObject file;
   file.checksum = checksum;
   file.metadata.uid = g_file_info_get_attribute_uint32(info.get(), "unix::uid");
@@ -332,10 +344,8 @@ Result<UniqueFd> Repo::OpenContent(const Digest& checksum) const {
   GErrorOut error;
   GRef<GInputStream> input;
   auto where = [&] { return std::format("{}: file object {}", path_, checksum.Hex()); };
-  if (!ostree_repo_load_file(repo_.get(), checksum.Hex().c_str(), input.Out(), nullptr, nullptr,
-                             nullptr, error)) {
+  if (!LoadFile(repo_.get(), checksum, input.Out(), nullptr, nullptr, error))
     return error.Fail(where());
-  }
   if (!input) return Fail(Code::kFailed, "{}: a symbolic link has no content to open", where());
   if (!G_IS_FILE_DESCRIPTOR_BASED(input.get())) return TRY_CONTEXT(where(), Unpack(input.get()));
   UniqueFd file(::fcntl(g_file_descriptor_based_get_fd(G_FILE_DESCRIPTOR_BASED(input.get())),

@@ -1,0 +1,16 @@
+#include "updater/engine/config.h"
+
+#include "tests/fuzz/fuzz.h"
+
+using namespace hostos;
+
+FUZZ(input) {
+  const MemoryFile file(input);
+  const Result<Config> config = LoadConfig({file.path()});
+  if (!config) {
+    PROMISE(config.error().message.contains(file.path()));
+    return;
+  }
+  PROMISE(config->tries >= 1 && config->tries <= 10);
+  PROMISE(config->health.window <= config->health.deadline);
+}

@@ -1,0 +1,11 @@
+#include "tests/fuzz/fuzz.h"
+#include "updater/source/objects.h"
+
+using namespace hostos;
+
+FUZZ(input) {
+  const Result<std::vector<DirtreeEntry>> entries = ParseDirtree(input);
+  if (!entries) return;
+  for (const DirtreeEntry& entry : *entries) PROMISE(CheckName(entry.name));
+  PROMISE(SerializeDirtree(*entries) == input);
+}

@@ -1,0 +1,47 @@
+// What the fuzz targets share. Each is a libFuzzer program: one parser of what others write, and
+// what must hold of whatever it accepts. A broken promise aborts, as a sanitizer does.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "updater/base/unique_fd.h"
+
+namespace hostos {
+
+// The body of a target: FUZZ(input) { ... }, with the input as a std::string_view.
+#define FUZZ(input)                                                         \
+  static void FuzzOne(std::string_view input);                              \
+  extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) { \
+    FuzzOne(std::string_view(reinterpret_cast<const char*>(data), size));   \
+    return 0;                                                               \
+  }                                                                         \
+  static void FuzzOne([[maybe_unused]] std::string_view input)
+
+#define PROMISE(holds)                                                         \
+  do {                                                                         \
+    if (!(holds)) {                                                            \
+      std::fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #holds); \
+      std::abort();                                                            \
+    }                                                                          \
+  } while (false)
+
+// A file in memory, with a path.
+class MemoryFile {
+ public:
+  explicit MemoryFile(std::string_view content) : fd_(::memfd_create("fuzz", MFD_CLOEXEC)) {
+    PROMISE(fd_ && WriteFull(fd_.get(), AsBytes(content)));
+    PROMISE(::lseek(fd_.get(), 0, SEEK_SET) == 0);
+  }
+  int fd() const { return fd_.get(); }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(fd()); }
+
+ private:
+  UniqueFd fd_;
+};
+
+}  // namespace hostos

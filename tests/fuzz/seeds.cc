@@ -1,0 +1,96 @@
+// Writes what the fuzz targets begin with: DIR/<target>/*, one good input a file.
+#include <filesystem>
+#include <iostream>
+
+#include "tests/bootctl/disk_machine.h"
+#include "tests/source/release_fixture.h"
+#include "updater/engine/post_mortem.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kLargest = 256 << 10;
+
+class Seeds {
+ public:
+  explicit Seeds(fs::path directory) : directory_(std::move(directory)) {}
+
+  void Add(const std::string& target, std::string_view bytes) {
+    fs::create_directories(directory_ / target);
+    WriteText(directory_ / target / Sha256::Of(AsBytes(bytes)).Short(),
+              std::string(bytes.substr(0, kLargest)));
+  }
+
+ private:
+  const fs::path directory_;
+};
+
+// Every kind of object of a published release.
+void AddObjects(Seeds& seeds) {
+  Publisher publisher;
+  MakeOddTree(publisher.directory / "tree");
+  publisher.Publish(publisher.directory / "tree", "1.0");
+  for (const auto& entry : fs::recursive_directory_iterator(publisher.path + "/objects")) {
+    if (!entry.is_regular_file() || entry.file_size() > kLargest) continue;
+    const std::string kind = entry.path().extension().string().substr(1);
+    seeds.Add(kind == "commitmeta" ? "signatures" : kind, ReadText(entry.path()));
+  }
+  for (const auto& entry : fs::directory_iterator(publisher.keys))
+    seeds.Add("keys", ReadText(entry.path()));
+}
+
+void AddBoot(Seeds& seeds) {
+  const TestImage image("1.0.0");
+  seeds.Add("uki", ReadText(image.path));
+  const DiskMachine machine(image);
+  seeds.Add("gpt", ReadText(machine.disk()).substr(0, 34 * 512));
+  for (const char* name : {"hostos_1.0.0_0a1b2c3d.efi", "hostos_1.0.0_0a1b2c3d+3.efi",
+                           "hostos_1.0.0_0a1b2c3d+2-1.efi", "x+007-0.efi", "arch+1-2-3.efi"})
+    seeds.Add("entry_name", name);
+  using namespace std::string_view_literals;
+  for (const std::string_view versions :
+       {"1.0.0\0001.0.1"sv, "2~rc1\0002"sv, "1.0^post\0001.0-1"sv})
+    seeds.Add("version", versions);
+  seeds.Add("loader_lines", "# comment\ndefault hostos*\ntimeout 3\n\ntitle\t HostOS  \n");
+  seeds.Add("loader_lines", "ID=hostos\nIMAGE_VERSION=\"1.0.0\"\n");
+}
+
+void AddState(Seeds& seeds) {
+  const ReleaseId release{"1.1.0", Sha256::Of(AsBytes("commit")), Sha256::Of(AsBytes("root"))};
+  Record record;
+  seeds.Add("record", ToJson(record));
+  record.update = UpdateRecord{.phase = Phase::kTrial, .target = release, .from = release};
+  record.update->attempts = {{"boot", 1}};
+  record.update->before = {"required/10-dns"};
+  record.AddHistory({.release = release, .reason = "canary"});
+  record.denied.push_back({release, 7, "canary", 3});
+  seeds.Add("record", ToJson(record));
+  PostMortem post_mortem{.release = release, .phase = "boot", .kernel = "Kernel panic"};
+  post_mortem.checks = {{.name = "canary"}};
+  post_mortem.traces = {{.boot_id = "boot", .log = "line\n"}};
+  seeds.Add("post_mortem", ToJson(post_mortem));
+  seeds.Add("config", ReadText(HOSTOS_SOURCE_DIR "/updater/hostctl/hostctl.toml"));
+  seeds.Add("config", "[health]\nwindow = 5\n");
+  seeds.Add("printable", "runc: \x1b[1mno\x1b[0m\r\n\tr\xc3\xa4t\xff\n");
+  using namespace std::string_view_literals;
+  // A SETTINGS frame and its acknowledgement (RFC 9113, 6.5), and HTTP/1.
+  seeds.Add("containerd", "\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0"sv);
+  seeds.Add("containerd", "HTTP/1.1 400 Bad Request\r\n\r\n");
+  seeds.Add("seal", std::string(300, 'a') + "usr\\bin\\" + std::string(40, '\1'));
+}
+
+}  // namespace
+}  // namespace hostos
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: fuzz_seeds DIR\n";
+    return 2;
+  }
+  hostos::Seeds seeds(argv[1]);
+  hostos::AddObjects(seeds);
+  hostos::AddBoot(seeds);
+  hostos::AddState(seeds);
+}
