@@ -11,6 +11,8 @@ class FakeClock : public Clock {
   Milliseconds Monotonic() override { return now_; }
   void Sleep(Milliseconds time) override { now_ += time; }
 
+  void Set(Seconds now) { now_ = now; }
+
  private:
   Milliseconds now_ = Seconds(1'763'686'800);
 };

@@ -12,7 +12,6 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
-#include <array>
 #include <chrono>
 #include <climits>
 #include <cstddef>
@@ -82,7 +81,7 @@ constexpr Call kCalls[] = {
 // Opening matters when it may make a file or empty one.
 constexpr uint32_t kChangingOpen = O_CREAT | O_TRUNC;
 
-// Notifies of kCalls, allows the rest. The tables of BPF have room for jumps of 255.
+// Notifies of kCalls, allows the rest.
 std::vector<sock_filter> MakeFilter() {
   std::vector<sock_filter> filter = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
@@ -110,37 +109,40 @@ std::vector<sock_filter> MakeFilter() {
 }
 
 // One byte with a descriptor. sendmsg(2) is not among kCalls.
-bool SendFd(int socket, int fd) {
+// A message of one byte that carries one descriptor (unix(7), SCM_RIGHTS).
+struct FdMessage {
+  FdMessage() {
+    header.msg_iov = &io;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+  }
+  FdMessage(const FdMessage&) = delete;
+  FdMessage& operator=(const FdMessage&) = delete;
+
   char byte = 0;
   iovec io{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr message{};
-  message.msg_iov = &io;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  return ::sendmsg(socket, &message, 0) == 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header{};
+};
+
+bool SendFd(int socket, int fd) {
+  FdMessage message;
+  cmsghdr* control = CMSG_FIRSTHDR(&message.header);
+  control->cmsg_level = SOL_SOCKET;
+  control->cmsg_type = SCM_RIGHTS;
+  control->cmsg_len = CMSG_LEN(sizeof fd);
+  std::memcpy(CMSG_DATA(control), &fd, sizeof fd);
+  return ::sendmsg(socket, &message.header, 0) == 1;
 }
 
 Result<UniqueFd> ReceiveFd(int socket) {
-  char byte = 0;
-  iovec io{&byte, 1};
+  FdMessage message;
+  if (::recvmsg(socket, &message.header, MSG_CMSG_CLOEXEC) != 1) return FailErrno("recvmsg");
+  const cmsghdr* control = CMSG_FIRSTHDR(&message.header);
+  if (!control) return Fail(Code::kFailed, "the program did not start");
   int fd = -1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr message{};
-  message.msg_iov = &io;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  if (::recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1) return FailErrno("recvmsg");
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (!header) return Fail(Code::kFailed, "the program did not start");
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  std::memcpy(&fd, CMSG_DATA(control), sizeof fd);
   return UniqueFd(fd);
 }
 

@@ -78,7 +78,7 @@ Result<> DiskCopy::Apply(const LoggedWrite& write, uint64_t bytes) {
     TRY(PreadFull(fd, data, offset));
     overwritten_.push_back({fd, offset, data});
   }
-  TRY(log_->Read(write, 0, data));
+  TRY(log_->Read(write, data));
   return PwriteFull(fd, data, offset);
 }
 

@@ -29,8 +29,7 @@ class DiskCopy {
   enum class Place { kTable, kEsp, kSlotA, kSlotB, kState, kAcross };
   Place PlaceOf(const LoggedWrite& write) const;
 
-  // Applies a write, or its first bytes only.
-  Result<> Apply(const LoggedWrite& write) { return Apply(write, write.length); }
+  // Applies the first bytes of a write.
   Result<> Apply(const LoggedWrite& write, uint64_t bytes);
 
   // Remembers what is overwritten from here on; Undo() goes back to it.

@@ -4,14 +4,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstring>
 
 namespace hostos {
 namespace {
 
 constexpr uint64_t kMagic = 0x6a736677736872;
 constexpr uint64_t kVersion = 1;
-enum : uint64_t { kFlush = 1, kFua = 2, kDiscard = 4, kMark = 8 };
+enum : uint64_t { kFlush = 1, kDiscard = 4, kMark = 8 };
 
 // struct log_write_super, at the beginning of the file.
 struct Super {
@@ -62,7 +61,6 @@ Result<WriteLog> WriteLog::Open(const std::string& path) {
                              .length = length,
                              .data = at,
                              .flush = (flags & kFlush) != 0,
-                             .fua = (flags & kFua) != 0,
                              .discard = discard});
     if (mark)
       at += (le64toh(entry.data_length) + sector_size - 1) / sector_size * sector_size;
@@ -75,12 +73,12 @@ Result<WriteLog> WriteLog::Open(const std::string& path) {
   return log;
 }
 
-Result<> WriteLog::Read(const LoggedWrite& write, uint64_t skip, std::span<std::byte> data) const {
+Result<> WriteLog::Read(const LoggedWrite& write, std::span<std::byte> data) const {
   if (write.discard) {
     std::ranges::fill(data, std::byte{0});
     return {};
   }
-  const size_t read = TRY(PreadFull(fd_.get(), data, write.data + skip));
+  const size_t read = TRY(PreadFull(fd_.get(), data, write.data));
   if (read != data.size()) return Fail(Code::kFailed, "the log ends within a write");
   return {};
 }

@@ -1,5 +1,6 @@
 // The log that QEMU's blklogwrites driver keeps of a disk: every write in the order in which it
-// reached the disk, with its data, and every flush. Format: the kernel's
+// reached the disk, with its data, and every flush. That a write is FUA is not kept: to lose it all
+// the same is one state more than a disk may leave. Format: the kernel's
 // Documentation/admin-guide/device-mapper/log-writes.rst and drivers/md/dm-log-writes.c; QEMU's
 // block/blklogwrites.c. All numbers are little-endian.
 #pragma once
@@ -19,7 +20,6 @@ struct LoggedWrite {
   uint64_t length = 0;   // in bytes; 0 for a mere flush
   uint64_t data = 0;     // in the log file; a discard has none
   bool flush = false;    // all writes before this one are on the medium, once it is
-  bool fua = false;      // it is on the medium itself when it is answered
   bool discard = false;  // the range reads as zeros from now on
 };
 
@@ -29,8 +29,8 @@ class WriteLog {
   static Result<WriteLog> Open(const std::string& path);
 
   const std::vector<LoggedWrite>& writes() const { return writes_; }
-  // The bytes of a write from `skip` on; zeros for a discard.
-  Result<> Read(const LoggedWrite& write, uint64_t skip, std::span<std::byte> data) const;
+  // The first bytes of a write; zeros for a discard.
+  Result<> Read(const LoggedWrite& write, std::span<std::byte> data) const;
 
  private:
   UniqueFd fd_;

@@ -1,9 +1,14 @@
 // What the gate does in a boot that is not the plain first trial.
+#include <signal.h>
+#include <sys/resource.h>
+
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include "tests/scenario/machine.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/unique_fd.h"
+#include "updater/engine/post_mortem.h"
 
 using namespace hostos;
 
@@ -50,5 +55,95 @@ TEST_CASE("a release on trial whose record was lost is kept or given up on its h
   SECTION("unhealthy") {
     machine.unhealthy["1.1.0"] = "not serving";
     CHECK(machine.Boot() == "1.0.0");
+  }
+}
+
+TEST_CASE("a record that cannot be understood is set aside, and decides nothing") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  const std::string file = machine.state.record().path();
+  const std::string good = ReadFile(file).value();
+  std::string newer = good;
+  newer.replace(newer.find("\"format\": 1"), 11, "\"format\": 2");
+  const std::string bad = GENERATE_REF(std::string("{"), std::string(), std::string(100, '\0'),
+                                       good.substr(0, good.size() / 2), newer);
+  REQUIRE(WriteFileAtomically(file, bad));
+  SECTION("by the gate of a healthy release") {
+    CHECK(machine.Boot() == "1.1.0");
+    CHECK(machine.boots() == 2);
+  }
+  SECTION("by the gate of one that is not healthy") {
+    machine.unhealthy["1.1.0"] = "not serving";
+    CHECK(machine.Boot() == "1.0.0");
+    CHECK(machine.boots() == 3);
+  }
+  SECTION("by an update, which keeps the floor of what runs") {
+    REQUIRE(machine.Update());
+    CHECK(machine.state.record().Load().value().floor == 1000);
+  }
+  CHECK(ReadFile(file + ".unreadable").value() == bad);
+  CHECK(machine.state.record().Load());
+}
+
+namespace {
+
+// While it lives, no file takes a byte more.
+class FullDisk {
+ public:
+  FullDisk() {
+    ::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+  ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_;
+};
+
+}  // namespace
+
+TEST_CASE("a state partition that is full does not decide a trial") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  SECTION("healthy: blessed, and committed when there is room") {
+    REQUIRE(machine.boot.Boot() == Slot::B);
+    {
+      const FullDisk full;
+      CHECK_FALSE(RunGate(machine.world, machine.config));  // it says so
+    }
+    CHECK_FALSE(machine.boot.Read()->on_trial);
+    CHECK(machine.Boot() == "1.1.0");
+    CHECK(machine.state.record().Load().value().history.at(0).outcome == Outcome::kCommitted);
+  }
+  SECTION("not healthy: marked bad, and the old release says what it can") {
+    machine.unhealthy["1.1.0"] = "not serving";
+    REQUIRE(machine.boot.Boot() == Slot::B);
+    {
+      const FullDisk full;
+      CHECK_FALSE(RunGate(machine.world, machine.config));
+    }
+    CHECK(machine.Boot() == "1.0.0");
+    CHECK(machine.ReadStatus().fallback->boots == 1);
+  }
+}
+
+TEST_CASE("a clock that is wrong by decades changes no decision") {
+  Machine machine;
+  machine.clock.Set(GENERATE(Seconds(0), Seconds(4'073'760'000)));  // 1970, 2099
+  REQUIRE(machine.Update());
+  SECTION("healthy") {
+    machine.clock.Set(Seconds(1'795'225'800));
+    CHECK(machine.Boot() == "1.1.0");
+  }
+  SECTION("not healthy") {
+    machine.unhealthy["1.1.0"] = "not serving";
+    CHECK(machine.Boot() == "1.0.0");
+    machine.clock.Set(Seconds(1'795'225'800));
+    CHECK(machine.Update().error().code == Code::kRefused);
+    CHECK(ReadPostMortems(machine.world).size() == 1);
   }
 }

@@ -151,7 +151,7 @@ TEST_CASE("trial: a required check hangs") {
 }
 
 TEST_CASE("trial: a required check is killed for the memory it takes") {
-  GateSaysNo("check-memory", R"sh(check 10-site 'exec systemd-run --quiet --pipe --wait \
+  GateSaysNo("check-memory", R"sh(check 10-site 'exec systemd-run --collect --quiet --pipe --wait \
   --property=MemoryMax=16M --property=MemorySwapMax=0 tail /dev/zero')sh",
              "required/10-site");
 }

@@ -54,15 +54,17 @@ Result<> Commit(World& world, Record& record, const std::string& boot_id) {
 
 // Unhealthy: why, then the boot entry, then the reboot.
 Result<> FallBack(World& world, Record& record, const BootState& boot, const Verdict& verdict) {
+  Result<> explained;
   if (record.update) {
     record.update->failure = verdict.reason;
     record.update->failure_output = FailingOutput(verdict);
-    TRY(world.state.record().Save(record));
+    explained = world.state.record().Save(record);
     (void)BeginPostMortem(world, *record.update, verdict);  // the record has the essence
   }
   TRY_CONTEXT("mark bad", world.boot.MarkBad(boot.running));
   TRY(world.power.Reboot());
-  return world.state.MarkGateFinished();
+  TRY(world.state.MarkGateFinished());
+  return explained;
 }
 
 }  // namespace
@@ -71,14 +73,17 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   Lock lock = TRY(world.state.WaitLock("hostctl gate", world.clock.Now()));
   const std::string boot_id = TRY(world.power.BootId());
   const BootState boot = TRY(world.boot.Read());
-  Record record = TRY(world.state.record().Load());
-  TRY(SettleBoot(world, record, boot, boot_id));
+  Record record = TRY(LoadRecord(world, boot));
+  const Result<> settled = SettleBoot(world, record, boot, boot_id);
 
   GateResult result{.on_trial = boot.on_trial};
   if (!boot.on_trial) {
     TRY(world.state.MarkGateFinished());
+    TRY(settled);
     return result;
   }
+  // A full state partition is not the release's fault: that the attempt is not in the record only
+  // explains less.
   result.verdict = WaitHealthy(world.health, world.clock, config.health,
                                record.update ? record.update->before : std::vector<std::string>());
   if (result.verdict.healthy) {

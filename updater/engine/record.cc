@@ -164,6 +164,12 @@ Result<Record> RecordFile::Load() const {
   return TRY_CONTEXT(path_, RecordFromJson(content));
 }
 
+Result<> RecordFile::SetAside() const {
+  const std::string aside = path_ + ".unreadable";
+  if (::rename(path_.c_str(), aside.c_str()) < 0) return FailErrno(aside);
+  return SyncDirectory(path_.substr(0, path_.rfind('/')));
+}
+
 Result<> RecordFile::Save(const Record& record) const {
   return WriteFileAtomically(path_, ToJson(record), 0644);
 }

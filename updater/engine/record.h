@@ -104,6 +104,8 @@ class RecordFile {
   explicit RecordFile(std::string path) : path_(std::move(path)) {}
   Result<Record> Load() const;
   Result<> Save(const Record& record) const;
+  // Out of the way of a new one, as "<path>.unreadable".
+  Result<> SetAside() const;
   const std::string& path() const { return path_; }
 
  private:

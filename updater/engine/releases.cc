@@ -10,6 +10,17 @@ Result<std::optional<Release>> ReleaseOf(World& world, const Digest& root_hash) 
   return std::nullopt;
 }
 
+Result<Record> LoadRecord(World& world, const BootState& boot) {
+  Result<Record> read = world.state.record().Load();
+  if (read) return read;
+  TRY(world.state.record().SetAside());
+  Record record;
+  if (boot.on_trial) return record;
+  if (const std::optional<Release> running = TRY(ReleaseOf(world, boot.running_root_hash)))
+    record.floor = running->timestamp;
+  return record;
+}
+
 Result<ReleaseId> IdentifySlot(World& world, const BootState& boot, Slot slot) {
   std::optional<Digest> root_hash =
       slot == boot.running ? boot.running_root_hash : boot.slot(slot).root_hash;

@@ -58,8 +58,8 @@ Result<Lock> StateDir::TakeLock(std::string_view holder, uint64_t now, int how) 
     return Fail(Code::kBusy, "another operation is in progress: {}", HolderIn(file));
   }
   std::string who = std::format("{}, pid {}, since {}", holder, ::getpid(), FormatTime(now));
-  if (::ftruncate(lock.fd.get(), 0) < 0) return FailErrno(file);
-  TRY_CONTEXT(file, PwriteFull(lock.fd.get(), AsBytes(who), 0));
+  // Who it is does not have to be said for the lock to hold: the state partition may be full.
+  if (::ftruncate(lock.fd.get(), 0) == 0) (void)PwriteFull(lock.fd.get(), AsBytes(who), 0);
   return lock;
 }
 

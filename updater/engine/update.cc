@@ -25,7 +25,8 @@ struct View {
 };
 
 Result<View> Look(World& world) {
-  View view{TRY(world.boot.Read()), TRY(world.state.record().Load()), TRY(world.power.BootId())};
+  View view{TRY(world.boot.Read()), {}, TRY(world.power.BootId())};
+  view.record = TRY(LoadRecord(world, view.boot));
   view.record = Settle(std::move(view.record), view.boot, view.boot_id, world.clock.Now());
   return view;
 }

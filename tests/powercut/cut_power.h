@@ -1,0 +1,20 @@
+// Power cut at every write of a real node, as its virtual disk saw them: after each prefix of its
+// writes, and with those that were not yet flushed lost, kept or torn in any combination, a
+// release boots, and it is whole.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "tests/vm/node.h"
+
+namespace hostos {
+
+// Lives a piece of a node's life with its disk's writes logged, then replays them. `first` would
+// boot before them, `last` after them; in between either may: a rename on FAT is two writes, and
+// between them an entry can have no name.
+void CutPower(const std::function<std::unique_ptr<Node>(const std::string& log)>& live,
+              const std::string& first, const std::string& last);
+
+}  // namespace hostos
