@@ -193,11 +193,11 @@ void PrintTable(const json& result) {
   }
   std::cout << "\n";
   const json& goals = result["goals"];
-  PrintGoal("wall time over the tools' sum, at most 1.25",
+  PrintGoal(std::format("wall time over the tools' sum, at most {}", kWallGoal),
             std::format("{:.2f}", result["wall_ratio"].get<double>()), goals["wall_ratio"]);
-  PrintGoal("bytes over those of missing objects, at most 1.02",
+  PrintGoal(std::format("bytes over those of missing objects, at most {}", kWireGoal),
             std::format("{:.4f}", result["wire_ratio"].get<double>()), goals["wire_bytes"]);
-  PrintGoal("peak resident memory, at most 64 MiB",
+  PrintGoal(std::format("peak resident memory, at most {} MiB", kMemoryGoal),
             std::format("{:.1f} MiB", result["peak_rss_mib"].get<double>()), goals["peak_rss_mib"]);
   if (goals.contains("large_peak_rss_mib"))
     PrintGoal("the same on the 2 GB tree",

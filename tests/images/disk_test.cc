@@ -8,6 +8,7 @@
 #include "bootctl/entry_name.h"
 #include "images/program.h"
 #include "tests/images/small_release.h"
+#include "tests/object_path.h"
 
 using namespace hostos;
 
@@ -115,12 +116,12 @@ TEST_CASE("a disk has the slots, the boot entry and the state a node expects") {
   // The state: the commit, as the repository has it.
   const std::string state = partition(5, disk->partitions[5].size);
   Output({"e2fsck", "-fn", state});
-  const std::string hex = release->commit.Hex();
-  for (const char* suffix : {".commit", ".commitmeta"}) {
-    Output({"debugfs", "-R", "dump /lib/hostos/commits/" + hex + suffix + " " + (small / "kept"),
+  for (const char* extension : {"commit", "commitmeta"}) {
+    Output({"debugfs", "-R",
+            std::format("dump /lib/hostos/commits/{}.{} {}", release->commit.Hex(), extension,
+                        small / "kept"),
             state});
-    CHECK(SameFiles(small / "kept",
-                    small / "repo/objects/" + hex.substr(0, 2) + "/" + hex.substr(2) + suffix));
+    CHECK(SameFiles(small / "kept", small / "repo/" + ObjectPath(release->commit, extension)));
   }
 }
 

@@ -2,18 +2,21 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/object_path.h"
 #include "updater/engine/state_dir.h"
 #include "updater/source/commit.h"
 
 namespace hostos {
 
 FileNode::FileNode(const Releases& releases, const std::string& url) {
-  const std::string hex = releases.from.Hex();
-  const std::string object = releases.repo + "/objects/" + hex.substr(0, 2) + "/" + hex.substr(2);
-  const KeptCommit commit{ReadText(object + ".commit"), ReadText(object + ".commitmeta")};
+  const auto read = [&](const char* extension) {
+    return ReadText(releases.repo + "/" + ObjectPath(releases.from, extension));
+  };
+  const KeptCommit commit{read("commit"), read("commitmeta")};
   const TempDir directory;
   const std::string uki = directory / "hostos.efi";
-  Run(std::format("ostree --repo={} cat {} /boot/hostos.efi >{}", releases.repo, hex, uki));
+  Run(std::format("ostree --repo={} cat {} /boot/hostos.efi >{}", releases.repo,
+                  releases.from.Hex(), uki));
   machine_ = std::make_unique<DiskMachine>(
       TestImage(uki, ParseCommit(commit.commit).value().release), releases.slot);
   const std::string disk = machine_->disk();

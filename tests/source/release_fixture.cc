@@ -13,6 +13,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "tests/object_path.h"
+
 namespace hostos {
 namespace {
 
@@ -134,8 +136,7 @@ Digest Publisher::Publish(const std::string& tree, const Release& release,
 }
 
 std::string Publisher::ObjectPath(const Digest& checksum, const std::string& extension) const {
-  std::string hex = checksum.Hex();
-  return std::format("{}/objects/{}/{}.{}", path, hex.substr(0, 2), hex.substr(2), extension);
+  return path + "/" + hostos::ObjectPath(checksum, extension);
 }
 
 Digest PutObject(const std::string& repository, std::string_view bytes,

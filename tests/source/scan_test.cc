@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "tests/object_path.h"
 #include "tests/source/release_fixture.h"
 #include "updater/source/glib.h"
 #include "updater/source/objects.h"
@@ -167,8 +168,7 @@ struct Hostile {
     FileObject made;
     made.metadata.mode = S_IFREG | 0644;
     made.checksum = StartContentChecksum(made).Finish();
-    std::string hex = made.checksum.Hex();
-    WriteText(repo.path() + "/objects/" + hex.substr(0, 2) + "/" + hex.substr(2) + ".file", "");
+    WriteText(repo.path() + "/" + ObjectPath(made.checksum, "file"), "");
     return made;
   }
 
@@ -247,14 +247,12 @@ TEST_CASE("metadata of a wrong type, and an object that is missing or altered, a
 
   Hostile altered;
   Digest root = altered.Dirtree({{"a"}, {}}, altered.empty);
-  std::string hex = root.Hex();
-  std::string path =
-      altered.repo.path() + "/objects/" + hex.substr(0, 2) + "/" + hex.substr(2) + ".dirtree";
+  const std::string path = altered.repo.path() + "/" + ObjectPath(root, "dirtree");
   WriteText(path, SerializeDirtree({}));
   auto scan = altered.ScanRoot(root);
   REQUIRE_FALSE(scan);
   CHECK(scan.error().code == Code::kNotTrusted);
-  CHECK(scan.error().message.contains(hex));
+  CHECK(scan.error().message.contains(root.Hex()));
   std::filesystem::remove(path);
   CHECK(altered.ScanRoot(root).error().code == Code::kNotFound);
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "tests/object_path.h"
 #include "tests/source/http_server.h"
 #include "tests/source/release_fixture.h"
 #include "updater/source/ostree_source.h"
@@ -13,11 +14,10 @@
 namespace hostos {
 
 inline std::string ArchivePath(const ObjectName& name) {
-  std::string hex = name.first.Hex();
   const char* extension = name.second == ObjectType::kFile      ? "filez"
                           : name.second == ObjectType::kDirtree ? "dirtree"
                                                                 : "dirmeta";
-  return std::format("/objects/{}/{}.{}", hex.substr(0, 2), hex.substr(2), extension);
+  return "/" + ObjectPath(name.first, extension);
 }
 
 struct Update {
