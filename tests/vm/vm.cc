@@ -117,6 +117,11 @@ Result<> Vm::Save(const std::string& directory) {
   TRY(Migrate("migrate", directory));
   qemu_.Kill();
   TRY(Copy(directory_ + "/" + kSavedDisk, directory + "/" + kSavedDisk));
+  // What this machine was started from may be replaced: a snapshot stands on the disk alone.
+  if (!options_.snapshot.empty())
+    TRY(Process::Run({"qemu-img", "rebase", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
+                      std::filesystem::absolute(options_.disk), directory + "/" + kSavedDisk},
+                     QemuLog()));
   return Copy(directory_ + "/" + kSavedVariables, directory + "/" + kSavedVariables);
 }
 
