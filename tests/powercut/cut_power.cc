@@ -3,8 +3,12 @@
 #include <catch2/catch_test_macros.hpp>
 #include <random>
 
+#include "tests/bootctl/disk_machine.h"
 #include "tests/node/torture.h"
+#include "tests/object_path.h"
+#include "tests/powercut/disk_copy.h"
 #include "tests/powercut/outcome.h"
+#include "tests/powercut/real_boot.h"
 #include "tests/text_file.h"
 #include "tests/vm/held.h"
 #include "updater/source/commit.h"
@@ -15,9 +19,8 @@ namespace {
 using Place = DiskCopy::Place;
 
 Release ReleaseOf(const ReleaseSet& releases, const std::string& version) {
-  const std::string hex = Held(releases.Get(version)).commit.Hex();
-  const std::string object =
-      releases.directory() + "/repo/objects/" + hex.substr(0, 2) + "/" + hex.substr(2) + ".commit";
+  const Digest commit = Held(releases.Get(version)).commit;
+  const std::string object = releases.directory() + "/repo/" + ObjectPath(commit, "commit");
   return Held(ParseCommit(ReadText(object))).release;
 }
 
@@ -32,17 +35,25 @@ class Replay {
 
   // Every prefix, and `random` states in which what was not flushed came out in any way.
   void Run(size_t random) {
-    Judge("prefix");
-    std::vector<const LoggedWrite*> pending;  // not yet flushed
-    for (const LoggedWrite& write : log_.writes()) {
-      if (write.flush) Flush(pending, random);
-      if (write.length > 0) pending.push_back(&write);
+    JudgePrefix(0);
+    const std::vector<LoggedWrite>& writes = log_.writes();
+    std::vector<size_t> pending;  // not yet flushed
+    for (size_t i = 0; i < writes.size(); i++) {
+      if (writes[i].flush) Flush(pending, random);
+      if (writes[i].length > 0) pending.push_back(i);
     }
     Flush(pending, random);
   }
 
   size_t states() const { return states_; }
-  const std::vector<std::string>& versions() const { return versions_; }
+
+  // What boots, from the prefix of so many writes on.
+  struct Turn {
+    size_t writes;
+    Outcome outcome;
+  };
+  // Where that changes, in the order of the prefixes; the first is before all writes.
+  const std::vector<Turn>& turns() const { return turns_; }
 
  private:
   bool Decides(const LoggedWrite& write) const {
@@ -50,31 +61,33 @@ class Replay {
     return place == Place::kTable || place == Place::kEsp;
   }
 
-  void Flush(std::vector<const LoggedWrite*>& pending, size_t random) {
+  void Flush(std::vector<size_t>& pending, size_t random) {
     const bool decides =
-        std::ranges::any_of(pending, [&](const LoggedWrite* write) { return Decides(*write); });
+        std::ranges::any_of(pending, [&](size_t i) { return Decides(log_.writes()[i]); });
     if (decides) {
       for (size_t i = 0; i < random; i++) TryRandom(pending);
     }
-    for (const LoggedWrite* write : pending) {
-      CHECK(disk_.PlaceOf(*write) != Place::kSlotA);
-      Take(*write, write->length);
-      if (Decides(*write)) Judge("prefix");
+    for (const size_t i : pending) {
+      const LoggedWrite& write = log_.writes()[i];
+      CHECK(disk_.PlaceOf(write) != Place::kSlotA);
+      Take(write, write.length);
+      if (Decides(write)) JudgePrefix(i + 1);
     }
     pending.clear();
   }
 
-  void TryRandom(const std::vector<const LoggedWrite*>& pending) {
+  void TryRandom(const std::vector<size_t>& pending) {
     const size_t before = slot_b_taken_;
     const double kept = std::uniform_real_distribution(0.0, 1.0)(random_);
     disk_.Mark();
-    for (const LoggedWrite* write : pending) {
+    for (const size_t i : pending) {
       if (std::uniform_real_distribution(0.0, 1.0)(random_) > kept) continue;
-      uint64_t length = write->length;
+      const LoggedWrite& write = log_.writes()[i];
+      uint64_t length = write.length;
       if (random_() % 8 == 0) length = random_() % (length / 512) * 512;
-      Take(*write, length);
+      Take(write, length);
     }
-    Judge("random");
+    Judge();
     Held(disk_.Undo());
     slot_b_taken_ = before;
   }
@@ -84,13 +97,26 @@ class Replay {
     slot_b_taken_ += disk_.PlaceOf(write) == Place::kSlotB && length == write.length;
   }
 
-  void Judge(const std::string& kind) {
+  // As the disk is, and once more after the node's own fsck has repaired its ESP.
+  Outcome Judge() {
     states_++;
-    const Outcome outcome = Held(WouldBoot(disk_, releases_, {true, slot_b_taken_ == slot_b_}));
-    CAPTURE(kind, states_, outcome.version, outcome.file);
+    const bool whole[2] = {true, slot_b_taken_ == slot_b_};
+    const Outcome outcome = Held(WouldBoot(disk_.esp(), disk_.table(), releases_, whole));
+    CAPTURE(states_, outcome.version, outcome.file);
     CHECK(outcome.broken == "");
-    if (kind == "prefix" && (versions_.empty() || versions_.back() != outcome.version))
-      versions_.push_back(outcome.version);
+    const std::string repaired = directory_ / "repaired.img";
+    CAPTURE(hostos::Run(
+        std::format("cp --sparse=always {0} {1} && {{ fsck.fat -a {1} || [ $? = 1 ]; }}",
+                    disk_.esp(), repaired)));
+    CHECK(Held(WouldBoot(repaired, disk_.table(), releases_, whole)).broken == "");
+    return outcome;
+  }
+
+  // So many writes are on the disk.
+  void JudgePrefix(size_t writes) {
+    const Outcome outcome = Judge();
+    if (turns_.empty() || turns_.back().outcome.file != outcome.file)
+      turns_.push_back({writes, outcome});
   }
 
   const TempDir directory_;
@@ -99,7 +125,7 @@ class Replay {
   DiskCopy disk_;
   std::minstd_rand random_;
   size_t slot_b_ = 0, slot_b_taken_ = 0, states_ = 0;
-  std::vector<std::string> versions_;  // that would boot, in the order of the prefixes
+  std::vector<Turn> turns_;
 };
 
 }  // namespace
@@ -116,9 +142,22 @@ void CutPower(const std::function<std::unique_ptr<Node>(const std::string& log)>
   }
   Replay replay(log, releases);
   replay.Run(Thorough() ? 1000 : 5);
-  CHECK(replay.versions().front() == first);
-  CHECK(replay.versions().back() == last);
+  const std::vector<Replay::Turn>& turns = replay.turns();
+  CHECK(turns.front().outcome.version == first);
+  CHECK(turns.back().outcome.version == last);
   Count(replay.states(), "states");
+  if (!Thorough()) return;
+  // The model against the machine, on both sides of each turn.
+  size_t boots = 0;
+  for (size_t i = 0; i < turns.size(); i++) {
+    if (i > 0) {
+      ReallyBoots("cut-before", log, turns[i].writes - 1, turns[i - 1].outcome.version);
+      boots++;
+    }
+    ReallyBoots("cut-after", log, turns[i].writes, turns[i].outcome.version);
+    boots++;
+  }
+  Count(boots, "boots");
 }
 
 }  // namespace hostos

@@ -11,6 +11,9 @@
 namespace hostos {
 namespace {
 
+constexpr std::string_view kEmpty =
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 // What mtools finds in EFI/Linux: the names a FAT driver shows.
 std::vector<std::string> Names(const std::string& esp) {
   std::vector<std::string> names;
@@ -29,14 +32,15 @@ std::string DigestOf(const std::string& esp, const std::string& file) {
 
 }  // namespace
 
-Result<Outcome> WouldBoot(const DiskCopy& disk, const std::vector<Release>& releases,
-                          const bool (&whole)[2]) {
+Result<Outcome> WouldBoot(const std::string& esp, const std::string& table,
+                          const std::vector<Release>& releases, const bool (&whole)[2]) {
   std::vector<BootEntry> entries;
-  for (const std::string& name : Names(disk.esp())) {
+  for (const std::string& name : Names(esp)) {
     const std::optional<EntryName> parsed = ParseEntryName(name);
     if (!parsed) continue;
     // By its content: a name that was torn may say anything.
-    const std::string digest = DigestOf(disk.esp(), name);
+    const std::string digest = DigestOf(esp, name);
+    if (digest == kEmpty) continue;  // no image: the loader passes it over
     const auto release = std::ranges::find(
         releases, digest, [](const Release& each) { return each.uki_digest.Hex(); });
     BootEntry entry{.file = name, .version = "", .tries = parsed->tries, .sort_key = "hostos"};
@@ -59,13 +63,13 @@ Result<Outcome> WouldBoot(const DiskCopy& disk, const std::vector<Release>& rele
     outcome.broken = "the image is none of a release";
     return outcome;
   }
-  const Result<PartitionTable> table = ReadPartitionTable(disk.table());
-  if (!table) {
-    outcome.broken = "partition table: " + table.error().message;
+  const Result<PartitionTable> partitions = ReadPartitionTable(table);
+  if (!partitions) {
+    outcome.broken = "partition table: " + partitions.error().message;
     return outcome;
   }
   for (Slot slot : {Slot::A, Slot::B}) {
-    if (RootHashOf(table->slot(slot)) != first.root_hash) continue;
+    if (RootHashOf(partitions->slot(slot)) != first.root_hash) continue;
     if (!whole[static_cast<int>(slot)]) outcome.broken = "its slot is not written";
     return outcome;
   }

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/powercut/disk_copy.h"
 #include "updater/base/release.h"
+#include "updater/base/result.h"
 
 namespace hostos {
 
@@ -16,9 +16,10 @@ struct Outcome {
   std::string broken;   // why it is not whole, "" when it is
 };
 
-// `releases` are those that the disk may hold; `whole[1]` tells whether slot B holds all of what
-// was written to it, and `whole[0]` the same of slot A.
-Result<Outcome> WouldBoot(const DiskCopy& disk, const std::vector<Release>& releases,
-                          const bool (&whole)[2]);
+// From an image of the ESP, and one that begins with the partition table. `releases` are those that
+// the disk may hold; `whole[1]` tells whether slot B holds all of what was written to it, and
+// `whole[0]` the same of slot A.
+Result<Outcome> WouldBoot(const std::string& esp, const std::string& table,
+                          const std::vector<Release>& releases, const bool (&whole)[2]);
 
 }  // namespace hostos

@@ -13,6 +13,7 @@ struct Rig {
   // Gets every write to the disk (tests/powercut/write_log.h); <write_log>.base gets the disk as it
   // was before, raw. "": neither.
   std::string write_log;
+  std::string disk;         // qcow2, booted from in place of the releases'; not changed; "": theirs
   uint64_t bad_sector = 0;  // of 512 bytes, on the disk: reading it fails; 0: none
   std::map<std::string, std::string> credentials;  // systemd system credentials, over SMBIOS
 };

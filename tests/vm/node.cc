@@ -40,7 +40,7 @@ Result<std::unique_ptr<Node>> Node::Start(const std::string& name, const Release
   std::unique_ptr<Node> node(new Node(releases));
   rig.credentials.merge(Credentials());
   node->vm_ = TRY(Vm::Start({.name = name,
-                             .disk = releases.disk(),
+                             .disk = rig.disk.empty() ? releases.disk() : rig.disk,
                              .snapshot = snapshot,
                              .log_directory = LogDirectory(),
                              .rig = std::move(rig),
