@@ -100,6 +100,10 @@ class BootControl {
   // already has none.
   virtual Result<> Bless() = 0;
 
+  // Counts the running entry again, as if it had just been armed: for a planned reboot.
+  // kNothingToDo when it is counted already, or there is nothing to fall back to.
+  virtual Result<> Recount(uint32_t tries) = 0;
+
   // Leaves the slot's entry no tries, so that the loader takes another one first. Fails when the
   // slot would still boot next (there is no other).
   virtual Result<> MarkBad(Slot slot) = 0;

@@ -100,6 +100,20 @@ Result<> MayMarkBad(const BootState& state, Slot slot) {
               preference ? Reason(first, preference) : "no other entry has tries left");
 }
 
+Result<> MayRecount(const BootState& state) {
+  const BootEntry* other = state.EntryOf(Other(state.running));
+  std::string reason;
+  if (state.on_trial)
+    reason = "its boots are counted already";
+  else if (state.next() != state.running)
+    reason = "it does not boot next";
+  else if (!other || other->exhausted())
+    reason = std::format("slot {} has no release to fall back to", Name(Other(state.running)));
+  else
+    return {};
+  return Fail(Code::kNothingToDo, "slot {} is not counted again: {}", Name(state.running), reason);
+}
+
 std::vector<BootEntry> NamesOf(const BootState& state, const Digest& root_hash) {
   std::vector<BootEntry> names;
   std::ranges::copy_if(state.entries, std::back_inserter(names), [&](const BootEntry& entry) {

@@ -23,6 +23,10 @@ Result<> MayInvalidate(const BootState& state, Slot slot);
 // both, when the loader would take something else before it.
 Result<> MayArm(const BootState& state, Slot slot, const Release& release, const BootEntry& entry);
 
+// kNothingToDo when the running release is counted already, does not boot next, or has no other
+// release to fall back to.
+Result<> MayRecount(const BootState& state);
+
 // Refused when the slot would boot next all the same.
 Result<> MayMarkBad(const BootState& state, Slot slot);
 

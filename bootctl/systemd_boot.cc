@@ -289,6 +289,17 @@ Result<> SystemdBoot::Bless() {
   return RenameTo(view, running, std::nullopt);
 }
 
+Result<> SystemdBoot::Recount(uint32_t tries) {
+  const View view = TRY(Look());
+  const BootState& state = view.state;
+  TRY(MayRecount(state));
+  TRY(RenameTo(view, state.running_root_hash, Tries{tries, 0}));
+  if (TRY(Read()).next() != state.running)
+    return Fail(Code::kFailed, "slot {} was counted again, but read back it does not boot next",
+                Name(state.running));
+  return {};
+}
+
 Result<> SystemdBoot::MarkBad(Slot slot) {
   const View view = TRY(Look());
   TRY(MayMarkBad(view.state, slot));

@@ -33,6 +33,7 @@ class SystemdBoot : public BootControl {
   Result<> Invalidate(Slot slot) override;
   Result<> Arm(Slot slot, const Release& release, int uki, uint32_t tries) override;
   Result<> Bless() override;
+  Result<> Recount(uint32_t tries) override;
   Result<> MarkBad(Slot slot) override;
 
  private:

@@ -98,6 +98,25 @@ TEMPLATE_TEST_CASE("an armed release boots next, is counted, and blessed stays",
   for (int boot = 0; boot < 4; boot++) CHECK(Value(life.machine.Boot()) == Slot::B);
 }
 
+TEMPLATE_TEST_CASE("a blessed release can be counted again, and falls back like a new one", "",
+                   RealMachine, FakeMachine) {
+  Life<TestType> life;
+  CHECK(CodeOf(life.machine.boot().Recount(3)) == Code::kNothingToDo);
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(CodeOf(life.machine.boot().Recount(3)) == Code::kNothingToDo);
+  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
+  CHECK(Outcome(life.machine.boot().Recount(2)) == "ok");
+  CHECK(life.First() == FileOf(life.v11, "+2"));
+  CHECK(life.State().on_trial);
+  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(life.First() == FileOf(life.v11, "+1-1"));
+
+  life.machine.Break(life.v11.release);
+  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(life.State().EntryOf(Slot::B)->exhausted());
+}
+
 TEMPLATE_TEST_CASE(
     "a release that never reaches userspace is tried as often as armed, then the old "
     "one boots",

@@ -61,6 +61,9 @@ TEST_CASE("the file as shipped has every default, so that reading it changes not
   CHECK(health.deadline == policy.deadline);
   CHECK(health.interval == policy.interval);
   CHECK(health.check_timeout == policy.check_timeout);
+  CHECK(config->probation.time == defaults.probation.time);
+  CHECK(config->probation.interval == defaults.probation.interval);
+  CHECK(config->probation.fall_back == defaults.probation.fall_back);
 }
 
 TEST_CASE("every key is read") {
@@ -83,6 +86,10 @@ canary = "/opt/canary"
 runtime = "io.containerd.runsc.v1"
 checks = "/etc/checks"
 allowed_failed_units = ["apt-*.service"]
+[probation]
+time = 0
+interval = 9
+fall_back = true
 )");
   REQUIRE(config);
   CHECK(config->url == "https://updates.example/repo");
@@ -100,6 +107,9 @@ allowed_failed_units = ["apt-*.service"]
   CHECK(config->health.runtime == "io.containerd.runsc.v1");
   CHECK(config->health.checks == "/etc/checks");
   CHECK(config->health.allowed_failed_units == std::vector<std::string>{"apt-*.service"});
+  CHECK(config->probation.time == Seconds(0));
+  CHECK(config->probation.interval == Seconds(9));
+  CHECK(config->probation.fall_back);
 }
 
 TEST_CASE("a later file is read over an earlier one, key by key") {

@@ -26,6 +26,7 @@ Record Full() {
                                .armed_boot_id = "boot-1",
                                .attempts = {{"boot-2", 1'700'000'300}},
                                .before = {"required/10-dns"},
+                               .recount = true,
                                .failure = "containerd: not serving",
                                .failure_output = "line 1\nline 2"};
   record.AddHistory(
@@ -47,6 +48,7 @@ TEST_CASE("a record comes back from its file as it was") {
   CHECK(record.update->target.root_hash == Fill(2));
   CHECK(record.update->attempts.at(0).boot_id == "boot-2");
   CHECK(record.update->before.at(0) == "required/10-dns");
+  CHECK(record.update->recount);
   CHECK(record.update->failure_output == "line 1\nline 2");
   CHECK(record.FindDenied(Fill(5))->boots == 3);
   CHECK_FALSE(record.FindDenied(Fill(1)));

@@ -180,6 +180,12 @@ Result<> FakeBootControl::Bless() {
   return RenameTo(running_root_hash_, std::nullopt);
 }
 
+Result<> FakeBootControl::Recount(uint32_t tries) {
+  const BootState state = TRY(Look());
+  TRY(MayRecount(state));
+  return RenameTo(running_root_hash_, Tries{tries, 0});
+}
+
 Result<> FakeBootControl::MarkBad(Slot slot) {
   const BootState state = TRY(Look());
   TRY(MayMarkBad(state, slot));
@@ -198,7 +204,7 @@ Result<Slot> FakeBootControl::Boot() {
     const BootState state = TRY(Look());
     if (state.entries.empty()) return Fail(Code::kFailed, "the loader finds no entry");
     BootEntry entry = state.entries.front();
-    if (BootEntry* stored = FindEntry(entries, entry.file); !esp_read_only) {
+    if (BootEntry* stored = FindEntry(entries, entry.file); !esp_read_only && loader_counts) {
       SpendTry(entry);
       // A rename onto a name that exists fails, and the loader boots on without having counted.
       if (!FindEntry(entries, entry.file)) *stored = entry;

@@ -23,6 +23,7 @@ class FakeBootControl : public BootControl {
   Result<> Invalidate(Slot slot) override;
   Result<> Arm(Slot slot, const Release& release, int uki, uint32_t tries) override;
   Result<> Bless() override;
+  Result<> Recount(uint32_t tries) override;
   Result<> MarkBad(Slot slot) override;
 
   // Power on, or a reboot: loader, kernel and initrd, as often as it takes until a release reaches
@@ -60,6 +61,7 @@ class FakeBootControl : public BootControl {
   std::vector<LoaderPreference> preferences;
   EspSpace esp;
   bool esp_read_only = false;  // verbs fail, and the loader cannot count
+  bool loader_counts = true;   // false: only the loader cannot write
 
  private:
   // A change on the medium; what is left of it when a rename is torn is the test's choice.

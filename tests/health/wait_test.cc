@@ -44,10 +44,10 @@ struct Waited {
 };
 
 Waited Wait(const ScriptedHealth::Script& script, const HealthPolicy& policy = {},
-            const std::vector<std::string>& before = {}) {
+            const Baseline& baseline = {}) {
   FakeClock clock;
   ScriptedHealth health(clock, script);
-  Verdict verdict = WaitHealthy(health, clock, policy, before);
+  Verdict verdict = WaitHealthy(health, clock, policy, baseline);
   return {std::move(verdict), health.elapsed(), health.rounds};
 }
 
@@ -57,18 +57,22 @@ TEST_CASE("a cause outside the machine decides unless the release before had it 
     check.environment = true;
     return check;
   };
-  const Waited excused = Wait(outside, {}, {"canary"});
+  const Waited excused = Wait(outside, {}, {.failed = {"canary"}});
   CHECK(excused.verdict.healthy);
   CHECK(excused.verdict.checks.back().before);
   CHECK_FALSE(excused.verdict.checks.back().ok);
 
-  const Waited since = Wait(outside, {}, {"another"});
+  const Waited since = Wait(outside, {}, {.failed = {"another"}});
   CHECK_FALSE(since.verdict.healthy);
   CHECK(since.verdict.reason.contains("canary (environment): no route"));
+
+  CHECK(Wait(outside, {}, {.known_good = true}).verdict.healthy);
 }
 
 TEST_CASE("a cause in the machine decides, even if the release before had it too") {
-  CHECK_FALSE(Wait([](Milliseconds, int) { return Bad(); }, {}, {"canary"}).verdict.healthy);
+  CHECK_FALSE(
+      Wait([](Milliseconds, int) { return Bad(); }, {}, {.failed = {"canary"}, .known_good = true})
+          .verdict.healthy);
 }
 
 TEST_CASE("passes exactly when the checks have held for the window") {

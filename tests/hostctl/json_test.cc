@@ -38,8 +38,8 @@ TEST_CASE("status as JSON has exactly the documented fields, and whole digests")
   const json status = Parsed(StatusJson(SampleFallback()));
   CHECK(Keys(status) == std::set<std::string>{"format", "version", "channel", "architecture",
                                               "running", "boots_next", "reboot_needed", "slots",
-                                              "update", "busy", "fallback", "denied", "checked",
-                                              "problems"});
+                                              "update", "busy", "fallback", "degraded", "denied",
+                                              "checked", "problems"});
   CHECK(status["version"] == "1.1.0");
   CHECK(status["running"] == "B");
   CHECK(status["boots_next"] == "B");
@@ -89,7 +89,8 @@ TEST_CASE("an update in progress as JSON says its phase, target, origin and atte
   view.status.update->attempts = {{"boot-1", kNow}};
   const json update = Parsed(StatusJson(view))["update"];
   CHECK(Keys(update) == std::set<std::string>{"phase", "slot", "target", "from", "started",
-                                              "attempts", "failed_before", "failure", "output"});
+                                              "attempts", "recount", "failed_before", "failure",
+                                              "output"});
   CHECK(update["phase"] == "trial");
   CHECK(update["target"]["version"] == "1.3.0");
   CHECK(update["from"]["commit"] == SampleDigest("commit 1.1.0").Hex());

@@ -45,6 +45,17 @@ TEST_CASE("power lost during each trial boot ends on the old release") {
   CHECK(machine.ReadStatus().fallback->boots == 3);
 }
 
+TEST_CASE("a loader that cannot count does not try a release for ever") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  machine.boot.loader_counts = false;
+  machine.before_round = [] { throw PowerCut{}; };
+  for (int boot = 0; boot < 3; boot++) CHECK_THROWS_AS(machine.Boot(), PowerCut);
+  CHECK(machine.boot.Read()->EntryOf(Slot::B)->tries == Tries{3, 0});
+  CHECK(machine.Boot() == "1.0.0");
+  CHECK(machine.ReadStatus().fallback->reason.contains("the boot loader does not count"));
+}
+
 TEST_CASE("a release on trial whose record was lost is kept or given up on its health alone") {
   Machine machine;
   REQUIRE(machine.Update());

@@ -63,6 +63,7 @@ std::string Machine::Boot() {
 }
 
 std::vector<CheckResult> Machine::Round(Milliseconds) {
+  before_round();
   auto found = unhealthy.find(running());
   CheckResult check{.name = "canary", .ok = found == unhealthy.end()};
   if (!check.ok) {

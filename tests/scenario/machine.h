@@ -34,6 +34,8 @@ class Machine : private Health, private Power {
 
   // The verbs. With PowerCut inside, the machine is off until Boot().
   Result<UpdatePlan> Update(const UpdateOptions& options = {});
+  Result<bool> Recount() { return hostos::Recount(world, config); }
+  Result<ProbationResult> WatchProbation() { return hostos::WatchProbation(world, config); }
   Result<ReleaseId> Rollback() { return hostos::Rollback(world, "asked by the operator"); }
   // Power on or reboot, then the gate; as often as the gate asks for a reboot. Returns the version
   // that runs in the end. Every boot is checked to be of a complete root.
@@ -44,6 +46,8 @@ class Machine : private Health, private Power {
 
   // Versions whose health gate fails, and with what reason.
   std::map<std::string, std::string> unhealthy;
+  // Called before each round of checks.
+  std::function<void()> before_round = [] {};
   // Checks that fail whatever runs, beside these.
   std::vector<CheckResult> always;
   // Versions whose kernel or initrd never gets as far as our code.

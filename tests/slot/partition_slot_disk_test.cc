@@ -22,6 +22,7 @@ class FixedBootControl : public BootControl {
   Result<> Invalidate(Slot) override { return Fail(Code::kFailed, "not the slot disk's"); }
   Result<> Arm(Slot, const Release&, int, uint32_t) override { return Invalidate(Slot::B); }
   Result<> Bless() override { return Invalidate(Slot::B); }
+  Result<> Recount(uint32_t) override { return Fail(Code::kNotSupported, ""); }
   Result<> MarkBad(Slot) override { return Invalidate(Slot::B); }
 
   BootState state;

@@ -88,12 +88,17 @@ class TomlReader {
   static constexpr const char* Expected() {
     if constexpr (std::is_same_v<T, std::string>) return "a string";
     if constexpr (std::is_same_v<T, int64_t>) return "a whole number";
+    if constexpr (std::is_same_v<T, bool>) return "true or false";
     return "a list of strings";
   }
 
   static bool Take(const toml::node& node, std::string& out) {
     if (node.is_string()) out = node.as_string()->get();
     return node.is_string();
+  }
+  static bool Take(const toml::node& node, bool& out) {
+    if (node.is_boolean()) out = node.as_boolean()->get();
+    return node.is_boolean();
   }
   static bool Take(const toml::node& node, int64_t& out) {
     if (node.is_integer()) out = node.as_integer()->get();
@@ -212,6 +217,12 @@ Result<> ReadInto(Config& config, const toml::table& root, std::string_view file
   reader.Value("runtime", health.runtime, NotEmpty);
   reader.Value("checks", health.checks, AnAbsolutePath);
   reader.Value("allowed_failed_units", health.allowed_failed_units, Names);
+  reader.NoOtherKeys();
+
+  reader.Section("probation");
+  reader.Duration("time", config.probation.time, 0, 604800);
+  reader.Duration("interval", config.probation.interval, 1, 3600);
+  reader.Value("fall_back", config.probation.fall_back, [](bool) { return std::string(); });
   reader.NoOtherKeys();
   reader.NoOtherSections();
   return reader.Finish();

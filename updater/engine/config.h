@@ -10,6 +10,13 @@
 
 namespace hostos {
 
+// What follows the bless of a release.
+struct ProbationPolicy {
+  Seconds time{3600};      // how long its health is watched; 0: not at all
+  Seconds interval{60};    // between two rounds of checks
+  bool fall_back = false;  // when it goes bad: fall back, instead of only saying so
+};
+
 struct Config {
   // [source]
   std::string url;  // of the OSTree archive repository; http, https
@@ -20,6 +27,8 @@ struct Config {
   uint32_t tries = 3;  // boots a new release gets, 1 to 10
   // [health]
   HealthPolicy health;
+  // [probation]
+  ProbationPolicy probation;
 };
 
 // Reads the files that exist, later ones over earlier ones.

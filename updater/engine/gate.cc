@@ -6,13 +6,6 @@
 namespace hostos {
 namespace {
 
-// The failing check's output, for the record.
-std::string FailingOutput(const Verdict& verdict) {
-  const CheckResult* failing = FirstFailing(verdict.checks);
-  if (!failing) return {};
-  return failing->output.empty() ? failing->detail : failing->output;
-}
-
 // What the boots of a release that fell back left behind, into its post-mortem, and the cause of
 // the last reset into the reason. Without it the fallback is only explained less.
 void Explain(World& world, const UpdateRecord& update, Record& record) {
@@ -52,6 +45,14 @@ Result<> Commit(World& world, Record& record, const std::string& boot_id) {
   return SettleBoot(world, record, TRY(world.boot.Read()), boot_id);
 }
 
+// The record counts too: a loader that can't write to its ESP would try a release for ever.
+std::optional<Verdict> TooManyBoots(const Record& record, const Config& config) {
+  if (!record.update || record.update->attempts.size() <= config.tries) return std::nullopt;
+  return Verdict{.reason = std::format("booted {} times on trial, with {} tries: the boot loader "
+                                       "does not count",
+                                       record.update->attempts.size(), config.tries)};
+}
+
 // Unhealthy: why, then the boot entry, then the reboot.
 Result<> FallBack(World& world, Record& record, const BootState& boot, const Verdict& verdict) {
   Result<> explained;
@@ -84,8 +85,12 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   }
   // A full state partition is not the release's fault: that the attempt is not in the record only
   // explains less.
-  result.verdict = WaitHealthy(world.health, world.clock, config.health,
-                               record.update ? record.update->before : std::vector<std::string>());
+  if (std::optional<Verdict> verdict = TooManyBoots(record, config))
+    result.verdict = *std::move(verdict);
+  else
+    result.verdict = WaitHealthy(
+        world.health, world.clock, config.health,
+        record.update ? Baseline{record.update->before, record.update->recount} : Baseline{});
   if (result.verdict.healthy) {
     TRY(Commit(world, record, boot_id));
   } else {

@@ -13,6 +13,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr size_t kFileLimit = 1 << 20;
+constexpr const char* kProbation = "probation";
 
 std::string Directory(const World& world) {
   return world.state.path() + "/failures";
@@ -61,6 +62,7 @@ std::string PhaseOf(const PostMortem& post_mortem, const UpdateRecord& update) {
 }
 
 std::string CauseOf(const PostMortem& post_mortem) {
+  if (post_mortem.phase == kProbation) return "none: it was running when it went bad";
   if (!post_mortem.check.empty()) return "the health gate rebooted it";
   if (const size_t panic = post_mortem.kernel.find("Kernel panic"); panic != std::string::npos)
     return post_mortem.kernel.substr(panic, post_mortem.kernel.find('\n', panic) - panic);
@@ -68,6 +70,20 @@ std::string CauseOf(const PostMortem& post_mortem) {
   if (post_mortem.traces.empty()) return "not known: its boots left nothing in the journal";
   if (std::ranges::all_of(post_mortem.traces, &BootTrace::in_order)) return "it was shut down";
   return "cut off: power, the reset button, or a crash that left no trace";
+}
+
+void TakeVerdict(PostMortem& post_mortem, const Verdict& verdict) {
+  if (const CheckResult* failing = FirstFailing(verdict.checks)) post_mortem.check = failing->name;
+  post_mortem.checks = verdict.checks;
+}
+
+// How it ended, as the history has it.
+void TakeEntry(PostMortem& post_mortem, const HistoryEntry& entry) {
+  post_mortem.cause = CauseOf(post_mortem);
+  post_mortem.time = entry.time;
+  post_mortem.boots = entry.boots;
+  post_mortem.reason = entry.reason;
+  post_mortem.output = entry.output;
 }
 
 json Write(const CheckResult& check) {
@@ -149,10 +165,21 @@ Result<PostMortem> PostMortemFromJson(std::string_view text) {
 Result<> BeginPostMortem(World& world, const UpdateRecord& update, const Verdict& verdict) {
   PostMortem post_mortem = Of(update);
   post_mortem.phase = PhaseOf(post_mortem, update);
-  if (const CheckResult* failing = FirstFailing(verdict.checks)) post_mortem.check = failing->name;
   post_mortem.reason = update.failure;
   post_mortem.output = update.failure_output;
-  post_mortem.checks = verdict.checks;
+  TakeVerdict(post_mortem, verdict);
+  return Save(world, update, post_mortem);
+}
+
+Result<> PostMortemOfProbation(World& world, const HistoryEntry& entry, uint64_t began,
+                               const Verdict& verdict) {
+  const UpdateRecord update{.target = entry.release, .slot = entry.slot, .started = began};
+  PostMortem post_mortem = Of(update);
+  post_mortem.phase = kProbation;
+  post_mortem.from = entry.from;
+  TakeVerdict(post_mortem, verdict);
+  post_mortem.traces = world.black_box.Boots(entry.release.root_hash, began);
+  TakeEntry(post_mortem, entry);
   return Save(world, update, post_mortem);
 }
 
@@ -163,11 +190,7 @@ Result<PostMortem> FinishPostMortem(World& world, const UpdateRecord& update,
   post_mortem.kernel = world.black_box.KernelDump(update.started);
   post_mortem.watchdog = world.black_box.WatchdogFired();
   post_mortem.phase = PhaseOf(post_mortem, update);
-  post_mortem.cause = CauseOf(post_mortem);
-  post_mortem.time = entry.time;
-  post_mortem.boots = entry.boots;
-  post_mortem.reason = entry.reason;
-  post_mortem.output = entry.output;
+  TakeEntry(post_mortem, entry);
   TRY(Save(world, update, post_mortem));
   return post_mortem;
 }

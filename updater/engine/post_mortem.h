@@ -21,7 +21,7 @@ struct PostMortem {
   uint64_t started = 0;  // of the update
   uint64_t time = 0;     // of its entry in the history; 0 until the old release runs again
   uint32_t boots = 0;
-  std::string phase;                // "early boot", "boot", "health gate"
+  std::string phase;                // "early boot", "boot", "health gate", "probation"
   std::string check;                // that failed; "" when no gate said so
   std::string reason, output;       // as in the history
   std::string cause;                // of the last reset, as far as it is known
@@ -40,6 +40,10 @@ Result<> BeginPostMortem(World& world, const UpdateRecord& update, const Verdict
 // From the old release: what is left of the boots of `update`, which ended as `entry` says.
 Result<PostMortem> FinishPostMortem(World& world, const UpdateRecord& update,
                                     const HistoryEntry& entry);
+
+// Of a release that went bad in the probation that began then.
+Result<> PostMortemOfProbation(World& world, const HistoryEntry& entry, uint64_t began,
+                               const Verdict& verdict);
 
 // Those that can be read, oldest first.
 std::vector<PostMortem> ReadPostMortems(const World& world);

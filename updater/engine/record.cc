@@ -14,7 +14,8 @@ using nlohmann::json;
 
 constexpr std::array<const char*, 6> kPhaseNames = {"fetch", "write", "prove",
                                                     "arm",   "armed", "trial"};
-constexpr std::array<const char*, 3> kOutcomeNames = {"committed", "fell-back", "rolled-back"};
+constexpr std::array<const char*, 4> kOutcomeNames = {"committed", "fell-back", "rolled-back",
+                                                      "degraded"};
 
 struct Transition {
   Phase phase;
@@ -47,6 +48,7 @@ json Write(const UpdateRecord& update) {
           {"armed_boot_id", update.armed_boot_id},
           {"attempts", attempts},
           {"before", update.before},
+          {"recount", update.recount},
           {"failure", update.failure},
           {"failure_output", update.failure_output}};
 }
@@ -64,6 +66,7 @@ UpdateRecord ReadUpdate(JsonReader reader) {
     return Attempt{item.String("boot_id"), item.Number("time")};
   });
   update.before = reader.Strings("before");
+  update.recount = reader.Flag("recount");
   update.failure = reader.String("failure");
   update.failure_output = reader.String("failure_output");
   return update;

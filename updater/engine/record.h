@@ -54,18 +54,20 @@ struct UpdateRecord {
   std::string armed_boot_id;        // the boot in which it was armed
   std::vector<Attempt> attempts;    // boots that reached the gate
   std::vector<std::string> before;  // checks that failed before the reboot, under `from`
+  bool recount = false;             // committed before, and only counted again at a planned reboot
   std::string failure;              // the gate's reason, one line; "" while undecided
   std::string failure_output;       // of the failing check, if any
 };
 
-enum class Outcome { kCommitted, kFellBack, kRolledBack };
+// kDegraded: went bad in its probation, and stays.
+enum class Outcome { kCommitted, kFellBack, kRolledBack, kDegraded };
 const char* Name(Outcome outcome);
 
 struct HistoryEntry {
   Outcome outcome = Outcome::kCommitted;
   uint64_t time = 0;
-  ReleaseId release;    // committed, fell back, or rolled back from
-  std::string from;     // version that ran before (committed) or runs now
+  ReleaseId release;    // committed, fell back, rolled back from, or degraded
+  std::string from;     // version that ran before (committed, degraded) or runs now
   Slot slot = Slot::A;  // of `release`
   uint32_t boots = 0;   // attempts the loader counted, where known
   std::string reason;   // why it fell back or was rolled back

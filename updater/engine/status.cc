@@ -73,6 +73,9 @@ Result<Status> ReadStatus(World& world) {
   }
   status.update = record.update;
   status.fallback = LastFallback(record);
+  if (!record.history.empty() && record.history.back().outcome == Outcome::kDegraded &&
+      record.history.back().release.root_hash == boot.running_root_hash)
+    status.degraded = record.history.back();
   status.denied = record.denied;
   status.checked = record.checked;
   return status;

@@ -39,6 +39,7 @@ struct Status {
   std::string channel, architecture;
   std::optional<UpdateRecord> update;    // in progress, as it is after reconciling
   std::optional<HistoryEntry> fallback;  // the last one, until a newer release is committed
+  std::optional<HistoryEntry> degraded;  // what runs went bad in its probation
   std::vector<Denied> denied;
   uint64_t checked = 0;
   std::string problem;  // "": else why the record could not be read; the rest is from the evidence

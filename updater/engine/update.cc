@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <map>
 
-#include "updater/engine/reconcile.h"
 #include "updater/engine/releases.h"
+#include "updater/engine/view.h"
 
 namespace hostos {
 namespace {
@@ -15,20 +15,6 @@ constexpr Milliseconds kBaselineLimit = Seconds(60);
 
 double Megabytes(uint64_t bytes) {
   return static_cast<double>(bytes) / 1e6;
-}
-
-// The evidence, and the record brought in line with it.
-struct View {
-  BootState boot;
-  Record record;
-  std::string boot_id;
-};
-
-Result<View> Look(World& world) {
-  View view{TRY(world.boot.Read()), {}, TRY(world.power.BootId())};
-  view.record = TRY(LoadRecord(world, view.boot));
-  view.record = Settle(std::move(view.record), view.boot, view.boot_id, world.clock.Now());
-  return view;
 }
 
 // Is the target one that this machine may install, from where it is now?
@@ -230,41 +216,6 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   TRY_CONTEXT("arm", world.boot.Arm(plan.slot, release, checkout.uki.get(), config.tries));
   TRY(session.Done(Event::kArmed));
   return plan;
-}
-
-Result<ReleaseId> Rollback(World& world, std::string_view reason) {
-  Lock lock = TRY(world.state.TryLock("hostctl rollback", world.clock.Now()));
-  View view = TRY(Look(world));
-  const Slot running = view.boot.running;
-  const ReleaseId current = TRY(IdentifySlot(world, view.boot, running));
-  const Record before = view.record;
-
-  if (view.record.update && view.record.update->phase == Phase::kArmed) {
-    view.record.update.reset();
-    TRY(world.boot.MarkBad(Other(running)));
-    TRY(world.state.record().Save(view.record));
-    return current;
-  }
-
-  const BootEntry* entry = view.boot.EntryOf(Other(running));
-  if (!entry || entry->tries)
-    return Fail(Code::kNotFound, "slot {} holds no release that was once good: {}",
-                Name(Other(running)),
-                entry ? entry->version + " never passed its trial" : "it has no boot entry");
-  const ReleaseId other = TRY(IdentifySlot(world, view.boot, Other(running)));
-
-  // The record first: after the flip nothing else could tell that this release was given up.
-  const uint64_t now = world.clock.Now();
-  view.record.update.reset();
-  view.record.denied.push_back({current, now, std::string(reason), 0});
-  view.record.AddHistory(
-      {Outcome::kRolledBack, now, current, other.version, running, 0, std::string(reason), ""});
-  TRY(world.state.record().Save(view.record));
-  if (Result<> flipped = world.boot.MarkBad(running); !flipped) {
-    TRY(world.state.record().Save(before));
-    return std::unexpected(flipped.error());
-  }
-  return other;
 }
 
 }  // namespace hostos

@@ -52,6 +52,27 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
 // Returns the release that boots next.
 Result<ReleaseId> Rollback(World& world, std::string_view reason);
 
+enum class ProbationEnd {
+  kNone,      // what runs is not, or no longer, on probation
+  kPassed,    // healthy until the end of it
+  kDegraded,  // went bad: recorded, and it stays
+  kFellBack,  // went bad: given up, the reboot into the other slot has begun
+};
+
+struct ProbationResult {
+  ProbationEnd end = ProbationEnd::kNone;
+  ReleaseId release;
+  Verdict verdict;
+};
+
+// Watches the running release until the end of its probation, if it was committed last. Returns at
+// once when it was not.
+Result<ProbationResult> WatchProbation(World& world, const Config& config);
+
+// Before a planned reboot: makes the next boot of the running release a counted one, with
+// `config.tries` attempts, when there is a good release to fall back to. Returns whether it is.
+Result<bool> Recount(World& world, const Config& config);
+
 struct GateResult {
   bool on_trial = false;  // false: nothing to decide in this boot
   Verdict verdict;

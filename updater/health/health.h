@@ -32,7 +32,7 @@ struct CheckResult {
   std::string output;  // of an operator check: the last 4 KiB
   Milliseconds took{0};
   bool environment = false;  // it says that the cause lies outside this machine
-  bool before = false;       // it failed before the update too
+  bool before = false;       // it failed before the update too (Baseline)
 
   // Does this keep a release from passing? Not what the release before could not do either, for
   // reasons outside this machine.
@@ -49,6 +49,9 @@ struct Verdict {
   Milliseconds steady{0};           // how long the checks held at the end
 };
 
+// The output of the check that decided, else what it found; "" when none did.
+std::string FailingOutput(const Verdict& verdict);
+
 class Health {
  public:
   virtual ~Health() = default;
@@ -57,9 +60,19 @@ class Health {
   virtual std::vector<CheckResult> Round(Milliseconds limit) = 0;
 };
 
+// What to hold the checks of a release against.
+struct Baseline {
+  std::vector<std::string> failed;  // checks that failed under the release before it
+  bool known_good = false;          // it was healthy here before: what fails for reasons outside
+                                    // this machine is none of its fault
+};
+
+// One round, held against a baseline.
+std::vector<CheckResult> RoundAgainst(const Baseline& baseline, Health& health, Milliseconds limit);
+
 // Rounds until no check decided against the release for `policy.window` without a break, or the
-// deadline. `before` names the checks that failed already in the release before this one.
+// deadline.
 Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
-                    const std::vector<std::string>& before = {});
+                    const Baseline& baseline = {});
 
 }  // namespace hostos

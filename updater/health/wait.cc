@@ -23,8 +23,22 @@ const CheckResult* FirstFailing(const std::vector<CheckResult>& checks) {
   return failing == checks.end() ? nullptr : &*failing;
 }
 
+std::string FailingOutput(const Verdict& verdict) {
+  const CheckResult* failing = FirstFailing(verdict.checks);
+  if (!failing) return {};
+  return failing->output.empty() ? failing->detail : failing->output;
+}
+
+std::vector<CheckResult> RoundAgainst(const Baseline& baseline, Health& health,
+                                      Milliseconds limit) {
+  std::vector<CheckResult> checks = health.Round(limit);
+  for (CheckResult& check : checks)
+    check.before = baseline.known_good || std::ranges::contains(baseline.failed, check.name);
+  return checks;
+}
+
 Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
-                    const std::vector<std::string>& before) {
+                    const Baseline& baseline) {
   const Milliseconds begin = clock.Monotonic();
   const Milliseconds end = begin + policy.deadline;
   Verdict verdict;
@@ -35,8 +49,7 @@ Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
   bool first = true;
   do {
     const Milliseconds limit = end - now;
-    std::vector<CheckResult> checks = health.Round(limit);
-    for (CheckResult& check : checks) check.before = std::ranges::contains(before, check.name);
+    std::vector<CheckResult> checks = RoundAgainst(baseline, health, limit);
     const std::optional<std::string> failed = FirstFailure(checks);
     now = clock.Monotonic();
 

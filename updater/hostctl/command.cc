@@ -26,6 +26,7 @@ constexpr ExitUse kStatusExits[] = {
     {ExitCode::kDone, "nothing waits for you"},
     {ExitCode::kStaged, "another release boots next: a reboot is needed (wins over 5)"},
     {ExitCode::kFellBack, "the last update fell back, and nothing newer was committed since"},
+    {ExitCode::kNotHealthy, "the running release went bad in its probation"},
     {ExitCode::kFailed, "part of the status could not be read; the rest was printed"},
     {ExitCode::kUsage, "a configuration file is wrong; the status was printed all the same"},
     {ExitCode::kNotSupported, "this is not a HostOS system"},
@@ -93,6 +94,17 @@ constexpr ExitUse kGateExits[] = {
     {ExitCode::kNotHealthy, "failed: marked bad, the reboot into the other slot has begun"},
 };
 
+constexpr ExitUse kProbationExits[] = {
+    {ExitCode::kDone, "nothing is on probation, or it was healthy to the end of it"},
+    {ExitCode::kNotHealthy, "it went bad: recorded; with probation.fall_back the machine reboots"},
+};
+
+constexpr ExitUse kRecountExits[] = {
+    {ExitCode::kDone, "the next boot is counted"},
+    {ExitCode::kNothingToDo,
+     "it is not: it is a trial anyway, or there is nothing to fall back to"},
+};
+
 constexpr Command kCommands[] = {
     {Verb::kStatus, "status", "what runs, what boots next, and what went wrong",
      "Shows both slots, the update in progress and the releases that were given up on this "
@@ -130,6 +142,23 @@ constexpr Command kCommands[] = {
      "marks it bad and reboots into the other slot.",
      {},
      kGateExits,
+     true},
+    {Verb::kProbation,
+     "probation",
+     "watch the release that was committed last",
+     "Run by hostos-probation.service. Watches the health of the running release until its "
+     "probation is over. One that goes bad, by the rules of the gate, is recorded, and, when "
+     "the configuration says so, given up for the release in the other slot.",
+     {},
+     kProbationExits,
+     true},
+    {Verb::kRecount,
+     "recount",
+     "count the next boot of the running release",
+     "Run by hostos-recount.service when the machine goes down. The boot that follows is a trial "
+     "again, so that a release that no longer starts falls back, however old it is.",
+     {},
+     kRecountExits,
      true},
 };
 

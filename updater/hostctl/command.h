@@ -12,7 +12,17 @@
 
 namespace hostos {
 
-enum class Verb { kStatus, kUpdate, kRollback, kHealth, kHistory, kVerify, kGate };
+enum class Verb {
+  kStatus,
+  kUpdate,
+  kRollback,
+  kHealth,
+  kHistory,
+  kVerify,
+  kGate,
+  kProbation,
+  kRecount
+};
 
 struct Command;
 

@@ -64,11 +64,11 @@ Json Of(const UpdateRecord& update) {
   Json attempts = Json::array();
   for (const Attempt& attempt : update.attempts)
     attempts.push_back({{"boot_id", attempt.boot_id}, {"time", Time(attempt.time)}});
-  return {{"phase", Name(update.phase)},          {"slot", Name(update.slot)},
-          {"target", Id(update.target)},          {"from", Id(update.from)},
-          {"started", Time(update.started)},      {"attempts", attempts},
-          {"failed_before", update.before},       {"failure", Text(update.failure)},
-          {"output", Text(update.failure_output)}};
+  return {{"phase", Name(update.phase)},     {"slot", Name(update.slot)},
+          {"target", Id(update.target)},     {"from", Id(update.from)},
+          {"started", Time(update.started)}, {"attempts", attempts},
+          {"recount", update.recount},       {"failed_before", update.before},
+          {"failure", Text(update.failure)}, {"output", Text(update.failure_output)}};
 }
 
 Json Of(const CheckResult& check) {
@@ -156,6 +156,7 @@ std::string StatusJson(const StatusView& view) {
   json["update"] = status.update ? Of(*status.update) : Json();
   json["busy"] = Text(view.lock_holder);
   json["fallback"] = status.fallback ? Of(*status.fallback, view.post_mortems) : Json();
+  json["degraded"] = status.degraded ? Of(*status.degraded, view.post_mortems) : Json();
   json["denied"] = Json::array();
   for (const Denied& denied : status.denied)
     json["denied"].push_back(

@@ -31,6 +31,7 @@ std::string Headline(const StatusView& view, const Paint& paint) {
   if (running && running->condition == SlotCondition::kTrial) return paint.Warn("on trial");
   if (view.RebootNeeded()) return paint.Warn("reboot needed");
   if (view.status.fallback) return paint.Bad("fell back");
+  if (view.status.degraded) return paint.Bad("not healthy");
   return paint.Good("good");
 }
 
@@ -167,9 +168,10 @@ std::string PostMortemText(const PostMortem* post_mortem) {
                                  Printable(post_mortem->cause));
   for (const CheckResult& check : post_mortem->checks)
     if (!check.ok)
-      text += std::format(
-          "  check      {}{}{}: {}\n", check.name, check.required ? "" : " (wanted)",
-          check.before ? " (failed before the update too)" : "", Printable(check.detail));
+      text +=
+          std::format("  check      {}{}{}: {}\n", check.name, check.required ? "" : " (wanted)",
+                      check.environment && check.before ? " (not held against the release)" : "",
+                      Printable(check.detail));
   for (const BootTrace& trace : post_mortem->traces) {
     text += std::format("  boot       {} to {}, {}; its last lines:\n", FormatTime(trace.begun),
                         FormatTime(trace.ended), trace.in_order ? "shut down" : "cut off");
@@ -194,6 +196,10 @@ std::string StatusText(const StatusView& view, const Paint& paint) {
                      std::string(columns < kHeadlineColumns ? kHeadlineColumns - columns : 2, ' ') +
                      Headline(view, paint) + "\n" + SlotTable(view);
   text += std::format("Update   {}\n", UpdateText(view));
+  if (const std::optional<HistoryEntry>& degraded = view.status.degraded)
+    text += std::format("Health   went bad {} after {} was committed:\n         {}\n",
+                        FormatTime(degraded->time), Named(degraded->release),
+                        Printable(degraded->reason));
   text += FallbackText(view) + RefusedText(view);
   for (const std::string& problem : view.problems)
     text += std::format("{}  {}\n", paint.Bad("Problem"), Printable(problem));
@@ -217,6 +223,13 @@ std::string WhyText(const StatusView& view, const Paint& paint) {
     text += PostMortemText(PostMortemOf(view.post_mortems, denied.release.commit, denied.time));
     text += std::format("  try again  {}\n", RetryCommand(denied.release));
   }
+  if (const std::optional<HistoryEntry>& degraded = view.status.degraded)
+    text += std::format(
+        "{}\n  reason     {}\n{}",
+        paint.Strong(std::format("{} went bad on {}, and runs on", degraded->release.version,
+                                 FormatTime(degraded->time))),
+        Printable(degraded->reason),
+        PostMortemText(PostMortemOf(view.post_mortems, degraded->release.commit, degraded->time)));
   if (text.empty()) text = "No release was given up on this machine.\n";
   for (const std::string& problem : view.problems)
     text += std::format("{}  {}\n", paint.Bad("Problem"), Printable(problem));

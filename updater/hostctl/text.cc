@@ -94,6 +94,9 @@ std::string HistoryLine(const HistoryEntry& entry, const PostMortem* post_mortem
     case Outcome::kFellBack:
       text += std::format("fell back    {}{}, to {}", name, boots, entry.from);
       break;
+    case Outcome::kDegraded:
+      text += std::format("degraded     {}", name);
+      break;
     case Outcome::kRolledBack:
       text += std::format("rolled back  {}, to {}", name, entry.from);
       break;

@@ -15,6 +15,7 @@
 namespace hostos {
 namespace {
 
+constexpr int kError = 3, kNotice = 5, kInfo = 6;    // syslog(3)
 constexpr Milliseconds kHealthLimit = Seconds(120);  // of `hostctl health`: one round of all checks
 
 // A trial that cannot read its configuration is not healthy; nothing else needs to be looked at.
@@ -57,6 +58,10 @@ class Runner {
         return RunVerify();
       case Verb::kGate:
         return RunTrialGate();
+      case Verb::kProbation:
+        return RunProbation();
+      case Verb::kRecount:
+        return RunRecount();
     }
     return ExitCode::kFailed;
   }
@@ -75,6 +80,8 @@ class Runner {
   Result<ExitCode> RunHistory();
   Result<ExitCode> RunVerify();
   Result<ExitCode> RunTrialGate();
+  Result<ExitCode> RunProbation();
+  Result<ExitCode> RunRecount();
 
   Result<> NeedSource() const;
   Result<std::string> RunningVersion();
@@ -264,7 +271,6 @@ Result<ExitCode> Runner::RunVerify() {
 }
 
 Result<ExitCode> Runner::RunTrialGate() {
-  constexpr int kError = 3, kNotice = 5, kInfo = 6;  // syslog(3)
   const std::string version = TRY(RunningVersion());
   GateResult result;
   if (problem_) {
@@ -290,6 +296,33 @@ Result<ExitCode> Runner::RunTrialGate() {
   Log(kError, std::format("{} is not healthy: {}; marked bad{}", version, result.verdict.reason,
                           result.rebooting ? ", rebooting into the other slot" : ""));
   return ExitCode::kNotHealthy;
+}
+
+Result<ExitCode> Runner::RunProbation() {
+  const ProbationResult result = TRY(WatchProbation(world_, config_));
+  const std::string& version = result.release.version;
+  switch (result.end) {
+    case ProbationEnd::kNone:
+      Log(kInfo, "nothing is on probation");
+      return ExitCode::kDone;
+    case ProbationEnd::kPassed:
+      Log(kNotice, std::format("the probation of {} is over", version));
+      return ExitCode::kDone;
+    case ProbationEnd::kDegraded:
+    case ProbationEnd::kFellBack:
+      break;
+  }
+  Log(kError, std::format("{} went bad in its probation: {}{}", version, result.verdict.reason,
+                          result.end == ProbationEnd::kFellBack
+                              ? "; given up, rebooting into the other slot"
+                              : ""));
+  return ExitCode::kNotHealthy;
+}
+
+Result<ExitCode> Runner::RunRecount() {
+  const bool counted = TRY(Recount(world_, config_));
+  Log(kInfo, counted ? "the next boot is counted" : "the next boot is counted no more than before");
+  return counted ? ExitCode::kDone : ExitCode::kNothingToDo;
 }
 
 }  // namespace

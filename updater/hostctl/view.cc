@@ -44,7 +44,8 @@ std::string StatusView::OutputOf(const Denied& denied) const {
 ExitCode ExitOf(const StatusView& view) {
   if (!view.problems.empty()) return ExitCode::kFailed;
   if (view.RebootNeeded()) return ExitCode::kStaged;
-  return view.status.fallback ? ExitCode::kFellBack : ExitCode::kDone;
+  if (view.status.fallback) return ExitCode::kFellBack;
+  return view.status.degraded ? ExitCode::kNotHealthy : ExitCode::kDone;
 }
 
 const char* Name(Finding finding) {

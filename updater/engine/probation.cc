@@ -1,0 +1,100 @@
+// After the bless: the release is watched for a while, and counted again when the machine reboots.
+#include <algorithm>
+
+#include "updater/engine/post_mortem.h"
+#include "updater/engine/releases.h"
+#include "updater/engine/rollback.h"
+#include "updater/engine/update.h"
+
+namespace hostos {
+namespace {
+
+constexpr Milliseconds kRoundLimit = Seconds(120);
+// It was healthy here: what fails for reasons outside this machine is none of its fault.
+const Baseline kKnownGood = {.failed = {}, .known_good = true};
+
+// The commit whose probation it is: the last thing that happened, to what runs now.
+const HistoryEntry* OnProbation(const View& view) {
+  if (view.boot.on_trial || view.record.history.empty()) return nullptr;
+  const HistoryEntry& last = view.record.history.back();
+  const bool runs = last.release.root_hash == view.boot.running_root_hash;
+  return last.outcome == Outcome::kCommitted && runs ? &last : nullptr;
+}
+
+// Of a probation that began then; a clock that was set meanwhile makes it no longer than it is.
+Seconds Left(const Config& config, uint64_t began, uint64_t now) {
+  const Seconds all = config.probation.time;
+  return all - std::clamp(Seconds(now > began ? now - began : 0), Seconds(0), all);
+}
+
+// Looks once in a while. One bad round is looked into by the gate's own rules.
+Verdict Watch(World& world, const Config& config, Milliseconds limit) {
+  const Milliseconds end = world.clock.Monotonic() + limit;
+  Verdict verdict{.healthy = true};
+  for (Milliseconds now = world.clock.Monotonic(); verdict.healthy && now < end;
+       now = world.clock.Monotonic()) {
+    world.clock.Sleep(std::min<Milliseconds>(config.probation.interval, end - now));
+    if (FirstFailing(RoundAgainst(kKnownGood, world.health, kRoundLimit)))
+      verdict = WaitHealthy(world.health, world.clock, config.health, kKnownGood);
+  }
+  return verdict;
+}
+
+}  // namespace
+
+Result<ProbationResult> WatchProbation(World& world, const Config& config) {
+  const View first = TRY(Look(world));
+  const HistoryEntry* commit = OnProbation(first);
+  if (!commit) return ProbationResult{};
+  ProbationResult result{.release = commit->release};
+  const Seconds left = Left(config, commit->time, world.clock.Now());
+  result.verdict = Watch(world, config, left);
+  if (result.verdict.healthy) {
+    result.end = ProbationEnd::kPassed;
+    return result;
+  }
+
+  Lock lock = TRY(world.state.WaitLock("hostctl probation", world.clock.Now()));
+  View view = TRY(Look(world));
+  if (!OnProbation(view) || view.record.update) return result;  // something else was decided
+  const std::string reason = "in its probation: " + result.verdict.reason;
+  const std::string output = FailingOutput(result.verdict);
+  const Result<ReleaseId> other = GoodOther(world, view);
+  const Slot running = view.boot.running;
+  if (config.probation.fall_back && other) {
+    TRY(GiveUpRunning(world, view, *other, Outcome::kFellBack, reason, output));
+    result.end = ProbationEnd::kFellBack;
+  } else {
+    view.record.AddHistory({Outcome::kDegraded, world.clock.Now(), commit->release, commit->from,
+                            running, 0, reason, output});
+    TRY(world.state.record().Save(view.record));
+    result.end = ProbationEnd::kDegraded;
+  }
+  // Explains, and decides nothing.
+  (void)PostMortemOfProbation(world, view.record.history.back(), commit->time, result.verdict);
+  if (result.end == ProbationEnd::kFellBack) TRY(world.power.Reboot());
+  return result;
+}
+
+Result<bool> Recount(World& world, const Config& config) {
+  Lock lock = TRY(world.state.TryLock("hostctl recount", world.clock.Now()));
+  View view = TRY(Look(world));
+  if (view.record.update || view.boot.next() != view.boot.running) return false;
+  const Result<ReleaseId> other = GoodOther(world, view);
+  if (!other || view.boot.on_trial) return false;
+
+  // The record first, as at every trial: with it the boot that follows is explained.
+  view.record.update =
+      UpdateRecord{.phase = Phase::kArmed,
+                   .target = TRY(IdentifySlot(world, view.boot, view.boot.running)),
+                   .slot = view.boot.running,
+                   .from = *other,
+                   .started = world.clock.Now(),
+                   .armed_boot_id = view.boot_id,
+                   .recount = true};
+  TRY(world.state.record().Save(view.record));
+  TRY(world.boot.Recount(config.tries));
+  return true;
+}
+
+}  // namespace hostos

@@ -1,0 +1,51 @@
+#include "updater/engine/rollback.h"
+
+#include "updater/engine/releases.h"
+#include "updater/engine/update.h"
+
+namespace hostos {
+
+Result<ReleaseId> GoodOther(World& world, const View& view) {
+  const Slot slot = Other(view.boot.running);
+  const BootEntry* entry = view.boot.EntryOf(slot);
+  if (!entry || entry->tries)
+    return Fail(Code::kNotFound, "slot {} holds no release that was once good: {}", Name(slot),
+                entry ? entry->version + " never passed its trial" : "it has no boot entry");
+  return IdentifySlot(world, view.boot, slot);
+}
+
+Result<> GiveUpRunning(World& world, View& view, const ReleaseId& other, Outcome outcome,
+                       const std::string& reason, const std::string& output) {
+  const Slot running = view.boot.running;
+  const ReleaseId current = TRY(IdentifySlot(world, view.boot, running));
+  const Record before = view.record;
+
+  // The record first: after the flip nothing else could tell that this release was given up.
+  const uint64_t now = world.clock.Now();
+  view.record.update.reset();
+  view.record.denied.push_back({current, now, reason, 0});
+  view.record.AddHistory({outcome, now, current, other.version, running, 0, reason, output});
+  TRY(world.state.record().Save(view.record));
+  if (Result<> flipped = world.boot.MarkBad(running); !flipped) {
+    TRY(world.state.record().Save(before));
+    return std::unexpected(flipped.error());
+  }
+  return {};
+}
+
+Result<ReleaseId> Rollback(World& world, std::string_view reason) {
+  Lock lock = TRY(world.state.TryLock("hostctl rollback", world.clock.Now()));
+  View view = TRY(Look(world));
+  const Slot running = view.boot.running;
+  if (view.record.update && view.record.update->phase == Phase::kArmed) {
+    view.record.update.reset();
+    TRY(world.boot.MarkBad(Other(running)));
+    TRY(world.state.record().Save(view.record));
+    return IdentifySlot(world, view.boot, running);
+  }
+  ReleaseId other = TRY(GoodOther(world, view));
+  TRY(GiveUpRunning(world, view, other, Outcome::kRolledBack, std::string(reason)));
+  return other;
+}
+
+}  // namespace hostos

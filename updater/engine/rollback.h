@@ -1,0 +1,15 @@
+// Giving up the release that runs, for the one in the other slot.
+#pragma once
+
+#include "updater/engine/view.h"
+
+namespace hostos {
+
+// The release in the other slot, when it was once good; else kNotFound.
+Result<ReleaseId> GoodOther(World& world, const View& view);
+
+// Makes `other` boot next, and denies what runs: `outcome` is kRolledBack or kFellBack.
+Result<> GiveUpRunning(World& world, View& view, const ReleaseId& other, Outcome outcome,
+                       const std::string& reason, const std::string& output = "");
+
+}  // namespace hostos
