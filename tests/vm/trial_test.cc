@@ -1,78 +1,16 @@
 // Trials that fail, each in its own way: the node falls back by itself, and can say why. What is
 // wrong with the release is put where a release's first boot finds it: into its /etc, its slot or
 // its boot image.
+#include "tests/vm/trial.h"
+
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "tests/vm/held.h"
-#include "tests/vm/milestones.h"
 
 namespace hostos {
 namespace {
 
 using nlohmann::json;
-
-// In the guest, before the trial: $etc is the /etc upper of the release on trial.
-constexpr const char* kPrepare = R"sh(
-set -eu
-uppers=/var/lib/hostos/etc
-etc=$uppers/$1/upper
-mkdir -p "$uppers/$1/work"
-cp -a "$uppers/$2/upper" "$etc"
-units=$etc/systemd/system
-checks=$etc/hostctl/health.d/required
-mkdir -p "$units/containerd.service.d" "$units/hostos-health-gate.service.d" "$checks"
-check() {
-  printf '#!/bin/sh\n%s\n' "$2" >"$checks/$1"
-  chmod 0755 "$checks/$1"
-}
-containerd() {
-  printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\n%s\n' "$1" \
-    >"$units/containerd.service.d/50-fault.conf"
-}
-)sh";
-
-std::string UpperOf(const MadeRelease& release) {
-  return release.root_hash.Hex().substr(0, 16);
-}
-
-// Breaks the staged 1.1.0 with a shell script and reboots into its trial; the machine runs again
-// after so many boots in all.
-std::unique_ptr<Node> Try(const std::string& name, const std::string& fault, int boots,
-                          const Rig& rig = {}) {
-  auto node = Held(NodeAt(Milestone::kStaged, name, rig));
-  const MadeRelease from = Held(node->releases().Get("1.0.0"));
-  const MadeRelease to = Held(node->releases().Get("1.1.0"));
-  Held(node->Run({"sh", "-c", kPrepare + fault + "\nsync", "prepare", UpperOf(to), UpperOf(from)}));
-  Held(node->RunToReboot({"systemctl", "reboot"}, boots));
-  return node;
-}
-
-// 1.0.0 runs again, after so many boots of 1.1.0, for this reason; returns the post-mortem.
-json CheckFellBack(Node& node, int boots, const std::string& reason) {
-  const json status = Held(node.Json({"status"}, 5));
-  INFO(status.dump(2));
-  CHECK(status["running"] == "A");
-  CHECK(status["version"] == "1.0.0");
-  CHECK(status["boots_next"] == "A");
-  CHECK(status["slots"][1]["state"] == "bad");
-  CHECK(status["fallback"]["outcome"] == "fell-back");
-  CHECK(status["fallback"]["boots"] == boots);
-  CHECK_THAT(status["fallback"]["reason"].get<std::string>(),
-             Catch::Matchers::ContainsSubstring(reason));
-  const std::string why = Held(node.Run({"hostctl", "status", "--why"}, 5));
-  UNSCOPED_INFO(why);
-  CHECK_THAT(why, Catch::Matchers::ContainsSubstring(reason));
-  const json post_mortem = status["fallback"]["post_mortem"];
-  REQUIRE(post_mortem.is_object());
-  CHECK_THAT(why, Catch::Matchers::ContainsSubstring(post_mortem["cause"].get<std::string>()));
-  return post_mortem;
-}
-
-json FallsBack(const std::string& name, const std::string& fault, int boots,
-               const std::string& reason, const Rig& rig = {}) {
-  auto node = Try(name, fault, boots + 1, rig);
-  return CheckFellBack(*node, boots, reason);
-}
 
 // The gate of the release on trial said no, with this check.
 void GateSaysNo(const std::string& name, const std::string& fault, const std::string& check) {
@@ -84,11 +22,6 @@ void GateSaysNo(const std::string& name, const std::string& fault, const std::st
   CHECK(post_mortem["boots"][0]["in_order"] == true);
   CHECK_THAT(post_mortem["boots"][0]["log"].get<std::string>(),
              Catch::Matchers::ContainsSubstring("Journal stopped"));
-}
-
-// A release that does not get as far as its gate takes all its boots.
-json NeverReachesGate(const std::string& name, const std::string& fault, const Rig& rig = {}) {
-  return FallsBack(name, fault, 3, "did not reach its health gate in 3 boots", rig);
 }
 
 // A unit for systemd in the initrd or after it, started in the boots of 1.1.0 only.
@@ -104,13 +37,14 @@ Rig WithUnit(const std::string& condition, const std::string& script) {
 }
 
 constexpr const char* kInInitrd = "ConditionPathExists=/etc/initrd-release\n";
-const std::string kInRoot = "ConditionPathExists=!/etc/initrd-release\n";
+constexpr const char* kInRootWithJournal =
+    "ConditionPathExists=!/etc/initrd-release\nAfter=systemd-journal-flush.service\n";
 
-// The service manager crashes and stays where it is, once the watchdog is armed: nothing but the
-// watchdog ends that.
+// The service manager stands still, once the watchdog is armed: nothing but the watchdog ends that.
 constexpr const char* kHang =
     "until read -r state </sys/class/watchdog/watchdog0/state && [ $$state = active ]; do :; done; "
-    "kill -SEGV 1";
+    "echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze";
+constexpr const char* kCrash = "kill -SEGV 1";
 
 TEST_CASE("trial: containerd is masked") {
   GateSaysNo("masked", R"sh(ln -s /dev/null "$units/containerd.service")sh", "containerd-serving");
@@ -167,9 +101,8 @@ TEST_CASE("trial: the health gate crashes") {
 }
 
 TEST_CASE("trial: the kernel panics after the root was switched to") {
-  const json found = NeverReachesGate(
-      "late-panic", "",
-      WithUnit(kInRoot + "After=systemd-journal-flush.service\n", "echo c >/proc/sysrq-trigger"));
+  const json found = NeverReachesGate("late-panic", "",
+                                      WithUnit(kInRootWithJournal, "echo c >/proc/sysrq-trigger"));
   CHECK(found["phase"] == "boot");
   CHECK(found["cause"] == "Kernel panic - not syncing: sysrq triggered crash");
   CHECK_THAT(found["kernel"].get<std::string>(),
@@ -190,11 +123,20 @@ TEST_CASE("trial: the service manager hangs in the initrd") {
 }
 
 TEST_CASE("trial: the service manager hangs after the root was switched to") {
-  const json found = NeverReachesGate(
-      "late-hang", "", WithUnit(kInRoot + "After=systemd-journal-flush.service\n", kHang));
+  const json found = NeverReachesGate("late-hang", "", WithUnit(kInRootWithJournal, kHang));
   CHECK(found["phase"] == "boot");
   CHECK(found["watchdog"] == true);
   CHECK(found["cause"] == "the hardware watchdog reset the machine");
+}
+
+TEST_CASE("trial: the service manager crashes in the initrd") {
+  const json found = NeverReachesGate("initrd-crash", "", WithUnit(kInInitrd, kCrash));
+  CHECK(found["phase"] == "early boot");
+}
+
+TEST_CASE("trial: the service manager crashes after the root was switched to") {
+  const json found = NeverReachesGate("late-crash", "", WithUnit(kInRootWithJournal, kCrash));
+  CHECK(found["phase"] == "boot");
 }
 
 TEST_CASE("trial: a byte of the root's superblock differs from what was signed") {

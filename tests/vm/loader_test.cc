@@ -1,0 +1,91 @@
+// The loader's own limits: boot images, entries and an ESP that are not as they should be.
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include "tests/vm/held.h"
+#include "tests/vm/trial.h"
+
+namespace hostos {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using nlohmann::json;
+
+std::string Sh(Node& node, const std::string& script, int exit_code = 0) {
+  return Held(node.Run({"sh", "-c", "set -eu\n" + script}, exit_code, Node::kUpdateLimit));
+}
+
+constexpr const char* kFillEsp =
+    "dd if=/dev/zero of=/efi/operator.bin bs=1M 2>/dev/null || true; sync -f /efi";
+
+TEST_CASE("loader: a byte of the boot image differs from what was signed") {
+  // In the last megabyte is the initrd: its sections are laid out in the order of the loader's use.
+  const json found = NeverReachesGate("flipped-uki", R"sh(
+image=$(echo /efi/EFI/Linux/hostos_1.1.0_*.efi)
+printf X | dd of="$image" bs=1 seek=$(($(stat -c %s "$image") - 4194304)) conv=notrunc
+)sh");
+  CHECK(found["phase"] == "early boot");
+}
+
+TEST_CASE("loader: a full ESP refuses an update, and says what fills it") {
+  auto node = Held(NodeAt(Milestone::kFirst, "full-esp"));
+  Held(node->published().Publish("1.1.0"));
+  Sh(*node, kFillEsp);
+  CHECK_THAT(Sh(*node, "hostctl update", 9), ContainsSubstring("operator.bin"));
+  Held(node->RunToReboot({"systemctl", "reboot"}, 1));
+  const json status = Held(node->Json({"status"}));
+  CHECK(status["running"] == "A");
+  CHECK(status["slots"][1]["state"] == "empty");
+}
+
+TEST_CASE("loader: an ESP that fills up after the arm does not decide the trial") {
+  auto node = Try("full-esp-trial", kFillEsp, 1);
+  const json status = Held(node->Json({"status"}));
+  CHECK(status["running"] == "B");
+  CHECK(status["slots"][1]["state"] == "blessed");
+}
+
+TEST_CASE("loader: a release that finds the ESP read-only can't be blessed, and falls back") {
+  FallsBack("read-only-esp", R"sh(mkdir -p "$units/efi.mount.d"
+printf '[Mount]\nOptions=ro\n' >"$units/efi.mount.d/50-fault.conf")sh",
+            3, "its health gate came to no verdict in 3 boots");
+}
+
+TEST_CASE("loader: without an ESP a node runs on, and refuses to change anything") {
+  auto node = Held(NodeAt(Milestone::kFirst, "no-esp"));
+  Held(node->published().Publish("1.1.0"));
+  Sh(*node, R"sh(mkdir -p /etc/systemd/system/efi.mount.d
+printf '[Mount]\nWhat=/dev/disk/by-partlabel/gone\n' >/etc/systemd/system/efi.mount.d/50-fault.conf
+systemctl daemon-reload
+systemctl stop efi.mount)sh");
+  CHECK_THAT(Sh(*node, "hostctl update", 1), ContainsSubstring("/efi"));
+  CHECK_THAT(Sh(*node, "hostctl status", 1), ContainsSubstring("/efi"));
+  Sh(*node, "systemctl is-active --quiet containerd");
+}
+
+TEST_CASE("loader: an entry that somebody renamed boots, and the next update replaces it") {
+  auto node = Held(NodeAt(Milestone::kFirst, "renamed-entry"));
+  Sh(*node, "cd /efi/EFI/Linux; mv hostos_1.0.0_*.efi site.efi; sync -f .");
+  Held(node->RunToReboot({"systemctl", "reboot"}, 1));
+  CHECK(Held(node->Json({"status"}))["running"] == "A");
+  Held(node->published().Publish("1.1.0"));
+  Held(node->RunToReboot({"hostctl", "update", "--reboot"}, 1));
+  const json status = Held(node->Json({"status"}));
+  CHECK(status["running"] == "B");
+  CHECK(status["slots"][1]["state"] == "blessed");
+}
+
+TEST_CASE("loader: a second entry of the release on trial does not outlive its gate's no") {
+  auto node = Try("second-entry", R"sh(cd /efi/EFI/Linux
+cp hostos_1.1.0_*+3.efi "$(echo hostos_1.1.0_*+3.efi | sed s/+3/+1-2/)"
+check 10-site 'exit 1')sh",
+                  2);
+  const json status = Held(node->Json({"status"}, 5));
+  CHECK(status["running"] == "A");
+  CHECK(status["boots_next"] == "A");
+  CHECK_THAT(status["fallback"]["reason"].get<std::string>(),
+             ContainsSubstring("required/10-site"));
+  CHECK(Sh(*node, "ls /efi/EFI/Linux/hostos_1.1.0_* | wc -l") == "1\n");
+}
+
+}  // namespace
+}  // namespace hostos
