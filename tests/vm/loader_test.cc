@@ -18,7 +18,7 @@ constexpr const char* kFillEsp =
     "dd if=/dev/zero of=/efi/operator.bin bs=1M 2>/dev/null || true; sync -f /efi";
 
 TEST_CASE("loader: a byte of the boot image differs from what was signed") {
-  // In the last megabyte is the initrd: its sections are laid out in the order of the loader's use.
+  // Four MiB before the end of the image is its initrd: the kernel says that it is corrupt.
   const json found = NeverReachesGate("flipped-uki", R"sh(
 image=$(echo /efi/EFI/Linux/hostos_1.1.0_*.efi)
 printf X | dd of="$image" bs=1 seek=$(($(stat -c %s "$image") - 4194304)) conv=notrunc
