@@ -1,8 +1,10 @@
 #include "bootctl/gpt.h"
 
 #include <libfdisk/libfdisk.h>
+#include <linux/fs.h>
 #include <strings.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -47,6 +49,79 @@ struct Row {
   bool operator==(const Row&) const = default;
 };
 
+// CRC-32 as GPT uses it: reflected, polynomial 0x04c11db7.
+uint32_t Crc32(std::span<const std::byte> bytes) {
+  uint32_t crc = ~0u;
+  for (std::byte byte : bytes) {
+    crc ^= std::to_integer<uint32_t>(byte);
+    for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+  }
+  return ~crc;
+}
+
+// One copy of the table's header, whole by its CRC.
+struct Header {
+  uint64_t other = 0;    // sector of the other copy
+  uint64_t entries = 0;  // their first sector
+  uint64_t size = 0;     // bytes of entries
+  uint32_t crc = 0;      // of the entries
+};
+
+// UEFI specification, "GPT Header": size at 12, CRC at 16, the other copy's sector at 32, the
+// entries' sector at 72, their number at 80, size at 84 and CRC at 88. Nothing if there is no valid
+// header. An error for more entries than any tool writes: libfdisk would allocate what they claim.
+Result<std::optional<Header>> ReadHeader(int fd, uint64_t sector_size, uint64_t sector) {
+  constexpr size_t kLeast = 92;
+  constexpr uint64_t kMostEntries = 1 << 20;
+  std::vector<std::byte> bytes(sector_size);
+  if (sector > INT64_MAX / sector_size) return std::nullopt;
+  const size_t got = TRY(PreadFull(fd, bytes, sector * sector_size));
+  if (got < bytes.size() || std::memcmp(bytes.data(), "EFI PART", 8) != 0) return std::nullopt;
+  const size_t length = LittleEndian<uint32_t>(&bytes[12]);
+  const uint32_t crc = LittleEndian<uint32_t>(&bytes[16]);
+  std::fill_n(&bytes[16], sizeof crc, std::byte{0});
+  if (length < kLeast || length > bytes.size() || Crc32(std::span(bytes).first(length)) != crc)
+    return std::nullopt;
+  const Header header{
+      LittleEndian<uint64_t>(&bytes[32]), LittleEndian<uint64_t>(&bytes[72]),
+      uint64_t{LittleEndian<uint32_t>(&bytes[80])} * LittleEndian<uint32_t>(&bytes[84]),
+      LittleEndian<uint32_t>(&bytes[88])};
+  if (header.size > kMostEntries)
+    return Fail(Code::kFailed, "the GPT header in sector {} claims {} bytes of entries", sector,
+                header.size);
+  return header;
+}
+
+// One copy of the table, whole by its two CRCs. libfdisk does not say when one copy is torn: it
+// uses the other.
+struct Copy {
+  uint64_t other = 0;  // sector of the other copy's header
+  std::vector<std::byte> entries;
+};
+
+Result<Copy> ReadCopy(int fd, uint64_t sector_size, uint64_t sector) {
+  const std::optional<Header> header = TRY(ReadHeader(fd, sector_size, sector));
+  if (!header) return Fail(Code::kFailed, "no valid GPT header in sector {}", sector);
+  Copy copy{header->other, std::vector<std::byte>(header->size)};
+  if (TRY(PreadFull(fd, copy.entries, header->entries * sector_size)) < header->size ||
+      Crc32(copy.entries) != header->crc)
+    return Fail(Code::kFailed, "the entries of the GPT header in sector {} are damaged", sector);
+  return copy;
+}
+
+// Every header that libfdisk would look at claims a sane number of entries.
+Result<> CheckHeaders(int fd) {
+  int sector_size = 512;
+  if (::ioctl(fd, BLKSSZGET, &sector_size) < 0 && errno != ENOTTY) return FailErrno("BLKSSZGET");
+  const off_t end = ::lseek(fd, 0, SEEK_END);
+  if (end < sector_size) return {};
+  const uint64_t size = static_cast<uint64_t>(sector_size);
+  TRY(ReadHeader(fd, size, static_cast<uint64_t>(end) / size - 1));
+  if (const std::optional<Header> primary = TRY(ReadHeader(fd, size, 1)))
+    TRY(ReadHeader(fd, size, primary->other));
+  return {};
+}
+
 // A disk with the partition table libfdisk found on it. The context goes before the descriptor.
 struct Disk {
   std::string path;
@@ -56,6 +131,7 @@ struct Disk {
 
 Result<Disk> OpenDisk(const std::string& path, int flags) {
   UniqueFd fd = TRY(Open(path, flags));
+  TRY_CONTEXT(path, CheckHeaders(fd.get()));
   Disk disk{path, std::move(fd), Context(fdisk_new_context())};
   if (!disk.context) return FailErrno(path, ENOMEM);
   fdisk_disable_dialogs(disk.context.get(), 1);
@@ -161,47 +237,6 @@ Result<> SetIdentity(const Disk& disk, size_t number, const Uuid& uuid, const st
   if (!error) error = fdisk_set_partition(disk.context.get(), number - 1, change.get());
   if (error) return FailErrno(std::format("{}: change partition {}", disk.path, number), -error);
   return {};
-}
-
-// CRC-32 as GPT uses it: reflected, polynomial 0x04c11db7.
-uint32_t Crc32(std::span<const std::byte> bytes) {
-  uint32_t crc = ~0u;
-  for (std::byte byte : bytes) {
-    crc ^= std::to_integer<uint32_t>(byte);
-    for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-  }
-  return ~crc;
-}
-
-// One copy of the table, whole by its two CRCs. libfdisk does not say when one copy is torn: it
-// uses the other.
-struct Copy {
-  uint64_t other = 0;  // sector of the other copy's header
-  std::vector<std::byte> entries;
-};
-
-// UEFI specification, "GPT Header": size at 12, CRC at 16, the other copy's sector at 32, the
-// entries' sector at 72, their number at 80, size at 84 and CRC at 88.
-Result<Copy> ReadCopy(int fd, uint64_t sector_size, uint64_t sector) {
-  constexpr size_t kHeader = 92;
-  constexpr uint64_t kMostEntries = 1 << 20;
-  std::array<std::byte, kHeader> header;
-  const size_t got = TRY(PreadFull(fd, header, sector * sector_size));
-  const uint32_t crc = LittleEndian<uint32_t>(&header[16]);
-  std::fill_n(&header[16], sizeof crc, std::byte{0});
-  if (got < kHeader || std::memcmp(header.data(), "EFI PART", 8) != 0 ||
-      LittleEndian<uint32_t>(&header[12]) != kHeader || Crc32(header) != crc)
-    return Fail(Code::kFailed, "no valid GPT header in sector {}", sector);
-  const uint64_t size =
-      uint64_t{LittleEndian<uint32_t>(&header[80])} * LittleEndian<uint32_t>(&header[84]);
-  if (size > kMostEntries)
-    return Fail(Code::kFailed, "the GPT header in sector {} has {} bytes of entries", sector, size);
-  Copy copy{LittleEndian<uint64_t>(&header[32]), std::vector<std::byte>(size)};
-  const uint64_t at = LittleEndian<uint64_t>(&header[72]) * sector_size;
-  if (TRY(PreadFull(fd, copy.entries, at)) < size ||
-      Crc32(copy.entries) != LittleEndian<uint32_t>(&header[88]))
-    return Fail(Code::kFailed, "the entries of the GPT header in sector {} are damaged", sector);
-  return copy;
 }
 
 // Compares what the medium returns with what was meant.

@@ -176,5 +176,24 @@ TEST_CASE("a table that is not HostOS's is refused with what was expected and fo
   CHECK(CodeOf(ReadPartitionTable(directory / "none")) == Code::kNotFound);
 }
 
+// Valid in every checksum; libfdisk would allocate and read what the header claims.
+TEST_CASE("a header that claims gigabytes of entries is refused before they are read") {
+  DiskMachine machine(Running());
+  const size_t last = Bytes(machine.disk()).size() / 512 - 1;
+  const size_t sector = GENERATE_COPY(size_t{1}, last);
+  std::string header = Bytes(machine.disk()).substr(sector * 512, 92);
+  header.replace(80, 4, std::string("\0\0\0\x40", 4));
+  header.replace(16, 4, std::string(4, '\0'));
+  WriteText(machine.disk() + ".header", header);
+  const std::string crc =
+      Run("python3 -c 'import sys, zlib; print(zlib.crc32(open(sys.argv[1], \"rb\").read()))' " +
+          machine.disk() + ".header");
+  const uint32_t value = static_cast<uint32_t>(std::stoul(crc));
+  header.replace(16, 4, reinterpret_cast<const char*>(&value), 4);
+  Overwrite(machine.disk(), sector * 512, header);
+  CHECK(Outcome(ReadPartitionTable(machine.disk()))
+            .contains(std::format("sector {} claims 137438953472 bytes of entries", sector)));
+}
+
 }  // namespace
 }  // namespace hostos

@@ -33,16 +33,19 @@ class Replay {
     for (const LoggedWrite& write : log_.writes()) slot_b_ += disk_.PlaceOf(write) == Place::kSlotB;
   }
 
-  // Every prefix, and `random` states in which what was not flushed came out in any way.
+  // Every prefix, and at least `random` states in which what was not flushed came out in any way.
   void Run(size_t random) {
     JudgePrefix(0);
-    const std::vector<LoggedWrite>& writes = log_.writes();
-    std::vector<size_t> pending;  // not yet flushed
-    for (size_t i = 0; i < writes.size(); i++) {
-      if (writes[i].flush) Flush(pending, random);
-      if (writes[i].length > 0) pending.push_back(i);
+    const std::vector<Group> groups = Groups();
+    const auto decides = [&](const Group& group) {
+      return std::ranges::any_of(group, [&](size_t i) { return Decides(log_.writes()[i]); });
+    };
+    const size_t deciding = static_cast<size_t>(std::ranges::count_if(groups, decides));
+    for (const Group& group : groups) {
+      if (decides(group))
+        for (size_t i = 0; i < random / deciding + 1; i++) TryRandom(group);
+      Flush(group);
     }
-    Flush(pending, random);
   }
 
   size_t states() const { return states_; }
@@ -56,31 +59,36 @@ class Replay {
   const std::vector<Turn>& turns() const { return turns_; }
 
  private:
+  using Group = std::vector<size_t>;  // the writes between two flushes
+
+  std::vector<Group> Groups() const {
+    std::vector<Group> groups(1);
+    for (size_t i = 0; i < log_.writes().size(); i++) {
+      if (log_.writes()[i].flush) groups.emplace_back();
+      if (log_.writes()[i].length > 0) groups.back().push_back(i);
+    }
+    return groups;
+  }
+
   bool Decides(const LoggedWrite& write) const {
     const Place place = disk_.PlaceOf(write);
     return place == Place::kTable || place == Place::kEsp;
   }
 
-  void Flush(std::vector<size_t>& pending, size_t random) {
-    const bool decides =
-        std::ranges::any_of(pending, [&](size_t i) { return Decides(log_.writes()[i]); });
-    if (decides) {
-      for (size_t i = 0; i < random; i++) TryRandom(pending);
-    }
-    for (const size_t i : pending) {
+  void Flush(const Group& group) {
+    for (const size_t i : group) {
       const LoggedWrite& write = log_.writes()[i];
       CHECK(disk_.PlaceOf(write) != Place::kSlotA);
       Take(write, write.length);
       if (Decides(write)) JudgePrefix(i + 1);
     }
-    pending.clear();
   }
 
-  void TryRandom(const std::vector<size_t>& pending) {
+  void TryRandom(const Group& group) {
     const size_t before = slot_b_taken_;
     const double kept = std::uniform_real_distribution(0.0, 1.0)(random_);
     disk_.Mark();
-    for (const size_t i : pending) {
+    for (const size_t i : group) {
       if (std::uniform_real_distribution(0.0, 1.0)(random_) > kept) continue;
       const LoggedWrite& write = log_.writes()[i];
       uint64_t length = write.length;
@@ -141,23 +149,18 @@ void CutPower(const std::function<std::unique_ptr<Node>(const std::string& log)>
       releases.push_back(ReleaseOf(node->releases(), version));
   }
   Replay replay(log, releases);
-  replay.Run(Thorough() ? 1000 : 5);
+  replay.Run(Thorough() ? 3000 : 50);
   const std::vector<Replay::Turn>& turns = replay.turns();
   CHECK(turns.front().outcome.version == first);
   CHECK(turns.back().outcome.version == last);
   Count(replay.states(), "states");
   if (!Thorough()) return;
   // The model against the machine, on both sides of each turn.
-  size_t boots = 0;
   for (size_t i = 0; i < turns.size(); i++) {
-    if (i > 0) {
-      ReallyBoots("cut-before", log, turns[i].writes - 1, turns[i - 1].outcome.version);
-      boots++;
-    }
+    if (i > 0) ReallyBoots("cut-before", log, turns[i].writes - 1, turns[i - 1].outcome.version);
     ReallyBoots("cut-after", log, turns[i].writes, turns[i].outcome.version);
-    boots++;
   }
-  Count(boots, "boots");
+  Count(2 * turns.size() - 1, "boots");
 }
 
 }  // namespace hostos
