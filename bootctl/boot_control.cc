@@ -1,11 +1,23 @@
 #include "bootctl/boot_control.h"
 
+#include "bootctl/entry_name.h"
+
 namespace hostos {
+
+static constexpr std::string_view kSelfTest = "loader/entries/hostos-selftest";
+
+std::string SelfTestFile(Tries tries) {
+  return FormatEntryName(kSelfTest, tries, ".conf");
+}
+
+bool IsSelfTestFile(std::string_view file) {
+  return file.starts_with(kSelfTest);
+}
 
 const BootEntry* BootState::EntryOf(Slot s) const {
   if (!slot(s).root_hash) return nullptr;
   for (const BootEntry& entry : entries)
-    if (entry.root_hash == *slot(s).root_hash) return &entry;
+    if (entry.root_hash == *slot(s).root_hash && !entry.is_type1()) return &entry;
   return nullptr;
 }
 

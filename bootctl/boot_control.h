@@ -24,20 +24,27 @@ struct Tries {
   auto operator<=>(const Tries&) const = default;
 };
 
-// One entry the loader would offer: a unified kernel image in EFI/Linux on the ESP. Entries that
-// are not HostOS's are listed too, because they can boot first.
+// One entry the loader would offer: a unified kernel image in EFI/Linux on the ESP, or a Type #1
+// entry, a text that names one. Entries that are not HostOS's are listed too, because they can boot
+// first.
 struct BootEntry {
   std::string file;            // "hostos_1.1.0_94cf66c6+3.efi"; Type #1: "loader/entries/x.conf"
   std::string version;         // IMAGE_VERSION, else VERSION, VERSION_ID, BUILD_ID, of .osrel
   std::optional<Tries> tries;  // absent: blessed, not counted
-  // roothash= of its .cmdline section: the slot it boots. All zero for an image that has none or
-  // that is cut short: it boots no slot.
+  // roothash= of the .cmdline section of its image: the slot it boots. All zero for an image that
+  // has none or that is cut short, or is not in EFI/Linux: it boots no slot.
   Digest root_hash;
   uint64_t size = 0;
   std::optional<std::string> sort_key;  // IMAGE_ID, else ID, of .osrel
 
   bool exhausted() const { return tries && tries->left == 0; }
+  bool is_type1() const { return file.contains('/'); }
 };
+
+// The entry of a self-test with this counter, as BootEntry::file: a Type #1 entry that boots the
+// image of the running release.
+std::string SelfTestFile(Tries tries);
+bool IsSelfTestFile(std::string_view file);  // with any counter, or left of writing it
 
 // A setting that makes the loader take the first entry whose id matches, whatever the order.
 struct LoaderPreference {
@@ -70,10 +77,11 @@ struct BootState {
   SlotState slots[2];              // [0] is A
   std::vector<BootEntry> entries;  // in the order the loader would offer them: [0] boots next
   std::vector<LoaderPreference> preferences;  // strongest first; already applied to `entries`
+  std::vector<std::string> selftest;          // every file of a self-test, an entry or not
   EspSpace esp;
 
   const SlotState& slot(Slot s) const { return slots[static_cast<int>(s)]; }
-  // The best entry for a slot's root hash; null when nothing boots that slot.
+  // The best image with a slot's root hash; null when nothing boots that slot.
   const BootEntry* EntryOf(Slot s) const;
   // The slot that boots next; absent when that is not certain: nothing boots, something that is not
   // a slot boots first, or both slots hold the release that boots.
@@ -107,6 +115,14 @@ class BootControl {
   // Leaves the slot's entry no tries, so that the loader takes another one first. Fails when the
   // slot would still boot next (there is no other).
   virtual Result<> MarkBad(Slot slot) = 0;
+
+  // Makes the image of the running release boot next by an entry of its own, for two attempts;
+  // then its usual one boots again. Replaces what there is of a self-test. kNotSupported when the
+  // usual entry is not the one that boots next, or not by the loader's own order.
+  virtual Result<> AddSelfTest() = 0;
+
+  // Removes every file of a self-test. A success when there is none.
+  virtual Result<> RemoveSelfTest() = 0;
 };
 
 // The order systemd-boot 257 gives entries of one machine: those with tries left (or uncounted)

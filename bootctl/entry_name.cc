@@ -57,10 +57,11 @@ std::optional<EntryName> ParseEntryName(std::string_view file, std::string_view 
   return EntryName{std::string(name), std::nullopt};
 }
 
-std::string FormatEntryName(std::string_view stem, std::optional<Tries> tries) {
-  if (!tries) return std::format("{}.efi", stem);
-  if (tries->done == 0) return std::format("{}+{}.efi", stem, tries->left);
-  return std::format("{}+{}-{}.efi", stem, tries->left, tries->done);
+std::string FormatEntryName(std::string_view stem, std::optional<Tries> tries,
+                            std::string_view suffix) {
+  if (!tries) return std::format("{}{}", stem, suffix);
+  if (tries->done == 0) return std::format("{}+{}{}", stem, tries->left, suffix);
+  return std::format("{}+{}-{}{}", stem, tries->left, tries->done, suffix);
 }
 
 std::string ReleaseStem(std::string_view version, const Digest& root_hash) {

@@ -23,7 +23,8 @@ struct EntryName {
 std::optional<EntryName> ParseEntryName(std::string_view file, std::string_view suffix = ".efi");
 
 // "stem.efi", "stem+3.efi" while nothing is done, else "stem+2-1.efi".
-std::string FormatEntryName(std::string_view stem, std::optional<Tries> tries);
+std::string FormatEntryName(std::string_view stem, std::optional<Tries> tries,
+                            std::string_view suffix = ".efi");
 
 // "hostos_<version>_<first 8 hex digits of the root hash>".
 std::string ReleaseStem(std::string_view version, const Digest& root_hash);

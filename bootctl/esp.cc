@@ -2,6 +2,7 @@
 
 #include <linux/fs.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -13,8 +14,12 @@
 namespace hostos {
 namespace {
 
-constexpr char kEntryDirectory[] = "EFI/Linux";
 constexpr size_t kChunk = 1 << 20;
+
+// From the ESP's root.
+std::string PathOf(const std::string& file) {
+  return file.contains('/') ? file : "EFI/Linux/" + file;
+}
 
 // Calls `each` with the first `size` bytes of a file, a chunk at a time.
 template <class Each>
@@ -75,40 +80,36 @@ Result<> Esp::CheckWritable() const {
 }
 
 std::string Esp::Name(const std::string& file) const {
-  return std::format("{}/{}/{}", path_, kEntryDirectory, file);
+  return std::format("{}/{}", path_, PathOf(file));
 }
 
-Result<UniqueFd> Esp::LinuxDirectory() const {
-  return TRY_CONTEXT(path_, OpenAt(root_.get(), kEntryDirectory, O_RDONLY | O_DIRECTORY));
-}
-
-// fsync of a FAT directory writes its clusters; syncfs also the allocation table and the device's
-// cache.
-Result<> Esp::Sync(int directory) const {
-  TRY(Fsync(directory, std::format("{}/{}", path_, kEntryDirectory)));
-  if (::syncfs(directory) < 0) return FailErrno(path_ + ": syncfs");
+// Of the file's directory: fsync of a FAT directory writes its clusters; syncfs also the allocation
+// table and the device's cache.
+Result<> Esp::Sync(const std::string& file) const {
+  const std::string path = PathOf(file), name = path.substr(0, path.rfind('/'));
+  UniqueFd directory = TRY_CONTEXT(path_, OpenAt(root_.get(), name, O_RDONLY | O_DIRECTORY));
+  TRY(Fsync(directory.get(), path_ + "/" + name));
+  if (::syncfs(directory.get()) < 0) return FailErrno(path_ + ": syncfs");
   return {};
 }
 
 Result<> Esp::Remove(std::span<const std::string> files) const {
   if (files.empty()) return {};
-  UniqueFd directory = TRY(LinuxDirectory());
   for (const std::string& file : files)
-    if (::unlinkat(directory.get(), file.c_str(), 0) < 0 && errno != ENOENT)
+    if (::unlinkat(root_.get(), PathOf(file).c_str(), 0) < 0 && errno != ENOENT)
       return FailErrno(Name(file) + ": remove");
-  return Sync(directory.get());
+  return Sync(files.front());
 }
 
 Result<> Esp::Rename(const std::string& from, const std::string& to) const {
-  UniqueFd directory = TRY(LinuxDirectory());
-  if (::renameat2(directory.get(), from.c_str(), directory.get(), to.c_str(), RENAME_NOREPLACE) < 0)
+  if (::renameat2(root_.get(), PathOf(from).c_str(), root_.get(), PathOf(to).c_str(),
+                  RENAME_NOREPLACE) < 0)
     return FailErrno(std::format("{}: rename to {}", Name(from), to));
-  return Sync(directory.get());
+  return Sync(to);
 }
 
 Result<Digest> Esp::Hash(const std::string& file) const {
-  UniqueFd directory = TRY(LinuxDirectory());
-  UniqueFd fd = TRY_CONTEXT(path_, OpenAt(directory.get(), file, O_RDONLY | O_NOFOLLOW));
+  UniqueFd fd = TRY_CONTEXT(path_, OpenAt(root_.get(), PathOf(file), O_RDONLY | O_NOFOLLOW));
   struct stat status;
   if (::fstat(fd.get(), &status) < 0) return FailErrno(Name(file));
   return TRY_CONTEXT(Name(file), HashFile(fd.get(), static_cast<uint64_t>(status.st_size)));
@@ -116,10 +117,9 @@ Result<Digest> Esp::Hash(const std::string& file) const {
 
 Result<> Esp::Write(const std::string& temporary, int source, uint64_t size,
                     const Digest& digest) const {
-  UniqueFd directory = TRY(LinuxDirectory());
   UniqueFd fd =
-      TRY_CONTEXT(path_, OpenAt(directory.get(), temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW,
-                                S_IRUSR | S_IWUSR));
+      TRY_CONTEXT(path_, OpenAt(root_.get(), PathOf(temporary),
+                                O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
   TRY(ForEachChunk(source, size,
                    [&](std::span<const std::byte> chunk) { return WriteFull(fd.get(), chunk); }));
   TRY(Fsync(fd.get(), Name(temporary)));
@@ -141,6 +141,16 @@ Result<> Esp::Install(const std::string& file, const std::string& temporary, int
   if (done) return {};
   (void)Remove(std::span(&temporary, 1));  // the first error says more
   return std::unexpected(std::move(done).error().Wrap(Name(temporary)));
+}
+
+Result<> Esp::InstallType1(const std::string& file, std::string_view text) const {
+  for (const char* directory : {"loader", "loader/entries"})
+    if (::mkdirat(root_.get(), directory, S_IRWXU) < 0 && errno != EEXIST)
+      return FailErrno(path_ + "/" + directory);
+  UniqueFd source(::memfd_create("entry", MFD_CLOEXEC));
+  if (!source) return FailErrno("memfd_create");
+  TRY(WriteFull(source.get(), AsBytes(text)));
+  return Install(file, file + ".tmp", source.get(), text.size(), Sha256::Of(AsBytes(text)));
 }
 
 }  // namespace hostos

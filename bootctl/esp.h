@@ -24,6 +24,7 @@ namespace hostos {
 struct EspContents {
   std::vector<BootEntry> entries;            // in the order of the directories
   std::vector<std::string> leftovers;        // files of ours in EFI/Linux that are no entries
+  std::vector<std::string> selftest;         // as in BootState
   std::optional<std::string> default_entry;  // "default" of loader/loader.conf
   EspSpace space;
 };
@@ -41,7 +42,8 @@ class Esp {
   // Fails when the file system is mounted read-only.
   Result<> CheckWritable() const;
 
-  // The files below are names in EFI/Linux.
+  // The files below are named as in BootEntry: in EFI/Linux unless there is a folder in the name.
+  // Those of one call are in one folder.
 
   // unlink(2); an absent file is a success.
   Result<> Remove(std::span<const std::string> files) const;
@@ -53,14 +55,15 @@ class Esp {
   Result<> Install(const std::string& file, const std::string& temporary, int source, uint64_t size,
                    const Digest& digest) const;
   Result<Digest> Hash(const std::string& file) const;
+  // Makes a Type #1 entry in the same way.
+  Result<> InstallType1(const std::string& file, std::string_view text) const;
 
  private:
   Esp(std::string path, UniqueFd root) : path_(std::move(path)), root_(std::move(root)) {}
   Result<> Write(const std::string& temporary, int source, uint64_t size,
                  const Digest& digest) const;
-  Result<UniqueFd> LinuxDirectory() const;
+  Result<> Sync(const std::string& file) const;
   std::string Name(const std::string& file) const;  // its whole path, for messages
-  Result<> Sync(int directory) const;
 
   std::string path_;
   UniqueFd root_;

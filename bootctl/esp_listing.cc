@@ -111,10 +111,7 @@ class Listing {
     if (!ours) AddUnknown(file);
     std::optional<EntryName> parsed = ParseEntryName(name);
     std::optional<Uki> uki;
-    if (parsed) {
-      UniqueFd fd = TRY_CONTEXT(esp_, OpenAt(root_, file.path, O_RDONLY | O_NOFOLLOW));
-      uki = TRY_CONTEXT(Name(file.path), ReadUki(fd.get()));
-    }
+    if (parsed) uki = TRY(ReadImage(file.path));
     if (!uki || uki->machine != machine_) {
       if (ours) contents_.leftovers.push_back(name);
       return {};
@@ -123,16 +120,20 @@ class Listing {
     entry.file = name;
     entry.version = uki->version;
     entry.tries = parsed->tries;
-    if (uki->complete && uki->root_hash) entry.root_hash = *uki->root_hash;
+    entry.root_hash = RootHashOf(*uki);
     entry.size = file.size;
     entry.sort_key = uki->sort_key;
     contents_.entries.push_back(std::move(entry));
     return {};
   }
 
-  // A Type #1 entry (UAPI.1), as far as the loader's choice goes. HostOS writes none.
+  // A Type #1 entry (UAPI.1), as far as the loader's choice goes. HostOS writes that of a
+  // self-test.
   Result<> AddType1(const File& file) {
-    AddUnknown(file);
+    if (IsSelfTestFile(file.path))
+      contents_.selftest.push_back(file.path);
+    else
+      AddUnknown(file);
     std::optional<EntryName> name = ParseEntryName(file.path.substr(kType1.size() + 1), ".conf");
     if (!name) return {};
     const std::string text = TRY_CONTEXT(esp_, ReadFileAt(root_, file.path, 64 << 10));
@@ -141,23 +142,34 @@ class Listing {
     entry.tries = name->tries;
     entry.size = file.size;
     std::optional<std::string> image;
-    bool for_this_machine = true;
+    bool for_this_machine = true, has_options = false;
     std::string_view rest = text, key, value;
     while (NextLoaderLine(rest, " \t", key, value)) {
       if (key == "linux" || key == "efi") image = value;
       if (key == "version") entry.version = value;
       if (key == "sort-key") entry.sort_key = value;
+      if (key == "options") has_options = true;  // in place of the image's own
       if (key == "architecture")
         for_this_machine = Lower(value) == (machine_ == kMachineX64 ? "x64" : "aa64");
     }
-    if (image && for_this_machine && Exists(*image)) contents_.entries.push_back(std::move(entry));
+    if (!image || !for_this_machine) return {};
+    std::ranges::replace(*image, '\\', '/');
+    image->erase(0, image->find_first_not_of('/'));
+    if (image->empty() || ::faccessat(root_, image->c_str(), F_OK, 0) != 0) return {};
+    if (Lower(*image).starts_with(kLinux) && !has_options)
+      if (const Result<std::optional<Uki>> uki = ReadImage(*image); uki && *uki)
+        entry.root_hash = RootHashOf(**uki);  // a folder, say, is no image
+    contents_.entries.push_back(std::move(entry));
     return {};
   }
 
-  bool Exists(std::string path) const {
-    std::ranges::replace(path, '\\', '/');
-    path.erase(0, path.find_first_not_of('/'));
-    return !path.empty() && ::faccessat(root_, path.c_str(), F_OK, 0) == 0;
+  Result<std::optional<Uki>> ReadImage(const std::string& path) {
+    UniqueFd fd = TRY_CONTEXT(esp_, OpenAt(root_, path, O_RDONLY | O_NOFOLLOW));
+    return TRY_CONTEXT(Name(path), ReadUki(fd.get()));
+  }
+
+  static Digest RootHashOf(const Uki& uki) {
+    return uki.complete && uki.root_hash ? *uki.root_hash : Digest();
   }
 
   Result<> ReadConfiguration() {

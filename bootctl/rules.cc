@@ -1,5 +1,7 @@
 #include "bootctl/rules.h"
 
+#include <strings.h>
+
 #include <algorithm>
 
 #include "bootctl/entry_name.h"
@@ -130,6 +132,44 @@ std::vector<BootEntry> NamesOf(const BootState& state, const Digest& root_hash) 
 bool OnTrial(const BootState& state) {
   const std::vector<BootEntry> names = NamesOf(state, state.running_root_hash);
   return !names.empty() && names.front().tries && names.front().tries != Tries{0, 0};
+}
+
+std::string PresentName(const BootState& state, const std::string& id) {
+  auto is_named = [&](const BootEntry& entry) {
+    return ::strcasecmp(LoaderId(entry).c_str(), id.c_str()) == 0;
+  };
+  const std::vector<BootEntry> names = NamesOf(state, state.running_root_hash);
+  for (const std::vector<BootEntry>& entries : {names, state.entries})
+    if (auto it = std::ranges::find_if(entries, is_named); it != entries.end()) return it->file;
+  return "";
+}
+
+Result<SelfTestEntry> MaySelfTest(const BootState& state) {
+  std::vector<BootEntry> entries = state.entries;
+  std::erase_if(entries, [](const BootEntry& e) { return IsSelfTestFile(e.file); });
+  auto check_first = [&](const std::string& file) -> Result<> {
+    const LoaderPreference* preference = OrderAsLoader(entries, state.preferences);
+    const BootEntry& first = entries.front();
+    if (!preference && first.file == file) return {};
+    return Fail(Code::kNotSupported,
+                "a self-test would prove nothing: expected the loader to take {} by its own order, "
+                "but it takes {} ({})",
+                file, first.file, Reason(first, preference));
+  };
+
+  const std::vector<BootEntry> names = NamesOf(state, state.running_root_hash);
+  if (names.size() != 1 || names.front().tries)
+    return Fail(Code::kNotSupported,
+                "a self-test needs one entry of the running release without a counter, found {}",
+                names.empty() ? "none" : names.front().file);
+  SelfTestEntry test{.entry = names.front(), .image = names.front().file};
+  TRY(check_first(test.image));
+  test.entry.tries = Tries{2, 0};
+  test.entry.file = SelfTestFile(*test.entry.tries);
+  test.entry.version += "^selftest";  // newer than the version itself
+  entries.push_back(test.entry);
+  TRY(check_first(test.entry.file));
+  return test;
 }
 
 Tries Exhausted(const BootEntry& entry) {

@@ -40,6 +40,18 @@ std::vector<BootEntry> NamesOf(const BootState& state, const Digest& root_hash);
 // in this boot.
 bool OnTrial(const BootState& state);
 
+// The present name of the entry the loader calls `id`, renamed since or not; of two names that a
+// crash left, the one that counts. "" when there is none.
+std::string PresentName(const BootState& state, const std::string& id);
+
+// The entry that AddSelfTest would add, which boots `image`. Refused when it would prove nothing:
+// kNotSupported says what the loader would take in place of it, or after it, and why.
+struct SelfTestEntry {
+  BootEntry entry;
+  std::string image;
+};
+Result<SelfTestEntry> MaySelfTest(const BootState& state);
+
 // The counter of an entry that is marked bad.
 Tries Exhausted(const BootEntry& entry);
 

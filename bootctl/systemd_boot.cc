@@ -61,18 +61,6 @@ Result<Slot> RunningSlot(const PartitionTable& table, const VerityNodes& nodes) 
       b.data.number, b.verity.number);
 }
 
-// The present name of the entry the loader calls `id`, renamed since or not; of two names that a
-// crash left, the one that counts.
-std::string PresentName(const BootState& state, const std::string& id) {
-  auto is_named = [&](const BootEntry& entry) {
-    return ::strcasecmp(LoaderId(entry).c_str(), id.c_str()) == 0;
-  };
-  const std::vector<BootEntry> names = NamesOf(state, state.running_root_hash);
-  for (const std::vector<BootEntry>& entries : {names, state.entries})
-    if (auto it = std::ranges::find_if(entries, is_named); it != entries.end()) return it->file;
-  return "";
-}
-
 // Refuses an image that is not the release's, before anything changes.
 Result<Uki> CheckUki(int fd, const Release& release, const PartitionTable& table) {
   if (release.architecture != table.architecture)
@@ -102,6 +90,7 @@ Result<SystemdBoot::View> SystemdBoot::Look() const {
   for (Slot slot : {Slot::A, Slot::B})
     state.slots[static_cast<int>(slot)] = StateOf(view.table.slot(slot));
   state.entries = view.contents.entries;
+  state.selftest = view.contents.selftest;
   state.esp = view.contents.space;
 
   const std::string command_line = TRY(ReadFile(options_.command_line));
@@ -310,6 +299,31 @@ Result<> SystemdBoot::MarkBad(Slot slot) {
   TRY(RenameTo(view, *root_hash, Exhausted(names.front())));
   if (TRY(Read()).next() == slot)
     return Fail(Code::kFailed, "slot {} was marked bad, but read back it boots next", Name(slot));
+  return {};
+}
+
+// A Type #1 entry (UAPI.1), so that the image itself is not touched.
+Result<> SystemdBoot::AddSelfTest() {
+  const View view = TRY(Look());
+  const auto [entry, image] = TRY(MaySelfTest(view.state));
+  TRY(view.esp.CheckWritable());
+  TRY(view.esp.Remove(view.contents.selftest));
+  std::string text = std::format("title HostOS {0} (self-test)\nversion {0}\n", entry.version);
+  if (entry.sort_key) text += std::format("sort-key {}\n", *entry.sort_key);
+  TRY(view.esp.InstallType1(entry.file, text + std::format("efi /EFI/Linux/{}\n", image)));
+
+  const BootState after = TRY(Read());
+  if (after.selftest != std::vector{entry.file} || after.entries.front().file != entry.file)
+    return Fail(Code::kFailed, "{} was written, but read back the loader would take {}", entry.file,
+                after.entries.empty() ? "nothing" : after.entries.front().file);
+  return {};
+}
+
+Result<> SystemdBoot::RemoveSelfTest() {
+  const View view = TRY(Look());
+  TRY(view.esp.Remove(view.contents.selftest));
+  const std::vector<std::string> after = TRY(Read()).selftest;
+  if (!after.empty()) return Fail(Code::kFailed, "{} is still there", after.front());
   return {};
 }
 

@@ -35,6 +35,8 @@ class SystemdBoot : public BootControl {
   Result<> Bless() override;
   Result<> Recount(uint32_t tries) override;
   Result<> MarkBad(Slot slot) override;
+  Result<> AddSelfTest() override;
+  Result<> RemoveSelfTest() override;
 
  private:
   struct View;

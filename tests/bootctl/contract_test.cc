@@ -274,5 +274,65 @@ TEMPLATE_TEST_CASE("with both releases out of tries the newer one boots, and say
   CHECK(life.First() == FileOf(life.v11, ""));
 }
 
+TEMPLATE_TEST_CASE("a self-test boots what runs by an entry of its own, twice, then by the usual",
+                   "", RealMachine, FakeMachine) {
+  Life<TestType> life;
+  const std::string usual = FileOf(life.v10, ""), test = "loader/entries/hostos-selftest";
+  for (int twice = 0; twice < 2; twice++)
+    REQUIRE(Outcome(life.machine.boot().AddSelfTest()) == "ok");
+  CHECK(life.First() == test + "+2.conf");
+  for (const std::string& counter : {std::string("+1-1"), std::string("+0-2")}) {
+    CHECK(Value(life.machine.Boot()) == Slot::A);
+    const BootState state = life.State();
+    CHECK(state.booted_entry == test + counter + ".conf");
+    CHECK(state.selftest == std::vector{state.booted_entry});
+    CHECK(state.running_root_hash == life.v10.release.root_hash);
+    CHECK(state.next() == Slot::A);
+    CHECK_FALSE(state.on_trial);
+    CHECK(state.EntryOf(Slot::A)->file == usual);
+    CHECK(state.EntryOf(Slot::A)->tries == std::nullopt);
+  }
+  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(life.State().booted_entry == usual);
+  CHECK(life.State().selftest == std::vector{test + "+0-2.conf"});
+  for (int twice = 0; twice < 2; twice++) {
+    CHECK(Outcome(life.machine.boot().RemoveSelfTest()) == "ok");
+    CHECK(life.State().selftest.empty());
+    CHECK(life.State().entries.size() == 1);
+  }
+}
+
+TEMPLATE_TEST_CASE("no verb takes the entry of a self-test for a release's own", "", RealMachine,
+                   FakeMachine) {
+  Life<TestType> life;
+  REQUIRE(Outcome(life.machine.boot().AddSelfTest()) == "ok");
+  CHECK(Value(life.machine.Boot()) == Slot::A);
+  const std::string before = Describe(life.State());
+  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
+  CHECK(Outcome(life.machine.boot().Invalidate(Slot::B)) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkBad(Slot::A)).contains("would boot next all the same"));
+  CHECK(Describe(life.State()) == before);
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  CHECK(life.State().next() == Slot::B);
+}
+
+TEMPLATE_TEST_CASE("a self-test that would prove nothing is refused before anything changes", "",
+                   RealMachine, FakeMachine) {
+  Life<TestType> life;
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  std::string before = Describe(life.State());
+  Result<> refused = life.machine.boot().AddSelfTest();  // another release boots next
+  CHECK(CodeOf(refused) == Code::kNotSupported);
+  CHECK(Outcome(refused).contains(FileOf(life.v11, "+3")));
+  CHECK(Describe(life.State()) == before);
+
+  CHECK(Value(life.machine.Boot()) == Slot::B);
+  before = Describe(life.State());
+  refused = life.machine.boot().AddSelfTest();  // what runs is on trial
+  CHECK(CodeOf(refused) == Code::kNotSupported);
+  CHECK(Outcome(refused).contains(FileOf(life.v11, "+2-1")));
+  CHECK(Describe(life.State()) == before);
+}
+
 }  // namespace
 }  // namespace hostos

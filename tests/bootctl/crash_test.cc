@@ -164,7 +164,7 @@ void CheckNothingHalf(DiskLife& life) {
     CHECK((state.slot(Slot::A).root_hash == entry.root_hash ||
            state.slot(Slot::B).root_hash == entry.root_hash));
     for (const TestImage* image : {&life.v10, &life.v11, &life.v12})
-      if (image->release.root_hash == entry.root_hash)
+      if (image->release.root_hash == entry.root_hash && !entry.is_type1())
         CHECK(Value(esp.Hash(entry.file)) == image->release.uki_digest);
   }
   CHECK(state.slot(Slot::A).root_hash == life.v10.release.root_hash);
@@ -224,6 +224,22 @@ TEST_CASE("invalidating cut short at any system call leaves the slot whole or wi
                   CHECK(state.next() == Slot::A);
                   CHECK(state.slot(Slot::B).label == "_empty");
                 });
+}
+
+TEST_CASE("a self-test's entry is there or not, wherever writing or removing it was cut short") {
+  const bool remove = GENERATE(false, true);
+  CutEverywhere(
+      [&](DiskLife& life) {
+        if (remove) REQUIRE(life.boot().AddSelfTest());
+      },
+      [&](DiskLife& life) {
+        return remove ? life.boot().RemoveSelfTest() : life.boot().AddSelfTest();
+      },
+      [](const BootState& state) { CHECK(state.next() == Slot::A); },
+      [&](const BootState& state) {
+        CHECK(state.entries.size() == (remove ? 1u : 2u));
+        CHECK(state.selftest.size() == (remove ? 0u : 1u));
+      });
 }
 
 TEST_CASE("a disk that loses writes of the partition table is told") {

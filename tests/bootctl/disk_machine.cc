@@ -134,9 +134,12 @@ Result<Slot> DiskMachine::Boot() {
     const BootState state = TRY(boot_.Read());
     if (state.entries.empty()) return Fail(Code::kFailed, "no entry");
     BootEntry entry = state.entries.front();
-    const std::string before = LinuxPath(entry.file);
+    auto path = [&] {
+      return entry.is_type1() ? options_.esp + "/" + entry.file : LinuxPath(entry.file);
+    };
+    const std::string before = path();
     SpendTry(entry);
-    fs::rename(before, LinuxPath(entry.file));
+    fs::rename(before, path());
     const std::optional<Slot> slot = state.next();
     if (!slot || broken.contains(entry.root_hash)) continue;
     WriteVariable(options_.efivars, "LoaderEntrySelected", LoaderId(entry));

@@ -91,17 +91,22 @@ TEST_CASE("Type #1 entries are listed when the loader would offer them") {
   const std::string entries = esp.directory / "loader/entries/";
   WriteText(entries + "good+2.conf", "title x\nversion 9 \nsort-key debian\nlinux /vmlinuz\n");
   WriteText(entries + "efi.conf", "efi \\EFI\\Linux\\" + esp.file + "\n");
+  WriteText(entries + "other.conf", "efi /EFI/Linux/" + esp.file + "\noptions quiet\n");
+  WriteText(entries + "folder.conf", "efi /EFI/Linux/\n");
   WriteText(entries + "gone.conf", "linux /none\n");
   WriteText(entries + "empty.conf", "title x\n");
   WriteText(entries + "arm.conf", "linux /vmlinuz\narchitecture AA64\n");
   WriteText(entries + "x.txt", "linux /vmlinuz\n");
-  CHECK(esp.Files() == Strings{esp.file, "loader/entries/efi.conf", "loader/entries/good+2.conf"});
+  CHECK(esp.Files() == Strings{esp.file, "loader/entries/efi.conf", "loader/entries/folder.conf",
+                               "loader/entries/good+2.conf", "loader/entries/other.conf"});
   for (const BootEntry& entry : esp.Read().entries) {
+    // That of the image it names, unless the command line is another one.
+    const bool whole = entry.file == esp.file || entry.file == "loader/entries/efi.conf";
+    CHECK(entry.root_hash == (whole ? esp.image.release.root_hash : Digest()));
     if (entry.file != "loader/entries/good+2.conf") continue;
     CHECK(entry.version == "9");
     CHECK(entry.sort_key == "debian");
     CHECK(entry.tries == Tries{2, 0});
-    CHECK(entry.root_hash == Digest());
   }
 }
 

@@ -102,6 +102,20 @@ TEST_CASE("power cut while marking bad never gives a release a try more") {
       });
 }
 
+TEST_CASE("power cut while a self-test is written or removed never changes what boots") {
+  const bool remove = GENERATE(false, true);
+  CutEverywhere(
+      [&](FakeLife& life) {
+        if (remove) REQUIRE(life.boot.AddSelfTest());
+      },
+      [&](FakeLife& life) { return remove ? life.boot.RemoveSelfTest() : life.boot.AddSelfTest(); },
+      [](FakeLife& life) {
+        CHECK(Value(life.boot.Read()).running == Slot::A);
+        CHECK(Outcome(life.boot.RemoveSelfTest()) == "ok");
+        CHECK(Value(life.boot.Read()).entries.size() == 1);
+      });
+}
+
 TEST_CASE("a loader that cannot count never leaves a release that does not start") {
   FakeLife life;
   REQUIRE(life.Arm());

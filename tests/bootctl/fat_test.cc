@@ -73,13 +73,19 @@ TEST_CASE("a FAT directory keeps the names the loader and HostOS give") {
   Run("mcopy -s -i " + fat + " " + machine.options().esp + "/EFI ::/");
   const std::string stem = ReleaseStem("1.0.0", v10.release.root_hash);
   Run("mren -i " + fat + " ::/EFI/Linux/" + stem + ".efi '" + stem + "+2-1.efi'");
+  const std::string test = "hostos-selftest+2.conf";
+  WriteText(machine / test, "version 1.0.0^selftest\nefi /EFI/Linux/" + stem + "+2-1.efi\n");
+  Run("mmd -i " + fat + " ::/loader ::/loader/entries");
+  Run("mcopy -i " + fat + " " + machine / test + " ::/loader/entries/");
+  Run("mren -i " + fat + " ::/loader/entries/" + test + " hostos-selftest+1-1.conf");
   fs::remove_all(machine.options().esp);
-  Run("mkdir " + machine.options().esp + " && mcopy -s -i " + fat + " ::/EFI " +
+  Run("mkdir " + machine.options().esp + " && mcopy -s -i " + fat + " ::/EFI ::/loader " +
       machine.options().esp + "/");
   const BootState state = Value(machine.boot().Read());
   CHECK(state.booted_entry == stem + "+2-1.efi");
   CHECK(state.on_trial);
   CHECK(state.next() == Slot::A);
+  CHECK(state.selftest == std::vector{std::string("loader/entries/hostos-selftest+1-1.conf")});
 }
 
 }  // namespace

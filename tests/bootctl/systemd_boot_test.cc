@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <catch2/generators/catch_generators.hpp>
 #include <filesystem>
 
 #include "bootctl/entry_name.h"
@@ -158,6 +159,28 @@ TEST_CASE("a preference of the loader is told, and decides") {
   CHECK(CodeOf(armed) == Code::kNotSupported);
   CHECK(Outcome(armed).contains(f.Read().preferences[0].source));
   CHECK(CodeOf(f.machine.boot().MarkBad(Slot::A)) == Code::kFailed);
+}
+
+TEST_CASE(
+    "a self-test's entry is what the Boot Loader Specification asks for, and no unknown file") {
+  LoaderFixture f;
+  WriteText(f.machine.options().esp + "/loader/entries/hostos-selftest.conf.tmp", "left");
+  REQUIRE(Outcome(f.machine.boot().AddSelfTest()) == "ok");
+  CHECK(ReadText(f.machine.options().esp + "/loader/entries/hostos-selftest+2.conf") ==
+        "title HostOS 1.0.0^selftest (self-test)\nversion 1.0.0^selftest\nsort-key hostos\n"
+        "efi /EFI/Linux/" +
+            f.FileOf(f.v10, "") + "\n");
+  CHECK(f.Read().selftest == Strings{"loader/entries/hostos-selftest+2.conf"});
+  CHECK(f.Read().esp.unknown.empty());
+}
+
+TEST_CASE("a self-test is refused where a preference of the loader decides") {
+  LoaderFixture f;
+  f.SetVariable("LoaderEntryDefault", GENERATE("hostos*", "hostos-selftest.conf"));
+  const Result<> refused = f.machine.boot().AddSelfTest();
+  CHECK(CodeOf(refused) == Code::kNotSupported);
+  CHECK(Outcome(refused).contains("EFI variable LoaderEntryDefault"));
+  CHECK(f.Read().selftest.empty());
 }
 
 TEST_CASE("of two names of one release the one with fewer tries counts, and blessing leaves one") {

@@ -65,9 +65,9 @@ Result<BootState> FakeBootControl::Look() const {
   for (const auto& [file, size] : esp.unknown) used += size;
   state.esp.free = esp.size - std::min(esp.size, used);
   state.on_trial = OnTrial(state);
-  for (const BootEntry& entry : NamesOf(state, running_root_hash_))
-    if (state.booted_entry.empty() && LoaderId(entry) == booted_id_)
-      state.booted_entry = entry.file;
+  state.booted_entry = PresentName(state, booted_id_);
+  for (const BootEntry& entry : entries)
+    if (IsSelfTestFile(entry.file)) state.selftest.push_back(entry.file);
   return state;
 }
 
@@ -194,6 +194,20 @@ Result<> FakeBootControl::MarkBad(Slot slot) {
   const std::vector<BootEntry> names = NamesOf(state, *root_hash);
   if (names.empty()) return {};
   return RenameTo(*root_hash, Exhausted(names.front()));
+}
+
+Result<> FakeBootControl::AddSelfTest() {
+  const BootState state = TRY(Look());
+  const SelfTestEntry test = TRY(MaySelfTest(state));
+  TRY(CheckEsp());
+  TRY(RemoveSelfTest());
+  return Rename("", test.entry);
+}
+
+Result<> FakeBootControl::RemoveSelfTest() {
+  const std::vector<std::string> files = TRY(Look()).selftest;
+  if (!files.empty()) TRY(CheckEsp());
+  return Remove(files);
 }
 
 Result<Slot> FakeBootControl::Boot() {

@@ -25,6 +25,8 @@ class FakeBootControl : public BootControl {
   Result<> Bless() override;
   Result<> Recount(uint32_t tries) override;
   Result<> MarkBad(Slot slot) override;
+  Result<> AddSelfTest() override;
+  Result<> RemoveSelfTest() override;
 
   // Power on, or a reboot: loader, kernel and initrd, as often as it takes until a release reaches
   // userspace. Fails when none ever does, or when something that is not HostOS boots.

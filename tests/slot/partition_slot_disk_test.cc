@@ -24,6 +24,8 @@ class FixedBootControl : public BootControl {
   Result<> Bless() override { return Invalidate(Slot::B); }
   Result<> Recount(uint32_t) override { return Fail(Code::kNotSupported, ""); }
   Result<> MarkBad(Slot) override { return Invalidate(Slot::B); }
+  Result<> AddSelfTest() override { return Invalidate(Slot::B); }
+  Result<> RemoveSelfTest() override { return Invalidate(Slot::B); }
 
   BootState state;
 };
