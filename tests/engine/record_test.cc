@@ -32,6 +32,7 @@ Record Full() {
   record.AddHistory(
       {Outcome::kFellBack, 7, {"1.0.5", Fill(5), Fill(6)}, "1.0.0", Slot::A, 3, "canary", "out"});
   record.denied.push_back({{"1.0.5", Fill(5), Fill(6)}, 7, "canary", 3});
+  record.selftest = SelfTest{SelfTestState::kFailed, "1.1.0", 8, "boot-1", 2, "does not count"};
   return record;
 }
 
@@ -51,6 +52,9 @@ TEST_CASE("a record comes back from its file as it was") {
   CHECK(record.update->recount);
   CHECK(record.update->failure_output == "line 1\nline 2");
   CHECK(record.FindDenied(Fill(5))->boots == 3);
+  CHECK(record.selftest->state == SelfTestState::kFailed);
+  CHECK(record.selftest->boots == 2);
+  CHECK(record.selftest->reason == "does not count");
   CHECK_FALSE(record.FindDenied(Fill(1)));
 }
 
@@ -80,6 +84,7 @@ TEST_CASE("a record with a missing, ill-typed or unknown value says which") {
   CHECK(broken("\"trial\"", "\"dancing\"").contains("update.phase: one of the known names"));
   CHECK(broken(Fill(2).Hex(), "00").contains("update.target.root_hash: 64 hexadecimal digits"));
   CHECK(broken("\"boots\": 3", "\"bots\": 3").contains("denied[].boots: a whole number"));
+  CHECK(broken("\"failed\"", "\"none\"").contains("selftest.state: one of the known names"));
   CHECK(RecordFromJson("[]").error().message.contains("an object"));
 }
 

@@ -1,10 +1,8 @@
 // What the gate does in a boot that is not the plain first trial.
-#include <signal.h>
-#include <sys/resource.h>
-
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
+#include "tests/scenario/full_disk.h"
 #include "tests/scenario/machine.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/unique_fd.h"
@@ -95,27 +93,6 @@ TEST_CASE("a record that cannot be understood is set aside, and decides nothing"
   CHECK(ReadFile(file + ".unreadable").value() == bad);
   CHECK(machine.state.record().Load());
 }
-
-namespace {
-
-// While it lives, no file takes a byte more.
-class FullDisk {
- public:
-  FullDisk() {
-    ::signal(SIGXFSZ, SIG_IGN);
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &none);
-  }
-  FullDisk(const FullDisk&) = delete;
-  FullDisk& operator=(const FullDisk&) = delete;
-  ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_;
-};
-
-}  // namespace
 
 TEST_CASE("a state partition that is full does not decide a trial") {
   Machine machine;

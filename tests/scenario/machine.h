@@ -14,6 +14,7 @@
 #include "tests/fakes/fake_source.h"
 #include "tests/no_progress.h"
 #include "tests/temp_dir.h"
+#include "updater/engine/selftest.h"
 #include "updater/engine/status.h"
 #include "updater/engine/update.h"
 
@@ -36,6 +37,7 @@ class Machine : private Health, private Power {
   Result<UpdatePlan> Update(const UpdateOptions& options = {});
   Result<bool> Recount() { return hostos::Recount(world, config); }
   Result<ProbationResult> WatchProbation() { return hostos::WatchProbation(world, config); }
+  Result<> BeginSelfTest() { return hostos::BeginSelfTest(world); }
   Result<ReleaseId> Rollback() { return hostos::Rollback(world, "asked by the operator"); }
   // Power on or reboot, then the gate; as often as the gate asks for a reboot. Returns the version
   // that runs in the end. Every boot is checked to be of a complete root.

@@ -1,6 +1,7 @@
 #include "updater/engine/post_mortem.h"
 #include "updater/engine/reconcile.h"
 #include "updater/engine/releases.h"
+#include "updater/engine/selftest.h"
 #include "updater/engine/update.h"
 
 namespace hostos {
@@ -77,10 +78,15 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   Record record = TRY(LoadRecord(world, boot));
   const Result<> settled = SettleBoot(world, record, boot, boot_id);
 
+  const Result<std::optional<SelfTest>> tested = ContinueSelfTest(world, record, boot, boot_id);
+
   GateResult result{.on_trial = boot.on_trial};
-  if (!boot.on_trial) {
+  if (tested) result.selftest = *tested;
+  result.rebooting = result.selftest && record.SelfTesting();
+  if (!boot.on_trial || result.rebooting) {
     TRY(world.state.MarkGateFinished());
     TRY(settled);
+    TRY(tested);
     return result;
   }
   // A full state partition is not the release's fault: that the attempt is not in the record only

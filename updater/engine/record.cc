@@ -16,6 +16,7 @@ constexpr std::array<const char*, 6> kPhaseNames = {"fetch", "write", "prove",
                                                     "arm",   "armed", "trial"};
 constexpr std::array<const char*, 4> kOutcomeNames = {"committed", "fell-back", "rolled-back",
                                                       "degraded"};
+constexpr std::array<const char*, 3> kSelfTestNames = {"running", "passed", "failed"};
 
 struct Transition {
   Phase phase;
@@ -92,6 +93,22 @@ HistoryEntry ReadHistory(JsonReader reader) {
   return entry;
 }
 
+json Write(const SelfTest& test) {
+  return {{"state", Name(test.state)}, {"version", test.version}, {"time", test.time},
+          {"boot_id", test.boot_id},   {"boots", test.boots},     {"reason", test.reason}};
+}
+
+SelfTest ReadSelfTest(JsonReader reader) {
+  SelfTest test;
+  test.state = reader.Choice<SelfTestState>("state", kSelfTestNames);
+  test.version = reader.String("version");
+  test.time = reader.Number("time");
+  test.boot_id = reader.String("boot_id");
+  test.boots = static_cast<uint32_t>(reader.Number("boots"));
+  test.reason = reader.String("reason");
+  return test;
+}
+
 json Write(const Denied& denied) {
   return {{"release", Write(denied.release)},
           {"time", denied.time},
@@ -111,6 +128,9 @@ const char* Name(Phase phase) {
 }
 const char* Name(Outcome outcome) {
   return kOutcomeNames[static_cast<size_t>(outcome)];
+}
+const char* Name(SelfTestState state) {
+  return kSelfTestNames[static_cast<size_t>(state)];
 }
 
 Result<Phase> NextPhase(Phase phase, Event event) {
@@ -133,6 +153,7 @@ void Record::AddHistory(HistoryEntry entry) {
 std::string ToJson(const Record& record) {
   json out = {{"format", Record::kFormat}, {"floor", record.floor}, {"checked", record.checked}};
   if (record.update) out["update"] = Write(*record.update);
+  if (record.selftest) out["selftest"] = Write(*record.selftest);
   out["history"] = json::array();
   for (const HistoryEntry& entry : record.history) out["history"].push_back(Write(entry));
   out["denied"] = json::array();
@@ -154,6 +175,7 @@ Result<Record> RecordFromJson(std::string_view text) {
   record.floor = reader.Number("floor");
   record.checked = reader.Number("checked");
   if (reader.Has("update")) record.update = ReadUpdate(reader.Object("update"));
+  if (reader.Has("selftest")) record.selftest = ReadSelfTest(reader.Object("selftest"));
   record.history = reader.Array("history", ReadHistory);
   record.denied = reader.Array("denied", ReadDenied);
   if (!problem.empty()) return Fail(Code::kFailed, "expected {}", problem);

@@ -74,6 +74,19 @@ struct HistoryEntry {
   std::string output;   // of the failing check
 };
 
+enum class SelfTestState { kRunning, kPassed, kFailed };
+const char* Name(SelfTestState state);
+
+// A self-test of the boot loader, or how the last one ended.
+struct SelfTest {
+  SelfTestState state = SelfTestState::kRunning;
+  std::string version;  // of the release that ran
+  uint64_t time = 0;    // it began, or ended
+  std::string boot_id;  // of the boot that it began in, or that was looked at last
+  uint32_t boots = 0;   // that were looked at
+  std::string reason;   // of kFailed, one line: which boot, what was expected and found
+};
+
 // A release this machine does not try again by itself.
 struct Denied {
   ReleaseId release;
@@ -91,7 +104,9 @@ struct Record {
   std::vector<Denied> denied;
   uint64_t floor = 0;    // commit timestamp of the newest committed release
   uint64_t checked = 0;  // last successful resolve, seconds since the epoch
+  std::optional<SelfTest> selftest;
 
+  bool SelfTesting() const { return selftest && selftest->state == SelfTestState::kRunning; }
   const Denied* FindDenied(const Digest& commit) const;
   void AddHistory(HistoryEntry entry);
 };

@@ -1,6 +1,7 @@
 #include "updater/engine/rollback.h"
 
 #include "updater/engine/releases.h"
+#include "updater/engine/selftest.h"
 #include "updater/engine/update.h"
 
 namespace hostos {
@@ -16,6 +17,7 @@ Result<ReleaseId> GoodOther(World& world, const View& view) {
 
 Result<> GiveUpRunning(World& world, View& view, const ReleaseId& other, Outcome outcome,
                        const std::string& reason, const std::string& output) {
+  TRY(EndSelfTest(world, view.record));  // its entry boots what is given up
   const Slot running = view.boot.running;
   const ReleaseId current = TRY(IdentifySlot(world, view.boot, running));
   const Record before = view.record;

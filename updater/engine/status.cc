@@ -78,6 +78,7 @@ Result<Status> ReadStatus(World& world) {
     status.degraded = record.history.back();
   status.denied = record.denied;
   status.checked = record.checked;
+  status.selftest = record.selftest;
   return status;
 }
 

@@ -42,6 +42,7 @@ struct Status {
   std::optional<HistoryEntry> degraded;  // what runs went bad in its probation
   std::vector<Denied> denied;
   uint64_t checked = 0;
+  std::optional<SelfTest> selftest;  // of the boot loader: in progress, or the last one
   std::string problem;  // "": else why the record could not be read; the rest is from the evidence
 };
 

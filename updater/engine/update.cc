@@ -81,6 +81,10 @@ Result<Target> FindTarget(World& world, View& view, const UpdateOptions& options
   if (view.boot.on_trial)
     return Fail(Code::kBusy,
                 "the running release is on trial; its health gate decides first (hostctl status)");
+  if (view.record.SelfTesting())
+    return Fail(Code::kBusy,
+                "a self-test of the boot loader is in progress; to end it: hostctl boot "
+                "selftest --cancel");
   Target target = TRY(world.source.Resolve(options.version));
   view.record.checked = world.clock.Now();
   TRY(world.state.record().Save(view.record));

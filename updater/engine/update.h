@@ -77,10 +77,12 @@ struct GateResult {
   bool on_trial = false;  // false: nothing to decide in this boot
   Verdict verdict;
   bool rebooting = false;
+  std::optional<SelfTest> selftest;  // what this boot made of it; kRunning: rebooting for it
 };
 
 // Runs once in every boot, before boot-complete.target: settles what the last boot left, and, when
 // the running release is on trial, waits for its health: bless and commit, or mark bad and reboot.
+// A self-test of the boot loader goes on here.
 Result<GateResult> RunGate(World& world, const Config& config);
 
 }  // namespace hostos
