@@ -39,7 +39,7 @@ TEST_CASE("status as JSON has exactly the documented fields, and whole digests")
   CHECK(Keys(status) == std::set<std::string>{"format", "version", "channel", "architecture",
                                               "running", "boots_next", "reboot_needed", "slots",
                                               "update", "busy", "fallback", "degraded", "denied",
-                                              "checked", "problems"});
+                                              "checked", "selftest", "problems"});
   CHECK(status["version"] == "1.1.0");
   CHECK(status["running"] == "B");
   CHECK(status["boots_next"] == "B");
@@ -81,6 +81,20 @@ TEST_CASE("status as JSON has exactly the documented fields, and whole digests")
   CHECK(Keys(post_mortem["checks"][0]) == kCheck);
   CHECK(Keys(post_mortem["boots"][0]) ==
         std::set<std::string>{"boot_id", "begun", "ended", "in_order", "log"});
+}
+
+TEST_CASE("a self-test as JSON says its state, release, boots and reason") {
+  StatusView view = SampleStatus();
+  CHECK(Parsed(StatusJson(view))["selftest"].is_null());
+  view.status.selftest = SampleSelfTest();
+  CHECK(Parsed(StatusJson(view))["selftest"] == json{{"state", "failed"},
+                                                     {"version", "1.1.0"},
+                                                     {"time", "2026-11-21T01:50:00Z"},
+                                                     {"boots", 1},
+                                                     {"reason", "boot 1 of 3: it does not count"}});
+  view.status.selftest = SelfTest{.version = "1.1.0", .time = kNow};
+  CHECK(Parsed(StatusJson(view))["selftest"]["state"] == "running");
+  CHECK(Parsed(StatusJson(view))["selftest"]["reason"].is_null());
 }
 
 TEST_CASE("an update in progress as JSON says its phase, target, origin and attempts") {

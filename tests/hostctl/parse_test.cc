@@ -84,6 +84,24 @@ TEST_CASE("what is wrong with a command line is said with what would be right") 
   CHECK_THAT(Problem({"verify", "--slot", "A B"}), ContainsSubstring("found \"A B\""));
 }
 
+TEST_CASE("a verb of two words is both of them, with options before or after") {
+  for (std::vector<const char*> words : {std::vector{"boot", "selftest", "--reboot", "--quiet"},
+                                         std::vector{"--quiet", "boot", "selftest", "--reboot"}}) {
+    Result<Invocation> parsed = Parse(words);
+    REQUIRE(parsed);
+    CHECK(parsed->command->verb == Verb::kSelfTest);
+    CHECK(parsed->reboot);
+    CHECK(parsed->quiet);
+  }
+  CHECK_THAT(Problem({"boot"}), ContainsSubstring("unknown verb \"boot\""));
+  CHECK_THAT(Problem({"boot", "--reboot"}), ContainsSubstring("boot selftest"));
+  CHECK_THAT(Problem({"selftest"}), ContainsSubstring("unknown verb"));
+  CHECK_THAT(Problem({"boot", "selftest", "now"}),
+             ContainsSubstring("unexpected \"now\" after boot selftest"));
+  CHECK_THAT(Problem({"boot", "selftest", "--reboot", "--cancel"}),
+             ContainsSubstring("exclude each other"));
+}
+
 TEST_CASE("options that contradict each other are refused") {
   CHECK_THAT(Problem({"update", "--check", "--plan"}), ContainsSubstring("exclude each other"));
   CHECK_THAT(Problem({"update", "--plan", "--reboot"}), ContainsSubstring("--reboot and --plan"));

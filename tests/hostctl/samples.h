@@ -96,6 +96,15 @@ inline UpdateRecord SampleUpdate(Phase phase) {
           .started = kNow - 300};
 }
 
+inline SelfTest SampleSelfTest() {
+  return {.state = SelfTestState::kFailed,
+          .version = "1.1.0",
+          .time = kNow,
+          .boot_id = "boot-1",
+          .boots = 1,
+          .reason = "boot 1 of 3: it does not count"};
+}
+
 inline PlanView SamplePlan() {
   PlanView view{.tries = 3};
   UpdatePlan plan{

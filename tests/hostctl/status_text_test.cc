@@ -126,6 +126,31 @@ TEST_CASE("an update that stopped says where, and how to go on; one that runs sa
   CHECK_THAT(Line(Text(view), "  A"), ContainsSubstring("empty"));
 }
 
+TEST_CASE("a self-test says how it ended or what it waits for; a failed one exits with 10") {
+  StatusView view = SampleStatus();
+  CHECK_THAT(Text(view), !ContainsSubstring("self-test"));
+  view.status.selftest = SelfTest{};
+  CHECK(Line(Text(view), "Loader") ==
+        "Loader   self-test begins with the next boot, and takes 3: reboot");
+  view.status.selftest->boots = 2;
+  CHECK(Line(Text(view), "Loader") ==
+        "Loader   self-test in progress: boot 2 of 3 was as expected");
+  view.status.selftest->state = SelfTestState::kPassed;
+  view.status.selftest->time = kNow;
+  CHECK(Line(Text(view), "Loader") ==
+        "Loader   self-test passed 2026-11-21 01:50 UTC: it counts tries, and falls back");
+  CHECK_THAT(WhyText(view, Paint(false)), !ContainsSubstring("Loader"));
+  CHECK(ExitOf(view) == ExitCode::kDone);
+
+  view.status.selftest = SampleSelfTest();
+  const std::string line =
+      "Loader   self-test failed 2026-11-21 01:50 UTC: boot 1 of 3: it does not count";
+  CHECK(Line(Text(view), "Loader") == line);
+  CHECK_THAT(Line(Text(view), "HostOS"), ContainsSubstring("loader failed"));
+  CHECK(Line(WhyText(view, Paint(false)), "Loader") == line);
+  CHECK(ExitOf(view) == ExitCode::kNotHealthy);
+}
+
 TEST_CASE("a status of which part could not be read says so, and fails") {
   StatusView view = SampleStatus();
   view.problems = {"record: /var/lib/hostos/record.json: expected JSON"};

@@ -274,6 +274,55 @@ TEST_CASE("a trial that cannot read its configuration fails with that as the rea
   CHECK_THAT(machine.ReadStatus().fallback.value().reason, ContainsSubstring("unknown key windw"));
 }
 
+TEST_CASE("boot selftest waits for a reboot, and status tells its outcome") {
+  Machine machine;
+  Said said = Hostctl(machine, {"boot", "selftest"});
+  CHECK(said.code == 4);
+  CHECK_THAT(said.out, StartsWith("The next 3 boots test the loader: reboot"));
+  CHECK(Hostctl(machine, {"update"}).code == 6);
+  CHECK(Hostctl(machine, {"boot", "selftest", "--cancel"}).code == 0);
+  CHECK(machine.boot.Read()->selftest.empty());
+
+  machine.boot.loader_counts = false;
+  said = Hostctl(machine, {"boot", "selftest", "--reboot"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, ContainsSubstring("Rebooting now."));
+  machine.Boot();
+  said = Hostctl(machine, {"status"});
+  CHECK(said.code == 10);
+  CHECK_THAT(said.out, ContainsSubstring("\nLoader   self-test failed ") &&
+                           ContainsSubstring("the loader does not count: expected "
+                                             "hostos-selftest+1-1.conf, found "
+                                             "hostos-selftest+2.conf\n"));
+
+  machine.boot.loader_counts = true;
+  CHECK(Hostctl(machine, {"boot", "selftest"}).code == 4);
+  machine.Boot();
+  said = Hostctl(machine, {"status"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, ContainsSubstring("\nLoader   self-test passed "));
+
+  machine.boot.preferences = {{"EFI variable LoaderEntryDefault", "hostos*"}};
+  said = Hostctl(machine, {"boot", "selftest"});
+  CHECK(said.code == 11);
+  CHECK_THAT(said.err, ContainsSubstring("LoaderEntryDefault") &&
+                           ContainsSubstring("\nNothing was changed.\n"));
+}
+
+TEST_CASE("the gate logs each boot of a self-test") {
+  Machine machine;
+  REQUIRE(machine.BeginSelfTest());
+  REQUIRE(machine.boot.Boot() == Slot::A);
+  Record record = machine.state.record().Load().value();
+  record.selftest->boot_id = "the one before";
+  REQUIRE(machine.state.record().Save(record));
+  const Said said = Hostctl(machine, {"gate"});
+  CHECK(said.code == 0);
+  CHECK(said.err ==
+        "self-test of the boot loader: in progress: boot 1 of 3 was as expected, rebooting\n"
+        "1.0.0 is not on trial: nothing to decide\n");
+}
+
 TEST_CASE("the gate logs one line per decision") {
   Machine machine;
   Said said = Hostctl(machine, {"gate"});

@@ -16,6 +16,7 @@
 #include "tests/source/http_server.h"
 #include "tests/vm/held.h"
 #include "tests/vm/process.h"
+#include "updater/engine/state_dir.h"
 #include "updater/hostctl/exit_code.h"
 #include "updater/seal/seal.h"
 
@@ -125,6 +126,44 @@ TEST_CASE("an update interrupted at any of its durable calls ends at once, and c
     CHECK(ended == Number(ExitCode::kFailed));
     CHECK(said.contains("hostctl: interrupted"));
   });
+}
+
+// A self-test, from its verb to the last gate; the calls of each of these programs. One of them is
+// killed.
+std::vector<std::vector<DurableCall>> SelfTestOf(const FileNode& node, const std::string& log,
+                                                 size_t killed = SIZE_MAX, size_t at = 0) {
+  std::vector<std::vector<DurableCall>> calls;
+  std::vector<std::string> words = {"boot", "selftest"};
+  do {
+    REQUIRE(calls.size() < 6);
+    if (!calls.empty()) REQUIRE(node.Boot() == Slot::A);
+    std::optional<Fault> fault;
+    if (calls.size() == killed) fault = Fault{.at = at, .signal = SIGKILL};
+    calls.push_back(Held(RunObserved(node.Hostctl(words), log, node.directory(), fault)).calls);
+    words = {"gate"};
+  } while (calls.size() == 1 || calls.size() == killed + 1 || fs::exists(node / "reboot"));
+  const BootState state = Held(node.machine().boot().Read());
+  CHECK(state.next() == Slot::A);
+  CHECK(state.selftest.empty());
+  CHECK(state.entries.size() == 1);
+  return calls;
+}
+
+TEST_CASE("a self-test killed before any of its durable calls ends, and what ran runs") {
+  const ReleaseLine line;
+  const TempDir logs;
+  const FileNode untouched(line.releases(), "http://none");
+  const auto whole = SelfTestOf(untouched, logs / "log");
+  REQUIRE(whole.size() == 4);
+  for (size_t program = 0; program < whole.size(); program++)
+    for (const size_t at : Chosen(whole[program].size())) {
+      CAPTURE(program, at, whole[program][at - 1].name, whole[program][at - 1].path);
+      const FileNode node(line.releases(), "http://none");
+      SelfTestOf(node, logs / "log", program, at);
+      CHECK(SelfTestOf(node, logs / "log").size() == 4);
+      const Record record = Held(StateDir(node / "state", node / "run").record().Load());
+      CHECK(record.selftest->state == SelfTestState::kPassed);
+    }
 }
 
 }  // namespace

@@ -26,7 +26,8 @@ constexpr ExitUse kStatusExits[] = {
     {ExitCode::kDone, "nothing waits for you"},
     {ExitCode::kStaged, "another release boots next: a reboot is needed (wins over 5)"},
     {ExitCode::kFellBack, "the last update fell back, and nothing newer was committed since"},
-    {ExitCode::kNotHealthy, "the running release went bad in its probation"},
+    {ExitCode::kNotHealthy,
+     "the running release went bad in its probation, or the boot loader failed its self-test"},
     {ExitCode::kFailed, "part of the status could not be read; the rest was printed"},
     {ExitCode::kUsage, "a configuration file is wrong; the status was printed all the same"},
     {ExitCode::kNotSupported, "this is not a HostOS system"},
@@ -89,6 +90,18 @@ constexpr ExitUse kVerifyExits[] = {
     {ExitCode::kNotTrusted, "a slot differs from its signed commit, or has none here"},
 };
 
+constexpr OptionSpec kSelfTestOptions[] = {
+    {"--reboot", "", "begin it with a reboot now", &Invocation::reboot},
+    {"--cancel", "", "end one that is in progress, as if it had never begun", &Invocation::cancel},
+};
+constexpr ExitUse kSelfTestExits[] = {
+    {ExitCode::kDone, "--reboot: the reboot has begun; --cancel: none is in progress"},
+    {ExitCode::kStaged, "the next boot is the first of it: reboot"},
+    {ExitCode::kBusy, "an update is in progress, staged or on trial"},
+    {ExitCode::kNotSupported,
+     "the loader's own order does not decide what boots: it says what does"},
+};
+
 constexpr ExitUse kGateExits[] = {
     {ExitCode::kDone, "no trial in this boot, or passed: committed"},
     {ExitCode::kNotHealthy, "failed: marked bad, the reboot into the other slot has begun"},
@@ -134,12 +147,19 @@ constexpr Command kCommands[] = {
      "Reads a slot from the medium, recomputes its root hash and compares it with the one in its "
      "signed commit, which was kept when it was installed. Needs no network. Changes nothing.",
      kVerifyOptions, kVerifyExits},
+    {Verb::kSelfTest, "boot selftest", "prove that the boot loader counts tries and falls back",
+     "Writes a second boot entry for the release that runs, with two tries. In three reboots the "
+     "loader has to spend one, then the other, and then to take the usual entry again; the first "
+     "reboot is yours, unless --reboot is given, the others follow by themselves. The slots and "
+     "their entries are not touched. The first boot that is not as expected ends the test. "
+     "`hostctl status` says how it ended.",
+     kSelfTestOptions, kSelfTestExits},
     {Verb::kGate,
      "gate",
      "decide the trial of the running release",
      "Run once in every boot by hostos-health-gate.service. When the running release is on trial: "
      "waits until all required checks hold for the whole window, and commits to the release; else "
-     "marks it bad and reboots into the other slot.",
+     "marks it bad and reboots into the other slot. A self-test of the boot loader goes on here.",
      {},
      kGateExits,
      true},

@@ -21,7 +21,8 @@ enum class Verb {
   kVerify,
   kGate,
   kProbation,
-  kRecount
+  kRecount,
+  kSelfTest
 };
 
 struct Command;
@@ -34,7 +35,8 @@ struct Invocation {
   bool json = false;
   bool why = false;                                 // status
   bool check = false, plan = false, retry = false;  // update
-  bool reboot = false;                              // update, rollback
+  bool reboot = false;                              // update, rollback, boot selftest
+  bool cancel = false;                              // boot selftest
   std::optional<std::string> config;
   std::optional<std::string> version;  // update
   std::optional<std::string> slot;     // verify: "A", "B" or "both"
@@ -57,7 +59,7 @@ struct ExitUse {
 
 struct Command {
   Verb verb;
-  std::string_view name;
+  std::string_view name;         // one word, or two
   std::string_view summary;      // one line, for the list of verbs
   std::string_view description;  // one paragraph
   std::span<const OptionSpec> options;

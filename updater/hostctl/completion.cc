@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "updater/hostctl/help.h"
 
 namespace hostos {
@@ -50,12 +52,15 @@ std::string BashCompletion() {
   std::string verbs, patterns, values, words;
   for (const Command& command : Commands()) {
     if (command.hidden) continue;
-    verbs += std::format("{} ", command.name);
-    patterns += std::format("{}{}", patterns.empty() ? "" : " | ", command.name);
-    values += ValueCases(command.name, command.options);
-    const std::string own = Joined(command.options);
-    words += std::format("    {}) words='{}{}{}' ;;\n", command.name, own, own.empty() ? "" : " ",
-                         global);
+    // The second word of a verb is offered with its options.
+    const size_t end = std::min(command.name.find(' '), command.name.size());
+    const std::string_view verb = command.name.substr(0, end);
+    const std::string_view second = command.name.substr(std::min(end + 1, command.name.size()));
+    verbs += std::format("{} ", verb);
+    patterns += std::format("{}{}", patterns.empty() ? "" : " | ", verb);
+    values += ValueCases(verb, command.options);
+    words +=
+        std::format("    {}) words='{} {} {}' ;;\n", verb, second, Joined(command.options), global);
   }
   std::string script(kScriptHead);
   script += std::format(

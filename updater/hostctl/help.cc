@@ -75,7 +75,7 @@ std::string UsageLine(const Command& command) {
 }
 
 std::string HelpText() {
-  Definitions verbs(8), codes(2);
+  Definitions verbs(13), codes(2);
   for (const Command& command : Commands())
     if (!command.hidden) verbs.Add(command.name, command.summary);
   for (const ExitCodeMeaning& row : kExitCodes)

@@ -71,6 +71,14 @@ Json Of(const UpdateRecord& update) {
           {"failure", Text(update.failure)}, {"output", Text(update.failure_output)}};
 }
 
+Json Of(const SelfTest& test) {
+  return {{"state", Name(test.state)},
+          {"version", test.version},
+          {"time", Time(test.time)},
+          {"boots", test.boots},
+          {"reason", Text(test.reason)}};
+}
+
 Json Of(const CheckResult& check) {
   return {{"name", check.name},
           {"required", check.required},
@@ -167,6 +175,7 @@ std::string StatusJson(const StatusView& view) {
          {"output", Text(view.OutputOf(denied))},
          {"post_mortem", Of(PostMortemOf(view.post_mortems, denied.release.commit, denied.time))}});
   json["checked"] = Time(status.checked);
+  json["selftest"] = status.selftest ? Of(*status.selftest) : Json();
   json["problems"] = view.problems;
   return Print(json);
 }

@@ -15,12 +15,14 @@ std::string Listed(Rows&& rows) {
   return list;
 }
 
-Result<const Command*> FindCommand(std::string_view word) {
-  std::span<const Command> all = Commands();
-  auto found = std::ranges::find(all, word, &Command::name);
-  if (found != all.end()) return &*found;
-  return Fail(Code::kUsage, "unknown verb \"{}\"; the verbs are: {}", word,
-              Listed(all | std::views::filter([](const Command& c) { return !c.hidden; })));
+// The command whose name `words` begin with.
+Result<const Command*> FindCommand(std::span<const char* const> words) {
+  for (const Command& command : Commands())
+    if (command.name == words[0] ||
+        (words.size() > 1 && command.name == std::format("{} {}", words[0], words[1])))
+      return &command;
+  return Fail(Code::kUsage, "unknown verb \"{}\"; the verbs are: {}", words[0],
+              Listed(Commands() | std::views::filter([](const Command& c) { return !c.hidden; })));
 }
 
 // The verb's own options come first: `update --version V` is not `hostctl --version`.
@@ -61,6 +63,8 @@ Result<> CheckCombination(const Invocation& invocation) {
   if (invocation.reboot && dry)
     return Fail(Code::kUsage, "--reboot and {} exclude each other",
                 invocation.check ? "--check" : "--plan");
+  if (invocation.reboot && invocation.cancel)
+    return Fail(Code::kUsage, "--reboot and --cancel exclude each other");
   if (invocation.command->verb == Verb::kUpdate && invocation.json && !dry)
     return Fail(Code::kUsage, "update --json needs --check or --plan");
   if (invocation.quiet && invocation.json)
@@ -77,7 +81,8 @@ Result<Invocation> ParseCommandLine(std::span<const char* const> words) {
     if (!word.starts_with('-')) {
       if (invocation.command)
         return Fail(Code::kUsage, "unexpected \"{}\" after {}", word, invocation.command->name);
-      invocation.command = TRY(FindCommand(word));
+      invocation.command = TRY(FindCommand(words.subspan(i)));
+      if (invocation.command->name != word) i++;
       continue;
     }
     const size_t equals = word.find('=');

@@ -3,6 +3,7 @@
 #include <format>
 #include <ranges>
 
+#include "updater/engine/selftest.h"
 #include "updater/health/printable.h"
 #include "updater/hostctl/text.h"
 
@@ -32,6 +33,7 @@ std::string Headline(const StatusView& view, const Paint& paint) {
   if (view.RebootNeeded()) return paint.Warn("reboot needed");
   if (view.status.fallback) return paint.Bad("fell back");
   if (view.status.degraded) return paint.Bad("not healthy");
+  if (view.LoaderFailed()) return paint.Bad("loader failed");
   return paint.Good("good");
 }
 
@@ -182,7 +184,27 @@ std::string PostMortemText(const PostMortem* post_mortem) {
   return text;
 }
 
+std::string LoaderText(const StatusView& view) {
+  if (!view.status.selftest) return "";
+  return std::format("Loader   self-test {}\n", Printable(SelfTestText(*view.status.selftest)));
+}
+
 }  // namespace
+
+std::string SelfTestText(const SelfTest& test) {
+  switch (test.state) {
+    case SelfTestState::kRunning:
+      return test.boots == 0
+                 ? std::format("begins with the next boot, and takes {}: reboot", kSelfTestBoots)
+                 : std::format("in progress: boot {} of {} was as expected", test.boots,
+                               kSelfTestBoots);
+    case SelfTestState::kPassed:
+      return std::format("passed {}: it counts tries, and falls back", FormatTime(test.time));
+    case SelfTestState::kFailed:
+      return std::format("failed {}: {}", FormatTime(test.time), test.reason);
+  }
+  return "";
+}
 
 std::string StatusText(const StatusView& view, const Paint& paint) {
   const Status& status = view.status;
@@ -200,7 +222,7 @@ std::string StatusText(const StatusView& view, const Paint& paint) {
     text += std::format("Health   went bad {} after {} was committed:\n         {}\n",
                         FormatTime(degraded->time), Named(degraded->release),
                         Printable(degraded->reason));
-  text += FallbackText(view) + RefusedText(view);
+  text += LoaderText(view) + FallbackText(view) + RefusedText(view);
   for (const std::string& problem : view.problems)
     text += std::format("{}  {}\n", paint.Bad("Problem"), Printable(problem));
   return text;
@@ -231,6 +253,7 @@ std::string WhyText(const StatusView& view, const Paint& paint) {
         Printable(degraded->reason),
         PostMortemText(PostMortemOf(view.post_mortems, degraded->release.commit, degraded->time)));
   if (text.empty()) text = "No release was given up on this machine.\n";
+  if (view.LoaderFailed()) text += LoaderText(view);
   for (const std::string& problem : view.problems)
     text += std::format("{}  {}\n", paint.Bad("Problem"), Printable(problem));
   return text;

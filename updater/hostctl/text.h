@@ -9,6 +9,8 @@
 namespace hostos {
 
 std::string StatusText(const StatusView& view, const Paint& paint);
+// What a self-test of the boot loader came to, or waits for: on one line.
+std::string SelfTestText(const SelfTest& test);
 // `status --why`: every release that was given up here, in full.
 std::string WhyText(const StatusView& view, const Paint& paint);
 std::string CheckText(const CheckView& view);

@@ -3,6 +3,7 @@
 #include <format>
 
 #include "updater/engine/post_mortem.h"
+#include "updater/engine/selftest.h"
 #include "updater/engine/status.h"
 #include "updater/engine/update.h"
 #include "updater/health/printable.h"
@@ -62,6 +63,8 @@ class Runner {
         return RunProbation();
       case Verb::kRecount:
         return RunRecount();
+      case Verb::kSelfTest:
+        return RunSelfTest();
     }
     return ExitCode::kFailed;
   }
@@ -82,6 +85,7 @@ class Runner {
   Result<ExitCode> RunTrialGate();
   Result<ExitCode> RunProbation();
   Result<ExitCode> RunRecount();
+  Result<ExitCode> RunSelfTest();
 
   Result<> NeedSource() const;
   Result<std::string> RunningVersion();
@@ -283,6 +287,10 @@ Result<ExitCode> Runner::RunTrialGate() {
   } else {
     result = TRY(RunGate(world_, config_));
   }
+  if (result.selftest)
+    Log(result.selftest->state == SelfTestState::kFailed ? kError : kNotice,
+        "self-test of the boot loader: " + SelfTestText(*result.selftest) +
+            (result.rebooting ? ", rebooting" : ""));
   if (!result.on_trial) {
     Log(kInfo, std::format("{} is not on trial: nothing to decide", version));
     return ExitCode::kDone;
@@ -323,6 +331,23 @@ Result<ExitCode> Runner::RunRecount() {
   const bool counted = TRY(Recount(world_, config_));
   Log(kInfo, counted ? "the next boot is counted" : "the next boot is counted no more than before");
   return counted ? ExitCode::kDone : ExitCode::kNothingToDo;
+}
+
+Result<ExitCode> Runner::RunSelfTest() {
+  left_ = "Nothing was changed.";
+  if (invocation_.cancel) {
+    TRY(CancelSelfTest(world_));
+    Print("No self-test of the boot loader is in progress.\n");
+    return ExitCode::kDone;
+  }
+  TRY(BeginSelfTest(world_));
+  left_ = "The next boot is the first of the self-test.";
+  if (invocation_.reboot) return Reboot();
+  Print(std::format(
+      "The next {} boots test the loader: reboot; the others follow by themselves. Then "
+      "see: hostctl status\n",
+      kSelfTestBoots));
+  return ExitCode::kStaged;
 }
 
 }  // namespace

@@ -34,6 +34,10 @@ bool StatusView::RebootNeeded() const {
   return running && next && next != running && running->condition != SlotCondition::kTrial;
 }
 
+bool StatusView::LoaderFailed() const {
+  return status.selftest && status.selftest->state == SelfTestState::kFailed;
+}
+
 std::string StatusView::OutputOf(const Denied& denied) const {
   for (const HistoryEntry& entry : history | std::views::reverse)
     if (entry.outcome == Outcome::kFellBack && entry.release.commit == denied.release.commit)
@@ -45,7 +49,7 @@ ExitCode ExitOf(const StatusView& view) {
   if (!view.problems.empty()) return ExitCode::kFailed;
   if (view.RebootNeeded()) return ExitCode::kStaged;
   if (view.status.fallback) return ExitCode::kFellBack;
-  return view.status.degraded ? ExitCode::kNotHealthy : ExitCode::kDone;
+  return view.status.degraded || view.LoaderFailed() ? ExitCode::kNotHealthy : ExitCode::kDone;
 }
 
 const char* Name(Finding finding) {

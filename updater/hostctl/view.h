@@ -31,6 +31,8 @@ struct StatusView {
   // Another release than the running one boots next. Not so while a release is on trial: with its
   // last try spent the loader would take the other one, but its gate decides before that.
   bool RebootNeeded() const;
+  // The last self-test of the boot loader did not pass.
+  bool LoaderFailed() const;
   // The output of the check for which a release was given up; "" when not known.
   std::string OutputOf(const Denied& denied) const;
 };
