@@ -62,6 +62,24 @@ systemctl stop efi.mount)sh");
   Sh(*node, "systemctl is-active --quiet containerd");
 }
 
+TEST_CASE("loader: the self-test proves in three reboots that the loader counts and falls back") {
+  auto node = Held(NodeAt(Milestone::kSecond, "selftest"));
+  const std::string entries = Sh(*node, "ls /efi/EFI/Linux");
+  Held(node->RunToReboot({"hostctl", "boot", "selftest", "--reboot"}, 3));
+  const json status = Held(node->Json({"status"}));
+  INFO(status.dump(2));
+  CHECK(status["selftest"]["state"] == "passed");
+  CHECK(status["selftest"]["boots"] == 3);
+  CHECK(status["running"] == "B");
+  CHECK(status["boots_next"] == "B");
+  CHECK(status["update"] == nullptr);
+  CHECK(Sh(*node, "ls /efi/EFI/Linux") == entries);
+  CHECK(Sh(*node, "ls /efi/loader/entries") == "");
+  CHECK_THAT(Sh(*node, "journalctl -u hostos-health-gate.service"),
+             ContainsSubstring("boot 1 of 3 was as expected, rebooting") &&
+                 ContainsSubstring("boot 2 of 3 was as expected, rebooting"));
+}
+
 TEST_CASE("loader: an entry that somebody renamed boots, and the next update replaces it") {
   auto node = Held(NodeAt(Milestone::kFirst, "renamed-entry"));
   Sh(*node, "cd /efi/EFI/Linux; mv hostos_1.0.0_*.efi site.efi; sync -f .");
