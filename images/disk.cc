@@ -14,6 +14,7 @@
 #include "images/uki.h"
 #include "images/work_directory.h"
 #include "updater/base/atomic_file.h"
+#include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
@@ -28,6 +29,9 @@ enum { kEsp, kRootA, kVerityA, kRootB, kVerityB, kState };
 
 // No menu to stop at, no way to edit the command line of a machine nobody watches.
 constexpr std::string_view kLoaderConfiguration = "timeout 0\neditor no\n";
+
+// Never counted: there is nothing to start in its place.
+constexpr std::string_view kRescueEntry = "/EFI/Linux/hostos-rescue.efi";
 
 // As in the definitions; rootfs mounts the state partition by this name.
 constexpr std::string_view kEmptyLabel = "_empty", kStateLabel = "hostos-state";
@@ -53,6 +57,14 @@ Result<> FillEsp(const std::string& esp, const Release& release) {
   TRY(CopyFile(loader, esp + "/EFI/BOOT/" + fallback));
   TRY(CopyFile(loader, std::format("{}/EFI/systemd/systemd-boot{}.efi", esp, efi)));
   return WriteFileAtomically(esp + "/loader/loader.conf", kLoaderConfiguration);
+}
+
+Result<> AddRescue(const std::string& esp, const std::string& rescue,
+                   std::string_view architecture) {
+  const UniqueFd file = TRY(Open(rescue, O_RDONLY));
+  TRY_CONTEXT(rescue, CheckRescueUki(file.get(), architecture));
+  TRY(CopyContent(file.get(), std::format("{}{}", esp, kRescueEntry)));
+  return {};
 }
 
 // What a node keeps beside its record, so that it can verify the release it was installed with.
@@ -186,6 +198,7 @@ Result<DiskImage> MakeDisk(const ReleaseQuery& query, const DiskOptions& options
   TRY(MakeDirectories(esp));
   TRY(MakeDirectories(state));
   TRY(FillEsp(esp, facts));
+  if (!options.rescue.empty()) TRY(AddRescue(esp, options.rescue, facts.architecture));
   TRY(FillState(state, release));
   // Blessed from the start: there is nothing to fall back to.
   const std::string entry =

@@ -1,6 +1,7 @@
 // From a signed release to a disk that boots it: GPT by systemd-repart, the release sealed into
-// slot A, slot B empty, systemd-boot and one blessed entry on the ESP, and on the state partition
-// the commit, so that the machine can prove what it runs from its first day.
+// slot A, slot B empty, systemd-boot and one blessed entry on the ESP, with the rescue after it if
+// there is one, and on the state partition the commit, so that the machine can prove what it runs
+// from its first day.
 //
 // The partitions are data: repart.d(5) definitions that take their content from /esp, /state,
 // /root.erofs and /root.verity. What the release decides (labels, UUIDs) and sizes given on the
@@ -23,6 +24,7 @@ struct DiskOptions {
   std::string output;
   DiskFormat format = DiskFormat::kRaw;
   std::string definitions;  // a directory of repart.d files
+  std::string rescue;       // unified kernel image; empty: none
   // Bytes; absent: what the definitions say.
   std::optional<uint64_t> esp_size, slot_size, verity_size, state_size;
 };

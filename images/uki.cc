@@ -4,18 +4,35 @@
 #include "images/program.h"
 
 namespace hostos {
+namespace {
+
+// A boot that does not get where it should must end in a reboot, for only that spends the next of
+// the loader's tries: hence panic=, no shells, and a bounded wait for devices. "gpt" lets the
+// kernel take the backup partition table when a power cut tore the primary one.
+constexpr std::string_view kEveryBoot =
+    "gpt panic=5 rd.shell=0 rd.emergency=reboot systemd.default_device_timeout_sec=60 console=tty0 "
+    "console=ttyS0";
+
+Result<Uki> ReadWhole(int fd, std::string_view name, std::string_view architecture) {
+  std::optional<Uki> uki = TRY(ReadUki(fd));
+  if (!uki || !uki->complete)
+    return Fail(Code::kNotTrusted, "{} is no whole unified kernel image", name);
+  const uint16_t machine = architecture == "arm64" ? kMachineArm64 : kMachineX64;
+  if (uki->machine != machine)
+    return Fail(Code::kNotTrusted, "{} is for PE machine {:#x}, {} is {:#x}", name, uki->machine,
+                architecture, machine);
+  return *std::move(uki);
+}
+
+}  // namespace
 
 Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view append) {
-  // A root that cannot be found, opened or mounted must end in a reboot, for only that spends the
-  // next of the loader's tries: hence panic=, no shells, and a bounded wait for devices. "gpt" lets
-  // the kernel take the backup partition table when a power cut tore the primary one. A block that
-  // does not verify panics too: a half-readable root is none, and a program that trips over it may
-  // be anything but the one that would notice.
+  // A block that does not verify panics: a half-readable root is none, and a program that trips
+  // over it may be anything but the one that would notice.
   std::string line = std::format(
-      "root=/dev/mapper/root roothash={} rootfstype=erofs ro gpt panic=5 rd.shell=0 "
-      "rd.emergency=reboot systemd.default_device_timeout_sec=60 "
-      "systemd.verity_root_options=panic-on-corruption console=tty0 console=ttyS0",
-      root_hash.Hex());
+      "root=/dev/mapper/root roothash={} rootfstype=erofs ro "
+      "systemd.verity_root_options=panic-on-corruption {}",
+      root_hash.Hex(), kEveryBoot);
   if (append.empty()) return line;
   for (std::string_view name : {"root=", "roothash="})
     if (append.starts_with(name) || append.contains(std::format(" {}", name)))
@@ -24,6 +41,10 @@ Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view 
     if (c < ' ' || c > '~')
       return Fail(Code::kUsage, "expected printable ASCII for the kernel, found \"{}\"", append);
   return std::format("{} {}", line, append);
+}
+
+std::string RescueCommandLine() {
+  return std::format("hostos.rescue {}", kEveryBoot);
 }
 
 Result<std::string> EfiArchitecture(std::string_view architecture) {
@@ -45,19 +66,24 @@ Result<> BuildUki(const UkiInputs& inputs, const std::string& output) {
 }
 
 Result<> CheckUki(int fd, const Release& release) {
-  const std::optional<Uki> uki = TRY(ReadUki(fd));
-  if (!uki || !uki->complete)
-    return Fail(Code::kNotTrusted, "hostos.efi is no whole unified kernel image");
-  const uint16_t machine = release.architecture == "arm64" ? kMachineArm64 : kMachineX64;
-  if (uki->machine != machine)
-    return Fail(Code::kNotTrusted, "hostos.efi is for PE machine {:#x}, {} is {:#x}", uki->machine,
-                release.architecture, machine);
-  if (uki->version != release.version)
+  const Uki uki = TRY(ReadWhole(fd, "hostos.efi", release.architecture));
+  if (uki.version != release.version)
     return Fail(Code::kNotTrusted, "hostos.efi calls itself version \"{}\", the release is {}",
-                uki->version, release.version);
-  if (uki->root_hash != release.root_hash)
+                uki.version, release.version);
+  if (uki.root_hash != release.root_hash)
     return Fail(Code::kNotTrusted, "hostos.efi boots root hash {}, the release's is {}",
-                uki->root_hash ? uki->root_hash->Hex() : "(none)", release.root_hash.Hex());
+                uki.root_hash ? uki.root_hash->Hex() : "(none)", release.root_hash.Hex());
+  return {};
+}
+
+Result<> CheckRescueUki(int fd, std::string_view architecture) {
+  const Uki uki = TRY(ReadWhole(fd, "the rescue", architecture));
+  if (uki.sort_key != kRescueId)
+    return Fail(Code::kNotTrusted, "the rescue calls itself \"{}\", expected {}",
+                uki.sort_key.value_or(""), kRescueId);
+  if (uki.root_hash)
+    return Fail(Code::kNotTrusted, "the rescue boots root hash {}, expected none",
+                uki.root_hash->Hex());
   return {};
 }
 

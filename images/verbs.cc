@@ -6,6 +6,7 @@
 
 #include "images/commit_release.h"
 #include "images/disk.h"
+#include "images/rescue.h"
 #include "images/verify_release.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/clock.h"
@@ -61,10 +62,19 @@ Result<ReleaseQuery> QueryFrom(const Arguments& arguments) {
                       .required = static_cast<uint32_t>(required)};
 }
 
+std::string ArchitectureFrom(const Arguments& arguments) {
+  return arguments.GetOr("architecture", "x86-64");
+}
+
 constexpr Option kRepo = {"repo", "DIR", Times::kOnce, "the archive repository"};
 constexpr Option kKeys = {"keys", "DIR", Times::kAtLeastOnce, "a directory of trusted *.pub keys"};
 constexpr Option kRequired = {"required", "N", Times::kAtMostOnce,
                               "how many of the keys must have signed (default 1)"};
+constexpr Option kTree = {"tree", "DIR", Times::kOnce,
+                          "the root file system, as rootfs/build makes it"};
+constexpr Option kArchitecture = {"architecture", "ARCH", Times::kAtMostOnce,
+                                  "x86-64 (default) or arm64"};
+constexpr Option kStub = {"stub", "FILE", Times::kAtMostOnce, "EFI stub (default: systemd's)"};
 constexpr Option kJson = {"json", "", Times::kAtMostOnce, "print the result as JSON"};
 
 // keygen ------------------------------------------------------------------------------------------
@@ -86,17 +96,17 @@ Result<> RunKeygen(const Arguments& arguments) {
 // commit ------------------------------------------------------------------------------------------
 
 constexpr Option kCommitOptions[] = {
-    {"tree", "DIR", Times::kOnce, "the root file system, as rootfs/build makes it"},
+    kTree,
     {"initrd", "FILE", Times::kOnce, "its initrd"},
     kRepo,
     {"version", "V", Times::kOnce, "the release's version; os-release must say the same"},
     {"channel", "NAME", Times::kOnce, "the channel whose newest release this becomes"},
     {"key", "FILE", Times::kAtLeastOnce, "a secret key to sign with"},
-    {"architecture", "ARCH", Times::kAtMostOnce, "x86-64 (default) or arm64"},
+    kArchitecture,
     {"timestamp", "SECONDS", Times::kAtMostOnce,
      "time of the release (default: $SOURCE_DATE_EPOCH, else now)"},
     {"cmdline-append", "TEXT", Times::kAtMostOnce, "added to the kernel's command line"},
-    {"stub", "FILE", Times::kAtMostOnce, "EFI stub (default: systemd's)"},
+    kStub,
     {"image-out", "FILE", Times::kAtMostOnce, "keep a copy of the sealed image"},
     {"verity-out", "FILE", Times::kAtMostOnce, "keep a copy of its hash tree"},
     {"uki-out", "FILE", Times::kAtMostOnce, "keep a copy of the unified kernel image"},
@@ -117,7 +127,7 @@ Result<> RunCommit(const Arguments& arguments) {
                                  .repo = arguments.Get("repo"),
                                  .version = arguments.Get("version"),
                                  .channel = arguments.Get("channel"),
-                                 .architecture = arguments.GetOr("architecture", "x86-64"),
+                                 .architecture = ArchitectureFrom(arguments),
                                  .keys = arguments.All("key"),
                                  .timestamp = TRY(Timestamp(arguments)),
                                  .stub = arguments.GetOr("stub", ""),
@@ -138,6 +148,24 @@ Result<> RunCommit(const Arguments& arguments) {
                   ChannelRef(release.architecture, release.channel),
                   ReleaseRef(release.architecture, release.version)));
   return {};
+}
+
+// rescue ------------------------------------------------------------------------------------------
+
+constexpr Option kRescueOptions[] = {
+    kTree,
+    {"initrd", "FILE", Times::kOnce, "the rescue's initrd, as rootfs/build makes it"},
+    {"output", "FILE", Times::kOnce, "the unified kernel image; an existing one is replaced"},
+    kArchitecture,
+    kStub,
+};
+
+Result<> RunRescue(const Arguments& arguments) {
+  return MakeRescue({.tree = arguments.Get("tree"),
+                     .initrd = arguments.Get("initrd"),
+                     .output = arguments.Get("output"),
+                     .architecture = ArchitectureFrom(arguments),
+                     .stub = arguments.GetOr("stub", "")});
 }
 
 // verify ------------------------------------------------------------------------------------------
@@ -170,6 +198,7 @@ constexpr Option kDiskOptions[] = {
     {"output", "FILE", Times::kOnce, "the disk image; an existing one is replaced"},
     kRequired,
     {"format", "FORMAT", Times::kAtMostOnce, "raw (default; sparse) or qcow2"},
+    {"rescue", "FILE", Times::kAtMostOnce, "to start when no release can, as `rescue` makes it"},
     {"esp-size", "SIZE", Times::kAtMostOnce, "(default 512M)"},
     {"slot-size", "SIZE", Times::kAtMostOnce, "of each root partition (default 2G)"},
     {"verity-size", "SIZE", Times::kAtMostOnce, "of each hash tree partition (default 64M)"},
@@ -190,6 +219,7 @@ Result<> RunDisk(const Arguments& arguments) {
   const DiskOptions options = {.output = arguments.Get("output"),
                                .format = TRY(FormatFrom(arguments)),
                                .definitions = arguments.GetOr("definitions", HOSTOS_REPART_DIR),
+                               .rescue = arguments.GetOr("rescue", ""),
                                .esp_size = TRY(arguments.Size("esp-size")),
                                .slot_size = TRY(arguments.Size("slot-size")),
                                .verity_size = TRY(arguments.Size("verity-size")),
@@ -219,6 +249,8 @@ constexpr Subcommand kVerbs[] = {
     {"keygen", "", "Makes a key pair to sign releases with.", kKeygenOptions, RunKeygen},
     {"commit", "", "Makes a release of a root file system: seals, commits and signs it.",
      kCommitOptions, RunCommit},
+    {"rescue", "", "Makes the kernel image that starts when no release can.", kRescueOptions,
+     RunRescue},
     {"verify", "REF|COMMIT", "Proves a release from its signatures to the last byte of its image.",
      kVerifyOptions, RunVerify},
     {"disk", "REF|COMMIT", "Makes a bootable disk image of a release.", kDiskOptions, RunDisk},

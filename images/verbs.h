@@ -7,7 +7,7 @@
 
 namespace hostos {
 
-// The command table: keygen, commit, verify, disk.
+// The command table: keygen, commit, rescue, verify, disk.
 std::span<const Subcommand> Subcommands();
 
 }  // namespace hostos

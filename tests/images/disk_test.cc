@@ -20,6 +20,7 @@ DiskOptions SmallDisk(const SmallRelease& small) {
   return {.output = small / "disk.raw",
           .format = DiskFormat::kRaw,
           .definitions = REPART_DEFINITIONS,
+          .rescue = "",
           .esp_size = 64 << 20,
           .slot_size = 64 << 20,
           .verity_size = 8 << 20,
@@ -138,6 +139,42 @@ TEST_CASE("the same release gives the same disk, byte for byte, raw or qcow2") {
   REQUIRE(Make(small, options));
   Output({"qemu-img", "compare", "-f", "raw", "-F", "qcow2", small / "disk.raw",
           small / "disk.qcow2"});
+}
+
+TEST_CASE(
+    "a disk with a rescue has it beside the release's entry, byte for byte, and is reproducible") {
+  const SmallRelease small;
+  const auto release = small.Commit();
+  REQUIRE(release);
+  DiskOptions options = SmallDisk(small);
+  options.rescue = small.MakeRescue();
+  const auto disk = Make(small, options);
+  REQUIRE(disk);
+  const std::string esp =
+      Extract(options.output, disk->partitions[0].offset, disk->partitions[0].size, small / "esp");
+  CHECK(Output({"mdir", "-b", "-i", esp, "::/EFI/Linux"}) ==
+        std::format("::/EFI/Linux/{}.efi\n::/EFI/Linux/hostos-rescue.efi\n",
+                    ReleaseStem("1.0.0", release->root_hash)));
+  Output({"mcopy", "-i", esp, "::/EFI/Linux/hostos-rescue.efi", small / "copy"});
+  CHECK(SameFiles(small / "copy", options.rescue));
+  options.output = small / "again.raw";
+  REQUIRE(Make(small, options));
+  CHECK(SameFiles(small / "disk.raw", small / "again.raw"));
+}
+
+TEST_CASE("a disk takes nothing but a rescue for its rescue") {
+  const SmallRelease small;
+  CommitOptions commit = small.Options();
+  commit.uki_out = small / "hostos.efi";
+  REQUIRE(small.Commit(commit));
+  DiskOptions options = SmallDisk(small);
+  for (const char* file : {"hostos.efi", "initrd"}) {
+    options.rescue = small / file;
+    const auto refused = Make(small, options);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::kNotTrusted);
+    CHECK_FALSE(fs::exists(options.output));
+  }
 }
 
 TEST_CASE("a disk without room for the release is refused, and nothing is written") {

@@ -9,6 +9,7 @@
 #include <random>
 #include <sstream>
 
+#include "images/rescue.h"
 #include "images/uki.h"
 
 namespace hostos {
@@ -66,6 +67,16 @@ CommitOptions SmallRelease::Options() const {
 Result<Release> SmallRelease::Commit(const CommitOptions& options) const {
   NoProgress progress;
   return CommitRelease(options, progress);
+}
+
+std::string SmallRelease::MakeRescue() const {
+  const std::string output = directory_ / "rescue.efi";
+  REQUIRE(hostos::MakeRescue({.tree = directory_ / "root",
+                              .initrd = directory_ / "initrd",
+                              .output = output,
+                              .architecture = "x86-64",
+                              .stub = ""}));
+  return output;
 }
 
 ReleaseQuery SmallRelease::Query() const {

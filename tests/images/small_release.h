@@ -25,6 +25,8 @@ class SmallRelease {
   CommitOptions Options() const;
   Result<Release> Commit() const { return Commit(Options()); }
   Result<Release> Commit(const CommitOptions& options) const;
+  // Makes rescue.efi of root/.
+  std::string MakeRescue() const;
   // By its version.
   ReleaseQuery Query() const;
 

@@ -26,6 +26,51 @@ TEST_CASE("the kernel command line binds the root hash, and what is appended can
   }
 }
 
+TEST_CASE(
+    "the rescue sorts after the releases, boots no root hash, and is the same when made again") {
+  const SmallRelease small;
+  const std::string rescue = small.MakeRescue();
+  const auto file = Open(rescue, O_RDONLY);
+  REQUIRE(file);
+  const auto uki = ReadUki(file->get());
+  REQUIRE(uki);
+  REQUIRE(*uki);
+  CHECK((*uki)->sort_key == "hostos-rescue");
+  CHECK((*uki)->version == "1.0.0");
+  CHECK_FALSE((*uki)->root_hash);
+  CHECK(RescueCommandLine().contains("hostos.rescue "));
+  CHECK(RescueCommandLine().contains(" panic=5 "));
+  const std::string bytes = ReadText(rescue);
+  CHECK(ReadText(small.MakeRescue()) == bytes);
+}
+
+TEST_CASE("what is no rescue is refused") {
+  const SmallRelease small;
+  const std::string output = small / "other.efi";
+  auto refuses = [&](const std::string& id, const std::string& command_line,
+                     const std::string& architecture, const std::string& message) {
+    WriteText(small / "os-release", "IMAGE_ID=" + id + "\nIMAGE_VERSION=1.0.0\n");
+    REQUIRE(BuildUki({.kernel = small / "root/usr/lib/modules/6.12.0-small/vmlinuz",
+                      .kernel_version = "6.12.0-small",
+                      .initrd = small / "initrd",
+                      .os_release = small / "os-release",
+                      .stub = "",
+                      .architecture = "x86-64",
+                      .command_line = command_line},
+                     output));
+    const auto file = Open(output, O_RDONLY);
+    REQUIRE(file);
+    const auto checked = CheckRescueUki(file->get(), architecture);
+    return !checked && checked.error().code == Code::kNotTrusted &&
+           checked.error().message.contains(message);
+  };
+  const std::string hash(64, 'a');
+  CHECK_FALSE(refuses("hostos-rescue", "hostos.rescue", "x86-64", ""));
+  CHECK(refuses("hostos-rescue", "roothash=" + hash, "x86-64", "boots root hash " + hash));
+  CHECK(refuses("hostos", "hostos.rescue", "x86-64", "calls itself \"hostos\""));
+  CHECK(refuses("hostos-rescue", "hostos.rescue", "arm64", "PE machine"));
+}
+
 TEST_CASE("a unified kernel image is refused for another release") {
   const SmallRelease small;
   CommitOptions options = small.Options();
