@@ -1,0 +1,42 @@
+#!/bin/bash
+# The rescue: the system that the loader starts when no release is left that could. This initrd is its
+# root. It mounts the state partition and the ESP, asks for an address and runs `hostctl rescue`, which
+# rootfs/build adds with what else comes from the release. Nobody can log in.
+
+check() { return 0; }
+
+depends() { echo dash systemd-udevd systemd-journald; }
+
+installkernel() {
+  # Disks and watchdogs as in a release.
+  # shellcheck source=rootfs/dracut/90hostos/module-setup.sh disable=SC2154 # moddir is dracut's
+  (. "$moddir/../90hostos/module-setup.sh" && installkernel)
+  # The ESP, and network cards: those of the clouds, paravirtual ones, Ethernet.
+  hostonly='' instmods vfat nls_ascii nls_cp437 virtio_net hv_netvsc vmxnet3 xen-netfront \
+    '=drivers/net/ethernet'
+}
+
+# shellcheck disable=SC2154  # initdir, moddir, systemdutildir, systemdsystemunitdir and SYSTEMCTL are dracut's
+install() {
+  local unit
+  mkdir -p "$initdir"/{efi,root,tmp,var}
+  inst_multiple chmod cp e2fsck fsck fsck.ext4 fsck.fat fsck.vfat kmod mkdir modprobe mount mountpoint rm umount
+  inst_multiple "$systemdutildir"/systemd-{network-generator,networkd,resolved} \
+    "$systemdsystemunitdir"/systemd-{network-generator,networkd,resolved}.service \
+    "$systemdsystemunitdir"/{modprobe@.service,systemd-networkd.socket}
+  grep '^systemd-resolve:' /etc/passwd >>"$initdir/etc/passwd"
+  grep '^systemd-resolve:' /etc/group >>"$initdir/etc/group"
+
+  inst_script "$moddir/rescue-setup" /usr/lib/hostos/rescue-setup
+  inst_simple "$moddir/journald.conf" "$systemdutildir/journald.conf.d/hostos-rescue.conf"
+  sed 's/this release does not reach its root/the rescue cannot go on/' \
+    "$moddir/../90hostos/emergency.service" >"$initdir$systemdsystemunitdir/emergency.service"
+  for unit in var.mount hostos-rescue{,-credentials,-setup}.service hostos-rescue.target; do
+    inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
+  done
+  $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target hostos-rescue-credentials.service \
+    systemd-{network-generator,resolved}.service
+  # Wanted, not required: the rescue goes on without the state partition.
+  $SYSTEMCTL -q --root "$initdir" add-wants local-fs.target var.mount hostos-rescue-setup.service
+  ln_r "$systemdsystemunitdir/hostos-rescue.target" "$systemdsystemunitdir/default.target"
+}

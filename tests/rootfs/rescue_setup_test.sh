@@ -1,0 +1,82 @@
+#!/bin/bash
+# rescue_setup_test.sh SCRIPT: what /etc of the rescue becomes, with SCRIPT as the rescue runs it, from what
+# a node has in /var. Run it in a mount namespace of its own.
+set -euo pipefail
+
+script=$1
+readonly A=aaaaaaaaaaaaaaaa B=bbbbbbbbbbbbbbbb C=cccccccccccccccc
+readonly uppers=/var/lib/hostos/etc
+
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+expect() { [ "$1" = "$2" ] || fail "$3: expected '$2', found '$1'"; }
+
+# start RELEASE: its overlay is mounted as the initrd mounts it. Edits go to /run/etc.
+start() {
+  sleep 0.1  # file systems keep the time in ticks
+  mkdir -p $uppers/"$1"/{upper,work}
+  mount -t overlay overlay -o "lowerdir=/run/released,upperdir=$uppers/$1/upper,workdir=$uppers/$1/work" /run/etc
+}
+edit() { mkdir -p "$(dirname "/run/etc/$1")" && echo "$2" >"/run/etc/$1"; }
+shut_down() { umount /run/etc; }
+
+# rescue: /etc as the rescue brings it, and what SCRIPT makes of it.
+rescue() {
+  if mountpoint -q /etc; then umount /etc; fi
+  mount -t tmpfs tmpfs /etc
+  mkdir -p /etc/hostctl/keys.d /etc/systemd/network
+  echo shipped >/etc/hostctl/keys.d/shipped.pub
+  : >/etc/machine-id
+  "$script" >/run/said
+}
+
+mount --make-rprivate / 2>/dev/null || true
+mount -t tmpfs tmpfs /run
+mkdir /run/bin /run/etc /run/released /run/credentials
+printf '#!/bin/sh\necho "udevadm $*"\n' >/run/bin/udevadm
+chmod +x /run/bin/udevadm
+PATH=/run/bin:$PATH
+echo 'from the credential' >/run/credentials/hostctl.config
+export CREDENTIALS_DIRECTORY=/run/credentials
+
+# The state partition was mounted; no release was ever started.
+mount -t tmpfs tmpfs /var
+rescue
+expect "$(cat /etc/hostctl/hostctl.toml)" "from the credential" "the configuration of a new node"
+expect "$(stat -c %a /var/lib/hostos)" 700 "the mode of /var/lib/hostos"
+grep -q 'udevadm trigger' /run/said || fail "the network cards were not looked at again"
+
+# The operator's own comes over what is shipped, and over the credential.
+start $A
+edit hostctl/hostctl.toml "of A"
+edit hostctl/keys.d/own.pub own
+edit systemd/network/10-own.network own
+edit machine-id 0123456789abcdef0123456789abcdef
+edit motd own
+shut_down
+rescue
+expect "$(cat /etc/hostctl/hostctl.toml)" "of A" "the operator's configuration"
+expect "$(cd /etc/hostctl/keys.d && echo *)" "own.pub shipped.pub" "the keys"
+expect "$(cat /etc/systemd/network/10-own.network)" own "the operator's network"
+expect "$(cat /etc/machine-id)" 0123456789abcdef0123456789abcdef "the machine ID"
+[ ! -e /etc/motd ] || fail "what the rescue does not need was taken"
+
+# The release that was started last counts, not the one that was new last; half a copy counts never.
+start $B
+edit hostctl/hostctl.toml "of B"
+shut_down
+rescue
+expect "$(cat /etc/hostctl/hostctl.toml)" "of B" "the configuration, after an update"
+start $A
+shut_down
+sleep 0.1
+mkdir -p $uppers/$C.new/{upper/hostctl,work}
+rescue
+expect "$(cat /etc/hostctl/hostctl.toml)" "of A" "the configuration, after a rollback"
+
+# Without the state partition there is a /var all the same.
+umount /var
+rescue
+mountpoint -q /var || fail "no /var without the state partition"
+expect "$(cat /etc/hostctl/hostctl.toml)" "from the credential" "the configuration without the state partition"
+expect "$(head -n 1 /run/said)" "hostos-rescue: the state partition cannot be mounted: going on without it" "what is said"
+echo "all nodes rescued"
