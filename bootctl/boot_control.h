@@ -38,6 +38,7 @@ struct BootEntry {
   std::optional<std::string> sort_key;  // IMAGE_ID, else ID, of .osrel
 
   bool exhausted() const { return tries && tries->left == 0; }
+  bool untried() const { return tries && tries->left > 0 && tries->done == 0; }
   bool is_type1() const { return file.contains('/'); }
 };
 
@@ -70,10 +71,12 @@ struct EspSpace {
 };
 
 struct BootState {
-  Slot running = Slot::A;          // by the device under "/", not by its hash
-  Digest running_root_hash;        // of the kernel command line
-  std::string booted_entry;        // file name as it is now; empty when the loader did not say
-  bool on_trial = false;           // the running entry is still counted
+  Slot running = Slot::A;    // by the device under "/", not by its hash
+  Digest running_root_hash;  // of the kernel command line
+  std::string booted_entry;  // file name as it is now; empty when the loader did not say
+  bool on_trial = false;     // the running entry is still counted
+  // No slot runs, but the rescue system; `running` is the slot that it leaves alone.
+  bool rescue = false;
   SlotState slots[2];              // [0] is A
   std::vector<BootEntry> entries;  // in the order the loader would offer them: [0] boots next
   std::vector<LoaderPreference> preferences;  // strongest first; already applied to `entries`
@@ -108,9 +111,16 @@ class BootControl {
   // already has none.
   virtual Result<> Bless() = 0;
 
-  // Counts the running entry again, as if it had just been armed: for a planned reboot.
-  // kNothingToDo when it is counted already, or there is nothing to fall back to.
-  virtual Result<> Recount(uint32_t tries) = 0;
+  // Gives the slot's entry so many tries, as if it had just been armed. kNotFound when no entry of
+  // ours boots the slot.
+  virtual Result<> Recount(Slot slot, uint32_t tries) = 0;
+
+  // Takes away a counter of which nothing was spent; leaves an entry alone that was tried, or has
+  // no tries.
+  virtual Result<> Uncount(Slot slot) = 0;
+
+  // SHA-256 of the slot's boot image; kNotFound when no entry of ours boots the slot.
+  virtual Result<Digest> HashImage(Slot slot) = 0;
 
   // Leaves the slot's entry no tries, so that the loader takes another one first. Fails when the
   // slot would still boot next (there is no other).

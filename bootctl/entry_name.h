@@ -39,4 +39,12 @@ std::string TemporaryName(std::string_view stem);
 // Is it a file of ours that a crash can have left: a temporary or an entry?
 bool IsReleaseFile(std::string_view file);
 
+// The rescue system, an image without a root: never counted, and by its sort key, which begins with
+// the releases' own, after every release that has tries left and before those that have none.
+inline constexpr std::string_view kRescueFile = "hostos-rescue.efi";
+inline constexpr std::string_view kRescueWord = "hostos.rescue";  // of its kernel command line
+inline bool IsRescue(const BootEntry& entry) {
+  return entry.file == kRescueFile;
+}
+
 }  // namespace hostos

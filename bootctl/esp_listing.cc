@@ -108,7 +108,7 @@ class Listing {
   Result<> AddImage(const File& file) {
     const std::string name = file.path.substr(kLinux.size() + 1);
     const bool ours = IsReleaseFile(name);
-    if (!ours) AddUnknown(file);
+    if (!ours && name != kRescueFile) AddUnknown(file);
     std::optional<EntryName> parsed = ParseEntryName(name);
     std::optional<Uki> uki;
     if (parsed) uki = TRY(ReadImage(file.path));

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -111,8 +112,11 @@ Result<Copy> ReadCopy(int fd, uint64_t sector_size, uint64_t sector) {
 
 // Every header that libfdisk would look at claims a sane number of entries.
 Result<> CheckHeaders(int fd) {
+  struct stat status;
+  if (::fstat(fd, &status) < 0) return FailErrno("fstat");
   int sector_size = 512;
-  if (::ioctl(fd, BLKSSZGET, &sector_size) < 0 && errno != ENOTTY) return FailErrno("BLKSSZGET");
+  if (S_ISBLK(status.st_mode) && ::ioctl(fd, BLKSSZGET, &sector_size) < 0)
+    return FailErrno("BLKSSZGET");
   const off_t end = ::lseek(fd, 0, SEEK_END);
   if (end < sector_size) return {};
   const uint64_t size = static_cast<uint64_t>(sector_size);

@@ -94,26 +94,12 @@ Result<> MayMarkBad(const BootState& state, Slot slot) {
     if (state.slot(slot).root_hash == entry.root_hash && IsReleaseFile(entry.file))
       entry.tries = Exhausted(entry);
   const LoaderPreference* preference = OrderAsLoader(after.entries, after.preferences);
-  if (after.entries.empty() || state.slot(slot).root_hash != after.entries.front().root_hash)
-    return {};
+  if (after.entries.empty()) return {};
   const BootEntry& first = after.entries.front();
+  if (state.slot(slot).root_hash != first.root_hash && !IsRescue(first)) return {};
   return Fail(Code::kFailed, "slot {} cannot be marked bad: {} would boot next all the same ({})",
               Name(slot), first.file,
               preference ? Reason(first, preference) : "no other entry has tries left");
-}
-
-Result<> MayRecount(const BootState& state) {
-  const BootEntry* other = state.EntryOf(Other(state.running));
-  std::string reason;
-  if (state.on_trial)
-    reason = "its boots are counted already";
-  else if (state.next() != state.running)
-    reason = "it does not boot next";
-  else if (!other || other->exhausted())
-    reason = std::format("slot {} has no release to fall back to", Name(Other(state.running)));
-  else
-    return {};
-  return Fail(Code::kNothingToDo, "slot {} is not counted again: {}", Name(state.running), reason);
 }
 
 std::vector<BootEntry> NamesOf(const BootState& state, const Digest& root_hash) {
@@ -127,6 +113,19 @@ std::vector<BootEntry> NamesOf(const BootState& state, const Digest& root_hash) 
     return a.tries->done > b.tries->done;
   });
   return names;
+}
+
+std::optional<BootEntry> NameOf(const BootState& state, Slot slot) {
+  const std::optional<Digest>& root_hash = state.slot(slot).root_hash;
+  if (!root_hash) return std::nullopt;
+  const std::vector<BootEntry> names = NamesOf(state, *root_hash);
+  if (names.empty()) return std::nullopt;
+  return names.front();
+}
+
+Result<BootEntry> ExistingNameOf(const BootState& state, Slot slot) {
+  if (std::optional<BootEntry> name = NameOf(state, slot)) return *std::move(name);
+  return Fail(Code::kNotFound, "slot {} has no boot entry of HostOS", Name(slot));
 }
 
 bool OnTrial(const BootState& state) {

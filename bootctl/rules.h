@@ -23,17 +23,19 @@ Result<> MayInvalidate(const BootState& state, Slot slot);
 // both, when the loader would take something else before it.
 Result<> MayArm(const BootState& state, Slot slot, const Release& release, const BootEntry& entry);
 
-// kNothingToDo when the running release is counted already, does not boot next, or has no other
-// release to fall back to.
-Result<> MayRecount(const BootState& state);
+// The same where there must be one: else kNotFound.
+Result<BootEntry> ExistingNameOf(const BootState& state, Slot slot);
 
-// Refused when the slot would boot next all the same.
+// Refused when the slot would boot next all the same, or only the rescue system would.
 Result<> MayMarkBad(const BootState& state, Slot slot);
 
 // The entries of ours with a root hash: one, or the two names that a rename cut short left beside
 // each other. The one that counts comes first: counted before uncounted, then fewer tries left,
 // then more done, so that a crash never gives a release a try more and never blesses it.
 std::vector<BootEntry> NamesOf(const BootState& state, const Digest& root_hash);
+
+// The first of them for a slot.
+std::optional<BootEntry> NameOf(const BootState& state, Slot slot);
 
 // Is the running entry still counted? Not when it has no tries left of which none was spent: so
 // MarkBad leaves a blessed release that is given up, and there is nothing left to decide about it

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "bootctl/efivars.h"
 #include "bootctl/entry_name.h"
@@ -18,8 +19,9 @@ namespace hostos {
 
 // One look at the machine: what the verbs decide on. Never kept from one verb to the next.
 struct SystemdBoot::View {
-  std::string disk;     // path of the whole disk
-  VerityNodes running;  // under "/"
+  std::string disk_name;               // as the kernel names the disk
+  std::string disk;                    // its path
+  std::optional<VerityNodes> running;  // under "/"; absent in the rescue system
   PartitionTable table;
   Esp esp;
   EspContents contents;
@@ -27,6 +29,14 @@ struct SystemdBoot::View {
 };
 
 namespace {
+
+bool HasWord(std::string_view line, std::string_view word) {
+  return std::ranges::any_of(std::views::split(line, ' '), [&](auto part) {
+    std::string_view found(part);
+    if (found.ends_with('\n')) found.remove_suffix(1);
+    return found == word;
+  });
+}
 
 uint16_t MachineOf(const PartitionTable& table) {
   return table.architecture == "arm64" ? kMachineArm64 : kMachineX64;
@@ -76,25 +86,31 @@ Result<Uki> CheckUki(int fd, const Release& release, const PartitionTable& table
 }  // namespace
 
 Result<SystemdBoot::View> SystemdBoot::Look() const {
-  const VerityNodes running = TRY(FindRunningRoot(options_.root, options_.sys));
-  const std::string disk =
-      options_.disk.empty() ? options_.dev + "/" + running.first.disk : options_.disk;
-  PartitionTable table = TRY(ReadPartitionTable(disk));
+  const std::string command_line = TRY(ReadFile(options_.command_line));
+  if (options_.kept && !HasWord(command_line, kRescueWord))
+    return Fail(Code::kNotSupported, "this is not the rescue system: {} has no \"{}\"",
+                options_.command_line, kRescueWord);
+  std::optional<VerityNodes> running;
+  if (!options_.kept) running = TRY(FindRunningRoot(options_.root, options_.sys));
   Esp esp = TRY(Esp::Open(options_.esp));
+  const std::string name = TRY(DiskName(running, esp));
+  const std::string disk = options_.disk.empty() ? options_.dev + "/" + name : options_.disk;
+  PartitionTable table = TRY(ReadPartitionTable(disk));
   EspContents contents = TRY(esp.Read(MachineOf(table)));
-  View view{disk, running, std::move(table), std::move(esp), std::move(contents), {}};
+  View view{name, disk, running, std::move(table), std::move(esp), std::move(contents), {}};
   TRY(CheckMounted(view));
 
   BootState& state = view.state;
-  state.running = TRY(RunningSlot(view.table, running));
+  state.rescue = options_.kept.has_value();
+  state.running = state.rescue ? *options_.kept : TRY(RunningSlot(view.table, *running));
   for (Slot slot : {Slot::A, Slot::B})
     state.slots[static_cast<int>(slot)] = StateOf(view.table.slot(slot));
   state.entries = view.contents.entries;
   state.selftest = view.contents.selftest;
   state.esp = view.contents.space;
 
-  const std::string command_line = TRY(ReadFile(options_.command_line));
   std::optional<Digest> root_hash = RootHashOf(command_line);
+  if (state.rescue) root_hash = state.slot(state.running).root_hash.value_or(Digest());
   if (!root_hash)
     return Fail(Code::kFailed, "{}: expected one roothash= of 64 hexadecimal digits, found \"{}\"",
                 options_.command_line, command_line.substr(0, command_line.find('\n')));
@@ -102,6 +118,17 @@ Result<SystemdBoot::View> SystemdBoot::Look() const {
   TRY(ReadLoader(view));
   TRY(CheckRunning(view));
   return view;
+}
+
+// The disk "/" is on; of the rescue system, the one whose ESP is mounted.
+Result<std::string> SystemdBoot::DiskName(const std::optional<VerityNodes>& running,
+                                          const Esp& esp) const {
+  if (running) return running->first.disk;
+  if (!options_.disk.empty()) return "";
+  const dev_t device = TRY(esp.Device());
+  return TRY_CONTEXT(options_.esp + ": expected the ESP to be mounted",
+                     FindPartition(device, options_.sys))
+      .disk;
 }
 
 // The loader's settings, in the order of their strength (config_select_default_entry), and the
@@ -132,20 +159,21 @@ Result<> SystemdBoot::ReadLoader(View& view) const {
   // once more and that variable still names the image that failed.
   if (std::optional<std::string> id = TRY(variable("LoaderEntrySelected")))
     state.booted_entry = PresentName(state, *id);
-  state.on_trial = OnTrial(state);
+  state.on_trial = !state.rescue && OnTrial(state);
   return {};
 }
 
 Result<> SystemdBoot::CheckRunning(const View& view) const {
   const BootState& state = view.state;
   const SlotState& slot = state.slot(state.running);
-  if (slot.root_hash != state.running_root_hash)
+  if (!state.rescue && slot.root_hash != state.running_root_hash)
     return Fail(Code::kFailed,
                 "slot {} is running with root hash {}, but its partitions {} and {} say {}",
                 Name(state.running), state.running_root_hash.Hex(), slot.data_device,
                 slot.verity_device, slot.root_hash ? slot.root_hash->Hex() : slot.label);
   for (const BootEntry& entry : state.entries)
-    if (entry.file == state.booted_entry && entry.root_hash != state.running_root_hash)
+    if (!state.rescue && entry.file == state.booted_entry &&
+        entry.root_hash != state.running_root_hash)
       return Fail(Code::kFailed, "the loader started {}, whose root hash is {}, but {} is running",
                   entry.file, entry.root_hash.Hex(), state.running_root_hash.Hex());
   const std::optional<std::string> partition =
@@ -162,7 +190,7 @@ Result<> SystemdBoot::CheckMounted(const View& view) const {
   const dev_t device = TRY(view.esp.Device());
   const PartitionNode found = TRY_CONTEXT(options_.esp + ": expected the ESP to be mounted",
                                           FindPartition(device, options_.sys));
-  const PartitionNode expected{view.running.first.disk, view.table.esp.number};
+  const PartitionNode expected{view.disk_name, view.table.esp.number};
   if (found != expected)
     return Fail(Code::kFailed, "{}: expected partition {} of {} to be mounted, found {} of {}",
                 options_.esp, expected.number, expected.disk, found.number, found.disk);
@@ -278,15 +306,23 @@ Result<> SystemdBoot::Bless() {
   return RenameTo(view, running, std::nullopt);
 }
 
-Result<> SystemdBoot::Recount(uint32_t tries) {
+Result<> SystemdBoot::Recount(Slot slot, uint32_t tries) {
   const View view = TRY(Look());
-  const BootState& state = view.state;
-  TRY(MayRecount(state));
-  TRY(RenameTo(view, state.running_root_hash, Tries{tries, 0}));
-  if (TRY(Read()).next() != state.running)
-    return Fail(Code::kFailed, "slot {} was counted again, but read back it does not boot next",
-                Name(state.running));
-  return {};
+  const BootEntry name = TRY(ExistingNameOf(view.state, slot));
+  return RenameTo(view, name.root_hash, Tries{tries, 0});
+}
+
+Result<> SystemdBoot::Uncount(Slot slot) {
+  const View view = TRY(Look());
+  const std::optional<BootEntry> name = NameOf(view.state, slot);
+  if (!name || !name->untried()) return {};
+  return RenameTo(view, name->root_hash, std::nullopt);
+}
+
+Result<Digest> SystemdBoot::HashImage(Slot slot) {
+  const View view = TRY(Look());
+  const BootEntry name = TRY(ExistingNameOf(view.state, slot));
+  return view.esp.Hash(name.file);
 }
 
 Result<> SystemdBoot::MarkBad(Slot slot) {

@@ -23,6 +23,8 @@ struct SystemdBootOptions {
   // it, named as fdisk_partname(3) does ("disk.img2"), and where the ESP is mounted from is not
   // checked.
   std::string disk;
+  // In the rescue system, where no slot runs: the slot that is left alone, as a running one is.
+  std::optional<Slot> kept;
 };
 
 class SystemdBoot : public BootControl {
@@ -33,7 +35,9 @@ class SystemdBoot : public BootControl {
   Result<> Invalidate(Slot slot) override;
   Result<> Arm(Slot slot, const Release& release, int uki, uint32_t tries) override;
   Result<> Bless() override;
-  Result<> Recount(uint32_t tries) override;
+  Result<> Recount(Slot slot, uint32_t tries) override;
+  Result<> Uncount(Slot slot) override;
+  Result<Digest> HashImage(Slot slot) override;
   Result<> MarkBad(Slot slot) override;
   Result<> AddSelfTest() override;
   Result<> RemoveSelfTest() override;
@@ -41,6 +45,8 @@ class SystemdBoot : public BootControl {
  private:
   struct View;
   Result<View> Look() const;
+  Result<std::string> DiskName(const std::optional<struct VerityNodes>& running,
+                               const class Esp& esp) const;
   Result<> ReadLoader(View& view) const;
   Result<> CheckRunning(const View& view) const;
   Result<> CheckMounted(const View& view) const;

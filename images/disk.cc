@@ -30,9 +30,6 @@ enum { kEsp, kRootA, kVerityA, kRootB, kVerityB, kState };
 // No menu to stop at, no way to edit the command line of a machine nobody watches.
 constexpr std::string_view kLoaderConfiguration = "timeout 0\neditor no\n";
 
-// Never counted: there is nothing to start in its place.
-constexpr std::string_view kRescueEntry = "/EFI/Linux/hostos-rescue.efi";
-
 // As in the definitions; rootfs mounts the state partition by this name.
 constexpr std::string_view kEmptyLabel = "_empty", kStateLabel = "hostos-state";
 
@@ -63,7 +60,7 @@ Result<> AddRescue(const std::string& esp, const std::string& rescue,
                    std::string_view architecture) {
   const UniqueFd file = TRY(Open(rescue, O_RDONLY));
   TRY_CONTEXT(rescue, CheckRescueUki(file.get(), architecture));
-  TRY(CopyContent(file.get(), std::format("{}{}", esp, kRescueEntry)));
+  TRY(CopyContent(file.get(), std::format("{}/EFI/Linux/{}", esp, kRescueFile)));
   return {};
 }
 

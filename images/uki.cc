@@ -1,5 +1,6 @@
 #include "images/uki.h"
 
+#include "bootctl/entry_name.h"
 #include "bootctl/uki.h"
 #include "images/program.h"
 
@@ -44,7 +45,7 @@ Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view 
 }
 
 std::string RescueCommandLine() {
-  return std::format("hostos.rescue {}", kEveryBoot);
+  return std::format("{} {}", kRescueWord, kEveryBoot);
 }
 
 Result<std::string> EfiArchitecture(std::string_view architecture) {

@@ -101,12 +101,19 @@ TEMPLATE_TEST_CASE("an armed release boots next, is counted, and blessed stays",
 TEMPLATE_TEST_CASE("a blessed release can be counted again, and falls back like a new one", "",
                    RealMachine, FakeMachine) {
   Life<TestType> life;
-  CHECK(CodeOf(life.machine.boot().Recount(3)) == Code::kNothingToDo);
+  CHECK(CodeOf(life.machine.boot().Recount(Slot::B, 3)) == Code::kNotFound);
+  CHECK(Outcome(life.machine.boot().Uncount(Slot::B)) == "ok");
   REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
   CHECK(Value(life.machine.Boot()) == Slot::B);
-  CHECK(CodeOf(life.machine.boot().Recount(3)) == Code::kNothingToDo);
+  CHECK(Outcome(life.machine.boot().Uncount(Slot::B)) == "ok");
+  CHECK(life.First() == FileOf(life.v11, "+2-1"));
   CHECK(Outcome(life.machine.boot().Bless()) == "ok");
-  CHECK(Outcome(life.machine.boot().Recount(2)) == "ok");
+  CHECK(Outcome(life.machine.boot().Recount(Slot::A, 3)) == "ok");
+  CHECK(life.State().EntryOf(Slot::A)->file == FileOf(life.v10, "+3"));
+  CHECK(life.First() == FileOf(life.v11, ""));
+  CHECK(Outcome(life.machine.boot().Uncount(Slot::A)) == "ok");
+  CHECK(life.State().EntryOf(Slot::A)->file == FileOf(life.v10, ""));
+  CHECK(Outcome(life.machine.boot().Recount(Slot::B, 2)) == "ok");
   CHECK(life.First() == FileOf(life.v11, "+2"));
   CHECK(life.State().on_trial);
   CHECK(Value(life.machine.Boot()) == Slot::B);

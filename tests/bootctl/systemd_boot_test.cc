@@ -219,6 +219,51 @@ TEST_CASE("of two names of one release both go when it is marked bad or invalida
   }
 }
 
+TEST_CASE("the rescue system boots after the releases with tries, and before those without") {
+  LoaderFixture f;
+  fs::copy_file(TestImage("rescue").path, f.machine.LinuxPath(std::string(kRescueFile)));
+  CHECK(f.Read().esp.unknown.empty());
+  CHECK(f.Read().next() == Slot::A);
+  CHECK(Outcome(f.machine.boot().MarkBad(Slot::A)).contains("no other entry has tries left"));
+  CHECK(Outcome(f.machine.boot().Recount(Slot::A, 1)) == "ok");
+  f.machine.broken.insert(f.v10.release.root_hash);
+  CHECK_FALSE(f.machine.Boot());
+  CHECK(f.Read().entries.front().file == kRescueFile);
+  CHECK(f.Read().next() == std::nullopt);
+}
+
+TEST_CASE("the rescue system keeps one slot, and makes the other boot next") {
+  LoaderFixture f;
+  fs::copy_file(TestImage("rescue").path, f.machine.LinuxPath(std::string(kRescueFile)));
+  REQUIRE(Outcome(f.Arm(f.v11)) == "ok");
+  for (Slot slot : {Slot::A, Slot::B}) REQUIRE(Outcome(f.machine.boot().Recount(slot, 0)) == "ok");
+  f.SetVariable("LoaderEntrySelected", std::string(kRescueFile));
+  fs::remove_all(f.machine / "sys");  // no slot is under "/"
+  SystemdBootOptions options = f.machine.options();
+  options.kept = Slot::A;
+  SystemdBoot rescue(options);
+  CHECK(CodeOf(rescue.Read()) == Code::kNotSupported);
+  WriteText(options.command_line, "panic=5 hostos.rescue\n");
+
+  BootState state = Value(rescue.Read());
+  CHECK(state.rescue);
+  CHECK(state.running == Slot::A);
+  CHECK(state.booted_entry == kRescueFile);
+  CHECK_FALSE(state.on_trial);
+  CHECK(state.next() == std::nullopt);
+  CHECK(Value(rescue.HashImage(Slot::B)) == f.v11.release.uki_digest);
+  CHECK(CodeOf(rescue.Invalidate(Slot::A)) == Code::kNotSupported);
+  SECTION("with its tries back") {
+    CHECK(Outcome(rescue.Recount(Slot::B, 3)) == "ok");
+  }
+  SECTION("written again") {
+    CHECK(Outcome(rescue.Invalidate(Slot::B)) == "ok");
+    CHECK(CodeOf(rescue.HashImage(Slot::B)) == Code::kNotFound);
+    CHECK(Outcome(rescue.Arm(Slot::B, f.v11.release, f.v11.fd.get(), 3)) == "ok");
+  }
+  CHECK(Value(rescue.Read()).next() == Slot::B);
+}
+
 TEST_CASE("an entry lost in a power cut is told by bless") {
   LoaderFixture f;
   fs::remove(f.machine.LinuxPath(f.FileOf(f.v10, "")));

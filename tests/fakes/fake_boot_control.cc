@@ -44,6 +44,7 @@ FakeBootControl::FakeBootControl(const Release& release) {
   slots[0].label = "hostos_" + release.version;
   slots[0].root_hash = release.root_hash;
   entries.push_back(EntryFor(release, std::nullopt));
+  images[release.root_hash] = release.uki_digest;
   esp.path = "/efi";
   esp.size = uint64_t{512} << 20;
   running_root_hash_ = release.root_hash;
@@ -53,9 +54,11 @@ FakeBootControl::FakeBootControl(const Release& release) {
 Result<BootState> FakeBootControl::Look() const {
   if (!powered_) return Fail(Code::kFailed, "the power is off");
   BootState state;
-  state.running = running_;
-  state.running_root_hash = running_root_hash_;
   std::ranges::copy(slots, state.slots);
+  state.rescue = kept.has_value();
+  state.running = kept.value_or(running_);
+  state.running_root_hash =
+      kept ? state.slot(*kept).root_hash.value_or(Digest()) : running_root_hash_;
   state.entries = entries;
   state.preferences = preferences;
   OrderAsLoader(state.entries, preferences);
@@ -64,7 +67,7 @@ Result<BootState> FakeBootControl::Look() const {
   for (const BootEntry& entry : entries) used += entry.size;
   for (const auto& [file, size] : esp.unknown) used += size;
   state.esp.free = esp.size - std::min(esp.size, used);
-  state.on_trial = OnTrial(state);
+  state.on_trial = !state.rescue && OnTrial(state);
   state.booted_entry = PresentName(state, booted_id_);
   for (const BootEntry& entry : entries)
     if (IsSelfTestFile(entry.file)) state.selftest.push_back(entry.file);
@@ -155,6 +158,7 @@ Result<> FakeBootControl::Arm(Slot slot, const Release& release, int uki, uint32
   TRY(Durably("write the boot image", {[&] { temporary_bytes_ = release.uki_size; }}));
   // The temporary name is none of `entries`: there is nothing to take away.
   TRY(Rename("", entry));
+  images[release.root_hash] = release.uki_digest;
   temporary_bytes_ = 0;
   return {};
 }
@@ -180,10 +184,21 @@ Result<> FakeBootControl::Bless() {
   return RenameTo(running_root_hash_, std::nullopt);
 }
 
-Result<> FakeBootControl::Recount(uint32_t tries) {
+Result<> FakeBootControl::Recount(Slot slot, uint32_t tries) {
   const BootState state = TRY(Look());
-  TRY(MayRecount(state));
-  return RenameTo(running_root_hash_, Tries{tries, 0});
+  return RenameTo(TRY(ExistingNameOf(state, slot)).root_hash, Tries{tries, 0});
+}
+
+Result<> FakeBootControl::Uncount(Slot slot) {
+  const BootState state = TRY(Look());
+  const std::optional<BootEntry> name = NameOf(state, slot);
+  if (!name || !name->untried()) return {};
+  return RenameTo(name->root_hash, std::nullopt);
+}
+
+Result<Digest> FakeBootControl::HashImage(Slot slot) {
+  const BootState state = TRY(Look());
+  return images[TRY(ExistingNameOf(state, slot)).root_hash];
 }
 
 Result<> FakeBootControl::MarkBad(Slot slot) {
@@ -213,6 +228,7 @@ Result<> FakeBootControl::RemoveSelfTest() {
 Result<Slot> FakeBootControl::Boot() {
   powered_ = true;
   cut_at_ = 0;
+  kept.reset();
   started_.clear();
   for (int start = 0; start < kMostStarts; start++) {
     const BootState state = TRY(Look());

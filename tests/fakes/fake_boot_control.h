@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,7 +24,9 @@ class FakeBootControl : public BootControl {
   Result<> Invalidate(Slot slot) override;
   Result<> Arm(Slot slot, const Release& release, int uki, uint32_t tries) override;
   Result<> Bless() override;
-  Result<> Recount(uint32_t tries) override;
+  Result<> Recount(Slot slot, uint32_t tries) override;
+  Result<> Uncount(Slot slot) override;
+  Result<Digest> HashImage(Slot slot) override;
   Result<> MarkBad(Slot slot) override;
   Result<> AddSelfTest() override;
   Result<> RemoveSelfTest() override;
@@ -61,7 +64,9 @@ class FakeBootControl : public BootControl {
   SlotState slots[2];
   std::vector<BootEntry> entries;
   std::vector<LoaderPreference> preferences;
+  std::map<Digest, Digest> images;  // SHA-256 of boot images, by the root hash they boot
   EspSpace esp;
+  std::optional<Slot> kept;    // set: the rescue system runs, until the next Boot()
   bool esp_read_only = false;  // verbs fail, and the loader cannot count
   bool loader_counts = true;   // false: only the loader cannot write
 

@@ -74,8 +74,10 @@ class Machine : private Health, private Power {
 
   int steps_ = 0;
   int cut_in_ = 0;
-  int boots_ = 1;
   bool reboot_asked_ = false;
+
+ protected:
+  int boots_ = 1;
 };
 
 }  // namespace hostos

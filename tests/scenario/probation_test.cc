@@ -127,10 +127,9 @@ TEST_CASE("a reboot is not counted again without need, or without a way back") {
   Machine machine;
   CHECK_FALSE(machine.Recount().value());  // the other slot is empty
   REQUIRE(machine.Update());
-  CHECK_FALSE(machine.Recount().value());  // it boots a trial
   REQUIRE(machine.Boot() == "1.1.0");
   REQUIRE(machine.Rollback());
-  CHECK_FALSE(machine.Recount().value());  // it boots the other one
+  CHECK_FALSE(machine.Recount().value());  // what runs was given up
   REQUIRE(machine.Boot() == "1.0.0");
   CHECK_FALSE(machine.Recount().value());  // the other one was given up
   CHECK(machine.Boot() == "1.0.0");
@@ -150,4 +149,43 @@ TEST_CASE("power that goes while a reboot is being counted again boots a release
       CHECK_FALSE(machine.ReadStatus().update);
     }
   }
+}
+
+TEST_CASE("the release behind a trial is counted too, and is as good as before when it is over") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  REQUIRE(machine.Recount().value());
+  REQUIRE(machine.boot.Read()->EntryOf(Slot::A)->tries == Tries{3, 0});
+  SECTION("the trial passes") {
+    machine.before_round = [&machine] {
+      CHECK(machine.ReadStatus().slots[0].condition == SlotCondition::kFactory);
+    };
+    CHECK(machine.Boot() == "1.1.0");
+  }
+  SECTION("the trial fails") {
+    machine.unhealthy["1.1.0"] = "not serving";
+    CHECK(machine.Boot() == "1.0.0");
+    CHECK(machine.ReadStatus().fallback->reason.contains("not serving"));
+  }
+  SECTION("the trial fails, and the network is gone") {
+    machine.BreakRoot("1.1.0");
+    machine.always = {{.name = "required/10-network", .detail = "no route", .environment = true}};
+    CHECK(machine.Boot() == "1.0.0");
+  }
+  CHECK_FALSE(machine.boot.Read()->EntryOf(Slot::A)->tries);
+  CHECK_FALSE(machine.boot.Read()->on_trial);
+}
+
+TEST_CASE("a release that was good, with nothing behind it, stays however it is") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.1.0");
+  machine.unhealthy["1.0.0"] = "not serving";
+  CHECK(machine.Boot() == "1.0.0");
+  const Status status = machine.ReadStatus();
+  REQUIRE(status.degraded);
+  CHECK(status.degraded->reason.contains("nothing to fall back to: canary: not serving"));
+  CHECK_FALSE(machine.boot.Read()->on_trial);
+  CHECK(machine.boots() == 2);
 }

@@ -22,7 +22,9 @@ class FixedBootControl : public BootControl {
   Result<> Invalidate(Slot) override { return Fail(Code::kFailed, "not the slot disk's"); }
   Result<> Arm(Slot, const Release&, int, uint32_t) override { return Invalidate(Slot::B); }
   Result<> Bless() override { return Invalidate(Slot::B); }
-  Result<> Recount(uint32_t) override { return Fail(Code::kNotSupported, ""); }
+  Result<> Recount(Slot, uint32_t) override { return Invalidate(Slot::B); }
+  Result<> Uncount(Slot) override { return Invalidate(Slot::B); }
+  Result<Digest> HashImage(Slot) override { return Digest(); }
   Result<> MarkBad(Slot) override { return Invalidate(Slot::B); }
   Result<> AddSelfTest() override { return Invalidate(Slot::B); }
   Result<> RemoveSelfTest() override { return Invalidate(Slot::B); }

@@ -105,5 +105,28 @@ check 10-site 'exit 1')sh",
   CHECK(Sh(*node, "ls /efi/EFI/Linux/hostos_1.1.0_* | wc -l") == "1\n");
 }
 
+// One try each: B, A, the rescue system, and A as it was signed.
+TEST_CASE("loader: with both slots bad the rescue system installs the good release again") {
+  auto node = Try("rescue", R"sh(printf '\n[update]\ntries = 1\n' >>/etc/hostctl/hostctl.toml
+cd /efi/EFI/Linux
+mv hostos_1.1.0_*+3.efi "$(echo hostos_1.1.0_*+3.efi | sed s/+3/+1/)"
+for version in 1.0.0 1.1.0; do
+  printf X | dd of=/dev/disk/by-partlabel/hostos_$version bs=1 seek=1100 conv=notrunc
+done)sh",
+                  4);
+  const json status = Held(node->Json({"status"}));
+  INFO(status.dump(2));
+  CHECK(status["running"] == "A");
+  CHECK(status["version"] == "1.0.0");
+  CHECK(status["boots_next"] == "A");
+  CHECK(status["slots"][0]["state"] == "blessed");
+  CHECK(status["slots"][1]["state"] == "bad");
+  CHECK(Sh(*node, "ls /efi/EFI/Linux/hostos_* | wc -l") == "2\n");
+  Held(node->Run({"hostctl", "verify", "--slot", "A"}, 0, Node::kUpdateLimit));
+  const std::string history = Held(node->Run({"hostctl", "history"}));
+  CHECK_THAT(history, ContainsSubstring("fell back    1.1.0"));
+  CHECK_THAT(history, ContainsSubstring("did not reach its health gate in 1 boot"));
+}
+
 }  // namespace
 }  // namespace hostos

@@ -26,6 +26,10 @@ Result<> SettleBoot(World& world, Record& record, const BootState& boot,
   switch (situation) {
     case Situation::kPassed:
       TRY(world.source.Discard());
+      // What it would have fallen back to was counted with it.
+      if (const Slot other = Other(boot.running);
+          boot.slot(other).root_hash == update->from.root_hash)
+        TRY(world.boot.Uncount(other));
       break;
     case Situation::kFellBack:
       if (const BootEntry* entry = boot.EntryOf(record.update->slot); entry && !entry->exhausted())
@@ -47,21 +51,44 @@ Result<> Commit(World& world, Record& record, const std::string& boot_id) {
 }
 
 // The record counts too: a loader that can't write to its ESP would try a release for ever.
-std::optional<Verdict> TooManyBoots(const Record& record, const Config& config) {
-  if (!record.update || record.update->attempts.size() <= config.tries) return std::nullopt;
+std::optional<Verdict> TooManyBoots(const UpdateRecord& trial, const Config& config) {
+  if (trial.attempts.size() <= config.tries) return std::nullopt;
   return Verdict{.reason = std::format("booted {} times on trial, with {} tries: the boot loader "
                                        "does not count",
-                                       record.update->attempts.size(), config.tries)};
+                                       trial.attempts.size(), config.tries)};
+}
+
+// Or was it only counted again, alone or with the release that it stood behind? A record that knows
+// nothing at all was lost.
+bool GoodBefore(const Record& record, const UpdateRecord* trial) {
+  return trial ? trial->recount : record.update || !record.history.empty();
+}
+
+bool CanFallBack(const BootState& boot) {
+  const BootEntry* other = boot.EntryOf(Other(boot.running));
+  return other && !other->exhausted();
+}
+
+// It was good before, is unhealthy, and there is no release left but it: one that runs can still be
+// looked at.
+Result<> Stay(World& world, Record& record, const BootState& boot, const Verdict& verdict,
+              const std::string& boot_id) {
+  const ReleaseId release = TRY(IdentifySlot(world, boot, boot.running));
+  TRY(Commit(world, record, boot_id));
+  record.AddHistory({Outcome::kDegraded, world.clock.Now(), release, release.version, boot.running,
+                     0, "nothing to fall back to: " + verdict.reason, FailingOutput(verdict)});
+  return world.state.record().Save(record);
 }
 
 // Unhealthy: why, then the boot entry, then the reboot.
-Result<> FallBack(World& world, Record& record, const BootState& boot, const Verdict& verdict) {
+Result<> FallBack(World& world, Record& record, UpdateRecord* trial, const BootState& boot,
+                  const Verdict& verdict) {
   Result<> explained;
-  if (record.update) {
-    record.update->failure = verdict.reason;
-    record.update->failure_output = FailingOutput(verdict);
+  if (trial) {
+    trial->failure = verdict.reason;
+    trial->failure_output = FailingOutput(verdict);
     explained = world.state.record().Save(record);
-    (void)BeginPostMortem(world, *record.update, verdict);  // the record has the essence
+    (void)BeginPostMortem(world, *trial, verdict);  // the record has the essence
   }
   TRY_CONTEXT("mark bad", world.boot.MarkBad(boot.running));
   TRY(world.power.Reboot());
@@ -91,16 +118,20 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   }
   // A full state partition is not the release's fault: that the attempt is not in the record only
   // explains less.
-  if (std::optional<Verdict> verdict = TooManyBoots(record, config))
-    result.verdict = *std::move(verdict);
-  else
-    result.verdict = WaitHealthy(
-        world.health, world.clock, config.health,
-        record.update ? Baseline{record.update->before, record.update->recount} : Baseline{});
+  const bool recorded = Reconcile(record, boot, boot_id) == Situation::kOnTrial;
+  UpdateRecord* trial = recorded ? &*record.update : nullptr;
+  const bool good_before = GoodBefore(record, trial);
+  std::optional<Verdict> verdict = trial ? TooManyBoots(*trial, config) : std::nullopt;
+  result.verdict =
+      verdict ? *std::move(verdict)
+              : WaitHealthy(world.health, world.clock, config.health,
+                            {trial ? trial->before : std::vector<std::string>(), good_before});
   if (result.verdict.healthy) {
     TRY(Commit(world, record, boot_id));
+  } else if (good_before && !CanFallBack(boot)) {
+    TRY(Stay(world, record, boot, result.verdict, boot_id));
   } else {
-    TRY(FallBack(world, record, boot, result.verdict));
+    TRY(FallBack(world, record, trial, boot, result.verdict));
     result.rebooting = true;
   }
   return result;

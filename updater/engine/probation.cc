@@ -1,6 +1,8 @@
 // After the bless: the release is watched for a while, and counted again when the machine reboots.
 #include <algorithm>
+#include <functional>
 
+#include "bootctl/entry_name.h"
 #include "updater/engine/post_mortem.h"
 #include "updater/engine/releases.h"
 #include "updater/engine/rollback.h"
@@ -79,22 +81,30 @@ Result<ProbationResult> WatchProbation(World& world, const Config& config) {
 Result<bool> Recount(World& world, const Config& config) {
   Lock lock = TRY(world.state.TryLock("hostctl recount", world.clock.Now()));
   View view = TRY(Look(world));
-  if (view.record.update || view.record.SelfTesting()) return false;
-  if (view.boot.next() != view.boot.running) return false;
-  const Result<ReleaseId> other = GoodOther(world, view);
-  if (!other || view.boot.on_trial) return false;
+  const BootState& boot = view.boot;
+  const Slot running = boot.running;
+  std::vector<Slot> slots;
+  for (Slot slot : {running, Other(running)})
+    if (const BootEntry* entry = boot.EntryOf(slot);
+        entry && !entry->tries && IsReleaseFile(entry->file))
+      slots.push_back(slot);
+  // Where nothing else is left to boot, a counter would end in the same boot.
+  const auto left = std::ranges::count_if(boot.entries, std::not_fn(&BootEntry::exhausted));
+  if (boot.on_trial || view.record.SelfTesting() || slots.empty() || left < 2) return false;
 
   // The record first, as at every trial: with it the boot that follows is explained.
-  view.record.update =
-      UpdateRecord{.phase = Phase::kArmed,
-                   .target = TRY(IdentifySlot(world, view.boot, view.boot.running)),
-                   .slot = view.boot.running,
-                   .from = *other,
-                   .started = world.clock.Now(),
-                   .armed_boot_id = view.boot_id,
-                   .recount = true};
-  TRY(world.state.record().Save(view.record));
-  TRY(world.boot.Recount(config.tries));
+  if (boot.next() == running && !view.record.update) {
+    const ReleaseId target = TRY(IdentifySlot(world, boot, running));
+    view.record.update = UpdateRecord{.phase = Phase::kArmed,
+                                      .target = target,
+                                      .slot = running,
+                                      .from = GoodOther(world, view).value_or(target),
+                                      .started = world.clock.Now(),
+                                      .armed_boot_id = view.boot_id,
+                                      .recount = true};
+    TRY(world.state.record().Save(view.record));
+  }
+  for (Slot slot : slots) TRY(world.boot.Recount(slot, config.tries));
   return true;
 }
 

@@ -64,7 +64,8 @@ const char* Name(Situation situation) {
 Situation Reconcile(const Record& record, const BootState& boot, const std::string& boot_id) {
   if (!record.update) return Situation::kIdle;
   const UpdateRecord& update = *record.update;
-  if (boot.running == update.slot && boot.running_root_hash == update.target.root_hash)
+  if (!boot.rescue && boot.running == update.slot &&
+      boot.running_root_hash == update.target.root_hash)
     return boot.on_trial ? Situation::kOnTrial : Situation::kPassed;
 
   const BootEntry* entry = TargetEntry(update, boot);

@@ -18,7 +18,9 @@ SlotCondition Condition(const BootState& boot, const Record& record, Slot slot) 
   if (slot == boot.running && boot.on_trial) return SlotCondition::kTrial;
   if (!entry) return SlotCondition::kEmpty;
   if (entry->exhausted()) return SlotCondition::kBad;
-  if (entry->tries) return SlotCondition::kArmed;
+  // Counted again with the one that it stands behind, it is what it was.
+  const bool behind = record.update && record.update->from.root_hash == entry->root_hash;
+  if (entry->tries && !behind) return SlotCondition::kArmed;
   return LastOf(record, Outcome::kCommitted, entry->root_hash) ? SlotCondition::kBlessed
                                                                : SlotCondition::kFactory;
 }

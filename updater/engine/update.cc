@@ -23,6 +23,7 @@ Result<> CheckAllowed(const View& view, const ReleaseId& running, const Release&
   if (target.root_hash == view.boot.running_root_hash)
     return Fail(Code::kNothingToDo, "{} ({}) is running already", target.version,
                 target.commit.Short());
+  if (options.again == target.commit) return {};
   const Denied* denied = view.record.FindDenied(target.commit);
   if (denied && !options.retry)
     return Fail(Code::kRefused, "{} ({}) was given up here on {}: {}", target.version,

@@ -16,6 +16,8 @@ namespace hostos {
 struct UpdateOptions {
   std::optional<std::string> version;  // absent: the channel's newest
   bool retry = false;                  // also a release that fell back here before
+  // A commit that the slot held before: written again whatever its age, and whatever it did here.
+  std::optional<Digest> again;
 };
 
 // What an update would do, and whether there is room for it.
@@ -69,8 +71,9 @@ struct ProbationResult {
 // once when it was not.
 Result<ProbationResult> WatchProbation(World& world, const Config& config);
 
-// Before a planned reboot: makes the next boot of the running release a counted one, with
-// `config.tries` attempts, when there is a good release to fall back to. Returns whether it is.
+// Before a planned reboot: counts every good release again, with `config.tries` attempts each, so
+// that none of them boots for ever: the one that boots next, and the one it falls back to. Not when
+// there is nothing else to boot. Returns whether one was counted.
 Result<bool> Recount(World& world, const Config& config);
 
 struct GateResult {

@@ -104,7 +104,9 @@ constexpr ExitUse kSelfTestExits[] = {
 
 constexpr ExitUse kGateExits[] = {
     {ExitCode::kDone, "no trial in this boot, or passed: committed"},
-    {ExitCode::kNotHealthy, "failed: marked bad, the reboot into the other slot has begun"},
+    {ExitCode::kNotHealthy,
+     "failed: marked bad, the reboot into the other slot has begun; or there is none, and it "
+     "stays"},
 };
 
 constexpr ExitUse kProbationExits[] = {
@@ -116,6 +118,13 @@ constexpr ExitUse kRecountExits[] = {
     {ExitCode::kDone, "the next boot is counted"},
     {ExitCode::kNothingToDo,
      "it is not: it is a trial anyway, or there is nothing to fall back to"},
+};
+
+constexpr ExitUse kRescueExits[] = {
+    {ExitCode::kDone, "the slot has tries again, and the reboot has begun"},
+    {ExitCode::kNotTrusted, "what the source of releases has is not what is signed"},
+    {ExitCode::kNetwork, "the source of releases was not reached: its unit starts it again"},
+    {ExitCode::kNotSupported, "this is not the rescue system"},
 };
 
 constexpr Command kCommands[] = {
@@ -179,6 +188,17 @@ constexpr Command kCommands[] = {
      "again, so that a release that no longer starts falls back, however old it is.",
      {},
      kRecountExits,
+     true},
+    {Verb::kRescue,
+     "rescue",
+     "make a slot boot again, when neither does",
+     "Run by hostos-rescue.service in the rescue system, which boots when neither slot has tries "
+     "left. Prints the history, and compares the slot of the release that was good last with its "
+     "signed commit. When nothing is wrong with it, it gets its tries back after five minutes. "
+     "Else "
+     "the same release is installed in it again. Then the machine reboots.",
+     {},
+     kRescueExits,
      true},
 };
 

@@ -22,6 +22,7 @@ enum class Verb {
   kGate,
   kProbation,
   kRecount,
+  kRescue,
   kSelfTest
 };
 

@@ -9,6 +9,7 @@
 
 #include "bootctl/systemd_boot.h"
 #include "updater/blackbox/system_black_box.h"
+#include "updater/engine/rescue.h"
 #include "updater/health/system_health.h"
 #include "updater/hostctl/failure.h"
 #include "updater/hostctl/help.h"
@@ -76,6 +77,22 @@ Console MakeConsole(const Invocation& invocation) {
           .journal = Set("JOURNAL_STREAM") && !::isatty(STDERR_FILENO)};
 }
 
+// The rescue system writes one slot and leaves the other alone, as a system leaves the one it runs
+// from.
+SystemdBootOptions BootOptions(const Invocation& invocation, const StateDir& state) {
+  SystemdBootOptions options;
+  if (invocation.command->verb != Verb::kRescue) return options;
+  options.kept = Slot::A;
+  if (const Result<BootState> boot = SystemdBoot(options).Read())
+    options.kept = Other(SlotToRescue(state.record().Load().value_or(Record{}), *boot));
+  return options;
+}
+
+// The rescue system runs no containers.
+class NoChecks : public Health {
+  std::vector<CheckResult> Round(Milliseconds) override { return {}; }
+};
+
 ExitCode RunOnThisMachine(const Invocation& invocation) {
   Result<Config> read = ReadConfig(invocation);
   const Config config = read.value_or(Config{});
@@ -86,13 +103,16 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
                        .key_directories = config.keys,
                        .required_signatures = config.required_signatures,
                        .seal_formats = {kSealFormat}});
-  SystemdBoot boot;
+  StateDir state(kStateDirectory, kRunDirectory);
+  SystemdBoot boot(BootOptions(invocation, state));
   PartitionSlotDisk disk(boot);
-  SystemHealth health(config.health);
+  SystemHealth checks(config.health);
+  NoChecks no_checks;
   SystemPower power;
   SystemClock clock;
   SystemBlackBox black_box;
-  StateDir state(kStateDirectory, kRunDirectory);
+  const bool rescue = invocation.command->verb == Verb::kRescue;
+  Health& health = rescue ? static_cast<Health&>(no_checks) : checks;
   World world{source, disk, boot, health, power, clock, black_box, state};
   Console console = MakeConsole(invocation);
   return RunVerb(invocation, world, config, read ? nullptr : &read.error(), console);

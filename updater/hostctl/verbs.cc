@@ -3,6 +3,7 @@
 #include <format>
 
 #include "updater/engine/post_mortem.h"
+#include "updater/engine/rescue.h"
 #include "updater/engine/selftest.h"
 #include "updater/engine/status.h"
 #include "updater/engine/update.h"
@@ -63,6 +64,8 @@ class Runner {
         return RunProbation();
       case Verb::kRecount:
         return RunRecount();
+      case Verb::kRescue:
+        return RunRescue();
       case Verb::kSelfTest:
         return RunSelfTest();
     }
@@ -85,6 +88,7 @@ class Runner {
   Result<ExitCode> RunTrialGate();
   Result<ExitCode> RunProbation();
   Result<ExitCode> RunRecount();
+  Result<ExitCode> RunRescue();
   Result<ExitCode> RunSelfTest();
 
   Result<> NeedSource() const;
@@ -301,8 +305,9 @@ Result<ExitCode> Runner::RunTrialGate() {
         std::format("{} is healthy, steady for {}: committed", version, FormatSpan(steady)));
     return ExitCode::kDone;
   }
-  Log(kError, std::format("{} is not healthy: {}; marked bad{}", version, result.verdict.reason,
-                          result.rebooting ? ", rebooting into the other slot" : ""));
+  Log(kError, std::format("{} is not healthy: {}; {}", version, result.verdict.reason,
+                          result.rebooting ? "marked bad, rebooting into the other slot"
+                                           : "it stays, as there is nothing to fall back to"));
   return ExitCode::kNotHealthy;
 }
 
@@ -331,6 +336,22 @@ Result<ExitCode> Runner::RunRecount() {
   const bool counted = TRY(Recount(world_, config_));
   Log(kInfo, counted ? "the next boot is counted" : "the next boot is counted no more than before");
   return counted ? ExitCode::kDone : ExitCode::kNothingToDo;
+}
+
+Result<ExitCode> Runner::RunRescue() {
+  Print("Neither slot has tries left. What happened here:\n");
+  TRY(RunHistory());
+  InterruptibleProgress progress(console_.err, world_.clock, console_.style, console_.columns,
+                                 "run it again, it resumes");
+  const Result<RescueResult> result = Rescue(world_, config_, progress);
+  progress.Finish(result.has_value());
+  if (!result) return std::unexpected(result.error());
+  Log(kNotice,
+      std::format("slot {} {} {}: rebooting into it", Name(result->slot),
+                  result->end == RescueEnd::kTryAgain ? "is as signed, and has tries again:"
+                                                      : "was written again with",
+                  result->version));
+  return ExitCode::kDone;
 }
 
 Result<ExitCode> Runner::RunSelfTest() {

@@ -1,0 +1,125 @@
+// Neither slot has tries left: the rescue system boots, and makes one of them boot again.
+#include "updater/engine/rescue.h"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include "bootctl/entry_name.h"
+#include "tests/scenario/machine.h"
+
+using namespace hostos;
+
+namespace {
+
+// With a rescue system on its ESP.
+class Wreck : public Machine {
+ public:
+  Wreck() {
+    BootEntry rescue{.file = std::string(kRescueFile), .size = 1 << 20};
+    rescue.sort_key = "hostos-rescue";
+    boot.entries.push_back(rescue);
+  }
+
+  // Boots until it is in the rescue system: after how many starts of a release.
+  size_t Sink() {
+    REQUIRE_FALSE(boot.Boot());
+    boots_++;
+    REQUIRE(boot.started().back() == kRescueFile);
+    return boot.started().size() - 1;
+  }
+
+  Result<RescueResult> Rescue() {
+    boot.kept = Slot::A;
+    boot.kept = Other(SlotToRescue(state.record().Load().value(), boot.Read().value()));
+    NoProgress progress;
+    return hostos::Rescue(world, config, progress);
+  }
+
+  void Repair() { boot.broken.clear(); }
+};
+
+}  // namespace
+
+TEST_CASE("a trial that fails on a node whose old release has rotted ends in the rescue system") {
+  Wreck machine;
+  REQUIRE(machine.Update());
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.BreakRoot("1.1.0");
+  CHECK(machine.Sink() == 6);
+
+  machine.disk.content[0].reset();
+  const RescueResult result = machine.Rescue().value();
+  CHECK(result.end == RescueEnd::kReinstalled);
+  CHECK(result.version == "1.0.0");
+  CHECK(result.slot == Slot::A);
+  machine.Repair();
+  CHECK(machine.Boot() == "1.0.0");
+  const Status status = machine.ReadStatus();
+  CHECK(status.slots[1].condition == SlotCondition::kBad);
+  CHECK(machine.Update().error().code == Code::kRefused);  // 1.1.0 fell back
+  CHECK_FALSE(machine.boot.Read()->on_trial);
+}
+
+TEST_CASE("a node that only lost power too often comes back by itself") {
+  Wreck machine;
+  REQUIRE(machine.Update());
+  REQUIRE(machine.Boot() == "1.1.0");
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.BreakRoot("1.1.0");
+  CHECK(machine.Sink() == 6);
+
+  const Milliseconds before = machine.clock.Monotonic();
+  const RescueResult result = machine.Rescue().value();
+  CHECK(result.end == RescueEnd::kTryAgain);
+  CHECK(result.version == "1.1.0");
+  CHECK(machine.clock.Monotonic() - before == Seconds(300));
+  machine.Repair();
+  CHECK(machine.Boot() == "1.1.0");
+  CHECK_FALSE(machine.boot.Read()->on_trial);
+}
+
+TEST_CASE("a boot image that differs from the signed one is installed again") {
+  Wreck machine;
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  CHECK(machine.Sink() == 3);
+  machine.boot.images.begin()->second = Digest();
+  const RescueResult result = machine.Rescue().value();
+  CHECK(result.end == RescueEnd::kReinstalled);
+  CHECK(result.version == "1.0.0");
+  machine.Repair();
+  CHECK(machine.Boot() == "1.0.0");
+}
+
+TEST_CASE("a rescue that is cut short anywhere is only run again") {
+  Wreck whole;
+  REQUIRE(whole.Recount().value());
+  whole.BreakRoot("1.0.0");
+  whole.Sink();
+  whole.disk.content[0].reset();
+  const int before = whole.steps();
+  REQUIRE(whole.Rescue());
+  for (int cut = 1; cut <= whole.steps() - before; cut++) {
+    CAPTURE(cut);
+    Wreck machine;
+    REQUIRE(machine.Recount().value());
+    machine.BreakRoot("1.0.0");
+    machine.Sink();
+    machine.disk.content[0].reset();
+    machine.CutPowerAt(cut);
+    CHECK_THROWS_AS(machine.Rescue(), PowerCut);
+    if (!machine.boot.Boot()) {
+      REQUIRE(machine.boot.started().back() == kRescueFile);
+      REQUIRE(machine.Rescue());
+    }
+    machine.Repair();
+    CHECK(machine.Boot() == "1.0.0");
+  }
+}
+
+TEST_CASE("a system that runs from a slot is no rescue system") {
+  Machine machine;
+  NoProgress progress;
+  CHECK(Rescue(machine.world, machine.config, progress).error().code == Code::kNotSupported);
+}

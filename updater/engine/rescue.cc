@@ -1,0 +1,80 @@
+#include "updater/engine/rescue.h"
+
+#include <algorithm>
+#include <ranges>
+
+#include "updater/engine/releases.h"
+#include "updater/engine/view.h"
+
+namespace hostos {
+namespace {
+
+// A machine that keeps failing for a reason that is not on its disk is not worn out by trying.
+constexpr Seconds kPause{300};
+
+// What keeps the slot from being what was signed; "" when nothing does.
+std::string Damage(World& world, Slot slot, const Release& release, Progress& progress) {
+  const Result<Digest> image = world.boot.HashImage(slot);
+  if (!image) return image.error().message;
+  if (*image != release.uki_digest)
+    return std::format("boot image: expected SHA-256 {}, found {}", release.uki_digest.Hex(),
+                       image->Hex());
+  progress.Begin("verify", std::format("slot {}: {}", Name(slot), release.version));
+  const Result<> proven = world.disk.Prove(slot, release, progress);
+  return proven ? "" : proven.error().message;
+}
+
+}  // namespace
+
+Slot SlotToRescue(const Record& record, const BootState& boot) {
+  for (const HistoryEntry& entry : record.history | std::views::reverse) {
+    if (entry.outcome != Outcome::kCommitted || record.FindDenied(entry.release.commit)) continue;
+    for (Slot slot : {Slot::A, Slot::B})
+      if (boot.slot(slot).root_hash == entry.release.root_hash) return slot;
+  }
+  // Installed with the disk: nothing is in the history of it.
+  for (Slot slot : {Slot::A, Slot::B}) {
+    const std::optional<Digest>& root_hash = boot.slot(slot).root_hash;
+    const bool denied = std::ranges::contains(record.denied, root_hash,
+                                              [](const Denied& d) { return d.release.root_hash; });
+    if (root_hash && !denied) return slot;
+  }
+  return record.update ? record.update->slot : Slot::B;  // a rescue that was cut short goes on
+}
+
+Result<RescueResult> Rescue(World& world, const Config& config, Progress& progress) {
+  const View view = TRY(Look(world));
+  if (!view.boot.rescue) return Fail(Code::kNotSupported, "this is not the rescue system");
+  {
+    Lock lock = TRY(world.state.TryLock("hostctl rescue", world.clock.Now()));
+    TRY(world.state.record().Save(view.record));
+  }
+  const Slot slot = Other(view.boot.running);
+  RescueResult result{.slot = slot};
+  UpdateOptions options;
+  const std::optional<Digest>& root_hash = view.boot.slot(slot).root_hash;
+  if (const auto release = root_hash ? TRY(ReleaseOf(world, *root_hash)) : std::nullopt) {
+    const std::string damage = Damage(world, slot, *release, progress);
+    if (damage.empty()) {
+      progress.Begin("wait", std::format("slot {} is as signed: it is tried again in {} s",
+                                         Name(slot), kPause.count()));
+      world.clock.Sleep(kPause);
+      TRY(world.boot.Recount(slot, config.tries));
+      result.version = release->version;
+      TRY(world.power.Reboot());
+      return result;
+    }
+    progress.Begin("reinstall", std::format("slot {}: {}", Name(slot), damage));
+    options = {.version = release->version, .again = release->commit};
+  } else if (view.record.update) {
+    const ReleaseId& target = view.record.update->target;
+    options = {.version = target.version, .again = target.commit};
+  }
+  const UpdatePlan plan = TRY(Update(world, config, options, progress));
+  result.end = RescueEnd::kReinstalled;
+  result.version = plan.target.release.version;
+  TRY(world.power.Reboot());
+  return result;
+}
+
+}  // namespace hostos
