@@ -96,10 +96,12 @@ class NoChecks : public Health {
 ExitCode RunOnThisMachine(const Invocation& invocation) {
   Result<Config> read = ReadConfig(invocation);
   const Config config = read.value_or(Config{});
+  const bool rescue = invocation.command->verb == Verb::kRescue;
   OstreeSource source({.url = config.url,
                        .channel = config.channel,
                        .architecture = kArchitecture,
                        .staging = std::string(kStateDirectory) + "/repo",
+                       .parent = rescue ? "" : OstreeSourceOptions().parent,
                        .key_directories = config.keys,
                        .required_signatures = config.required_signatures,
                        .seal_formats = {kSealFormat}});
@@ -111,7 +113,6 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   SystemPower power;
   SystemClock clock;
   SystemBlackBox black_box;
-  const bool rescue = invocation.command->verb == Verb::kRescue;
   Health& health = rescue ? static_cast<Health&>(no_checks) : checks;
   World world{source, disk, boot, health, power, clock, black_box, state};
   Console console = MakeConsole(invocation);
