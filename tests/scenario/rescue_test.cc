@@ -77,6 +77,9 @@ TEST_CASE("a node that only lost power too often comes back by itself") {
   machine.Repair();
   CHECK(machine.Boot() == "1.1.0");
   CHECK_FALSE(machine.boot.Read()->on_trial);
+  const Status status = machine.ReadStatus();
+  CHECK(status.denied.empty());
+  CHECK_FALSE(status.fallback);
 }
 
 TEST_CASE("a boot image that differs from the signed one is installed again") {

@@ -95,14 +95,7 @@ Result<bool> Recount(World& world, const Config& config) {
   // The record first, as at every trial: with it the boot that follows is explained.
   if (boot.next() == running && !view.record.update) {
     const ReleaseId target = TRY(IdentifySlot(world, boot, running));
-    view.record.update = UpdateRecord{.phase = Phase::kArmed,
-                                      .target = target,
-                                      .slot = running,
-                                      .from = GoodOther(world, view).value_or(target),
-                                      .started = world.clock.Now(),
-                                      .armed_boot_id = view.boot_id,
-                                      .recount = true};
-    TRY(world.state.record().Save(view.record));
+    TRY(RecordRecount(world, view, running, target, GoodOther(world, view).value_or(target)));
   }
   for (Slot slot : slots) TRY(world.boot.Recount(slot, config.tries));
   return true;

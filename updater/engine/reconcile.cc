@@ -35,10 +35,10 @@ void Deny(Record& record, const ReleaseId& release, uint64_t now, const std::str
 
 void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
   const UpdateRecord& update = *record.update;
-  if (update.recount) return record.update.reset();
-  record.floor = std::max(record.floor, update.timestamp);
   std::erase_if(record.denied,
                 [&](const Denied& d) { return d.release.commit == update.target.commit; });
+  if (update.recount) return record.update.reset();
+  record.floor = std::max(record.floor, update.timestamp);
   record.AddHistory(
       {Outcome::kCommitted, now, update.target, update.from.version, update.slot, boots, "", ""});
   record.update.reset();

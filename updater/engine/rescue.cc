@@ -12,6 +12,12 @@ namespace {
 // A machine that keeps failing for a reason that is not on its disk is not worn out by trying.
 constexpr Seconds kPause{300};
 
+// As at a planned reboot: the record first, then the counter.
+Result<> TryAgain(World& world, View& view, Slot slot, const Release& release, uint32_t tries) {
+  TRY(RecordRecount(world, view, slot, IdOf(release), IdOf(release)));
+  return world.boot.Recount(slot, tries);
+}
+
 // What keeps the slot from being what was signed; "" when nothing does.
 std::string Damage(World& world, Slot slot, const Release& release, Progress& progress) {
   const Result<Digest> image = world.boot.HashImage(slot);
@@ -43,7 +49,7 @@ Slot SlotToRescue(const Record& record, const BootState& boot) {
 }
 
 Result<RescueResult> Rescue(World& world, const Config& config, Progress& progress) {
-  const View view = TRY(Look(world));
+  View view = TRY(Look(world));
   if (!view.boot.rescue) return Fail(Code::kNotSupported, "this is not the rescue system");
   {
     Lock lock = TRY(world.state.TryLock("hostctl rescue", world.clock.Now()));
@@ -59,7 +65,7 @@ Result<RescueResult> Rescue(World& world, const Config& config, Progress& progre
       progress.Begin("wait", std::format("slot {} is as signed: it is tried again in {} s",
                                          Name(slot), kPause.count()));
       world.clock.Sleep(kPause);
-      TRY(world.boot.Recount(slot, config.tries));
+      TRY(TryAgain(world, view, slot, *release, config.tries));
       result.version = release->version;
       TRY(world.power.Reboot());
       return result;

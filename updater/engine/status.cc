@@ -42,11 +42,13 @@ Result<SlotStatus> Describe(World& world, const BootState& boot, const Record& r
   return status;
 }
 
-// The newest fallback, unless a newer release was committed after it.
-std::optional<HistoryEntry> LastFallback(const Record& record) {
+// The newest fallback, unless a newer release was committed after it, or it runs all the same.
+std::optional<HistoryEntry> LastFallback(const Record& record, const Digest& running) {
   for (const HistoryEntry& entry : record.history | std::views::reverse) {
     if (entry.outcome == Outcome::kCommitted) return std::nullopt;
-    if (entry.outcome == Outcome::kFellBack) return entry;
+    if (entry.outcome != Outcome::kFellBack) continue;
+    if (entry.release.root_hash == running) return std::nullopt;
+    return entry;
   }
   return std::nullopt;
 }
@@ -74,7 +76,7 @@ Result<Status> ReadStatus(World& world) {
     status.architecture = release->architecture;
   }
   status.update = record.update;
-  status.fallback = LastFallback(record);
+  status.fallback = LastFallback(record, boot.running_root_hash);
   if (!record.history.empty() && record.history.back().outcome == Outcome::kDegraded &&
       record.history.back().release.root_hash == boot.running_root_hash)
     status.degraded = record.history.back();

@@ -12,4 +12,16 @@ Result<View> Look(World& world) {
   return view;
 }
 
+Result<> RecordRecount(World& world, View& view, Slot slot, const ReleaseId& target,
+                       const ReleaseId& from) {
+  view.record.update = UpdateRecord{.phase = Phase::kArmed,
+                                    .target = target,
+                                    .slot = slot,
+                                    .from = from,
+                                    .started = world.clock.Now(),
+                                    .armed_boot_id = view.boot_id,
+                                    .recount = true};
+  return world.state.record().Save(view.record);
+}
+
 }  // namespace hostos

@@ -16,4 +16,9 @@ struct View {
 // One look at the machine. Saves nothing.
 Result<View> Look(World& world);
 
+// Into the record, and saved: the release in the slot, which was good before, is to be counted
+// again, with `from` behind it.
+Result<> RecordRecount(World& world, View& view, Slot slot, const ReleaseId& target,
+                       const ReleaseId& from);
+
 }  // namespace hostos
