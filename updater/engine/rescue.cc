@@ -67,7 +67,6 @@ Result<RescueResult> Rescue(World& world, const Config& config, Progress& progre
       world.clock.Sleep(kPause);
       TRY(TryAgain(world, view, slot, *release, config.tries));
       result.version = release->version;
-      TRY(world.power.Reboot());
       return result;
     }
     progress.Begin("reinstall", std::format("slot {}: {}", Name(slot), damage));
@@ -79,7 +78,6 @@ Result<RescueResult> Rescue(World& world, const Config& config, Progress& progre
   const UpdatePlan plan = TRY(Update(world, config, options, progress));
   result.end = RescueEnd::kReinstalled;
   result.version = plan.target.release.version;
-  TRY(world.power.Reboot());
   return result;
 }
 

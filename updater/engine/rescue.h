@@ -22,7 +22,7 @@ struct RescueResult {
 // Works on the slot that the boot state, which must be of the rescue system, does not keep. A slot
 // whose every byte is as signed only gets its tries back, after a pause: then it was power or
 // something else outside of it that ended its boots. Else the release that it held is installed
-// again, or, when that is not known, the channel's newest. The reboot has begun when it returns.
+// again, or, when that is not known, the channel's newest. A reboot is all that is left to do.
 Result<RescueResult> Rescue(World& world, const Config& config, Progress& progress);
 
 }  // namespace hostos

@@ -351,7 +351,7 @@ Result<ExitCode> Runner::RunRescue() {
                   result->end == RescueEnd::kTryAgain ? "is as signed, and has tries again:"
                                                       : "was written again with",
                   result->version));
-  return ExitCode::kDone;
+  return Reboot();
 }
 
 Result<ExitCode> Runner::RunSelfTest() {
