@@ -54,12 +54,12 @@ struct UpdateRecord {
   std::string armed_boot_id;        // the boot in which it was armed
   std::vector<Attempt> attempts;    // boots that reached the gate
   std::vector<std::string> before;  // checks that failed before the reboot, under `from`
-  bool recount = false;             // committed before, and only counted again at a planned reboot
+  bool recount = false;             // committed before, and only counted again
   std::string failure;              // the gate's reason, one line; "" while undecided
   std::string failure_output;       // of the failing check, if any
 };
 
-// kDegraded: went bad in its probation, and stays.
+// kDegraded: went bad after it was committed, and stays.
 enum class Outcome { kCommitted, kFellBack, kRolledBack, kDegraded };
 const char* Name(Outcome outcome);
 

@@ -12,12 +12,6 @@ namespace {
 // A machine that keeps failing for a reason that is not on its disk is not worn out by trying.
 constexpr Seconds kPause{300};
 
-// As at a planned reboot: the record first, then the counter.
-Result<> TryAgain(World& world, View& view, Slot slot, const Release& release, uint32_t tries) {
-  TRY(RecordRecount(world, view, slot, IdOf(release), IdOf(release)));
-  return world.boot.Recount(slot, tries);
-}
-
 // What keeps the slot from being what was signed; "" when nothing does.
 std::string Damage(World& world, Slot slot, const Release& release, Progress& progress) {
   const Result<Digest> image = world.boot.HashImage(slot);
@@ -65,7 +59,8 @@ Result<RescueResult> Rescue(World& world, const Config& config, Progress& progre
       progress.Begin("wait", std::format("slot {} is as signed: it is tried again in {} s",
                                          Name(slot), kPause.count()));
       world.clock.Sleep(kPause);
-      TRY(TryAgain(world, view, slot, *release, config.tries));
+      TRY(RecordRecount(world, view, slot, IdOf(*release), IdOf(*release)));
+      TRY(world.boot.Recount(slot, config.tries));
       result.version = release->version;
       return result;
     }

@@ -39,7 +39,7 @@ struct Status {
   std::string channel, architecture;
   std::optional<UpdateRecord> update;    // in progress, as it is after reconciling
   std::optional<HistoryEntry> fallback;  // the last one, until a newer release is committed
-  std::optional<HistoryEntry> degraded;  // what runs went bad in its probation
+  std::optional<HistoryEntry> degraded;  // what runs went bad, and stays
   std::vector<Denied> denied;
   uint64_t checked = 0;
   std::optional<SelfTest> selftest;  // of the boot loader: in progress, or the last one

@@ -85,7 +85,8 @@ struct GateResult {
 
 // Runs once in every boot, before boot-complete.target: settles what the last boot left, and, when
 // the running release is on trial, waits for its health: bless and commit, or mark bad and reboot.
-// A self-test of the boot loader goes on here.
+// A release that was good before, with nothing left to fall back to, is kept and recorded as
+// degraded. A self-test of the boot loader goes on here.
 Result<GateResult> RunGate(World& world, const Config& config);
 
 }  // namespace hostos

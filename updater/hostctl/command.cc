@@ -27,7 +27,7 @@ constexpr ExitUse kStatusExits[] = {
     {ExitCode::kStaged, "another release boots next: a reboot is needed (wins over 5)"},
     {ExitCode::kFellBack, "the last update fell back, and nothing newer was committed since"},
     {ExitCode::kNotHealthy,
-     "the running release went bad in its probation, or the boot loader failed its self-test"},
+     "the running release went bad after it was kept, or the boot loader failed its self-test"},
     {ExitCode::kFailed, "part of the status could not be read; the rest was printed"},
     {ExitCode::kUsage, "a configuration file is wrong; the status was printed all the same"},
     {ExitCode::kNotSupported, "this is not a HostOS system"},
