@@ -11,8 +11,8 @@ namespace hostos {
 
 class TempDir {
  public:
-  TempDir() {
-    path_ = (std::filesystem::temp_directory_path() / "hostos-test-XXXXXX").string();
+  explicit TempDir(const std::filesystem::path& parent = std::filesystem::temp_directory_path())
+      : path_((parent / "hostos-test-XXXXXX").string()) {
     if (!::mkdtemp(path_.data())) throw std::runtime_error("mkdtemp " + path_);
   }
   TempDir(const TempDir&) = delete;

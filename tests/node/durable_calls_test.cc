@@ -12,8 +12,8 @@
 
 #include "bootctl/esp.h"
 #include "tests/node/release_line.h"
-#include "tests/node/torture.h"
 #include "tests/source/http_server.h"
+#include "tests/torture.h"
 #include "tests/vm/held.h"
 #include "tests/vm/process.h"
 #include "updater/engine/state_dir.h"

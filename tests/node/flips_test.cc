@@ -5,8 +5,8 @@
 #include "tests/no_progress.h"
 #include "tests/node/file_world.h"
 #include "tests/node/release_line.h"
-#include "tests/node/torture.h"
 #include "tests/source/http_server.h"
+#include "tests/torture.h"
 #include "tests/vm/held.h"
 #include "updater/engine/update.h"
 

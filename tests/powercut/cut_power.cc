@@ -2,14 +2,16 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <random>
+#include <ranges>
+#include <set>
 
 #include "tests/bootctl/disk_machine.h"
-#include "tests/node/torture.h"
 #include "tests/object_path.h"
 #include "tests/powercut/disk_copy.h"
 #include "tests/powercut/outcome.h"
 #include "tests/powercut/real_boot.h"
 #include "tests/text_file.h"
+#include "tests/torture.h"
 #include "tests/vm/held.h"
 #include "updater/source/commit.h"
 
@@ -17,6 +19,8 @@ namespace hostos {
 namespace {
 
 using Place = DiskCopy::Place;
+
+constexpr size_t kMostPartial = 6;
 
 Release ReleaseOf(const ReleaseSet& releases, const std::string& version) {
   const Digest commit = Held(releases.Get(version)).commit;
@@ -50,13 +54,14 @@ class Replay {
 
   size_t states() const { return states_; }
 
-  // What boots, from the prefix of so many writes on.
-  struct Turn {
-    size_t writes;
+  struct Judged {
+    DiskState state;
     Outcome outcome;
   };
-  // Where that changes, in the order of the prefixes; the first is before all writes.
-  const std::vector<Turn>& turns() const { return turns_; }
+  // Where what boots changes: before all writes, and each prefix with which it does.
+  const std::vector<Judged>& turns() const { return turns_; }
+  // Of the writes that follow a flush, some: what boots from them is not what boots without.
+  const std::vector<Judged>& partial() const { return partial_; }
 
  private:
   using Group = std::vector<size_t>;  // the writes between two flushes
@@ -87,6 +92,7 @@ class Replay {
   void TryRandom(const Group& group) {
     const size_t before = slot_b_taken_;
     const double kept = std::uniform_real_distribution(0.0, 1.0)(random_);
+    DiskState state{.writes = group.front()};
     disk_.Mark();
     for (const size_t i : group) {
       if (std::uniform_real_distribution(0.0, 1.0)(random_) > kept) continue;
@@ -94,8 +100,11 @@ class Replay {
       uint64_t length = write.length;
       if (random_() % 8 == 0) length = random_() % (length / 512) * 512;
       Take(write, length);
+      state.also.push_back({i, length});
     }
-    Judge();
+    const Outcome outcome = Judge();
+    if (outcome.file != last_.file && partial_files_.emplace(group.front(), outcome.file).second)
+      partial_.push_back({std::move(state), outcome});
     Held(disk_.Undo());
     slot_b_taken_ = before;
   }
@@ -113,27 +122,31 @@ class Replay {
     CAPTURE(states_, outcome.version, outcome.file);
     CHECK(outcome.broken == "");
     const std::string repaired = directory_ / "repaired.img";
-    CAPTURE(hostos::Run(
-        std::format("cp --sparse=always {0} {1} && {{ fsck.fat -a {1} || [ $? = 1 ]; }}",
-                    disk_.esp(), repaired)));
-    CHECK(Held(WouldBoot(repaired, disk_.table(), releases_, whole)).broken == "");
+    CAPTURE(
+        hostos::Run(std::format("dd status=none conv=notrunc bs=1M if={0} of={1} && "
+                                "{{ fsck.fat -a {1} || [ $? = 1 ]; }}",
+                                disk_.esp(), repaired)));
+    if (FilesOf(repaired) != FilesOf(disk_.esp()))
+      CHECK(Held(WouldBoot(repaired, disk_.table(), releases_, whole)).broken == "");
     return outcome;
   }
 
   // So many writes are on the disk.
   void JudgePrefix(size_t writes) {
     const Outcome outcome = Judge();
-    if (turns_.empty() || turns_.back().outcome.file != outcome.file)
-      turns_.push_back({writes, outcome});
+    if (turns_.empty() || last_.file != outcome.file) turns_.push_back({{writes, {}}, outcome});
+    last_ = outcome;
   }
 
-  const TempDir directory_;
+  const TempDir directory_{"/run"};  // in memory: the ESP is copied for every state
   const std::vector<Release> releases_;
   const WriteLog log_;
   DiskCopy disk_;
   std::minstd_rand random_;
   size_t slot_b_ = 0, slot_b_taken_ = 0, states_ = 0;
-  std::vector<Turn> turns_;
+  Outcome last_;  // of the prefix
+  std::vector<Judged> turns_, partial_;
+  std::set<std::pair<size_t, std::string>> partial_files_;  // from which write on, what boots
 };
 
 }  // namespace
@@ -150,17 +163,19 @@ void CutPower(const std::function<std::unique_ptr<Node>(const std::string& log)>
   }
   Replay replay(log, releases);
   replay.Run(Thorough() ? 3000 : 50);
-  const std::vector<Replay::Turn>& turns = replay.turns();
+  const std::vector<Replay::Judged>& turns = replay.turns();
   CHECK(turns.front().outcome.version == first);
   CHECK(turns.back().outcome.version == last);
   Count(replay.states(), "states");
   if (!Thorough()) return;
-  // The model against the machine, on both sides of each turn.
+  // The model against the machine: on both sides of each turn, and with some of a turn's writes.
   for (size_t i = 0; i < turns.size(); i++) {
-    if (i > 0) ReallyBoots("cut-before", log, turns[i].writes - 1, turns[i - 1].outcome.version);
-    ReallyBoots("cut-after", log, turns[i].writes, turns[i].outcome.version);
+    if (i > 0)
+      ReallyBoots("cut-before", log, {turns[i].state.writes - 1, {}}, turns[i - 1].outcome.version);
+    ReallyBoots("cut-after", log, turns[i].state, turns[i].outcome.version);
   }
-  Count(2 * turns.size() - 1, "boots");
+  for (const Replay::Judged& each : replay.partial() | std::views::take(kMostPartial))
+    ReallyBoots("cut-partial", log, each.state, each.outcome.version);
 }
 
 }  // namespace hostos

@@ -2,17 +2,17 @@
 
 #include <algorithm>
 #include <sstream>
+#include <unordered_map>
 
 #include "bootctl/entry_name.h"
 #include "bootctl/gpt.h"
 #include "bootctl/loader.h"
 #include "tests/bootctl/disk_machine.h"
+#include "updater/base/digest.h"
+#include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
-
-constexpr std::string_view kEmpty =
-    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 // What mtools finds in EFI/Linux: the names a FAT driver shows.
 std::vector<std::string> Names(const std::string& esp) {
@@ -24,13 +24,31 @@ std::vector<std::string> Names(const std::string& esp) {
   return names;
 }
 
-// SHA-256 of a file on the ESP.
-std::string DigestOf(const std::string& esp, const std::string& file) {
-  return Run("mtype -i " + esp + " '::EFI/Linux/" + file + "' 2>/dev/null | sha256sum")
-      .substr(0, 64);
+// Of a file on the ESP, the digest; absent when it is empty. Thousands of states have the same few
+// files: one that was hashed before is known by a hash that is faster than SHA-256.
+std::optional<Digest> DigestOf(const std::string& esp, const std::string& file) {
+  static std::unordered_map<size_t, Digest> known;
+  static std::string content;  // its memory is used again
+  content.clear();
+  FILE* pipe =
+      ::popen(("mtype -i " + esp + " '::EFI/Linux/" + file + "' 2>/dev/null").c_str(), "re");
+  static char buffer[1 << 16];
+  while (const size_t size = ::fread(buffer, 1, sizeof buffer, pipe)) content.append(buffer, size);
+  ::pclose(pipe);  // what can't be read is not there
+  if (content.empty()) return std::nullopt;
+  const auto [digest, is_new] = known.try_emplace(std::hash<std::string>{}(content));
+  if (is_new) digest->second = Sha256::Of(AsBytes(content));
+  return digest->second;
 }
 
 }  // namespace
+
+std::string FilesOf(const std::string& esp) {
+  return Run(
+      std::format("mdir -i {0} ::EFI/Linux 2>/dev/null | grep -v 'bytes free$';"
+                  "mshowfat -i {0} '::EFI/Linux/*' 2>/dev/null || true",
+                  esp));
+}
 
 Result<Outcome> WouldBoot(const std::string& esp, const std::string& table,
                           const std::vector<Release>& releases, const bool (&whole)[2]) {
@@ -39,10 +57,9 @@ Result<Outcome> WouldBoot(const std::string& esp, const std::string& table,
     const std::optional<EntryName> parsed = ParseEntryName(name);
     if (!parsed) continue;
     // By its content: a name that was torn may say anything.
-    const std::string digest = DigestOf(esp, name);
-    if (digest == kEmpty) continue;  // no image: the loader passes it over
-    const auto release = std::ranges::find(
-        releases, digest, [](const Release& each) { return each.uki_digest.Hex(); });
+    const std::optional<Digest> digest = DigestOf(esp, name);
+    if (!digest) continue;  // no image: the loader passes it over
+    const auto release = std::ranges::find(releases, *digest, &Release::uki_digest);
     BootEntry entry{.file = name, .version = "", .tries = parsed->tries, .sort_key = "hostos"};
     if (release != releases.end()) {
       entry.version = release->version;

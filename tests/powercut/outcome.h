@@ -22,4 +22,7 @@ struct Outcome {
 Result<Outcome> WouldBoot(const std::string& esp, const std::string& table,
                           const std::vector<Release>& releases, const bool (&whole)[2]);
 
+// What mtools shows of the files in EFI/Linux: names, sizes, clusters.
+std::string FilesOf(const std::string& esp);
+
 }  // namespace hostos

@@ -14,20 +14,21 @@
 namespace hostos {
 namespace {
 
-void Apply(const WriteLog& log, const LoggedWrite& write, int disk) {
+void Apply(const WriteLog& log, const LoggedWrite& write, uint64_t length, int disk) {
+  if (length == 0) return;
   if (write.discard) {
     REQUIRE(::fallocate(disk, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                        static_cast<off_t>(write.offset), static_cast<off_t>(write.length)) == 0);
+                        static_cast<off_t>(write.offset), static_cast<off_t>(length)) == 0);
     return;
   }
-  std::vector<std::byte> data(write.length);
+  std::vector<std::byte> data(length);
   Held(log.Read(write, data));
   Held(PwriteFull(disk, data, write.offset));
 }
 
 }  // namespace
 
-void ReallyBoots(const std::string& name, const std::string& log, size_t writes,
+void ReallyBoots(const std::string& name, const std::string& log, const DiskState& state,
                  const std::string& version) {
   const TempDir directory;
   const std::string raw = directory / "disk.raw", disk = directory / "disk.qcow2";
@@ -35,15 +36,17 @@ void ReallyBoots(const std::string& name, const std::string& log, size_t writes,
   {
     const WriteLog logged = Held(WriteLog::Open(log));
     const UniqueFd fd = Held(Open(raw, O_RDWR));
-    for (const LoggedWrite& write : std::span(logged.writes()).first(writes))
-      if (write.length > 0) Apply(logged, write, fd.get());
+    for (const LoggedWrite& write : std::span(logged.writes()).first(state.writes))
+      Apply(logged, write, write.length, fd.get());
+    for (const auto& [number, length] : state.also)
+      Apply(logged, logged.writes()[number], length, fd.get());
   }
   Run(std::format("qemu-img convert -f raw -O qcow2 {} {}", raw, disk));
   auto node = Held(Node::Start(name, Held(ReleaseSet::Open()), "", {.disk = disk}));
   Held(node->WaitBooted());
   const auto status =
       nlohmann::json::parse(Held(node->Run({"sh", "-c", "hostctl status --json || :"})));
-  CAPTURE(name, writes);
+  CAPTURE(name, state.writes, state.also.size());
   CHECK(status["version"] == version);
 }
 

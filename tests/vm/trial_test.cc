@@ -57,7 +57,7 @@ RestartSec=1')sh",
              "containerd-serving");
 }
 
-TEST_CASE("trial: containerd's socket accepts and never answers") {
+TEST_CASE("trial: containerd's socket accepts and never answers", "[vm]") {
   GateSaysNo("silent", R"sh(containerd 'Type=exec
 ExecStart=
 ExecStart=/usr/bin/socat UNIX-LISTEN:/run/containerd/containerd.sock,fork SYSTEM:"sleep infinity"')sh",
@@ -139,7 +139,7 @@ TEST_CASE("trial: the service manager crashes after the root was switched to") {
   CHECK(found["phase"] == "boot");
 }
 
-TEST_CASE("trial: a byte of the root's superblock differs from what was signed") {
+TEST_CASE("trial: a byte of the root's superblock differs from what was signed", "[vm]") {
   const json found = NeverReachesGate(
       "flipped-root",
       "printf X | dd of=/dev/disk/by-partlabel/hostos_1.1.0 bs=1 seek=1100 conv=notrunc");

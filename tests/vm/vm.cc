@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <format>
 
+#include "tests/torture.h"
 #include "updater/base/digest.h"
 
 namespace hostos {
@@ -55,6 +56,7 @@ Result<std::unique_ptr<Vm>> Vm::Start(const VmOptions& options) {
 }
 
 Vm::~Vm() {
+  Count(boot_offsets_.size() - (options_.snapshot.empty() ? 0 : 1), "boots");
   qemu_.Kill();
   std::error_code ignored;  // a temporary directory left behind harms nobody
   if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);

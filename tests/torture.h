@@ -15,7 +15,7 @@ inline bool Thorough() {
 
 // For the table of `dev torture`: "360 states".
 inline void Count(size_t number, std::string_view what) {
-  (void)std::puts(std::format("torture: {} {}", number, what).c_str());
+  if (Thorough()) (void)std::puts(std::format("torture: {} {}", number, what).c_str());
 }
 
 }  // namespace hostos
