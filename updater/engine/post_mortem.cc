@@ -20,9 +20,9 @@ std::string Directory(const World& world) {
 }
 
 // One for each try of a release; names sort by time.
-std::string FileOf(const World& world, const UpdateRecord& update) {
-  return std::format("{}/{:012}-{}.json", Directory(world), update.started,
-                     update.target.commit.Hex().substr(0, 16));
+std::string FileOf(const World& world, const PostMortem& post_mortem) {
+  return std::format("{}/{:012}-{}.json", Directory(world), post_mortem.started,
+                     post_mortem.release.commit.Hex().substr(0, 16));
 }
 
 std::vector<std::string> Files(const World& world) {
@@ -35,9 +35,9 @@ std::vector<std::string> Files(const World& world) {
   return files;
 }
 
-Result<> Save(World& world, const UpdateRecord& update, const PostMortem& post_mortem) {
+Result<> Save(World& world, const PostMortem& post_mortem) {
   TRY(MakeDirectories(Directory(world), 0700));
-  TRY(WriteFileAtomically(FileOf(world, update), ToJson(post_mortem), 0600));
+  TRY(WriteFileAtomically(FileOf(world, post_mortem), ToJson(post_mortem), 0600));
   std::vector<std::string> files = Files(world);
   for (size_t i = 0; i + PostMortem::kLimit < files.size(); i++) TRY(RemoveFileDurably(files[i]));
   return {};
@@ -168,30 +168,31 @@ Result<> BeginPostMortem(World& world, const UpdateRecord& update, const Verdict
   post_mortem.reason = update.failure;
   post_mortem.output = update.failure_output;
   TakeVerdict(post_mortem, verdict);
-  return Save(world, update, post_mortem);
+  return Save(world, post_mortem);
 }
 
 Result<> PostMortemOfProbation(World& world, const HistoryEntry& entry, uint64_t began,
                                const Verdict& verdict) {
-  const UpdateRecord update{.target = entry.release, .slot = entry.slot, .started = began};
-  PostMortem post_mortem = Of(update);
-  post_mortem.phase = kProbation;
-  post_mortem.from = entry.from;
+  PostMortem post_mortem{.release = entry.release,
+                         .slot = entry.slot,
+                         .from = entry.from,
+                         .started = began,
+                         .phase = kProbation};
   TakeVerdict(post_mortem, verdict);
   post_mortem.traces = world.black_box.Boots(entry.release.root_hash, began);
   TakeEntry(post_mortem, entry);
-  return Save(world, update, post_mortem);
+  return Save(world, post_mortem);
 }
 
 Result<PostMortem> FinishPostMortem(World& world, const UpdateRecord& update,
                                     const HistoryEntry& entry) {
-  PostMortem post_mortem = Load(FileOf(world, update)).value_or(Of(update));
+  PostMortem post_mortem = Load(FileOf(world, Of(update))).value_or(Of(update));
   post_mortem.traces = world.black_box.Boots(update.target.root_hash, update.started);
   post_mortem.kernel = world.black_box.KernelDump(update.started);
   post_mortem.watchdog = world.black_box.WatchdogFired();
   post_mortem.phase = PhaseOf(post_mortem, update);
   TakeEntry(post_mortem, entry);
-  TRY(Save(world, update, post_mortem));
+  TRY(Save(world, post_mortem));
   return post_mortem;
 }
 

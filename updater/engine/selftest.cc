@@ -77,7 +77,7 @@ Result<std::optional<SelfTest>> ContinueSelfTest(World& world, Record& record,
                                                  const BootState& boot,
                                                  const std::string& boot_id) {
   if (!record.SelfTesting()) {
-    TRY(world.boot.RemoveSelfTest());
+    if (!boot.selftest.empty()) TRY(world.boot.RemoveSelfTest());
     return std::nullopt;
   }
   SelfTest& test = *record.selftest;
