@@ -274,6 +274,18 @@ TEST_CASE("objects that are all larger than signed are cut off together") {
   CHECK(sent < bloat / 8);
 }
 
+// Puts another object's file there, as it would be in an archive: 64 MB of zeros in 65 kB.
+void PutBomb(const std::string& victim) {
+  Publisher other;
+  fs::create_directories(other.directory / "tree/boot");
+  WriteText(other.directory / "tree/zeros", "");
+  fs::resize_file(other.directory / "tree/zeros", 64 << 20);
+  Scan scan = *ScanDirectory(other.directory / "tree");
+  other.Publish(other.directory / "tree", "1.0");
+  fs::copy_file(other.ObjectPath(scan.tree.files.at(0).checksum, "filez"), victim,
+                fs::copy_options::overwrite_existing);
+}
+
 TEST_CASE("an object that is missing, truncated or altered ends the pull, with its name") {
   Update update;
   AddFiles(update.tree, "new", 10, 2);
@@ -307,15 +319,7 @@ TEST_CASE("an object that is missing, truncated or altered ends the pull, with i
                   fs::copy_options::overwrite_existing);
   }
   SECTION("a small file that unpacks to a large one") {
-    // Another object's file, as it would be in an archive: 64 MB of zeros in 65 kB.
-    Publisher other;
-    fs::create_directories(other.directory / "tree/boot");
-    WriteText(other.directory / "tree/zeros", "");
-    fs::resize_file(other.directory / "tree/zeros", 64 << 20);
-    Scan scan = *ScanDirectory(other.directory / "tree");
-    other.Publish(other.directory / "tree", "1.0");
-    fs::copy_file(other.ObjectPath(scan.tree.files.at(0).checksum, "filez"), victim,
-                  fs::copy_options::overwrite_existing);
+    PutBomb(victim);
   }
   SECTION("HTTP 500") {
     extra = "location ~ " + name + " { return 500; }";
@@ -334,6 +338,66 @@ TEST_CASE("an object that is missing, truncated or altered ends the pull, with i
   WriteText(victim, good);
   OstreeSource again = update.Source();
   REQUIRE(again.Fetch(target, progress));
+  CHECK(Shell("ostree fsck --repo=" + update.staging).status == 0);
+}
+
+TEST_CASE("an update from a directory copies what is missing, and goes on where it was cut off") {
+  Update update;
+  AddFiles(update.tree, "new", 10, 2);
+  update.publisher.Publish(update.tree, "1.1");
+  OstreeSource source = update.LocalSource();
+  const Target target = *source.Resolve(std::nullopt);
+  CHECK(source.Resolve("1.0")->release.version == "1.0");
+  CHECK(source.Resolve("1.2").error().code == Code::kNotFound);
+  const FetchPlan plan = *source.Plan(target);
+  CHECK(plan.objects > 10);
+
+  // One object is not there yet: what comes before it has been copied, and is not copied again.
+  const std::string victim = SomeMissingFile(update, target.release.commit);
+  const std::string good = ReadText(victim);
+  fs::remove(victim);
+  NoProgress progress;
+  CHECK(source.Fetch(target, progress).error().code == Code::kNotFound);
+  WriteText(victim, good);
+  const auto stats = source.Fetch(target, progress);
+  REQUIRE(stats);
+  CHECK(stats->objects <= plan.objects);
+  CHECK(source.Plan(target)->objects == 0);
+  CHECK(Shell("ostree fsck --repo=" + update.staging).status == 0);
+  CHECK(source.Open(target));
+}
+
+TEST_CASE("an object in a directory is believed no more than one from a server") {
+  Update update;
+  AddFiles(update.tree, "new", 10, 2);
+  const Digest newest = update.publisher.Publish(update.tree, "1.1");
+  const std::string victim = SomeMissingFile(update, newest);
+  const std::string good = ReadText(victim);
+  SECTION("truncated") {
+    fs::resize_file(victim, good.size() / 2);
+  }
+  SECTION("empty") {
+    fs::resize_file(victim, 0);
+  }
+  SECTION("altered") {
+    std::string bad = good;
+    bad[bad.size() / 2] ^= 1;
+    WriteText(victim, bad);
+  }
+  SECTION("a small file that unpacks to a large one") {
+    PutBomb(victim);
+  }
+  OstreeSource source = update.LocalSource();
+  const Target target = *source.Resolve(std::nullopt);
+  NoProgress progress;
+  const auto stats = source.Fetch(target, progress);
+  REQUIRE_FALSE(stats);
+  INFO(stats.error().message);
+  CHECK(stats.error().code == Code::kNotTrusted);
+  CHECK(stats.error().message.contains(fs::path(victim).stem().string()));
+
+  WriteText(victim, good);
+  REQUIRE(source.Fetch(target, progress));
   CHECK(Shell("ostree fsck --repo=" + update.staging).status == 0);
 }
 

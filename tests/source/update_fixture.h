@@ -50,6 +50,9 @@ struct Update {
             .http = {.stall_timeout = Seconds(1), .attempts = 2, .backoff = Milliseconds(1)}};
   }
 
+  // Of a node that takes its releases from the directory.
+  OstreeSource LocalSource() const { return OstreeSource(Options(publisher.path)); }
+
   OstreeSource Source(const std::string& extra = "") {
     server = std::make_unique<HttpServer>(publisher.path, extra);
     return OstreeSource(Options(server->url()));

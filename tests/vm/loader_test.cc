@@ -1,7 +1,9 @@
 // The loader's own limits: boot images, entries and an ESP that are not as they should be.
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "tests/temp_dir.h"
 #include "tests/vm/held.h"
+#include "tests/vm/process.h"
 #include "tests/vm/trial.h"
 
 namespace hostos {
@@ -26,7 +28,7 @@ printf X | dd of="$image" bs=1 seek=$(($(stat -c %s "$image") - 4194304)) conv=n
   CHECK(found["phase"] == "early boot");
 }
 
-TEST_CASE("loader: a full ESP refuses an update, and says what fills it") {
+TEST_CASE("loader: a full ESP refuses an update, and says what fills it", "[vm]") {
   auto node = Held(NodeAt(Milestone::kFirst, "full-esp"));
   Held(node->published().Publish("1.1.0"));
   Sh(*node, kFillEsp);
@@ -105,15 +107,25 @@ check 10-site 'exit 1')sh",
   CHECK(Sh(*node, "ls /efi/EFI/Linux/hostos_1.1.0_* | wc -l") == "1\n");
 }
 
-// One try each: B, A, the rescue system, and A as it was signed.
-TEST_CASE("loader: with both slots bad the rescue system installs the good release again") {
-  auto node = Try("rescue", R"sh(printf '\n[update]\ntries = 1\n' >>/etc/hostctl/hostctl.toml
+// The loader renames an entry to count its boot; here there is a file of the new name already.
+TEST_CASE("loader: one that can't rename an entry does not try a release for ever") {
+  auto node = Try("no-count", R"sh(cd /efi/EFI/Linux
+: >"$(echo hostos_1.1.0_*+3.efi | sed s/+3/+2-1/)"
+check 10-site 'echo b >/proc/sysrq-trigger; sleep infinity')sh",
+                  5);
+  CheckFellBack(*node, 4, "the boot loader does not count");
+}
+
+// Damages both slots. They have one try each: B, A, the rescue system, and A as it was signed.
+void IsRescued(const std::string& name, const std::string& fault, const Rig& rig = {}) {
+  auto node = Try(name, fault + R"sh(
+printf '\n[update]\ntries = 1\n' >>/etc/hostctl/hostctl.toml
 cd /efi/EFI/Linux
 mv hostos_1.1.0_*+3.efi "$(echo hostos_1.1.0_*+3.efi | sed s/+3/+1/)"
 for version in 1.0.0 1.1.0; do
   printf X | dd of=/dev/disk/by-partlabel/hostos_$version bs=1 seek=1100 conv=notrunc
 done)sh",
-                  4);
+                  4, rig);
   const json status = Held(node->Json({"status"}));
   INFO(status.dump(2));
   CHECK(status["running"] == "A");
@@ -126,6 +138,26 @@ done)sh",
   const std::string history = Held(node->Run({"hostctl", "history"}));
   CHECK_THAT(history, ContainsSubstring("fell back    1.1.0"));
   CHECK_THAT(history, ContainsSubstring("did not reach its health gate in 1 boot"));
+}
+
+TEST_CASE("loader: with both slots bad the rescue system installs the good release again") {
+  IsRescued("rescue", "");
+}
+
+TEST_CASE("loader: with both slots bad and no server the rescue system takes it from a disk") {
+  const TempDir directory;
+  const std::string releases = Held(ReleaseSet::Open()).directory();
+  Held(Process::Run({"sh", "-euc", R"sh(
+cd "$1"
+ostree init --mode=archive --repo=repo
+ostree pull-local --repo=repo "$2/repo" hostos/x86-64/releases/1.0.0
+mke2fs -q -t ext4 -L HOSTOS-REPO -d repo disk 512M)sh",
+                     "make", directory.path(), releases},
+                    directory / "log"));
+  // Nobody listens there.
+  IsRescued("rescue-disk",
+            R"sh(sed -i s/:8080/:9/ /etc/hostctl/hostctl.toml "$etc/hostctl/hostctl.toml")sh",
+            {.attached = directory / "disk"});
 }
 
 }  // namespace

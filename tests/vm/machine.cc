@@ -68,6 +68,13 @@ std::vector<std::string> Machine::CommandLine() const {
                      rig.bad_sector)});
   }
   add({"-device", std::format("virtio-blk-pci,drive={},bootindex=1", drive)});
+  // Always there: a snapshot is only good for a machine with the same devices.
+  add({"-blockdev", rig.attached.empty()
+                        ? "driver=null-co,node-name=attached,read-zeroes=on,read-only=on"
+                        : "driver=raw,node-name=attached,read-only=on,file.driver=file,"
+                          "file.filename=" +
+                              rig.attached});
+  add({"-device", "virtio-blk-pci,drive=attached"});
 
   add({"-device", "i6300esb", "-action", "watchdog=reset"});
 

@@ -15,6 +15,7 @@ struct Rig {
   std::string write_log;
   std::string disk;         // qcow2, booted from in place of the releases'; not changed; "": theirs
   uint64_t bad_sector = 0;  // of 512 bytes, on the disk: reading it fails; 0: none
+  std::string attached;     // raw, a second disk, read-only; "": one that holds nothing
   std::map<std::string, std::string> credentials;  // systemd system credentials, over SMBIOS
 };
 

@@ -33,12 +33,18 @@ constexpr ExitUse kStatusExits[] = {
     {ExitCode::kNotSupported, "this is not a HostOS system"},
 };
 
+constexpr OptionSpec kFrom = {
+    "--from", "DIRECTORY",
+    "take releases from the OSTree repository in DIRECTORY, not over the network", nullptr,
+    &Invocation::from};
+
 constexpr OptionSpec kUpdateOptions[] = {
     {"--check", "", "only look for a release to install", &Invocation::check},
     {"--plan", "", "say what the update would move, write and change; change nothing",
      &Invocation::plan},
     {"--version", "VERSION", "that release, not the channel's newest", nullptr,
      &Invocation::version},
+    kFrom,
     {"--retry", "", "also a release that fell back or was rolled back here before",
      &Invocation::retry},
     {"--reboot", "", "reboot into it when it is staged", &Invocation::reboot},
@@ -120,6 +126,7 @@ constexpr ExitUse kRecountExits[] = {
      "it is not: it is a trial anyway, or there is nothing to fall back to"},
 };
 
+constexpr OptionSpec kRescueOptions[] = {kFrom};
 constexpr ExitUse kRescueExits[] = {
     {ExitCode::kDone, "the slot has tries again, and the reboot has begun"},
     {ExitCode::kNotTrusted, "what the source of releases has is not what is signed"},
@@ -189,17 +196,13 @@ constexpr Command kCommands[] = {
      {},
      kRecountExits,
      true},
-    {Verb::kRescue,
-     "rescue",
-     "make a slot boot again, when neither does",
+    {Verb::kRescue, "rescue", "make a slot boot again, when neither does",
      "Run by hostos-rescue.service in the rescue system, which boots when neither slot has tries "
      "left. Prints the history, and compares the slot of the release that was good last with its "
      "signed commit. When nothing is wrong with it, it gets its tries back after five minutes. "
      "Else "
      "the same release is installed in it again. Then the machine reboots.",
-     {},
-     kRescueExits,
-     true},
+     kRescueOptions, kRescueExits, true},
 };
 
 }  // namespace

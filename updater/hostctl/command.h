@@ -40,6 +40,7 @@ struct Invocation {
   bool cancel = false;                              // boot selftest
   std::optional<std::string> config;
   std::optional<std::string> version;  // update
+  std::optional<std::string> from;     // update, rescue: a directory
   std::optional<std::string> slot;     // verify: "A", "B" or "both"
 };
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <span>
 
@@ -97,14 +98,15 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   Result<Config> read = ReadConfig(invocation);
   const Config config = read.value_or(Config{});
   const bool rescue = invocation.command->verb == Verb::kRescue;
-  OstreeSource source({.url = config.url,
-                       .channel = config.channel,
-                       .architecture = kArchitecture,
-                       .staging = std::string(kStateDirectory) + "/repo",
-                       .parent = rescue ? "" : OstreeSourceOptions().parent,
-                       .key_directories = config.keys,
-                       .required_signatures = config.required_signatures,
-                       .seal_formats = {kSealFormat}});
+  OstreeSource source(
+      {.url = invocation.from ? std::filesystem::absolute(*invocation.from).string() : config.url,
+       .channel = config.channel,
+       .architecture = kArchitecture,
+       .staging = std::string(kStateDirectory) + "/repo",
+       .parent = rescue ? "" : OstreeSourceOptions().parent,
+       .key_directories = config.keys,
+       .required_signatures = config.required_signatures,
+       .seal_formats = {kSealFormat}});
   StateDir state(kStateDirectory, kRunDirectory);
   SystemdBoot boot(BootOptions(invocation, state));
   PartitionSlotDisk disk(boot);

@@ -1,5 +1,6 @@
 #include "updater/hostctl/verbs.h"
 
+#include <filesystem>
 #include <format>
 
 #include "updater/engine/post_mortem.h"
@@ -138,10 +139,15 @@ Result<ExitCode> Runner::RunStatus() {
 }
 
 Result<> Runner::NeedSource() const {
+  if (invocation_.from) {
+    if (std::filesystem::is_directory(*invocation_.from + "/refs/heads")) return {};
+    return Fail(Code::kUsage, "--from {}: expected an OSTree repository, found none",
+                *invocation_.from);
+  }
   if (!config_.url.empty()) return {};
   return Fail(Code::kUsage,
               "no source of releases is configured: [source] url is empty; set it in "
-              "/etc/hostctl/hostctl.toml");
+              "/etc/hostctl/hostctl.toml, or give a directory with --from");
 }
 
 Result<std::string> Runner::RunningVersion() {

@@ -82,6 +82,15 @@ Error NameDamagedObject(Error error, const Repo& repo, const Commit& commit,
   return error;
 }
 
+bool IsLocal(const std::string& url) {
+  return url.starts_with('/');
+}
+
+// A file of the repository, over HTTP or where it is.
+Result<std::string> Get(HttpClient& http, const std::string& url, size_t cap) {
+  return IsLocal(url) ? ReadFile(url, cap) : http.Get(url, cap);
+}
+
 Result<Digest> HashFile(int fd) {
   Sha256 hash;
   std::array<std::byte, 64 << 10> buffer;
@@ -107,17 +116,17 @@ Result<Target> OstreeSource::Resolve(const std::optional<std::string>& version) 
   std::string ref = version ? ReleaseRef(options_.architecture, *version)
                             : ChannelRef(options_.architecture, options_.channel);
   std::string ref_url = options_.url + "/refs/heads/" + ref;
-  std::string text = TRY(http.Get(ref_url, kMaxRefBytes));
+  std::string text = TRY(Get(http, ref_url, kMaxRefBytes));
   auto checksum = Digest::FromHex(std::string_view(text).substr(0, text.find('\n')));
   if (!checksum) return Fail(Code::kNetwork, "{}: {}", ref_url, checksum.error().message);
 
   std::string commit_url = ObjectUrl(options_.url, *checksum, "commit");
-  std::string commit = TRY(http.Get(commit_url, kMaxCommitBytes));
+  std::string commit = TRY(Get(http, commit_url, kMaxCommitBytes));
   if (Digest found = Sha256::Of(AsBytes(commit)); found != *checksum) {
     return Fail(Code::kNotTrusted, "{}: expected content with SHA-256 {}, found {}", commit_url,
                 checksum->Hex(), found.Hex());
   }
-  auto signatures = http.Get(commit_url + "meta", kMaxDetachedBytes);
+  auto signatures = Get(http, commit_url + "meta", kMaxDetachedBytes);
   if (!signatures && signatures.error().code != Code::kNotFound) {
     return std::unexpected(std::move(signatures.error()));
   }
@@ -143,6 +152,8 @@ Result<FetchPlan> OstreeSource::Plan(const Target& target) {
 
 Result<FetchStats> OstreeSource::Fetch(const Target& target, Progress& progress) {
   Repo repo = TRY(Repo::OpenStaging(options_.staging, options_.parent));
+  if (IsLocal(options_.url))
+    return repo.Copy(options_.url, target.commit, target.signatures, progress);
   auto stats = repo.Pull(options_.url, target.commit, target.signatures, options_.http, progress);
   if (stats || stats.error().code != Code::kNotTrusted ||
       stats.error().message.contains("Corrupted")) {

@@ -1,6 +1,6 @@
-// Releases from an OSTree archive repository over HTTP: the Source of a real node. A release is
-// found by its ref, its commit object and signatures are fetched and verified, and only then does
-// libostree pull that one checksum into the staging repository.
+// Releases from an OSTree archive repository, over HTTP or in a directory: the Source of a real
+// node. A release is found by its ref, its commit object and signatures are fetched and verified,
+// and only then is that one checksum pulled into the staging repository.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 namespace hostos {
 
 struct OstreeSourceOptions {
-  std::string url;           // of the archive repository, http:// or https://
+  std::string url;           // of the archive repository, http:// or https://; or its directory
   std::string channel;       // "stable"
   std::string architecture;  // this machine's, as in Release::architecture
   std::string staging = "/var/lib/hostos/repo";

@@ -33,10 +33,19 @@ class GErrorOut {
   bool Is(GIOErrorEnum code) const { return g_error_matches(error_, G_IO_ERROR, code); }
   const char* message() const { return error_ ? error_->message : "unknown error"; }
   std::unexpected<Error> Fail(std::string_view what) const {
-    Code code = Is(G_IO_ERROR_NOT_FOUND)  ? Code::kNotFound
-                : Is(G_IO_ERROR_NO_SPACE) ? Code::kNoSpace
-                                          : Code::kFailed;
-    return hostos::Fail(code, "{}: {}", what, message());
+    return hostos::Fail(code(), "{}: {}", what, message());
+  }
+  // What our callers branch on. libostree says of most things only that they failed, so its words
+  // have to tell what is wrong with an object.
+  Code code() const {
+    const std::string_view words = message();
+    if (Is(G_IO_ERROR_NOT_FOUND)) return Code::kNotFound;
+    if (Is(G_IO_ERROR_NO_SPACE)) return Code::kNoSpace;
+    if (words.contains("Corrupted") || words.contains("Parsing") ||
+        words.contains("File too large") || Is(G_IO_ERROR_PARTIAL_INPUT) ||
+        Is(G_IO_ERROR_INVALID_DATA))
+      return Code::kNotTrusted;
+    return Code::kFailed;
   }
 
  private:
@@ -95,21 +104,12 @@ VariantRef PullOptions(const std::string& url, const std::string& checksum,
   return VariantRef::Retain(g_variant_dict_end(&options));
 }
 
-// What went wrong in a pull, as what our callers branch on. libostree says of most things only that
-// they failed, so its words have to tell the server's faults from those of what it served.
+// The server's faults are told from those of what it served.
 std::unexpected<Error> PullFailure(const GErrorOut& error, const std::string& url) {
-  std::string_view message = error.message();
-  Code code = Code::kFailed;
-  if (error.Is(G_IO_ERROR_NO_SPACE)) {
-    code = Code::kNoSpace;
-  } else if (message.contains("While fetching") || message.contains("HTTP ")) {
-    code = Code::kNetwork;
-  } else if (message.contains("Corrupted") || message.contains("Parsing") ||
-             message.contains("File too large") || error.Is(G_IO_ERROR_PARTIAL_INPUT) ||
-             error.Is(G_IO_ERROR_INVALID_DATA)) {
-    code = Code::kNotTrusted;
-  }
-  return Fail(code, "{}: {}", url, message);
+  const std::string_view message = error.message();
+  const bool network = message.contains("While fetching") || message.contains("HTTP ");
+  return Fail(network && !error.Is(G_IO_ERROR_NO_SPACE) ? Code::kNetwork : error.code(), "{}: {}",
+              url, message);
 }
 
 // libostree believes what stands in the files of an archive repository. Somebody else's mirror may
@@ -124,6 +124,24 @@ bool LoadFile(OstreeRepo* repo, const Digest& checksum, GInputStream** input, GF
       std::format("objects/{}/{}.filez", hex.substr(0, 2), hex.substr(2)).c_str()));
   return ostree_content_file_parse(/*compressed=*/TRUE, file.get(), /*trusted=*/FALSE, input, info,
                                    xattrs, nullptr, error);
+}
+
+// What an archive has in place of an object is wrong, in whatever way.
+template <class T>
+Result<T> Damaged(Result<T> read) {
+  if (!read && read.error().code == Code::kFailed) read.error().code = Code::kNotTrusted;
+  return read;
+}
+
+// Written with its checksum, so that it is what was named or it is refused.
+Result<> CopyObject(const Repo& from, const ObjectSize& object, Repo::Transaction& to) {
+  if (object.type != ObjectType::kFile)
+    return to.WriteMetadata(object.type, object.checksum,
+                            TRY(Damaged(from.ReadMetadata(object.type, object.checksum))));
+  const FileObject file = TRY(Damaged(from.ReadFileHeader(object.checksum)));
+  UniqueFd content;
+  if (S_ISREG(file.metadata.mode)) content = TRY(Damaged(from.OpenContent(object.checksum)));
+  return to.WriteFile(file, content.get());
 }
 
 // A pull under its watch. libostree runs it in the thread's default main context, which is one of
@@ -238,12 +256,14 @@ Result<> Repo::Transaction::WriteFile(const FileObject& file, int content) {
   GRef<GInputStream> object;
   guint64 length = 0;
   GErrorOut error;
-  if (!ostree_raw_file_to_content_stream(input.get(), info.get(), xattrs.get(), object.Out(),
-                                         &length, nullptr, error) ||
-      !ostree_repo_write_content(repo_.get(), hex.c_str(), object.get(), length, nullptr, nullptr,
-                                 error)) {
-    return error.Fail("writing file object " + hex);
-  }
+  // libostree compares the content with its checksum only when it is asked for the one it found.
+  guchar* found = nullptr;
+  const bool written = ostree_raw_file_to_content_stream(input.get(), info.get(), xattrs.get(),
+                                                         object.Out(), &length, nullptr, error) &&
+                       ostree_repo_write_content(repo_.get(), hex.c_str(), object.get(), length,
+                                                 &found, nullptr, error);
+  g_free(found);
+  if (!written) return error.Fail("writing file object " + hex);
   return {};
 }
 
@@ -390,6 +410,19 @@ Result<FetchPlan> Repo::Plan(const Commit& commit) const {
   return plan;
 }
 
+Result<FetchPlan> Repo::Prepare(const Commit& commit) {
+  ObjectNames wanted{{commit.release.commit, ObjectType::kCommit}};
+  for (const ObjectSize& object : commit.sizes) wanted.insert({object.checksum, object.type});
+  TRY(RemoveOtherObjects(path_, wanted));
+  TRY(AdoptInterruptedObjects(path_, wanted));
+  FetchPlan plan = TRY(Plan(commit));
+  if (const uint64_t free = TRY(FreeBytes()); free < plan.unpacked_bytes) {
+    return Fail(Code::kNoSpace, "{}: expected {} bytes free for the objects of {}, found {}", path_,
+                plan.unpacked_bytes, commit.release.version, free);
+  }
+  return plan;
+}
+
 Result<> Repo::StoreCommit(const Digest& checksum, std::string_view bytes,
                            std::string_view detached) {
   // Marked as partial, libostree looks below a commit that it has already.
@@ -409,16 +442,7 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
                               Progress& progress) {
   Commit commit = TRY(ParseCommit(commit_bytes));
   const Digest& checksum = commit.release.commit;
-  ObjectNames wanted{{checksum, ObjectType::kCommit}};
-  for (const ObjectSize& object : commit.sizes) wanted.insert({object.checksum, object.type});
-  TRY(RemoveOtherObjects(path_, wanted));
-  TRY(AdoptInterruptedObjects(path_, wanted));
-  FetchPlan plan = TRY(Plan(commit));
-  uint64_t free = TRY(FreeBytes());
-  if (free < plan.unpacked_bytes) {
-    return Fail(Code::kNoSpace, "{}: expected {} bytes free for the objects of {}, found {}", path_,
-                plan.unpacked_bytes, commit.release.version, free);
-  }
+  FetchPlan plan = TRY(Prepare(commit));
   TRY(StoreCommit(checksum, commit_bytes, detached));
 
   PullWatch watch({.url = url,
@@ -426,7 +450,7 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
                    .plan = plan,
                    .largest_object = LargestObject(commit.sizes),
                    .attempts = static_cast<uint64_t>(http.attempts),
-                   .free_bytes = free,
+                   .free_bytes = TRY(FreeBytes()),
                    .time = http.pull_time + Seconds(plan.download_bytes / http.pull_rate)},
                   progress);
   PullContext context(watch);
@@ -441,6 +465,30 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
   progress.Bytes(plan.download_bytes, plan.download_bytes);
   return FetchStats{.objects = plan.objects,
                     .bytes = ostree_async_progress_get_uint64(state.get(), "bytes-transferred")};
+}
+
+Result<FetchStats> Repo::Copy(const std::string& archive, std::string_view commit_bytes,
+                              std::string_view detached, Progress& progress) {
+  const Repo from = TRY(Open(archive));
+  const Commit commit = TRY(ParseCommit(commit_bytes));
+  const FetchPlan plan = TRY(Prepare(commit));
+  TRY(StoreCommit(commit.release.commit, commit_bytes, detached));
+  FetchStats stats;
+  const FileSizeLimit limit(LargestObject(commit.sizes));
+  Transaction transaction = TRY(Transaction::Begin(*this));
+  for (const ObjectSize& object : commit.sizes) {
+    if (TRY(Has(object.type, object.checksum))) continue;
+    TRY_CONTEXT(archive, CopyObject(from, object, transaction));
+    stats.objects += 1;
+    stats.bytes += object.archived;
+    progress.Bytes(stats.bytes, plan.download_bytes);
+  }
+  TRY(transaction.Commit());
+  GErrorOut error;
+  if (!ostree_repo_mark_commit_partial(repo_.get(), commit.release.commit.Hex().c_str(), FALSE,
+                                       error))
+    return error.Fail(path_);
+  return stats;
 }
 
 Result<uint64_t> Repo::FreeBytes() const {

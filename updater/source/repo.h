@@ -108,6 +108,10 @@ class Repo {
   Result<FetchStats> Pull(const std::string& url, std::string_view commit_bytes,
                           std::string_view detached, const HttpOptions& http, Progress& progress);
 
+  // The same from an archive repository on this machine, which is trusted no more than a server.
+  Result<FetchStats> Copy(const std::string& archive, std::string_view commit_bytes,
+                          std::string_view detached, Progress& progress);
+
   // Bytes free on the repository's file system.
   Result<uint64_t> FreeBytes() const;
   const std::string& path() const { return path_; }
@@ -116,6 +120,8 @@ class Repo {
   Repo(std::string path, std::shared_ptr<OstreeRepo> repo)
       : path_(std::move(path)), repo_(std::move(repo)) {}
 
+  // Makes room for the release, and says what of it is missing.
+  Result<FetchPlan> Prepare(const Commit& commit);
   // The commit object as one that libostree still has to complete.
   Result<> StoreCommit(const Digest& checksum, std::string_view bytes, std::string_view detached);
 

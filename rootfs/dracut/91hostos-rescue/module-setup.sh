@@ -11,8 +11,8 @@ installkernel() {
   # Disks and watchdogs as in a release.
   # shellcheck source=rootfs/dracut/90hostos/module-setup.sh disable=SC2154 # moddir is dracut's
   (. "$moddir/../90hostos/module-setup.sh" && installkernel)
-  # The ESP, and network cards: those of the clouds, paravirtual ones, Ethernet.
-  hostonly='' instmods vfat nls_ascii nls_cp437 virtio_net hv_netvsc vmxnet3 xen-netfront \
+  # The ESP, sticks, and network cards: those of the clouds, paravirtual ones, Ethernet.
+  hostonly='' instmods usb_storage uas xhci_pci ehci_pci vfat nls_ascii nls_cp437 virtio_net hv_netvsc vmxnet3 xen-netfront \
     '=drivers/net/ethernet'
 }
 
@@ -27,6 +27,7 @@ install() {
   grep '^systemd-resolve:' /etc/passwd >>"$initdir/etc/passwd"
   grep '^systemd-resolve:' /etc/group >>"$initdir/etc/group"
 
+  inst_script "$moddir/rescue" /usr/lib/hostos/rescue
   inst_script "$moddir/rescue-setup" /usr/lib/hostos/rescue-setup
   inst_simple "$moddir/journald.conf" "$systemdutildir/journald.conf.d/hostos-rescue.conf"
   sed 's/this release does not reach its root/the rescue cannot go on/' \
