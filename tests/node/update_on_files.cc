@@ -1,6 +1,6 @@
 // An update of a FileNode, as a program of its own, to be killed and measured:
-//   update_on_files DIRECTORY [PHASE PERCENT]
-// Prints, as JSON, what it cost and what it did. With a phase it kills itself where that
+//   update_on_files DIRECTORY [PHASE PERCENT SIGNAL]
+// Prints, as JSON, what it cost and what it did. With a phase it sends itself the signal where that
 // phase begins, or at the first sign that so much of it is done.
 #include <signal.h>
 
@@ -17,18 +17,20 @@ namespace {
 
 using nlohmann::json;
 
-// Wall and processor time of each phase, until it is the moment to die.
+// Wall and processor time of each phase, and a signal in one of them.
 class Phases : public Progress {
  public:
-  Phases(std::string deadly, uint64_t percent) : deadly_(std::move(deadly)), percent_(percent) {}
+  Phases() = default;
+  Phases(std::string phase, uint64_t percent, int signal)
+      : signalled_(std::move(phase)), percent_(percent), signal_(signal) {}
 
   void Begin(std::string_view phase, std::string_view) override {
     End();
     phase_ = phase;
-    if (percent_ == 0) Die();
+    if (percent_ == 0) Signal();
   }
   void Bytes(uint64_t done, uint64_t total) override {
-    if (total > 0 && done * 100 >= total * percent_) Die();
+    if (total > 0 && done * 100 >= total * percent_) Signal();
   }
 
   json Take() {
@@ -37,8 +39,8 @@ class Phases : public Progress {
   }
 
  private:
-  void Die() const {
-    if (phase_ == deadly_) ::raise(SIGKILL);
+  void Signal() {
+    if (phase_ == signalled_ && signal_ != 0) ::raise(std::exchange(signal_, 0));
   }
   void End() {
     const auto now = std::chrono::steady_clock::now();
@@ -52,8 +54,9 @@ class Phases : public Progress {
     cpu_ = cpu;
   }
 
-  const std::string deadly_;
-  const uint64_t percent_;
+  std::string signalled_;
+  uint64_t percent_ = 0;
+  int signal_ = 0;
   json phases_ = json::object();
   std::string phase_;
   std::chrono::steady_clock::time_point begin_;
@@ -72,9 +75,10 @@ Result<json> UpdateFiles(FileWorld& node, Phases& phases) {
 }  // namespace hostos
 
 int main(int count, char** arguments) {
-  if (count != 2 && count != 4) return 2;
+  if (count != 2 && count != 5) return 2;
   hostos::FileWorld node(arguments[1]);
-  hostos::Phases phases(count == 4 ? arguments[2] : "", count == 4 ? std::stoul(arguments[3]) : 0);
+  hostos::Phases phases;
+  if (count == 5) phases = {arguments[2], std::stoul(arguments[3]), std::stoi(arguments[4])};
   auto done = hostos::UpdateFiles(node, phases);
   if (!done) {
     std::cerr << done.error().message << "\n";
