@@ -1,0 +1,104 @@
+#include "updater/tuf/key.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include <array>
+
+namespace hostos::tuf {
+namespace {
+
+constexpr size_t kEd25519KeyBytes = 32;
+constexpr size_t kEd25519SignatureBytes = 64;
+constexpr int kLeastRsaBits = 2048;
+
+using Pem = std::unique_ptr<BIO, decltype([](BIO* bio) { BIO_free_all(bio); })>;
+using Context = std::unique_ptr<EVP_MD_CTX, decltype([](EVP_MD_CTX* c) { EVP_MD_CTX_free(c); })>;
+
+const uint8_t* Bytes(std::string_view text) {
+  return reinterpret_cast<const uint8_t*>(text.data());
+}
+
+EVP_PKEY* ReadPem(const std::string& pem) {
+  Pem bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  return PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr);
+}
+
+EVP_PKEY* ReadEd25519(const std::string& hex) {
+  const std::string bytes = DecodeHex(hex);
+  if (bytes.size() != kEd25519KeyBytes) return nullptr;
+  return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, Bytes(bytes), bytes.size());
+}
+
+bool IsP256(const EVP_PKEY* key) {
+  std::array<char, 32> curve{};
+  return EVP_PKEY_get_id(key) == EVP_PKEY_EC &&
+         EVP_PKEY_get_group_name(key, curve.data(), curve.size(), nullptr) == 1 &&
+         std::string_view(curve.data()) == "prime256v1";
+}
+
+bool IsRsa(const EVP_PKEY* key) {
+  return EVP_PKEY_get_id(key) == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) >= kLeastRsaBits;
+}
+
+}  // namespace
+
+Key::Key(const Object& key) {
+  const std::string type = key.Text("keytype").value_or("");
+  const std::string scheme = key.Text("scheme").value_or("");
+  const Result<Object> value = key.Child("keyval");
+  const std::string text = value ? value->Text("public").value_or("") : "";
+  auto adopt = [this](EVP_PKEY* read) { key_.reset(read, EVP_PKEY_free); };
+
+  if (type == "ed25519" && scheme == "ed25519") {
+    adopt(ReadEd25519(text));
+  } else if ((type == "ecdsa" || type == "ecdsa-sha2-nistp256") &&
+             scheme == "ecdsa-sha2-nistp256") {
+    adopt(ReadPem(text));
+    if (key_ && !IsP256(key_.get())) key_.reset();
+  } else if (type == "rsa" && scheme == "rsassa-pss-sha256") {
+    adopt(ReadPem(text));
+    if (key_ && !IsRsa(key_.get())) key_.reset();
+  }
+}
+
+bool Key::Verifies(std::string_view data, std::string_view signature) const {
+  if (!key_) return false;
+  const bool ed25519 = EVP_PKEY_get_id(key_.get()) == EVP_PKEY_ED25519;
+  const bool rsa = EVP_PKEY_get_id(key_.get()) == EVP_PKEY_RSA;
+  if (ed25519 && signature.size() != kEd25519SignatureBytes) return false;
+  if (rsa && signature.size() != static_cast<size_t>(EVP_PKEY_get_size(key_.get()))) return false;
+
+  Context context(EVP_MD_CTX_new());
+  EVP_PKEY_CTX* options = nullptr;  // the context's own
+  if (EVP_DigestVerifyInit_ex(context.get(), &options, ed25519 ? nullptr : "SHA256", nullptr,
+                              nullptr, key_.get(), nullptr) != 1) {
+    return false;
+  }
+  if (rsa && (EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) != 1 ||
+              EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_AUTO) != 1)) {
+    return false;
+  }
+  return EVP_DigestVerify(context.get(), Bytes(signature), signature.size(), Bytes(data),
+                          data.size()) == 1;
+}
+
+bool Key::operator==(const Key& other) const {
+  return key_ && other.key_ && EVP_PKEY_eq(key_.get(), other.key_.get()) == 1;
+}
+
+std::string DecodeHex(const std::string& hex) {
+  std::string bytes(hex.size() / 2, '\0');
+  size_t size = 0;
+  if (OPENSSL_hexstr2buf_ex(reinterpret_cast<uint8_t*>(bytes.data()), bytes.size(), &size,
+                            hex.c_str(), '\0') != 1 ||
+      2 * size != hex.size()) {
+    return {};
+  }
+  return bytes;
+}
+
+}  // namespace hostos::tuf
