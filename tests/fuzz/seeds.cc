@@ -4,6 +4,7 @@
 
 #include "tests/bootctl/disk_machine.h"
 #include "tests/source/release_fixture.h"
+#include "tests/tuf/repository.h"
 #include "updater/engine/post_mortem.h"
 
 namespace hostos {
@@ -81,6 +82,30 @@ void AddState(Seeds& seeds) {
   seeds.Add("seal", std::string(300, 'a') + "usr\\bin\\" + std::string(40, '\1'));
 }
 
+// Metadata of each role, signed by keys of every kind, with delegations of every form.
+void AddTuf(Seeds& seeds) {
+  tuf::Repository repository;
+  repository.AddKey("root", tuf::TestKey(tuf::TestKey::Kind::kEcdsa));
+  repository.AddKey("root", tuf::TestKey(tuf::TestKey::Kind::kRsa));
+  repository.AddTarget("targets", "dir/file", "content");
+  repository.Delegate("targets", "a", {"*", "dir/?"}, /*terminating=*/true);
+  repository.Delegate("targets", "b");
+  tuf::Json& role = repository["targets"]["delegations"]["roles"][1];
+  role.erase("paths");
+  role["path_hash_prefixes"] = {"00", "f"};
+  repository.with_hashes = true;
+  repository.Publish({"root", "a", "b", "targets", "snapshot", "timestamp"});
+  repository["targets"]["delegations"] = {{"keys", tuf::Json::object()},
+                                          {"succinct_roles",
+                                           {{"keyids", tuf::Json::array()},
+                                            {"threshold", 1},
+                                            {"bit_length", 8},
+                                            {"name_prefix", "bin"}}}};
+  repository.Publish({"targets"});
+  for (const auto& [name, file] : repository.metadata.files) seeds.Add("tuf_metadata", file);
+  seeds.Add("tuf_metadata", R"([{"\u00e4\n\"\\": [1, -2, true, null]}, {}, []])");
+}
+
 }  // namespace
 }  // namespace hostos
 
@@ -93,4 +118,5 @@ int main(int argc, char** argv) {
   hostos::AddObjects(seeds);
   hostos::AddBoot(seeds);
   hostos::AddState(seeds);
+  hostos::AddTuf(seeds);
 }

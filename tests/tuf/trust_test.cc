@@ -221,6 +221,17 @@ TEST_CASE("roles signed by ECDSA and RSA keys are trusted like those by ed25519"
   CheckGood(machine, "root 2, snapshot 1, targets 1, timestamp 1");
 }
 
+// The file is securesystemslib 0.26's, with a key of each kind and a threshold of three: what our
+// own repository signs would be trusted even if we had the canonical form wrong.
+TEST_CASE("a root written and signed by securesystemslib is trusted") {
+  std::string file = ReadText(HOSTOS_SOURCE_DIR "/tests/tuf/securesystemslib.json");
+  CHECK(TrustFirstRoot(file));
+  file.replace(file.find("2999"), 4, "2998");
+  const Result<Root> changed = TrustFirstRoot(file);
+  REQUIRE_FALSE(changed);
+  CHECK(changed.error().message == "root: expected good signatures by 3 of 3 keys, found 0");
+}
+
 TEST_CASE("unknown fields are signed like all the others") {
   Repository repository;
   Machine machine(repository);
