@@ -57,7 +57,7 @@ RestartSec=1')sh",
              "containerd-serving");
 }
 
-TEST_CASE("trial: containerd's socket accepts and never answers", "[vm]") {
+TEST_CASE("trial: containerd's socket accepts and never answers") {
   GateSaysNo("silent", R"sh(containerd 'Type=exec
 ExecStart=
 ExecStart=/usr/bin/socat UNIX-LISTEN:/run/containerd/containerd.sock,fork SYSTEM:"sleep infinity"')sh",
