@@ -139,7 +139,7 @@ TEST_CASE("trial: the service manager crashes after the root was switched to") {
   CHECK(found["phase"] == "boot");
 }
 
-TEST_CASE("trial: a byte of the root's superblock differs from what was signed", "[vm]") {
+TEST_CASE("trial: a byte of the root's superblock differs from what was signed") {
   const json found = NeverReachesGate(
       "flipped-root",
       "printf X | dd of=/dev/disk/by-partlabel/hostos_1.1.0 bs=1 seek=1100 conv=notrunc");
