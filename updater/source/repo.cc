@@ -476,14 +476,17 @@ Result<FetchStats> Repo::Copy(const std::string& archive, std::string_view commi
   FetchStats stats;
   const FileSizeLimit limit(LargestObject(commit.sizes));
   Transaction transaction = TRY(Transaction::Begin(*this));
+  Result<> copied;
   for (const ObjectSize& object : commit.sizes) {
     if (TRY(Has(object.type, object.checksum))) continue;
-    TRY_CONTEXT(archive, CopyObject(from, object, transaction));
+    copied = CopyObject(from, object, transaction);
+    if (!copied) break;
     stats.objects += 1;
     stats.bytes += object.archived;
     progress.Bytes(stats.bytes, plan.download_bytes);
   }
-  TRY(transaction.Commit());
+  TRY(transaction.Commit());  // what was copied before a failure stays, and is not copied again
+  TRY_CONTEXT(archive, std::move(copied));
   GErrorOut error;
   if (!ostree_repo_mark_commit_partial(repo_.get(), commit.release.commit.Hex().c_str(), FALSE,
                                        error))
