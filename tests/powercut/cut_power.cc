@@ -20,7 +20,7 @@ namespace {
 
 using Place = DiskCopy::Place;
 
-constexpr size_t kMostPartial = 6;
+constexpr size_t kMostPartial = 6, kFewestReal = 6;  // really booted, of each log
 
 Release ReleaseOf(const ReleaseSet& releases, const std::string& version) {
   const Digest commit = Held(releases.Get(version)).commit;
@@ -62,6 +62,8 @@ class Replay {
   const std::vector<Judged>& turns() const { return turns_; }
   // Of the writes that follow a flush, some: what boots from them is not what boots without.
   const std::vector<Judged>& partial() const { return partial_; }
+  // One of each flush's writes in which what boots is what boots without them.
+  const std::vector<Judged>& calm() const { return calm_; }
 
  private:
   using Group = std::vector<size_t>;  // the writes between two flushes
@@ -103,8 +105,8 @@ class Replay {
       state.also.push_back({i, length});
     }
     const Outcome outcome = Judge();
-    if (outcome.file != last_.file && partial_files_.emplace(group.front(), outcome.file).second)
-      partial_.push_back({std::move(state), outcome});
+    if (outcome_of_.emplace(group.front(), outcome.file).second)
+      (outcome.file != last_.file ? partial_ : calm_).push_back({std::move(state), outcome});
     Held(disk_.Undo());
     slot_b_taken_ = before;
   }
@@ -145,8 +147,8 @@ class Replay {
   std::minstd_rand random_;
   size_t slot_b_ = 0, slot_b_taken_ = 0, states_ = 0;
   Outcome last_;  // of the prefix
-  std::vector<Judged> turns_, partial_;
-  std::set<std::pair<size_t, std::string>> partial_files_;  // from which write on, what boots
+  std::vector<Judged> turns_, partial_, calm_;
+  std::set<std::pair<size_t, std::string>> outcome_of_;  // from which write on, what boots
 };
 
 }  // namespace
@@ -168,14 +170,25 @@ void CutPower(const std::function<std::unique_ptr<Node>(const std::string& log)>
   CHECK(turns.back().outcome.version == last);
   Count(replay.states(), "states");
   if (!Thorough()) return;
-  // The model against the machine: on both sides of each turn, and with some of a turn's writes.
+  // The model against the machine: on both sides of each turn, with some of a turn's writes, and
+  // where these are few, with some of the writes that turn nothing.
+  size_t booted = 0;
+  const auto really = [&](const char* name, const DiskState& state, const Outcome& outcome) {
+    ReallyBoots(name, log, state, outcome.version);
+    booted++;
+  };
   for (size_t i = 0; i < turns.size(); i++) {
-    if (i > 0)
-      ReallyBoots("cut-before", log, {turns[i].state.writes - 1, {}}, turns[i - 1].outcome.version);
-    ReallyBoots("cut-after", log, turns[i].state, turns[i].outcome.version);
+    if (i > 0) really("cut-before", {turns[i].state.writes - 1, {}}, turns[i - 1].outcome);
+    really("cut-after", turns[i].state, turns[i].outcome);
   }
   for (const Replay::Judged& each : replay.partial() | std::views::take(kMostPartial))
-    ReallyBoots("cut-partial", log, each.state, each.outcome.version);
+    really("cut-partial", each.state, each.outcome);
+  const std::vector<Replay::Judged>& calm = replay.calm();
+  const size_t more = std::min(calm.size(), kFewestReal - std::min(booted, kFewestReal));
+  for (size_t i = 0; i < more; i++) {
+    const Replay::Judged& each = calm[i * calm.size() / more];
+    really("cut-calm", each.state, each.outcome);
+  }
 }
 
 }  // namespace hostos
