@@ -10,7 +10,7 @@ Result<SignedRelease> OpenSignedRelease(const ReleaseQuery& query) {
   std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
   std::string detached = TRY(repo.ReadDetachedMetadata(commit));
   const uint32_t valid =
-      TRY_CONTEXT(query.name, VerifyCommit(bytes, detached, trusted, query.required));
+      TRY_CONTEXT(query.name, VerifyCommit(bytes, detached, trusted, query.signatures));
   Commit parsed = TRY_CONTEXT(query.name, ParseCommit(bytes));
   const Release& release = parsed.release;
   const std::string channel = ChannelRef(release.architecture, release.channel);

@@ -16,7 +16,7 @@ struct ReleaseQuery {
   std::string repo;
   std::string name;               // a ref, or 64 hexadecimal digits
   std::vector<std::string> keys;  // directories of *.pub
-  uint32_t required = 1;          // distinct trusted keys that must have signed
+  SignatureRule signatures;       // which, and of how many distinct trusted keys
 };
 
 struct SignedRelease {

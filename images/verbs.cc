@@ -2,19 +2,19 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
+#include <ranges>
+#include <vector>
 
 #include "images/commit_release.h"
 #include "images/disk.h"
 #include "images/rescue.h"
+#include "images/verb_options.h"
 #include "images/verify_release.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/clock.h"
 
 namespace hostos {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // Phases on stderr, a line each; a release tool's log needs no more.
 class PhaseLines : public Progress {
@@ -24,14 +24,6 @@ class PhaseLines : public Progress {
   }
   void Bytes(uint64_t, uint64_t) override {}
 };
-
-void Print(const std::string& text) {
-  (void)std::fputs(text.c_str(), stdout);  // main flushes, and checks
-}
-
-void Print(const Json& json) {
-  Print(json.dump(2) + "\n");
-}
 
 std::string Megabytes(uint64_t bytes) {
   return std::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
@@ -56,40 +48,39 @@ Result<ReleaseQuery> QueryFrom(const Arguments& arguments) {
   const uint64_t required = TRY(arguments.Number("required")).value_or(1);
   if (required < 1 || required > 64)
     return Fail(Code::kUsage, "--required: expected 1 to 64 keys, found {}", required);
+  const std::string name = arguments.GetOr("signatures", "hybrid");
+  const std::optional<SignaturePolicy> policy = PolicyNamed(name);
+  if (!policy)
+    return Fail(Code::kUsage, "--signatures: expected classical, hybrid or pq, found '{}'", name);
   return ReleaseQuery{.repo = arguments.Get("repo"),
                       .name = arguments.operand(),
                       .keys = arguments.All("keys"),
-                      .required = static_cast<uint32_t>(required)};
+                      .signatures = {*policy, static_cast<uint32_t>(required)}};
 }
 
-std::string ArchitectureFrom(const Arguments& arguments) {
-  return arguments.GetOr("architecture", "x86-64");
-}
-
-constexpr Option kRepo = {"repo", "DIR", Times::kOnce, "the archive repository"};
 constexpr Option kKeys = {"keys", "DIR", Times::kAtLeastOnce, "a directory of trusted *.pub keys"};
 constexpr Option kRequired = {"required", "N", Times::kAtMostOnce,
                               "how many of the keys must have signed (default 1)"};
+constexpr Option kSignatures = {"signatures", "POLICY", Times::kAtMostOnce,
+                                "which must be there: hybrid (default: both), classical, pq"};
 constexpr Option kTree = {"tree", "DIR", Times::kOnce,
                           "the root file system, as rootfs/build makes it"};
-constexpr Option kArchitecture = {"architecture", "ARCH", Times::kAtMostOnce,
-                                  "x86-64 (default) or arm64"};
 constexpr Option kStub = {"stub", "FILE", Times::kAtMostOnce, "EFI stub (default: systemd's)"};
-constexpr Option kJson = {"json", "", Times::kAtMostOnce, "print the result as JSON"};
 
 // keygen ------------------------------------------------------------------------------------------
 
 constexpr Option kKeygenOptions[] = {
-    {"secret", "FILE", Times::kOnce, "where the secret key goes (PEM, mode 0600); never replaced"},
-    {"public", "FILE", Times::kOnce, "where the public key goes, for a node's keys.d/*.pub"},
+    {"secret", "FILE", Times::kOnce, "where the secret keys go (PEM, mode 0600); never replaced"},
+    {"public", "FILE", Times::kOnce, "where the public keys go, for a node's keys.d/*.pub"},
 };
 
+// One of each algorithm: the two sign together.
 Result<> RunKeygen(const Arguments& arguments) {
-  const SecretKey secret = TRY(SecretKey::Generate());
-  const PublicKey key = TRY(secret.Public());
-  TRY(secret.Save(arguments.Get("secret")));
-  TRY(WriteFileAtomically(arguments.Get("public"), key.Base64() + "\n"));
-  Print(key.Base64() + "\n");
+  const std::vector<SecretKey> secret = TRY(SecretKey::GenerateHybrid());
+  const std::string text = TRY(PublicText(secret));
+  TRY(SecretKey::Save(secret, arguments.Get("secret")));
+  TRY(WriteFileAtomically(arguments.Get("public"), text));
+  Print(text);
   return {};
 }
 
@@ -101,7 +92,7 @@ constexpr Option kCommitOptions[] = {
     kRepo,
     {"version", "V", Times::kOnce, "the release's version; os-release must say the same"},
     {"channel", "NAME", Times::kOnce, "the channel whose newest release this becomes"},
-    {"key", "FILE", Times::kAtLeastOnce, "a secret key to sign with"},
+    {"key", "FILE", Times::kAtLeastOnce, "a file of secret keys to sign with, all of them"},
     kArchitecture,
     {"timestamp", "SECONDS", Times::kAtMostOnce,
      "time of the release (default: $SOURCE_DATE_EPOCH, else now)"},
@@ -170,7 +161,7 @@ Result<> RunRescue(const Arguments& arguments) {
 
 // verify ------------------------------------------------------------------------------------------
 
-constexpr Option kVerifyOptions[] = {kRepo, kKeys, kRequired, kJson};
+constexpr Option kVerifyOptions[] = {kRepo, kKeys, kRequired, kSignatures, kJson};
 
 Result<> RunVerify(const Arguments& arguments) {
   PhaseLines progress;
@@ -197,6 +188,7 @@ constexpr Option kDiskOptions[] = {
     kKeys,
     {"output", "FILE", Times::kOnce, "the disk image; an existing one is replaced"},
     kRequired,
+    kSignatures,
     {"format", "FORMAT", Times::kAtMostOnce, "raw (default; sparse) or qcow2"},
     {"rescue", "FILE", Times::kAtMostOnce, "to start when no release can, as `rescue` makes it"},
     {"esp-size", "SIZE", Times::kAtMostOnce, "(default 512M)"},
@@ -259,7 +251,12 @@ constexpr Subcommand kVerbs[] = {
 }  // namespace
 
 std::span<const Subcommand> Subcommands() {
-  return kVerbs;
+  static const std::vector<Subcommand> verbs = [] {
+    std::vector<Subcommand> all(std::begin(kVerbs), std::end(kVerbs));
+    std::ranges::copy(TrustVerbs(), std::back_inserter(all));
+    return all;
+  }();
+  return verbs;
 }
 
 }  // namespace hostos

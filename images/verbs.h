@@ -7,7 +7,10 @@
 
 namespace hostos {
 
-// The command table: keygen, commit, rescue, verify, disk.
+// All of them: the command table.
 std::span<const Subcommand> Subcommands();
+
+// Those that decide what nodes find: root, sign, publish, promote, withdraw, renew, releases.
+std::span<const Subcommand> TrustVerbs();
 
 }  // namespace hostos

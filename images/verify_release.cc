@@ -40,9 +40,9 @@ Result<Release> VerifyRelease(const ReleaseQuery& query, Progress& progress,
                               std::vector<Proof>& proofs) {
   const SignedRelease release = TRY(OpenSignedRelease(query));
   const Release& facts = release.commit.release;
-  proofs.push_back(
-      {"signatures", std::format("{} of {} required keys signed commit {}",
-                                 release.valid_signatures, query.required, facts.commit.Hex())});
+  proofs.push_back({"signatures",
+                    std::format("{} of {} required keys signed commit {}", release.valid_signatures,
+                                query.signatures.required, facts.commit.Hex())});
   proofs.push_back({"release", std::format("{} for {} in channel {}", facts.version,
                                            facts.architecture, facts.channel)});
   const uint64_t archived = TRY(CheckSizes(release));

@@ -4,6 +4,7 @@
 
 #include "images/commit_release.h"
 #include "images/uki.h"
+#include "tests/announce.h"
 #include "tests/bench/measure.h"
 #include "tests/no_progress.h"
 #include "updater/base/atomic_file.h"
@@ -63,11 +64,11 @@ Result<json> Make(const Releases& releases, const std::string& directory,
                 root + "/usr/lib/modules/large/vmlinuz", error);
   if (error) return Fail(Code::kFailed, "{}: {}", kEfiPrograms, error.message());
   TRY(WriteFileAtomically(directory + "/initrd", "none"));
-  const SecretKey key = TRY(SecretKey::Generate());
-  TRY(key.Save(directory + "/key.pem"));
+  const std::vector<SecretKey> key = TRY(SecretKey::GenerateHybrid());
+  TRY(SecretKey::Save(key, directory + "/key.pem"));
   TRY(MakeDirectories(releases.keys));
-  const PublicKey trusted = TRY(key.Public());
-  TRY(WriteFileAtomically(releases.keys + "/key.pub", trusted.Base64() + "\n"));
+  const std::string trusted = TRY(PublicText(key));
+  TRY(WriteFileAtomically(releases.keys + "/key.pub", trusted));
 
   auto commit = [&](const std::string& version, uint64_t time) -> Result<Release> {
     TRY(WriteFileAtomically(
@@ -88,6 +89,7 @@ Result<json> Make(const Releases& releases, const std::string& directory,
   const Release from = TRY(commit("1.0.0", 1'790'000'000));
   TRY(WriteLargeFiles(root, kChangedFiles, 2));
   const Release to = TRY(commit("1.1.0", 1'790'000'001));
+  TRY(Announce(releases.repo, to.version, key));
   fs::remove_all(root, error);  // only its disk space matters
   return json{{"from", from.commit.Hex()}, {"to", to.commit.Hex()}};
 }

@@ -48,7 +48,8 @@ TEST_CASE("the file as shipped has every default, so that reading it changes not
   CHECK(config->url == defaults.url);
   CHECK(config->channel == defaults.channel);
   CHECK(config->keys == defaults.keys);
-  CHECK(config->required_signatures == defaults.required_signatures);
+  CHECK(config->signatures.required == defaults.signatures.required);
+  CHECK(config->signatures.policy == SignaturePolicy::kHybrid);
   CHECK(config->tries == defaults.tries);
   const HealthPolicy &health = config->health, &policy = defaults.health;
   CHECK(health.containerd_socket == policy.containerd_socket);
@@ -73,6 +74,7 @@ url = "https://updates.example/repo"
 channel = "beta"
 keys = ["/etc/keys"]
 required_signatures = 2
+signatures = "pq"
 [update]
 tries = 5
 [health]
@@ -95,7 +97,8 @@ fall_back = true
   CHECK(config->url == "https://updates.example/repo");
   CHECK(config->channel == "beta");
   CHECK(config->keys == std::vector<std::string>{"/etc/keys"});
-  CHECK(config->required_signatures == 2);
+  CHECK(config->signatures.required == 2);
+  CHECK(config->signatures.policy == SignaturePolicy::kPq);
   CHECK(config->tries == 5);
   CHECK(config->health.window == Seconds(10));
   CHECK(config->health.deadline == Seconds(90));
@@ -155,6 +158,7 @@ TEST_CASE("a value out of range is refused with its line, the range and what was
       {"update", "tries = 11", "tries must be a whole number from 1 to 10, found 11"},
       {"update", "tries = 4294967297", "tries must be a whole number from 1 to 10"},
       {"source", "required_signatures = 0", "must be a whole number from 1 to 16, found 0"},
+      {"source", "signatures = \"both\"", "must be classical, hybrid or pq, found 'both'"},
       {"health", "window = -1", "window must be a whole number from 0 to 720, found -1"},
       {"health", "deadline = 721", "deadline must be a whole number from 1 to 720"},
       {"health", "interval = 0", "interval must be a whole number from 1 to 300"},

@@ -23,6 +23,7 @@ const Release& FakeSource::Publish(const std::string& version, uint64_t timestam
   Target target;
   target.commit = "commit " + version;
   target.signatures = "signed";
+  target.index = published_.size() + 1;
   target.valid_signatures = 1;
   target.release = {.commit = Sha256::Of(AsBytes(target.commit)),
                     .version = version,
@@ -46,7 +47,8 @@ void FakeSource::SetRunning(const std::string& version) {
   running_ = {objects.begin(), objects.end()};
 }
 
-Result<Target> FakeSource::Resolve(const std::optional<std::string>& version) {
+Result<Target> FakeSource::Resolve(const std::optional<std::string>& version, uint64_t now) {
+  resolved_at = now;
   if (resolve_error) return std::unexpected(*std::exchange(resolve_error, std::nullopt));
   auto found = published_.find(version.value_or(newest_));
   if (found == published_.end()) return Fail(Code::kNotFound, "no release {}", *version);

@@ -32,8 +32,13 @@ class FakeSource : public Source {
   // The next Resolve fails with this.
   std::optional<Error> resolve_error;
   uint64_t staging_free = 1 << 30;
+  void SetIndex(const std::string& version, uint64_t index) {
+    published_.at(version).target.index = index;
+  }
+  // The time that the last Resolve was asked for.
+  uint64_t resolved_at = 0;
 
-  Result<Target> Resolve(const std::optional<std::string>& version) override;
+  Result<Target> Resolve(const std::optional<std::string>& version, uint64_t now) override;
   Result<FetchPlan> Plan(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
   Result<Checkout> Open(const Target& target) override;

@@ -8,5 +8,6 @@ FUZZ(input) {
   const Result<std::vector<PublicKey>> keys = PublicKey::Load(file.path());
   if (!keys) return;
   PROMISE(!keys->empty());
-  for (const PublicKey& key : *keys) PROMISE(!key.Verifies(input, input));
+  for (const PublicKey& key : *keys)
+    PROMISE(!key.Verifies(input, {key.algorithm, std::string(input)}));
 }

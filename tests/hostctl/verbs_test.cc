@@ -21,7 +21,7 @@ struct Said {
 };
 
 Said Hostctl(Machine& machine, std::vector<const char*> words, const Error* problem = nullptr) {
-  machine.config.url = "http://releases.test/repo";
+  machine.config.url = "https://releases.test/repo";
   Result<Invocation> invocation = ParseCommandLine(words);
   REQUIRE(invocation);
   std::ostringstream out, err;
@@ -335,6 +335,24 @@ TEST_CASE("the gate logs one line per decision") {
   CHECK_THAT(said.err, StartsWith("1.1.0 is healthy, steady for 60 s: committed"));
 }
 
+TEST_CASE("plain HTTP is a source only where the configuration says so") {
+  Machine machine;
+  machine.config.url = "http://releases.test/repo";
+  const auto run = [&] {
+    const Result<Invocation> invocation =
+        ParseCommandLine(std::vector<const char*>{"update", "--check"});
+    std::ostringstream out, err;
+    Console console{.out = out, .err = err};
+    const ExitCode code = RunVerb(*invocation, machine.world, machine.config, nullptr, console);
+    return std::pair(code, err.str());
+  };
+  CHECK(run().first == ExitCode::kUsage);
+  CHECK_THAT(run().second, StartsWith("hostctl: [source] url: expected https://, found http://"));
+  CHECK(machine.source.resolved_at == 0);
+  machine.config.allow_http = true;
+  CHECK(run().first == ExitCode::kDone);
+}
+
 TEST_CASE("a machine that is no HostOS is said to be none, with 11, by every verb that needs one") {
   class NoHostOs : public FakeBootControl {
    public:
@@ -344,11 +362,11 @@ TEST_CASE("a machine that is no HostOS is said to be none, with 11, by every ver
     }
   };
   Machine machine;
-  NoHostOs boot(machine.source.Resolve("1.0.0")->release);
+  NoHostOs boot(machine.source.Resolve("1.0.0", 0)->release);
   World world{machine.source,       machine.disk,        boot,
               machine.world.health, machine.world.power, machine.clock,
-              machine.black_box,    machine.state};
-  machine.config.url = "http://releases.test/repo";
+              machine.black_box,    machine.floor,       machine.state};
+  machine.config.url = "https://releases.test/repo";
   for (const char* verb : {"status", "update", "rollback", "verify", "gate"}) {
     Result<Invocation> invocation = ParseCommandLine(std::vector<const char*>{verb});
     std::ostringstream out, err;

@@ -83,15 +83,14 @@ ReleaseQuery SmallRelease::Query() const {
   return {.repo = directory_ / "repo",
           .name = ReleaseRef("x86-64", version_),
           .keys = {directory_ / "keys"},
-          .required = 1};
+          .signatures = {}};
 }
 
 std::string SmallRelease::AddKey(const std::string& name) const {
   const std::string path = directory_ / (name + ".pem");
-  const Result<SecretKey> secret = SecretKey::Generate();
-  REQUIRE(secret);
-  REQUIRE(secret->Save(path));
-  WriteText(directory_ / ("keys/" + name + ".pub"), secret->Public()->Base64() + "\n");
+  const std::vector<SecretKey> secret = *SecretKey::GenerateHybrid();
+  REQUIRE(SecretKey::Save(secret, path));
+  WriteText(directory_ / ("keys/" + name + ".pub"), *PublicText(secret));
   return path;
 }
 

@@ -50,8 +50,8 @@ struct Good {
   // In a new repository `name`, signed with the right key.
   Result<Digest> Publish(const std::string& name) const {
     Repo repo = TRY(Repo::CreateArchive(small / name));
-    const SecretKey key = TRY(SecretKey::Load(small / "ci.pem"));
-    return repo.CommitTree(input, std::span(&key, 1));
+    const std::vector<SecretKey> key = TRY(SecretKey::Load(small / "ci.pem"));
+    return repo.CommitTree(input, key);
   }
 };
 
@@ -76,7 +76,7 @@ TEST_CASE("a release is refused without enough signatures of trusted keys") {
   const SmallRelease small;
   REQUIRE(small.Commit());
   ReleaseQuery query = small.Query();
-  query.required = 2;
+  query.signatures.required = 2;
   CheckRefused(query, "");
 
   const SmallRelease other;
@@ -95,9 +95,9 @@ TEST_CASE("two keys sign a release, and both are counted") {
   options.keys.push_back(small.AddKey("security"));
   REQUIRE(small.Commit(options));
   ReleaseQuery query = small.Query();
-  query.required = 2;
+  query.signatures.required = 2;
   CHECK(Verify(query));
-  query.required = 3;
+  query.signatures.required = 3;
   CheckRefused(query, "");
 }
 

@@ -22,8 +22,10 @@ FileNode::FileNode(const Releases& releases, const std::string& url) {
   const std::string disk = machine_->disk();
   Run(std::format("truncate -s {0}M {1}2 {1}4 && truncate -s {2}M {1}3 {1}5", releases.slot.data,
                   disk, releases.slot.verity));
-  const nlohmann::json origin = {
-      {"url", url}, {"keys", releases.keys}, {"parent", releases.parent}};
+  const nlohmann::json origin = {{"url", url},
+                                 {"root", releases.repo + "/metadata/1.root.json"},
+                                 {"keys", releases.keys},
+                                 {"parent", releases.parent}};
   WriteText(*this / "origin.json", origin.dump());
   WriteText(*this / "boot-id", "1");
   if (!StateDir(*this / "state", *this / "run").Keep(releases.from, commit))

@@ -14,6 +14,8 @@ static OstreeSourceOptions SourceIn(const std::string& directory) {
   return {.url = origin["url"],
           .channel = "stable",
           .architecture = "x86-64",
+          .root = origin["root"],
+          .metadata = directory + "/state/tuf",
           .staging = directory + "/repo",
           .parent = origin["parent"],
           .key_directories = {origin["keys"].get<std::string>()},
@@ -25,6 +27,7 @@ FileWorld::FileWorld(const std::string& directory)
     : directory_(directory),
       source_(SourceIn(directory)),
       boot_(DiskMachine::OptionsIn(directory)),
+      floor_(directory + "/state/floor"),
       state_(directory + "/state", directory + "/run") {}
 
 std::vector<CheckResult> FileWorld::Round(Milliseconds) {

@@ -17,7 +17,7 @@ class FileWorld : private Health, private Power {
   FileWorld(const FileWorld&) = delete;
   FileWorld& operator=(const FileWorld&) = delete;
 
-  World world{source_, disk_, boot_, *this, *this, clock_, black_box_, state_};
+  World world{source_, disk_, boot_, *this, *this, clock_, black_box_, floor_, state_};
 
  private:
   // Healthy unless there is a file "unhealthy"; it says why.
@@ -33,6 +33,7 @@ class FileWorld : private Health, private Power {
   PartitionSlotDisk disk_{boot_};
   SystemClock clock_;
   FakeBlackBox black_box_;
+  FileFloor floor_;
   StateDir state_;
 };
 

@@ -2,14 +2,22 @@
 
 #include <random>
 
+#include "tests/announce.h"
+
 namespace hostos {
 
 ReleaseLine::ReleaseLine() {
   const Release from = small_.Commit().value();
+  Announce(from.version);
   const std::string parent = small_ / "parent";
   Run(std::format("ostree init --repo={0} --mode=bare && ostree pull-local --repo={0} {1} {2}",
                   parent, small_ / "repo", from.commit.Hex()));
   releases_ = {small_ / "repo", small_ / "keys", parent, from.commit, from.commit, {16, 1}};
+}
+
+void ReleaseLine::Announce(const std::string& version) const {
+  const std::vector<SecretKey> keys = SecretKey::Load(small_ / "ci.pem").value();
+  hostos::Announce(small_ / "repo", version, keys).value();
 }
 
 Release ReleaseLine::Publish(const std::string& version, int files) {
@@ -25,6 +33,7 @@ Release ReleaseLine::Publish(const std::string& version, int files) {
   options.version = version;
   options.timestamp = time_;
   const Release release = small_.Commit(options).value();
+  Announce(version);
   releases_.to = release.commit;
   return release;
 }

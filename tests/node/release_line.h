@@ -19,6 +19,8 @@ class ReleaseLine {
   const Releases& releases() const { return releases_; }
 
  private:
+  void Announce(const std::string& version) const;
+
   const SmallRelease small_;
   Releases releases_;
   uint64_t time_ = kReleaseTime;

@@ -16,12 +16,12 @@ FakeSource Machine::Server(std::function<void(const char*)> step) {
 
 Machine::Machine()
     : source(Server([this](const char* name) { Step(name); })),
-      boot(source.Resolve("1.0.0").value().release),
+      boot(source.Resolve("1.0.0", 0).value().release),
       disk(boot, [this](const char* name) { Step(name); }),
       state(dir / "state", dir / "run"),
-      world{source, disk, boot, *this, *this, clock, black_box, state} {
+      world{source, disk, boot, *this, *this, clock, black_box, floor, state} {
   boot.step = [this](const char* name) { Step(name); };
-  const Target factory = source.Resolve("1.0.0").value();
+  const Target factory = source.Resolve("1.0.0", 0).value();
   disk.content[0] = factory.release.root_hash;
   REQUIRE(state.Keep(factory.release.commit, {factory.commit, factory.signatures}));
 }
@@ -32,7 +32,7 @@ void Machine::Step(const char*) {
 }
 
 void Machine::BreakRoot(const std::string& version) {
-  boot.broken.insert(source.Resolve(version).value().release.root_hash);
+  boot.broken.insert(source.Resolve(version, 0).value().release.root_hash);
 }
 
 Result<UpdatePlan> Machine::Update(const UpdateOptions& options) {

@@ -61,6 +61,7 @@ class Machine : private Health, private Power {
   FakeBootControl boot;
   FakeSlotDisk disk;
   FakeBlackBox black_box;
+  FileFloor floor{dir / "state/floor"};
   StateDir state;
   Config config;
   World world;

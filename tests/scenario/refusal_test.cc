@@ -1,5 +1,6 @@
 // What is refused is refused before anything changes.
 #include <catch2/catch_test_macros.hpp>
+#include <filesystem>
 
 #include "tests/scenario/machine.h"
 
@@ -71,6 +72,55 @@ TEST_CASE("a release older than the floor is refused although its version is new
   Result<UpdatePlan> update = machine.Update();
   CHECK(update.error().code == Code::kNotTrusted);
   CHECK(update.error().message.contains("before the newest release this machine committed to"));
+}
+
+TEST_CASE("nothing is installed that comes before what this machine committed to, once it did") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  CHECK(machine.floor.Read() == 0u);  // the release behind it stays one to fall back to
+  machine.Boot();
+  CHECK(machine.floor.Read() == 2u);
+  machine.source.Publish("1.5.0", 3000, {"kernel 5"});
+  machine.source.SetIndex("1.5.0", 1);
+  const auto refused = [&] {
+    const Result<UpdatePlan> update = machine.Update();
+    REQUIRE_FALSE(update);
+    CHECK(update.error().code == Code::kNotTrusted);
+    CHECK(update.error().message ==
+          "1.5.0 has index 1 in the order of releases, before 2, which this machine committed to");
+  };
+  SECTION("as it is") {
+    refused();
+  }
+  SECTION("without a record") {
+    std::filesystem::remove(machine.dir / "state/record.json");
+    refused();
+  }
+  SECTION("without the floor's files, which the next boot writes again") {
+    for (const char* copy : {"0", "1"})
+      std::filesystem::remove(machine.dir / ("state/floor." + std::string(copy)));
+    refused();
+    machine.Boot();
+    CHECK(machine.floor.Read() == 2u);
+  }
+  machine.source.SetIndex("1.5.0", 3);
+  CHECK(machine.Update());
+  CHECK(machine.Rollback());
+}
+
+TEST_CASE("a clock before a time that has been is not believed") {
+  Machine machine;
+  machine.clock.Set(Seconds(0));
+  REQUIRE(machine.Update());
+  CHECK(machine.source.resolved_at == 1000);  // the running release was made then
+  machine.Boot();
+  machine.source.Publish("1.2.0", 3000, {"kernel 3"});
+  machine.clock.Set(Seconds(5000));
+  REQUIRE(CheckForUpdate(machine.world, {}));
+  CHECK(machine.source.resolved_at == 5000);
+  machine.clock.Set(Seconds(0));
+  REQUIRE(machine.Update());
+  CHECK(machine.source.resolved_at == 5000);  // metadata counted then
 }
 
 TEST_CASE("a second run says who holds the lock") {

@@ -1,6 +1,7 @@
 #include "updater/source/commit.h"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <filesystem>
 #include <map>
 #include <sstream>
@@ -38,8 +39,7 @@ TEST_CASE("a published commit reads back as the release it was made from") {
   Publisher publisher;
   MakeOddTree(publisher.directory / "tree");
   Release release = publisher.Describe("1.0.0");
-  Digest checksum =
-      publisher.Publish(publisher.directory / "tree", release, std::span(&publisher.key, 1));
+  Digest checksum = publisher.Publish(publisher.directory / "tree", release, publisher.key);
   std::string bytes = *publisher.repo.ReadMetadata(ObjectType::kCommit, checksum);
   auto commit = ParseCommit(bytes);
   REQUIRE(commit);
@@ -218,29 +218,34 @@ TEST_CASE("signatures are kept where ostree keeps them, beside what else is ther
   std::string detached = *publisher.repo.ReadDetachedMetadata(checksum);
   auto signatures = ReadSignatures(detached);
   REQUIRE(signatures);
-  REQUIRE(signatures->size() == 1);
-  CHECK(signatures->at(0) == *publisher.key.Sign(commit));
+  REQUIRE(signatures->size() == 2);
+  CHECK(signatures->at(0) == *publisher.key[0].Sign(commit));
+  CHECK(signatures->at(1) == *publisher.key[1].Sign(commit));
 
-  // As upstream stores it: an array of byte arrays under "ostree.sign.ed25519".
-  std::string shown = Shell("ostree show --repo=" + publisher.path +
-                            " --print-detached-metadata-key=ostree.sign.ed25519 " + checksum.Hex())
-                          .output;
-  auto printed = VariantRef::Adopt(
-      g_variant_parse(G_VARIANT_TYPE("aay"), shown.c_str(), nullptr, nullptr, nullptr));
-  REQUIRE(printed);
-  REQUIRE(g_variant_n_children(printed.get()) == 1);
-  auto child = VariantRef::Adopt(g_variant_get_child_value(printed.get(), 0));
-  CHECK(VariantArray(child.get()) == signatures->at(0));
+  // As upstream stores them: an array of byte arrays under a key for each kind of `ostree sign`.
+  for (size_t i = 0; i < 2; i++) {
+    std::string shown =
+        Shell(std::format("ostree show --repo={} --print-detached-metadata-key="
+                          "ostree.sign.{} {}",
+                          publisher.path, i == 0 ? "ed25519" : "spki", checksum.Hex()))
+            .output;
+    auto printed = VariantRef::Adopt(
+        g_variant_parse(G_VARIANT_TYPE("aay"), shown.c_str(), nullptr, nullptr, nullptr));
+    REQUIRE(printed);
+    REQUIRE(g_variant_n_children(printed.get()) == 1);
+    auto child = VariantRef::Adopt(g_variant_get_child_value(printed.get(), 0));
+    CHECK(VariantArray(child.get()) == signatures->at(i).bytes);
+  }
 
   GVariantDict dict;
   VariantRef old = VariantFromBytes("a{sv}", detached);
   g_variant_dict_init(&dict, old.get());
   g_variant_dict_insert(&dict, "other", "s", "kept");
   auto more = VariantRef::Retain(g_variant_dict_end(&dict));
-  SecretKey second = *SecretKey::Generate();
-  std::vector<std::string> add = {*second.Sign(commit), signatures->at(0)};
+  SecretKey second = *SecretKey::Generate(Algorithm::kEd25519);
+  std::vector<Signature> add = {*second.Sign(commit), signatures->at(0), signatures->at(1)};
   std::string both = *AddSignatures(VariantBytes(more.get()), add);
-  CHECK(ReadSignatures(both)->size() == 2);
+  CHECK(ReadSignatures(both)->size() == 3);
   VariantRef result = VariantFromBytes("a{sv}", both);
   const char* other = nullptr;
   CHECK(g_variant_lookup(result.get(), "other", "&s", &other));
@@ -250,7 +255,11 @@ TEST_CASE("signatures are kept where ostree keeps them, beside what else is ther
 }
 
 TEST_CASE("a commit needs valid signatures by as many distinct trusted keys as required") {
-  SecretKey a = *SecretKey::Generate(), b = *SecretKey::Generate(), c = *SecretKey::Generate();
+  const auto [policy, algorithm] =
+      GENERATE(std::pair{SignaturePolicy::kClassical, Algorithm::kEd25519},
+               std::pair{SignaturePolicy::kPq, Algorithm::kMlDsa65});
+  SecretKey a = *SecretKey::Generate(algorithm), b = *SecretKey::Generate(algorithm),
+            c = *SecretKey::Generate(algorithm);
   std::string commit = "the bytes";
   auto trust = [](const SecretKey& key, const char* name) {
     PublicKey open = *key.Public();
@@ -258,8 +267,8 @@ TEST_CASE("a commit needs valid signatures by as many distinct trusted keys as r
     return open;
   };
   std::vector<PublicKey> trusted = {trust(a, "a.pub"), trust(a, "copy.pub"), trust(b, "b.pub")};
-  auto verify = [&](std::vector<std::string> signatures, uint32_t required) {
-    return VerifyCommit(commit, *AddSignatures("", signatures), trusted, required);
+  auto verify = [&](std::vector<Signature> signatures, uint32_t required) {
+    return VerifyCommit(commit, *AddSignatures("", signatures), trusted, {policy, required});
   };
   CHECK(verify({*a.Sign(commit)}, 1) == 1u);
   CHECK(verify({*a.Sign(commit), *b.Sign(commit), *c.Sign(commit)}, 2) == 2u);
@@ -268,15 +277,40 @@ TEST_CASE("a commit needs valid signatures by as many distinct trusted keys as r
   REQUIRE_FALSE(one);
   CHECK(one.error().code == Code::kNotTrusted);
   CHECK(one.error().message ==
-        "expected signatures by at least 2 trusted keys, found 1: a.pub (2 signatures on the "
-        "commit, 2 trusted keys here)");
+        std::format("expected {} signatures by at least 2 trusted keys, found 1: a.pub (2 such "
+                    "signatures on the commit, 3 such trusted keys here)",
+                    Name(algorithm)));
   CHECK_FALSE(verify({}, 1));
   CHECK_FALSE(verify({}, 0));  // nothing is ever trusted without a signature
   CHECK_FALSE(verify({*c.Sign(commit)}, 1));
   CHECK_FALSE(verify({*a.Sign("other bytes")}, 1));
-  CHECK_FALSE(verify({*a.Sign(commit) + "x"}, 1));
-  CHECK_FALSE(VerifyCommit(commit, "", trusted, 1));
-  CHECK_FALSE(VerifyCommit(commit, "<html>no signatures</html>", trusted, 1));
+  CHECK_FALSE(verify({{algorithm, a.Sign(commit)->bytes + "x"}}, 1));
+  CHECK_FALSE(VerifyCommit(commit, "", trusted, {policy, 1}));
+  CHECK_FALSE(VerifyCommit(commit, "<html>no signatures</html>", trusted, {policy, 1}));
+  // A signature in the other algorithm's place is none.
+  const Algorithm other = kAlgorithms[algorithm == Algorithm::kEd25519];
+  CHECK_FALSE(verify({{other, a.Sign(commit)->bytes}}, 1));
+}
+
+TEST_CASE("a hybrid signature needs both halves, each by as many keys as required") {
+  const std::vector<SecretKey> a = *SecretKey::GenerateHybrid(), b = *SecretKey::GenerateHybrid();
+  std::vector<PublicKey> trusted;
+  for (const SecretKey& key : {a[0], a[1], b[0], b[1]}) trusted.push_back(*key.Public());
+  const auto verify = [&](std::vector<SecretKey> signers, uint32_t required) {
+    return VerifyCommit("data", Signed(signers, "data"), trusted,
+                        {SignaturePolicy::kHybrid, required});
+  };
+  CHECK(verify({a[0], a[1]}, 1) == 1u);
+  CHECK(verify({a[0], b[1]}, 1) == 1u);
+  CHECK(verify({a[0], a[1], b[0], b[1]}, 2) == 2u);
+  CHECK(verify({a[0]}, 1).error().message.starts_with("expected ML-DSA-65 signatures"));
+  CHECK(verify({a[1]}, 1).error().message.starts_with("expected ed25519 signatures"));
+  CHECK_FALSE(verify({a[0], b[0]}, 1));
+  CHECK_FALSE(verify({a[0], a[1], b[0]}, 2));
+  CHECK_FALSE(verify({a[0], a[1], b[1]}, 2));
+  // A node without a key of one algorithm trusts nothing, rather than what is left.
+  trusted = {*a[0].Public()};
+  CHECK_FALSE(verify({a[0], a[1]}, 1));
 }
 
 TEST_CASE("a release whose names would not fit refs, file names and GPT names is not committed") {

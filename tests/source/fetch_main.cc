@@ -1,9 +1,10 @@
 // A node's way to a release as a program of its own, so that a test can kill it:
-//   source_fetch URL STAGING PARENT KEYS
+//   source_fetch URL STAGING PARENT KEYS ROOT METADATA
 // Prints "done total" for every report of progress, then the statistics and the peak memory.
 #include <cstdio>
 #include <fstream>
 
+#include "updater/base/clock.h"
 #include "updater/source/ostree_source.h"
 
 namespace {
@@ -21,13 +22,14 @@ hostos::Result<> Run(char** argument) {
   hostos::OstreeSource source({.url = argument[1],
                                .channel = "stable",
                                .architecture = "x86-64",
+                               .root = argument[5],
+                               .metadata = argument[6],
                                .staging = argument[2],
                                .parent = argument[3],
                                .key_directories = {argument[4]},
-                               .required_signatures = 1,
                                .seal_formats = {1},
                                .http = {}});
-  hostos::Target target = TRY(source.Resolve(std::nullopt));
+  hostos::Target target = TRY(source.Resolve(std::nullopt, hostos::SystemClock().Now()));
   PrintProgress progress;
   hostos::FetchStats stats = TRY(source.Fetch(target, progress));
   TRY(source.Open(target));
@@ -39,7 +41,7 @@ hostos::Result<> Run(char** argument) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 5) return 2;
+  if (count != 7) return 2;
   auto result = Run(arguments);
   if (!result) std::fprintf(stderr, "source_fetch: %s\n", result.error().message.c_str());
   std::ifstream status("/proc/self/status");

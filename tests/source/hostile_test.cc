@@ -45,14 +45,22 @@ struct NextRelease : Update {
       if (!running.Has(object.type, object.checksum).value() &&
           object.archived > largest[object.type].archived)
         largest[object.type] = object;
-    paths["ref"] = "/refs/heads/hostos/x86-64/stable";
+    const ReleaseTarget newest = publisher.metadata.Releases("hostos", "x86-64", "stable")->back();
+    REQUIRE(publisher.metadata.StageRoot({}));
+    REQUIRE(publisher.metadata.Sign(publisher.key));
+    paths["root"] = "/metadata/2.root.json";
+    paths["timestamp"] = "/metadata/timestamp.json";
+    paths["snapshot"] = "/metadata/3.snapshot.json";  // after the first root, 1.0 and 1.1
+    paths["targets"] = "/metadata/3.targets.json";
+    paths["release"] = std::format("/targets/hostos/x86-64/{}.stable.json",
+                                   Sha256::Of(AsBytes(WriteReleaseTarget(newest))).Hex());
     paths["commit"] = publisher.ObjectPath(commit, "commit").substr(publisher.path.size());
     paths["commitmeta"] = paths["commit"] + "meta";
     for (const auto& [type, object] : largest)
       paths[type == ObjectType::kFile      ? "filez"
             : type == ObjectType::kDirtree ? "dirtree"
                                            : "dirmeta"] = ArchivePath({object.checksum, type});
-    REQUIRE(paths.size() == 6);
+    REQUIRE(paths.size() == 10);
 
     Publisher other;
     fs::create_directories(other.directory / "tree/boot");
@@ -65,7 +73,7 @@ struct NextRelease : Update {
 
   Result<> Fetch(const HostileServer& from) {
     OstreeSource source(Options(from.url()));
-    const Target target = TRY(source.Resolve(std::nullopt));
+    const Target target = TRY(source.Resolve(std::nullopt, kNow));
     NoProgress progress;
     TRY(source.Fetch(target, progress));
     return {};
@@ -100,7 +108,8 @@ constexpr Named kTransient[] = {
 TEST_CASE(
     "whatever a server does at whatever it is asked for, an update ends in time and in bounds") {
   NextRelease next;
-  const std::string victim = GENERATE("ref", "commit", "commitmeta", "dirtree", "dirmeta", "filez");
+  const std::string victim = GENERATE("root", "timestamp", "snapshot", "targets", "release",
+                                      "commit", "commitmeta", "dirtree", "dirmeta", "filez");
   const std::string path = next.paths[victim];
   for (const auto& [name, mischief] : kAll) {
     INFO(victim << ": " << name);
@@ -131,7 +140,8 @@ TEST_CASE(
 
 TEST_CASE("what a server does once does not end an update") {
   NextRelease next;
-  const std::string victim = GENERATE("ref", "commit", "commitmeta", "dirtree", "dirmeta", "filez");
+  const std::string victim = GENERATE("root", "timestamp", "snapshot", "targets", "release",
+                                      "commit", "commitmeta", "dirtree", "dirmeta", "filez");
   const std::string path = next.paths[victim];
   for (const auto& [name, mischief] : kTransient) {
     INFO(victim << ": " << name);
@@ -144,6 +154,7 @@ TEST_CASE("what a server does once does not end an update") {
     CHECK(fetched);
     CHECK(server.requests(path) >= 2);
     fs::remove_all(next.staging);
+    fs::remove_all(next.trusted);
   }
 }
 
@@ -211,14 +222,15 @@ TEST_CASE("of damaged repositories, those are accepted that ostree itself accept
     OstreeSource source({.url = server.url(),
                          .channel = "stable",
                          .architecture = "x86-64",
+                         .root = publisher.root,
+                         .metadata = directory / "trusted",
                          .staging = directory / "staging",
                          .parent = "",
                          .key_directories = {publisher.keys},
-                         .required_signatures = 1,
                          .seal_formats = {1},
                          .http = {.attempts = 1}});
     NoProgress progress;
-    const Result<Target> target = source.Resolve(std::nullopt);
+    const Result<Target> target = source.Resolve(std::nullopt, kNow);
     const Result<FetchStats> fetched =
         target ? source.Fetch(*target, progress) : std::unexpected(target.error());
     INFO((fetched ? "accepted" : fetched.error().message));

@@ -1,6 +1,7 @@
 #include "updater/source/ostree_source.h"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <filesystem>
 
 #include "tests/source/http_server.h"
@@ -30,10 +31,11 @@ struct Node {
     OstreeSourceOptions options{.url = server->url() + "/",
                                 .channel = "stable",
                                 .architecture = "x86-64",
+                                .root = publisher.root,
+                                .metadata = publisher.directory / "trusted",
                                 .staging = staging,
                                 .parent = "",
                                 .key_directories = {publisher.keys},
-                                .required_signatures = 1,
                                 .seal_formats = {1},
                                 .http = {}};
     options.http.attempts = 2;
@@ -47,21 +49,23 @@ struct Node {
 
   // What Resolve refuses leaves no trace: not a single object was asked for, nothing was stored.
   Error Refusal(OstreeSource source, const std::optional<std::string>& version = std::nullopt) {
-    auto target = source.Resolve(version);
+    auto target = source.Resolve(version, kNow);
     REQUIRE_FALSE(target);
     CHECK_FALSE(fs::exists(staging));
     for (const HttpRequest& request : server->Requests()) {
-      CHECK((request.path.starts_with("/refs/") || request.path.contains(".commit")));
+      CHECK((request.path.starts_with("/metadata/") || request.path.starts_with("/targets/") ||
+             request.path.contains(".commit")));
     }
     return target.error();
   }
 
-  // Serves these bytes as the newest commit, signed by the publisher or by `signer`.
-  void ServeCommit(const std::string& commit, const SecretKey& signer) {
+  // Serves these bytes as the commit of 1.0, signed by the publisher or by `signers`.
+  void ServeCommit(const std::string& commit, std::span<const SecretKey> signers) {
     Digest checksum = PutObject(publisher.path, commit, "commit");
-    std::vector<std::string> signatures = {*signer.Sign(commit)};
-    WriteText(publisher.ObjectPath(checksum, "commitmeta"), *AddSignatures("", signatures));
-    WriteText(publisher.path + "/refs/heads/hostos/x86-64/stable", checksum.Hex() + "\n");
+    WriteText(publisher.ObjectPath(checksum, "commitmeta"), Signed(signers, commit));
+    Release release = publisher.Describe("1.0");
+    release.commit = checksum;
+    publisher.Announce(TargetOf(release));
   }
   void ServeCommit(const std::string& commit) { ServeCommit(commit, publisher.key); }
 };
@@ -71,12 +75,12 @@ TEST_CASE("the newest release, and one by its version, are resolved with their s
   node.publisher.Publish(node.tree, "1.0");
   Digest newest = node.publisher.Publish(node.tree, "1.1");
   OstreeSource source = node.Source();
-  auto target = source.Resolve(std::nullopt);
+  auto target = source.Resolve(std::nullopt, kNow);
   REQUIRE(target);
   CHECK(target->release.commit == newest);
   CHECK(target->release.version == "1.1");
   CHECK(target->valid_signatures == 1);
-  CHECK(source.Resolve("1.0")->release.version == "1.0");
+  CHECK(source.Resolve("1.0", kNow)->release.version == "1.0");
 
   auto kept = source.Verify(target->commit, target->signatures);
   REQUIRE(kept);
@@ -92,13 +96,13 @@ TEST_CASE("a release that is not published is not found, and a bad version is re
   Node node;
   node.publisher.Publish(node.tree, "1.0");
   CHECK(node.Refusal(node.Source(), "9.9").code == Code::kNotFound);
+  const size_t asked = node.server->Requests().size();
   CHECK(node.Refusal(node.Source(), "../../config").code == Code::kUsage);
-  CHECK(node.server->Requests().size() == 1);
+  CHECK(node.server->Requests().size() == asked);
 }
 
 TEST_CASE("a commit without a valid signature by a trusted key is refused before anything else") {
   Node node;
-  SecretKey stranger = *SecretKey::Generate();
   Digest checksum = node.publisher.Publish(node.tree, "1.0");
   std::string commit = *node.publisher.repo.ReadMetadata(ObjectType::kCommit, checksum);
   std::string detached = node.publisher.ObjectPath(checksum, "commitmeta");
@@ -107,30 +111,48 @@ TEST_CASE("a commit without a valid signature by a trusted key is refused before
     fs::remove(detached);
     Error error = node.Refusal(node.Source());
     CHECK(error.code == Code::kNotTrusted);
-    CHECK(error.message.contains("0 signatures on the commit"));
+    CHECK(error.message.contains("0 such signatures on the commit"));
   }
   SECTION("by an unknown key") {
-    node.ServeCommit(commit, stranger);
+    node.ServeCommit(commit, *SecretKey::GenerateHybrid());
     Error error = node.Refusal(node.Source());
     CHECK(error.code == Code::kNotTrusted);
-    CHECK(error.message.contains("found 0 (1 signatures on the commit, 1 trusted keys here)"));
+    CHECK(error.message.contains(
+        "found 0 (1 such signatures on the commit, 1 such trusted keys here)"));
   }
   SECTION("over other bytes") {
-    std::vector<std::string> wrong = {*node.publisher.key.Sign("other")};
-    WriteText(detached, *AddSignatures("", wrong));
+    WriteText(detached, Signed(node.publisher.key, "other"));
     CHECK(node.Refusal(node.Source()).code == Code::kNotTrusted);
   }
   SECTION("of another length") {
-    std::vector<std::string> wrong = {*node.publisher.key.Sign(commit) + "x",
-                                      node.publisher.key.Sign(commit)->substr(1)};
+    const size_t longer = GENERATE(0u, 1u);
+    std::vector<Signature> wrong;
+    for (const SecretKey& key : node.publisher.key) wrong.push_back(*key.Sign(commit));
+    wrong[longer].bytes += "x";
+    WriteText(detached, *AddSignatures("", wrong));
+    CHECK(node.Refusal(node.Source()).code == Code::kNotTrusted);
+    wrong[longer].bytes.resize(wrong[longer].bytes.size() - 2);
     WriteText(detached, *AddSignatures("", wrong));
     CHECK(node.Refusal(node.Source()).code == Code::kNotTrusted);
   }
+  SECTION("of one algorithm only") {
+    const size_t kept = GENERATE(0u, 1u);
+    const auto policy = kept == 0 ? SignaturePolicy::kClassical : SignaturePolicy::kPq;
+    WriteText(detached, Signed(std::span(node.publisher.key).subspan(kept, 1), commit));
+    Error error = node.Refusal(node.Source());
+    CHECK(error.code == Code::kNotTrusted);
+    CHECK(
+        error.message.contains(std::format("expected {} signatures by at least 1 trusted keys, "
+                                           "found 0",
+                                           Name(kAlgorithms[1 - kept]))));
+    // Where the node's policy is to ask for no other, that is enough.
+    CHECK(node.Source([&](OstreeSourceOptions& options) { options.signatures.policy = policy; })
+              .Resolve(std::nullopt, kNow));
+  }
   SECTION("by one key where two are required, though that key is there twice") {
-    PublicKey again = *node.publisher.key.Public();
-    WriteText(node.publisher.keys + "/again.pub", again.Base64());
+    WriteText(node.publisher.keys + "/again.pub", *PublicText(node.publisher.key));
     Error error = node.Refusal(
-        node.Source([](OstreeSourceOptions& options) { options.required_signatures = 2; }));
+        node.Source([](OstreeSourceOptions& options) { options.signatures.required = 2; }));
     CHECK(error.code == Code::kNotTrusted);
     CHECK(error.message.contains("at least 2 trusted keys, found 1: " + node.publisher.keys));
   }
@@ -150,11 +172,13 @@ TEST_CASE("a commit without a valid signature by a trusted key is refused before
 
 TEST_CASE("two keys sign a release for nodes that require two") {
   Node node;
-  std::vector<SecretKey> both = {node.publisher.key, *SecretKey::Generate()};
-  WriteText(node.publisher.keys + "/second.pub", both[1].Public()->Base64());
+  std::vector<SecretKey> both = node.publisher.key;
+  const std::vector<SecretKey> second = *SecretKey::GenerateHybrid();
+  both.insert(both.end(), second.begin(), second.end());
+  WriteText(node.publisher.keys + "/second.pub", *PublicText(second));
   node.publisher.Publish(node.tree, node.publisher.Describe("1.0"), both);
-  auto target = node.Source([](OstreeSourceOptions& options) { options.required_signatures = 2; })
-                    .Resolve(std::nullopt);
+  auto target = node.Source([](OstreeSourceOptions& options) { options.signatures.required = 2; })
+                    .Resolve(std::nullopt, kNow);
   REQUIRE(target);
   CHECK(target->valid_signatures == 2);
 }
@@ -184,26 +208,109 @@ TEST_CASE("a signed release for another machine is refused, saying what was expe
     CHECK(error.code == Code::kNotSupported);
     CHECK(error.message.contains("seal format: expected 1, found 7"));
   }
-  SECTION("another version than the one asked for") {
+  SECTION("product") {
     node.publisher.Publish(node.tree, "1.0");
-    fs::copy_file(node.publisher.path + "/refs/heads/hostos/x86-64/stable",
-                  node.publisher.path + "/refs/heads/hostos/x86-64/releases/2.0");
-    Error error = node.Refusal(node.Source(), "2.0");
-    CHECK(error.code == Code::kNotTrusted);
-    CHECK(error.message.contains("expected version 2.0, found 1.0"));
+    Error error =
+        node.Refusal(node.Source([](OstreeSourceOptions& options) { options.product = "other"; }));
+    CHECK(error.code == Code::kNotFound);
+    CHECK(error.message.contains("other/x86-64/stable.json: no role of the repository signed"));
   }
+}
+
+TEST_CASE("a release is what its target and its commit both say, field by field") {
+  Node node;
+  const Digest commit = node.publisher.Publish(node.tree, "1.0");
+  ReleaseTarget target = TargetOf(node.publisher.Describe("1.0"));
+  target.commit = commit;
+  const auto refused = [&](const char* field) {
+    node.publisher.Announce(target);
+    const Error error = node.Refusal(node.Source());
+    CHECK(error.code == Code::kNotTrusted);
+    CHECK(error.message.contains(std::format("{}: expected ", field)));
+  };
+  SECTION("version") {
+    target.version = "1.0.1";
+    refused("version");
+  }
+  SECTION("root hash") {
+    target.root_hash.bytes[0] ^= 1;
+    refused("root hash");
+  }
+  SECTION("image size") {
+    target.image_size++;
+    refused("image size");
+  }
+  SECTION("SHA-256 of the UKI") {
+    target.uki_digest.bytes[31] ^= 1;
+    refused("SHA-256 of the UKI");
+  }
+  SECTION("size of the UKI") {
+    target.uki_size--;
+    refused("size of the UKI");
+  }
+}
+
+TEST_CASE("releases have an index that only grows, and those before the least one are withdrawn") {
+  Node node;
+  node.publisher.Publish(node.tree, "1.0");
+  const Digest second = node.publisher.Publish(node.tree, "1.1");
+  OstreeSource source = node.Source();
+  CHECK(source.Resolve("1.0", kNow)->index == 1);
+  CHECK(source.Resolve(std::nullopt, kNow)->index == 2);
+
+  ReleaseTarget target = TargetOf(node.publisher.Describe("1.1"));
+  target.commit = second;
+  target.minimum_index = 2;
+  CHECK(node.publisher.Announce(target).index == 3);
+  CHECK(source.Resolve(std::nullopt, kNow)->index == 3);
+  const Error error = node.Refusal(node.Source(), "1.0");
+  CHECK(error.code == Code::kNotTrusted);
+  CHECK(error.message.contains("1.0 was withdrawn: expected a release with an index from 2 on"));
+}
+
+TEST_CASE("what was published counts until it expires, and again when it was renewed") {
+  Node node;
+  node.publisher.Publish(node.tree, "1.0");
+  constexpr uint64_t kWeek = 7 * 86'400;
+  OstreeSource source = node.Source();
+  CHECK(source.Resolve(std::nullopt, kNow + kWeek - 1));
+  const Result<Target> late = source.Resolve(std::nullopt, kNow + kWeek);
+  REQUIRE_FALSE(late);
+  CHECK(late.error().code == Code::kNotTrusted);
+  CHECK(late.error().message.contains("timestamp: version 2 expired at 2027-01-22"));
+
+  {
+    const TufRepository unlocked = std::move(node.publisher.metadata);
+  }
+  TufRepository later = *TufRepository::Open(node.publisher.path, kNow + kWeek);
+  REQUIRE(later.StageRenewal("timestamp"));
+  CHECK_FALSE(later.Sign(node.publisher.key)->has_value());
+  CHECK(source.Resolve(std::nullopt, kNow + kWeek));
+}
+
+TEST_CASE("a node whose own metadata is lost or damaged begins with the release's root again") {
+  Node node;
+  node.publisher.Publish(node.tree, "1.0");
+  OstreeSource source = node.Source();
+  REQUIRE(source.Resolve(std::nullopt, kNow));
+  const std::string trusted = node.publisher.directory / "trusted";
+  WriteText(trusted + "/root.json", "{");
+  WriteText(trusted + "/snapshot.json", "");
+  CHECK(source.Resolve(std::nullopt, kNow));
+  fs::remove_all(trusted);
+  CHECK(source.Resolve(std::nullopt, kNow));
 }
 
 TEST_CASE("what the server says instead of a commit is never taken for one") {
   Node node;
   Digest checksum = node.publisher.Publish(node.tree, "1.0");
-  std::string ref = node.publisher.path + "/refs/heads/hostos/x86-64/stable";
+  std::string timestamp = node.publisher.path + "/metadata/timestamp.json";
   std::string object = node.publisher.ObjectPath(checksum, "commit");
-  SECTION("an error page with status 200 for the ref") {
-    WriteText(ref, "<html>Please log in</html>");
+  SECTION("an error page with status 200 for the metadata") {
+    WriteText(timestamp, "<html>Please log in</html>");
     Error error = node.Refusal(node.Source());
-    CHECK(error.code == Code::kNetwork);
-    CHECK(error.message.contains("found \"<html>Please log in</html>\""));
+    CHECK(error.code == Code::kNotTrusted);
+    CHECK(error.message.contains("metadata: timestamp: "));
   }
   SECTION("an error page with status 200 for the commit") {
     WriteText(object, "<html>Please log in</html>");
@@ -230,7 +337,7 @@ TEST_CASE("what the server says instead of a commit is never taken for one") {
     CHECK(node.Refusal(node.Source()).code == Code::kNotFound);
   }
   SECTION("HTTP 500") {
-    node.Serve("location /refs { return 500; }");
+    node.Serve("location /metadata/timestamp.json { return 500; }");
     Error error = node.Refusal(node.Source());
     CHECK(error.code == Code::kNetwork);
     CHECK(error.message.contains("found 500"));
@@ -238,7 +345,7 @@ TEST_CASE("what the server says instead of a commit is never taken for one") {
   SECTION("nobody there") {
     OstreeSource source = node.Source();
     node.server.reset();
-    auto target = source.Resolve(std::nullopt);
+    auto target = source.Resolve(std::nullopt, kNow);
     REQUIRE_FALSE(target);
     CHECK(target.error().code == Code::kNetwork);
   }

@@ -37,7 +37,7 @@ TEST_CASE("an update moves the missing objects and less than two percent more") 
   AddFiles(update.tree, "new", 120, 2);
   Digest newest = update.publisher.Publish(update.tree, "1.1");
   OstreeSource source = update.Source();
-  Target target = *source.Resolve(std::nullopt);
+  Target target = *source.Resolve(std::nullopt, kNow);
   FetchPlan plan = *source.Plan(target);
   CHECK(plan.download_bytes > 2'000'000);
   CHECK(plan.reused_bytes > 1'000'000);
@@ -82,7 +82,7 @@ TEST_CASE("a staging repository with parts missing or another configuration is r
   fs::create_directories(update.staging + "/objects");
   WriteText(update.staging + "/config", "[core]\nmode=archive-z2\n");
   OstreeSource source = update.Source();
-  Target target = *source.Resolve(std::nullopt);
+  Target target = *source.Resolve(std::nullopt, kNow);
   NoProgress progress;
   REQUIRE(source.Fetch(target, progress));
   CHECK(ScanCommit(*Repo::Open(update.staging), newest));
@@ -96,7 +96,8 @@ void FetchUntil(const Update& update, uint64_t percent) {
   if (child == 0) {
     ::dup2(ends[1], STDOUT_FILENO);
     ::execl(SOURCE_FETCH, SOURCE_FETCH, update.server->url().c_str(), update.staging.c_str(),
-            update.parent.c_str(), update.publisher.keys.c_str(), nullptr);
+            update.parent.c_str(), update.publisher.keys.c_str(), update.publisher.root.c_str(),
+            update.trusted.c_str(), nullptr);
     ::_exit(127);
   }
   UniqueFd writer(ends[1]);
@@ -149,7 +150,7 @@ TEST_CASE("after kill -9 no object that was received is fetched again") {
   }
 
   OstreeSource source = update.Source();
-  Target target = *source.Resolve(std::nullopt);
+  Target target = *source.Resolve(std::nullopt, kNow);
   NoProgress progress;
   FetchPlan plan = *source.Plan(target);
   auto stats = source.Fetch(target, progress);
@@ -179,13 +180,13 @@ TEST_CASE("objects of a release that was given up make room for the next") {
   NoProgress progress;
   {
     OstreeSource source = update.Source();
-    REQUIRE(source.Fetch(*source.Resolve(std::nullopt), progress));
+    REQUIRE(source.Fetch(*source.Resolve(std::nullopt, kNow), progress));
   }
   fs::remove_all(update.tree + "/usr/lib/abandoned");
   AddFiles(update.tree, "next", 5, 6);
   Digest newest = update.publisher.Publish(update.tree, "1.2");
   OstreeSource source = update.Source();
-  Target target = *source.Resolve(std::nullopt);
+  Target target = *source.Resolve(std::nullopt, kNow);
   REQUIRE(source.Fetch(target, progress));
   Commit commit = *ParseCommit(target.commit);
   uint64_t stored = 0, wanted = 0;
@@ -221,7 +222,7 @@ TEST_CASE("an object that never ends is cut off at the largest signed size") {
   fs::resize_file(victim, 1ull << 32);
   OstreeSource source = update.Source();
   NoProgress progress;
-  auto stats = source.Fetch(*source.Resolve(std::nullopt), progress);
+  auto stats = source.Fetch(*source.Resolve(std::nullopt, kNow), progress);
   REQUIRE_FALSE(stats);
   CHECK(stats.error().code == Code::kNotTrusted);
   std::string found = std::format("expected the signed {} bytes, found {}", size, 1ull << 32);
@@ -241,7 +242,7 @@ TEST_CASE("a pull that only just moves ends in time, and the next one goes on") 
   options.http.pull_time = Seconds(2);
   options.http.pull_rate = 1 << 30;
   OstreeSource source(options);
-  const Target target = source.Resolve(std::nullopt).value();
+  const Target target = source.Resolve(std::nullopt, kNow).value();
   NoProgress progress;
   const auto stats = source.Fetch(target, progress);
   REQUIRE_FALSE(stats);
@@ -266,7 +267,7 @@ TEST_CASE("objects that are all larger than signed are cut off together") {
   }
   OstreeSource source = update.Source("limit_rate 50m;");
   NoProgress progress;
-  auto stats = source.Fetch(*source.Resolve(std::nullopt), progress);
+  auto stats = source.Fetch(*source.Resolve(std::nullopt, kNow), progress);
   REQUIRE_FALSE(stats);
   CHECK(stats.error().code == Code::kNotTrusted);
   uint64_t sent = 0;
@@ -326,7 +327,7 @@ TEST_CASE("an object that is missing, truncated or altered ends the pull, with i
     expected = Code::kNetwork;
   }
   OstreeSource source = update.Source(extra);
-  Target target = *source.Resolve(std::nullopt);
+  Target target = *source.Resolve(std::nullopt, kNow);
   NoProgress progress;
   auto stats = source.Fetch(target, progress);
   REQUIRE_FALSE(stats);
@@ -346,9 +347,9 @@ TEST_CASE("an update from a directory copies what is missing, and goes on where 
   AddFiles(update.tree, "new", 10, 2);
   update.publisher.Publish(update.tree, "1.1");
   OstreeSource source = update.LocalSource();
-  const Target target = *source.Resolve(std::nullopt);
-  CHECK(source.Resolve("1.0")->release.version == "1.0");
-  CHECK(source.Resolve("1.2").error().code == Code::kNotFound);
+  const Target target = *source.Resolve(std::nullopt, kNow);
+  CHECK(source.Resolve("1.0", kNow)->release.version == "1.0");
+  CHECK(source.Resolve("1.2", kNow).error().code == Code::kNotFound);
   const FetchPlan plan = *source.Plan(target);
   CHECK(plan.objects > 10);
 
@@ -395,7 +396,7 @@ TEST_CASE("an object in a directory is believed no more than one from a server")
     PutBomb(victim);
   }
   OstreeSource source = update.LocalSource();
-  const Target target = *source.Resolve(std::nullopt);
+  const Target target = *source.Resolve(std::nullopt, kNow);
   NoProgress progress;
   const auto stats = source.Fetch(target, progress);
   REQUIRE_FALSE(stats);
@@ -438,9 +439,9 @@ TEST_CASE("a UKI that differs from the signed metadata is not handed out") {
   SECTION("content") {
     WriteText(update.publisher.directory / "uki", std::string(release.uki_size, '?'));
   }
-  update.publisher.Publish(update.tree, release, std::span(&update.publisher.key, 1));
+  update.publisher.Publish(update.tree, release, update.publisher.key);
   OstreeSource source = update.Source();
-  Target target = *source.Resolve(std::nullopt);
+  Target target = *source.Resolve(std::nullopt, kNow);
   NoProgress progress;
   REQUIRE(source.Fetch(target, progress));
   auto checkout = source.Open(target);
@@ -455,7 +456,7 @@ TEST_CASE("a version that is published never becomes another release") {
   auto again = update.publisher.repo.CommitTree({.tree = update.tree,
                                                  .uki = update.publisher.directory / "uki",
                                                  .release = update.publisher.Describe("1.0")},
-                                                std::span(&update.publisher.key, 1));
+                                                update.publisher.key);
   REQUIRE_FALSE(again);
   CHECK(again.error().code == Code::kRefused);
 }
@@ -466,7 +467,7 @@ TEST_CASE("a tree is committed only with an empty /boot") {
     return update.publisher.repo.CommitTree({.tree = update.tree,
                                              .uki = update.publisher.directory / "uki",
                                              .release = update.publisher.Describe("3.0")},
-                                            std::span(&update.publisher.key, 1));
+                                            update.publisher.key);
   };
   WriteText(update.tree + "/boot/vmlinuz", "kernel");
   CHECK(commit().error().message.contains("'vmlinuz'"));

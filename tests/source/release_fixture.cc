@@ -27,7 +27,7 @@ void Check(bool good, const std::string& what) {
 template <class T>
 T Value(Result<T> result) {
   if (!result) throw std::runtime_error(result.error().message);
-  return std::move(*result);
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
 void SetXattr(const std::string& path, const char* name, std::string_view value) {
@@ -99,12 +99,24 @@ void AddFiles(const std::string& tree, const std::string& name, int count, unsig
   }
 }
 
+std::string Signed(std::span<const SecretKey> keys, std::string_view data) {
+  std::vector<Signature> signatures;
+  for (const SecretKey& key : keys) signatures.push_back(Value(key.Sign(data)));
+  return Value(AddSignatures("", signatures));
+}
+
 Publisher::Publisher()
     : path(directory / "archive"),
       repo(MakeArchive(path)),
-      key(Value(SecretKey::Generate())),
-      keys(directory / "keys") {
-  WriteText(keys + "/release.pub", "# the publisher\n" + Value(key.Public()).Base64() + "\n");
+      root(path + "/metadata/1.root.json"),
+      key(Value(SecretKey::GenerateHybrid())),
+      keys(directory / "keys"),
+      metadata(Value(TufRepository::Open(path, kNow))) {
+  WriteText(keys + "/release.pub", "# the publisher\n" + Value(PublicText(key)));
+  const RoleChange mine = {.keys = {Value(key.front().Public())}, .threshold = {}, .days = {}};
+  Value(metadata.StageRoot(
+      {{"root", mine}, {"targets", mine}, {"snapshot", mine}, {"timestamp", mine}}));
+  Value(metadata.Sign(key));
 }
 
 Release Publisher::Describe(const std::string& version) {
@@ -126,13 +138,24 @@ Release Publisher::Describe(const std::string& version) {
 }
 
 Digest Publisher::Publish(const std::string& tree, const std::string& version) {
-  return Publish(tree, Describe(version), std::span(&key, 1));
+  return Publish(tree, Describe(version), key);
 }
 
 Digest Publisher::Publish(const std::string& tree, const Release& release,
                           std::span<const SecretKey> signers) {
-  return Value(
-      repo.CommitTree({.tree = tree, .uki = directory / "uki", .release = release}, signers));
+  Release committed = release;
+  committed.commit =
+      Value(repo.CommitTree({.tree = tree, .uki = directory / "uki", .release = release}, signers));
+  Announce(TargetOf(committed));
+  return committed.commit;
+}
+
+ReleaseTarget Publisher::Announce(ReleaseTarget release) {
+  (void)metadata.StageWithdrawal(release.product, release.architecture, release.channel,
+                                 release.version);
+  const ReleaseTarget announced = Value(metadata.StageRelease(std::move(release)));
+  Value(metadata.Sign(key));
+  return announced;
 }
 
 std::string Publisher::ObjectPath(const Digest& checksum, const std::string& extension) const {

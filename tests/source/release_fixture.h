@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "images/tuf_repository.h"
 #include "tests/no_progress.h"
 #include "tests/temp_dir.h"
 #include "tests/text_file.h"
@@ -27,14 +28,23 @@ void MakeOddTree(const std::string& path);
 // `count` files of incompressible bytes, 30 kB on average, in directories below usr/lib/`name`.
 void AddFiles(const std::string& tree, const std::string& name, int count, unsigned seed);
 
-// A published release, and a publisher who signs with one key.
+// Detached metadata with what the keys sign.
+std::string Signed(std::span<const SecretKey> keys, std::string_view data);
+
+// When everything of these tests happens.
+inline constexpr uint64_t kNow = 1'800'000'000;
+
+// A published release, and its publisher.
 struct Publisher {
   Publisher();
 
-  // Commits `tree` with a UKI of its own, signed with `keys` (by default the publisher's).
+  // Commits `tree` with a UKI of its own, signed with `keys` (by default the publisher's), and
+  // makes it the newest of its channel.
   Digest Publish(const std::string& tree, const std::string& version);
   Digest Publish(const std::string& tree, const Release& release,
                  std::span<const SecretKey> signers);
+  // Makes it the newest of its channel, whatever is there.
+  ReleaseTarget Announce(ReleaseTarget release);
   // The release as Publish() would describe it; writes the UKI.
   Release Describe(const std::string& version);
 
@@ -43,8 +53,10 @@ struct Publisher {
   TempDir directory;
   std::string path;  // of the archive repository
   Repo repo;
-  SecretKey key;
-  std::string keys;  // a directory with key's public half
+  std::string root;            // the TUF root that nodes begin with
+  std::vector<SecretKey> key;  // one of each algorithm
+  std::string keys;            // a directory with their public halves
+  TufRepository metadata;
 };
 
 // Puts an object's raw bytes into a repository, as a server may serve anything.

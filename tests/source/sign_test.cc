@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
 
 #include "tests/source/release_fixture.h"
 
@@ -16,43 +18,57 @@ std::string Base64Of(const std::string& directory, std::string_view bytes) {
 }
 
 TEST_CASE("openssl accepts our signatures, and we accept those of openssl") {
+  const Algorithm algorithm = GENERATE(from_range(kAlgorithms));
+  CAPTURE(Name(algorithm));
   TempDir temp;
-  SecretKey key = *SecretKey::Generate();
-  REQUIRE(key.Save(temp / "key"));
+  SecretKey key = *SecretKey::Generate(algorithm);
+  REQUIRE(SecretKey::Save({&key, 1}, temp / "key"));
   WriteText(temp / "message", "a commit object");
-  WriteText(temp / "ours", *key.Sign("a commit object"));
+  WriteText(temp / "ours", key.Sign("a commit object")->bytes);
   std::string in = "cd " + temp.path() + " && ";
   CHECK(Shell(in + "openssl pkeyutl -verify -inkey key -rawin -in message -sigfile ours").status ==
         0);
-  REQUIRE(Shell(in + "openssl genpkey -algorithm ed25519 -out theirs.key && chmod 600 theirs.key &&"
-                     "openssl pkeyutl -sign -inkey theirs.key -rawin -in message -out theirs")
+  REQUIRE(Shell(std::format("{} openssl genpkey -algorithm {} -out theirs.key && chmod 600 "
+                            "theirs.key && openssl pkeyutl -sign -inkey theirs.key -rawin -in "
+                            "message -out theirs",
+                            in, Name(algorithm)))
               .status == 0);
-  PublicKey theirs = *SecretKey::Load(temp / "theirs.key")->Public();
-  CHECK(theirs.Verifies("a commit object", ReadText(temp / "theirs")));
-  CHECK_FALSE(theirs.Verifies("another object", ReadText(temp / "theirs")));
-  CHECK_FALSE(theirs.Verifies("a commit object", ReadText(temp / "ours")));
+  PublicKey theirs = *SecretKey::Load(temp / "theirs.key")->at(0).Public();
+  const Signature made = {algorithm, ReadText(temp / "theirs")};
+  CHECK(theirs.Verifies("a commit object", made));
+  CHECK_FALSE(theirs.Verifies("another object", made));
+  CHECK_FALSE(theirs.Verifies("a commit object", *key.Sign("a commit object")));
 }
 
-TEST_CASE("a signature counts only with exactly 64 bytes") {
-  SecretKey key = *SecretKey::Generate();
+TEST_CASE("a signature counts only with exactly the length of its algorithm") {
+  const auto [algorithm, size] =
+      GENERATE(std::pair{Algorithm::kEd25519, 64u}, std::pair{Algorithm::kMlDsa65, 3309u});
+  SecretKey key = *SecretKey::Generate(algorithm);
   PublicKey open = *key.Public();
-  std::string signature = *key.Sign("data");
-  REQUIRE(signature.size() == 64);
-  CHECK(open.Verifies("data", signature));
-  CHECK_FALSE(open.Verifies("data", signature.substr(0, 63)));
-  CHECK_FALSE(open.Verifies("data", signature + "x"));
-  CHECK_FALSE(open.Verifies("data", ""));
+  const Signature signature = *key.Sign("data");
+  REQUIRE(signature.bytes.size() == size);
+  CHECK(*key.Sign("data") == signature);  // signing twice adds nothing
+  const auto verifies = [&](const std::string& bytes) {
+    return open.Verifies("data", {algorithm, bytes});
+  };
+  CHECK(verifies(signature.bytes));
+  CHECK_FALSE(verifies(signature.bytes.substr(0, size - 1)));
+  CHECK_FALSE(verifies(signature.bytes + "x"));
+  CHECK_FALSE(verifies(""));
 }
 
 TEST_CASE("a secret key is read as PEM and in the form of ostree sign, and only when private") {
   TempDir temp;
-  SecretKey key = *SecretKey::Generate();
-  REQUIRE(key.Save(temp / "key"));
+  const std::vector<SecretKey> keys = *SecretKey::GenerateHybrid();
+  const SecretKey& key = keys[0];
+  REQUIRE(SecretKey::Save(keys, temp / "key"));
   struct stat status;
   REQUIRE(::stat((temp / "key").c_str(), &status) == 0);
   CHECK((status.st_mode & 07777) == 0600);
-  CHECK_FALSE(key.Save(temp / "key"));  // never replaced
-  CHECK(SecretKey::Load(temp / "key")->Public()->bytes == key.Public()->bytes);
+  CHECK_FALSE(SecretKey::Save(keys, temp / "key"));  // never replaced
+  const auto loaded = *SecretKey::Load(temp / "key");
+  REQUIRE(loaded.size() == 2);
+  for (size_t i = 0; i < 2; i++) CHECK(loaded[i].Public()->SameAs(*keys[i].Public()));
 
   // The last 32 bytes of the PKCS#8 form are the seed (RFC 8410).
   REQUIRE(
@@ -60,12 +76,10 @@ TEST_CASE("a secret key is read as PEM and in the form of ostree sign, and only 
       0);
   std::string der = ReadText(temp / "der");
   std::string seed = der.substr(der.size() - 32);
-  PublicKey open = *key.Public();
-  std::string half(reinterpret_cast<const char*>(open.bytes.data()), 32);
-  WriteText(temp / "ostree", Base64Of(temp.path(), seed + half) + "\n");
+  WriteText(temp / "ostree", Base64Of(temp.path(), seed + key.Public()->bytes) + "\n");
   ::chmod((temp / "ostree").c_str(), 0600);
   REQUIRE(SecretKey::Load(temp / "ostree"));
-  CHECK(*SecretKey::Load(temp / "ostree")->Sign("x") == *key.Sign("x"));
+  CHECK(*SecretKey::Load(temp / "ostree")->at(0).Sign("x") == *key.Sign("x"));
 
   WriteText(temp / "mixed", Base64Of(temp.path(), seed + seed));
   ::chmod((temp / "mixed").c_str(), 0600);
@@ -76,25 +90,33 @@ TEST_CASE("a secret key is read as PEM and in the form of ostree sign, and only 
   REQUIRE_FALSE(refused);
   CHECK(refused.error().message.contains("0640"));
 
-  WriteText(temp / "junk", "junk");
-  ::chmod((temp / "junk").c_str(), 0600);
-  CHECK(SecretKey::Load(temp / "junk").error().message.contains("expected an ed25519 secret key"));
+  for (const char* other : {"junk", "-----BEGIN PRIVATE KEY-----\njunk\n"}) {
+    WriteText(temp / "junk", other);
+    ::chmod((temp / "junk").c_str(), 0600);
+    CHECK(SecretKey::Load(temp / "junk").error().message.contains("expected secret keys"));
+  }
+  REQUIRE(Shell("openssl genpkey -algorithm ML-DSA-44 -out " + (temp / "weak") + " && chmod 600 " +
+                (temp / "weak"))
+              .status == 0);
+  CHECK(SecretKey::Load(temp / "weak").error().message.contains("expected secret keys"));
 }
 
 TEST_CASE("trusted keys come from several directories, each key material once") {
   TempDir temp;
-  std::string one = SecretKey::Generate()->Public()->Base64();
-  std::string two = SecretKey::Generate()->Public()->Base64();
-  WriteText(temp / "a/one.pub", "# a comment\n\n  " + one + "  \n" + two + "\n");
-  WriteText(temp / "b/again.pub", one);
+  const std::vector<SecretKey> one = *SecretKey::GenerateHybrid(),
+                               two = *SecretKey::GenerateHybrid();
+  WriteText(temp / "a/one.pub", "# a comment\n\n  " + one[0].Public()->Text() + "  \n" +
+                                    one[1].Public()->Text() + "\n" + *PublicText(two));
+  WriteText(temp / "b/again.pub", *PublicText(one));
   WriteText(temp / "b/note.txt", "not a key");
   std::vector<std::string> directories = {temp / "a", temp / "b", temp / "absent"};
   auto keys = LoadTrustedKeys(directories);
   REQUIRE(keys);
-  REQUIRE(keys->size() == 2);
-  CHECK(keys->at(0).Base64() == one);
+  REQUIRE(keys->size() == 4);
+  CHECK(keys->at(0).SameAs(*one[0].Public()));
   CHECK(keys->at(0).name == temp / "a/one.pub");
-  CHECK(keys->at(1).Base64() == two);
+  CHECK(keys->at(1).SameAs(*one[1].Public()));
+  CHECK(keys->at(3).SameAs(*two[1].Public()));
 }
 
 TEST_CASE("a malformed key is an error with file and line; no key at all is not trusted") {
@@ -104,23 +126,35 @@ TEST_CASE("a malformed key is an error with file and line; no key at all is not 
   REQUIRE_FALSE(none);
   CHECK(none.error().code == Code::kNotTrusted);
   CHECK(none.error().message.contains(temp / "a"));
-  std::string good = SecretKey::Generate()->Public()->Base64();
-  for (const std::string& bad : {std::string("AAAA"), good.substr(0, 40), good + "=", "x" + good,
-                                 std::string("!!!!"), good.substr(0, 43), good + good}) {
+  const std::vector<SecretKey> keys = *SecretKey::GenerateHybrid();
+  const std::string good = keys[0].Public()->Text().substr(0, 44);
+  const std::string pem = keys[1].Public()->Text();
+  std::string altered = pem;
+  altered[40] ^= 1;  // in its header
+  for (const std::string& bad :
+       {std::string("AAAA"), good.substr(0, 40), good + "=", "x" + good, std::string("!!!!"),
+        good.substr(0, 43), good + good, altered, pem.substr(0, pem.size() / 2),
+        Shell("openssl genpkey -quiet -algorithm ML-DSA-44 | openssl pkey -pubout").output}) {
     CAPTURE(bad);
     WriteText(temp / "a/k.pub", "# first\n" + good + "\n" + bad + "\n");
-    auto keys = LoadTrustedKeys(directories);
-    REQUIRE_FALSE(keys);
-    CHECK(keys.error().message.contains("a/k.pub:3: expected an ed25519 public key"));
+    auto found = LoadTrustedKeys(directories);
+    REQUIRE_FALSE(found);
+    CHECK(found.error().message.contains("a/k.pub:3: expected a public key"));
   }
+  WriteText(temp / "a/k.pub", pem + "junk\n");
+  CHECK(LoadTrustedKeys(directories)
+            .error()
+            .message.contains(std::format("a/k.pub:{}: expected a public key",
+                                          std::ranges::count(pem, '\n') + 1)));
   WriteText(temp / "a/k.pub", "# nothing\n");
   CHECK(LoadTrustedKeys(directories).error().message.contains("found none"));
 }
 
 TEST_CASE("signers are counted over distinct key material") {
-  SecretKey first = *SecretKey::Generate(), second = *SecretKey::Generate();
+  const Algorithm algorithm = GENERATE(from_range(kAlgorithms));
+  SecretKey first = *SecretKey::Generate(algorithm), second = *SecretKey::Generate(algorithm);
   std::vector<PublicKey> trusted = {*first.Public(), *first.Public(), *second.Public()};
-  std::vector<std::string> twice = {*first.Sign("d"), *first.Sign("d")};
+  std::vector<Signature> twice = {*first.Sign("d"), *first.Sign("d")};
   CHECK(ValidSigners(trusted, "d", twice).size() == 1);
   twice.push_back(*second.Sign("d"));
   CHECK(ValidSigners(trusted, "d", twice).size() == 2);

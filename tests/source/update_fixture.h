@@ -25,6 +25,7 @@ struct Update {
   std::string tree = publisher.directory / "tree";
   std::string parent = publisher.directory / "parent";
   std::string staging = publisher.directory / "staging";
+  std::string trusted = publisher.directory / "trusted";
   std::unique_ptr<HttpServer> server;
 
   // The objects of what the node runs are in the parent.
@@ -42,10 +43,11 @@ struct Update {
     return {.url = url,
             .channel = "stable",
             .architecture = "x86-64",
+            .root = publisher.root,
+            .metadata = trusted,
             .staging = staging,
             .parent = parent,
             .key_directories = {publisher.keys},
-            .required_signatures = 1,
             .seal_formats = {1},
             .http = {.stall_timeout = Seconds(1), .attempts = 2, .backoff = Milliseconds(1)}};
   }

@@ -151,6 +151,7 @@ TEST_CASE("loader: with both slots bad and no server the rescue system takes it 
 cd "$1"
 ostree init --mode=archive --repo=repo
 ostree pull-local --repo=repo "$2/repo" hostos/x86-64/releases/1.0.0
+cp -r "$2/repo/metadata" "$2/repo/targets" repo
 mke2fs -q -t ext4 -L HOSTOS-REPO -d repo disk 512M)sh",
                      "make", directory.path(), releases},
                     directory / "log"));

@@ -16,7 +16,7 @@ std::map<std::string, std::string> Credentials() {
       {"system.hostname", "node-1"},
       {"network.network.10-test",
        "[Match]\nType=ether\n[Network]\nAddress=10.0.2.15/24\nLinkLocalAddressing=no\n"},
-      {"hostctl.config", std::format("[source]\nurl = \"{}\"\n"
+      {"hostctl.config", std::format("[source]\nurl = \"{}\"\nallow_http = true\n"
                                      "[health]\nwindow = 5\ninterval = 1\ndeadline = 90\n",
                                      Vm::kServerInGuest)},
   };

@@ -3,16 +3,13 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "updater/base/atomic_file.h"
+#include "bootctl/boot_control.h"
+#include "tests/announce.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
-namespace {
 
-constexpr const char* kRefs = "refs/heads/hostos/x86-64";
-
-}  // namespace
-
+constexpr const char* kVersions[] = {"1.0.0", "1.1.0", "1.2.0", "1.3.0"};
 Result<ReleaseSet> ReleaseSet::Open() {
   std::error_code error;
   std::filesystem::path directory = std::filesystem::canonical(HOSTOS_RELEASES, error);
@@ -30,17 +27,23 @@ Result<MadeRelease> ReleaseSet::Get(const std::string& version) const {
                      TRY_CONTEXT(path, Digest::FromHex(json.value("root_hash", "")))};
 }
 
-PublishedReleases::PublishedReleases(const ReleaseSet& releases) {
+PublishedReleases::PublishedReleases(const ReleaseSet& releases)
+    : key_(releases.directory() + "/secret.pem") {
   const std::filesystem::path made = releases.directory() + "/repo", served = directory_.path();
   std::filesystem::create_symlink(made / "objects", served / "objects");
   std::filesystem::copy(made / "config", served / "config");
-  std::filesystem::copy(made / "refs", served / "refs", std::filesystem::copy_options::recursive);
+  for (const char* folder : {"refs", "metadata", "targets"})
+    std::filesystem::copy(made / folder, served / folder, std::filesystem::copy_options::recursive);
   server_ = std::make_unique<HttpServer>(served);
 }
 
 Result<> PublishedReleases::Publish(const std::string& version) {
-  const std::string refs = directory_ / kRefs;
-  return WriteFileAtomically(refs + "/stable", TRY(ReadFile(refs + "/releases/" + version)));
+  const std::vector<SecretKey> keys = TRY(SecretKey::Load(key_));
+  for (const char* each : kVersions) {
+    if (CompareVersions(each, newest_) > 0 && CompareVersions(each, version) <= 0)
+      TRY(Announce(directory_.path(), newest_ = each, keys));
+  }
+  return {};
 }
 
 }  // namespace hostos

@@ -37,11 +37,14 @@ class PublishedReleases {
  public:
   explicit PublishedReleases(const ReleaseSet& releases);
 
-  // Makes `version` the channel's newest.
+  // Makes `version` the channel's newest; the versions before it are published before it, so that
+  // servers that come to the same version say the same.
   Result<> Publish(const std::string& version);
   const HttpServer& server() const { return *server_; }
 
  private:
+  std::string newest_ = "1.0.0";
+  std::string key_;  // the file of the release team's secret keys
   TempDir directory_;
   std::unique_ptr<HttpServer> server_;
 };

@@ -169,6 +169,10 @@ std::string AChannel(const std::string& channel) {
   return ok ? "" : "a name of letters, digits, '_', '.', '-'";
 }
 
+std::string ASignaturePolicy(const std::string& name) {
+  return PolicyNamed(name) ? "" : "classical, hybrid or pq";
+}
+
 std::string AnAbsolutePath(const std::string& path) {
   return path.starts_with('/') ? "" : "an absolute path";
 }
@@ -177,6 +181,10 @@ std::string AbsolutePaths(const std::vector<std::string>& paths) {
   bool ok =
       !paths.empty() && std::ranges::all_of(paths, [](auto& p) { return p.starts_with('/'); });
   return ok ? "" : "a list of absolute paths, at least one";
+}
+
+std::string AnyFlag(bool) {
+  return "";
 }
 
 std::string NotEmpty(const std::string& value) {
@@ -192,9 +200,14 @@ Result<> ReadInto(Config& config, const toml::table& root, std::string_view file
   TomlReader reader(root, file);
   reader.Section("source");
   reader.Value("url", config.url, AnUrl);
+  reader.Value("allow_http", config.allow_http, AnyFlag);
+  reader.Value("product", config.product, AChannel);
   reader.Value("channel", config.channel, AChannel);
   reader.Value("keys", config.keys, AbsolutePaths);
-  reader.Number("required_signatures", config.required_signatures, 1, 16);
+  reader.Number("required_signatures", config.signatures.required, 1, 16);
+  std::string policy;
+  reader.Value("signatures", policy, ASignaturePolicy);
+  config.signatures.policy = PolicyNamed(policy).value_or(config.signatures.policy);
   reader.NoOtherKeys();
 
   reader.Section("update");
@@ -222,7 +235,7 @@ Result<> ReadInto(Config& config, const toml::table& root, std::string_view file
   reader.Section("probation");
   reader.Duration("time", config.probation.time, 0, 604800);
   reader.Duration("interval", config.probation.interval, 1, 3600);
-  reader.Value("fall_back", config.probation.fall_back, [](bool) { return std::string(); });
+  reader.Value("fall_back", config.probation.fall_back, AnyFlag);
   reader.NoOtherKeys();
   reader.NoOtherSections();
   return reader.Finish();

@@ -7,6 +7,7 @@
 
 #include "updater/base/result.h"
 #include "updater/health/health.h"
+#include "updater/source/sign.h"
 
 namespace hostos {
 
@@ -19,10 +20,12 @@ struct ProbationPolicy {
 
 struct Config {
   // [source]
-  std::string url;  // of the OSTree archive repository; http, https
+  std::string url;          // of the OSTree archive repository; http, https
+  bool allow_http = false;  // a plain http:// url
+  std::string product = "hostos";
   std::string channel = "stable";
   std::vector<std::string> keys = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};
-  uint32_t required_signatures = 1;
+  SignatureRule signatures;
   // [update]
   uint32_t tries = 3;  // boots a new release gets, 1 to 10
   // [health]

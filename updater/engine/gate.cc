@@ -40,7 +40,8 @@ Result<> SettleBoot(World& world, Record& record, const BootState& boot,
   }
   record = Settle(std::move(record), boot, boot_id, world.clock.Now());
   if (situation == Situation::kFellBack) Explain(world, *update, record);
-  return world.state.record().Save(record);
+  TRY(world.state.record().Save(record));
+  return world.floor.Raise(record.index);
 }
 
 // Healthy: the boot entry first, then what is no longer needed, then the record of it.

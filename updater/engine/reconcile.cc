@@ -39,6 +39,7 @@ void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
                 [&](const Denied& d) { return d.release.commit == update.target.commit; });
   if (update.recount) return record.update.reset();
   record.floor = std::max(record.floor, update.timestamp);
+  record.index = std::max(record.index, update.index);
   record.AddHistory(
       {Outcome::kCommitted, now, update.target, update.from.version, update.slot, boots, "", ""});
   record.update.reset();

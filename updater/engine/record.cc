@@ -45,6 +45,7 @@ json Write(const UpdateRecord& update) {
           {"slot", Name(update.slot)},
           {"from", Write(update.from)},
           {"timestamp", update.timestamp},
+          {"index", update.index},
           {"started", update.started},
           {"armed_boot_id", update.armed_boot_id},
           {"attempts", attempts},
@@ -61,6 +62,7 @@ UpdateRecord ReadUpdate(JsonReader reader) {
   update.slot = reader.Choice<Slot>("slot", kSlotNames);
   update.from = ReadId(reader.Object("from"));
   update.timestamp = reader.Number("timestamp");
+  update.index = reader.Number("index");
   update.started = reader.Number("started");
   update.armed_boot_id = reader.String("armed_boot_id");
   update.attempts = reader.Array("attempts", [](JsonReader item) {
@@ -151,7 +153,10 @@ void Record::AddHistory(HistoryEntry entry) {
 }
 
 std::string ToJson(const Record& record) {
-  json out = {{"format", Record::kFormat}, {"floor", record.floor}, {"checked", record.checked}};
+  json out = {{"format", Record::kFormat},
+              {"floor", record.floor},
+              {"index", record.index},
+              {"checked", record.checked}};
   if (record.update) out["update"] = Write(*record.update);
   if (record.selftest) out["selftest"] = Write(*record.selftest);
   out["history"] = json::array();
@@ -173,6 +178,7 @@ Result<Record> RecordFromJson(std::string_view text) {
                 Record::kFormat);
   Record record;
   record.floor = reader.Number("floor");
+  record.index = reader.Number("index");
   record.checked = reader.Number("checked");
   if (reader.Has("update")) record.update = ReadUpdate(reader.Object("update"));
   if (reader.Has("selftest")) record.selftest = ReadSelfTest(reader.Object("selftest"));

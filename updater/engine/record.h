@@ -50,6 +50,7 @@ struct UpdateRecord {
   Slot slot = Slot::B;  // of the target
   ReleaseId from;
   uint64_t timestamp = 0;  // of the target's commit: the floor when it is committed
+  uint64_t index = 0;      // of the target, in the order of releases: the same
   uint64_t started = 0;
   std::string armed_boot_id;        // the boot in which it was armed
   std::vector<Attempt> attempts;    // boots that reached the gate
@@ -103,6 +104,7 @@ struct Record {
   std::vector<HistoryEntry> history;  // oldest first
   std::vector<Denied> denied;
   uint64_t floor = 0;    // commit timestamp of the newest committed release
+  uint64_t index = 0;    // the highest of the committed releases
   uint64_t checked = 0;  // last successful resolve, seconds since the epoch
   std::optional<SelfTest> selftest;
 

@@ -18,8 +18,9 @@ double Megabytes(uint64_t bytes) {
 }
 
 // Is the target one that this machine may install, from where it is now?
-Result<> CheckAllowed(const View& view, const ReleaseId& running, const Release& target,
-                      const UpdateOptions& options) {
+Result<> CheckAllowed(const View& view, const ReleaseId& running, const Target& found,
+                      uint64_t floor, const UpdateOptions& options) {
+  const Release& target = found.release;
   if (target.root_hash == view.boot.running_root_hash)
     return Fail(Code::kNothingToDo, "{} ({}) is running already", target.version,
                 target.commit.Short());
@@ -28,6 +29,11 @@ Result<> CheckAllowed(const View& view, const ReleaseId& running, const Release&
   if (denied && !options.retry)
     return Fail(Code::kRefused, "{} ({}) was given up here on {}: {}", target.version,
                 target.commit.Short(), FormatTime(denied->time), denied->reason);
+  if (found.index < floor)
+    return Fail(
+        Code::kNotTrusted,
+        "{} has index {} in the order of releases, before {}, which this machine committed to",
+        target.version, found.index, floor);
   if (target.timestamp < view.record.floor)
     return Fail(Code::kNotTrusted,
                 "{} was released {}, before the newest release this machine committed to ({})",
@@ -77,6 +83,16 @@ Result<> CheckSpace(const BootState& boot, const UpdatePlan& plan) {
                "");
 }
 
+// The clock, unless it is before a time that has been: the one of the running release, of a release
+// that was committed, or of the last metadata that counted. No clock can have made the last one
+// later than that metadata's expiry, so a clock that ran ahead once does no harm for longer than
+// that.
+Result<uint64_t> BelievedTime(World& world, const View& view) {
+  const std::optional<Release> running = TRY(ReleaseOf(world, view.boot.running_root_hash));
+  return std::max({world.clock.Now(), running ? running->timestamp : 0, view.record.floor,
+                   view.record.checked});
+}
+
 // Resolves and admits a target; notes the time of the check.
 Result<Target> FindTarget(World& world, View& view, const UpdateOptions& options) {
   if (view.boot.on_trial)
@@ -86,11 +102,13 @@ Result<Target> FindTarget(World& world, View& view, const UpdateOptions& options
     return Fail(Code::kBusy,
                 "a self-test of the boot loader is in progress; to end it: hostctl boot "
                 "selftest --cancel");
-  Target target = TRY(world.source.Resolve(options.version));
-  view.record.checked = world.clock.Now();
+  const uint64_t now = TRY(BelievedTime(world, view));
+  Target target = TRY(world.source.Resolve(options.version, now));
+  view.record.checked = now;
   TRY(world.state.record().Save(view.record));
   ReleaseId running = TRY(IdentifySlot(world, view.boot, view.boot.running));
-  TRY(CheckAllowed(view, running, target.release, options));
+  const uint64_t floor = std::max(view.record.index, TRY(world.floor.Read()));
+  TRY(CheckAllowed(view, running, target, floor, options));
   return target;
 }
 
@@ -129,6 +147,7 @@ class Session {
                                        .slot = plan_.slot,
                                        .from = running,
                                        .timestamp = target.timestamp,
+                                       .index = plan_.target.index,
                                        .started = world_.clock.Now()};
     TRY(Save());
     TRY(world_.boot.Invalidate(plan_.slot));

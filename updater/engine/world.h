@@ -5,6 +5,7 @@
 #include "updater/base/clock.h"
 #include "updater/engine/black_box.h"
 #include "updater/engine/power.h"
+#include "updater/engine/rollback_floor.h"
 #include "updater/engine/state_dir.h"
 #include "updater/health/health.h"
 #include "updater/slot/slot_disk.h"
@@ -20,6 +21,7 @@ struct World {
   Power& power;
   Clock& clock;
   BlackBox& black_box;
+  RollbackFloor& floor;
   StateDir& state;  // record, kept commits, /etc uppers, lock: files below one injected path
 };
 

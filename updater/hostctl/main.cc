@@ -100,12 +100,13 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   const bool rescue = invocation.command->verb == Verb::kRescue;
   OstreeSource source(
       {.url = invocation.from ? std::filesystem::absolute(*invocation.from).string() : config.url,
+       .product = config.product,
        .channel = config.channel,
        .architecture = kArchitecture,
        .staging = std::string(kStateDirectory) + "/repo",
        .parent = rescue ? "" : OstreeSourceOptions().parent,
        .key_directories = config.keys,
-       .required_signatures = config.required_signatures,
+       .signatures = config.signatures,
        .seal_formats = {kSealFormat}});
   StateDir state(kStateDirectory, kRunDirectory);
   SystemdBoot boot(BootOptions(invocation, state));
@@ -115,8 +116,9 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   SystemPower power;
   SystemClock clock;
   SystemBlackBox black_box;
+  FileFloor floor(std::string(kStateDirectory) + "/floor");
   Health& health = rescue ? static_cast<Health&>(no_checks) : checks;
-  World world{source, disk, boot, health, power, clock, black_box, state};
+  World world{source, disk, boot, health, power, clock, black_box, floor, state};
   Console console = MakeConsole(invocation);
   return RunVerb(invocation, world, config, read ? nullptr : &read.error(), console);
 }

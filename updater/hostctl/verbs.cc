@@ -140,10 +140,16 @@ Result<ExitCode> Runner::RunStatus() {
 
 Result<> Runner::NeedSource() const {
   if (invocation_.from) {
-    if (std::filesystem::is_directory(*invocation_.from + "/refs/heads")) return {};
-    return Fail(Code::kUsage, "--from {}: expected an OSTree repository, found none",
+    std::error_code error;
+    if (std::filesystem::is_directory(*invocation_.from + "/metadata", error)) return {};
+    return Fail(Code::kUsage, "--from {}: expected a repository of releases, found none",
                 *invocation_.from);
   }
+  if (config_.url.starts_with("http://") && !config_.allow_http)
+    return Fail(
+        Code::kUsage,
+        "[source] url: expected https://, found {}; to use it all the same: allow_http = true",
+        config_.url);
   if (!config_.url.empty()) return {};
   return Fail(Code::kUsage,
               "no source of releases is configured: [source] url is empty; set it in "
@@ -289,8 +295,8 @@ Result<ExitCode> Runner::RunTrialGate() {
   GateResult result;
   if (problem_) {
     BrokenConfigHealth broken(*problem_);
-    World world{world_.source, world_.disk,  world_.boot,      broken,
-                world_.power,  world_.clock, world_.black_box, world_.state};
+    World world{world_.source, world_.disk,      world_.boot,  broken,      world_.power,
+                world_.clock,  world_.black_box, world_.floor, world_.state};
     Config at_once = config_;
     at_once.health.deadline = at_once.health.window = Seconds(0);
     result = TRY(RunGate(world, at_once));

@@ -12,7 +12,9 @@ namespace {
 
 constexpr char kCommitType[] = "(a{sv}aya(say)sstayay)";
 constexpr char kSizesKey[] = "ostree.sizes";
-constexpr char kSignaturesKey[] = "ostree.sign.ed25519";
+const char* SignaturesKey(Algorithm algorithm) {
+  return algorithm == Algorithm::kEd25519 ? "ostree.sign.ed25519" : "ostree.sign.spki";
+}
 
 VariantRef Child(GVariant* parent, size_t index) {
   return VariantRef::Adopt(g_variant_get_child_value(parent, index));
@@ -280,8 +282,8 @@ std::string ReleaseRef(const std::string& architecture, const std::string& versi
   return std::format("hostos/{}/releases/{}", architecture, version);
 }
 
-Result<std::vector<std::string>> ReadSignatures(std::string_view detached) {
-  std::vector<std::string> signatures;
+Result<std::vector<Signature>> ReadSignatures(std::string_view detached) {
+  std::vector<Signature> signatures;
   if (detached.empty()) return signatures;
   VariantRef metadata = VariantFromBytes("a{sv}", detached);
   if (detached.size() > kMaxDetachedBytes || !g_variant_is_normal_form(metadata.get())) {
@@ -290,50 +292,67 @@ Result<std::vector<std::string>> ReadSignatures(std::string_view detached) {
                 "that are none",
                 kMaxDetachedBytes, detached.size());
   }
-  auto value = VariantRef::Adopt(g_variant_lookup_value(metadata.get(), kSignaturesKey, nullptr));
-  if (!value) return signatures;
-  if (!g_variant_is_of_type(value.get(), G_VARIANT_TYPE("aay"))) {
-    return Fail(Code::kNotTrusted, "signatures: {}: expected type 'aay', found '{}'",
-                kSignaturesKey, g_variant_get_type_string(value.get()));
-  }
-  for (size_t i = 0; i < g_variant_n_children(value.get()); ++i) {
-    signatures.emplace_back(VariantArray(Child(value.get(), i).get()));
+  for (Algorithm algorithm : kAlgorithms) {
+    const char* key = SignaturesKey(algorithm);
+    auto value = VariantRef::Adopt(g_variant_lookup_value(metadata.get(), key, nullptr));
+    if (!value) continue;
+    if (!g_variant_is_of_type(value.get(), G_VARIANT_TYPE("aay"))) {
+      return Fail(Code::kNotTrusted, "signatures: {}: expected type 'aay', found '{}'", key,
+                  g_variant_get_type_string(value.get()));
+    }
+    for (size_t i = 0; i < g_variant_n_children(value.get()); ++i)
+      signatures.push_back({algorithm, std::string(VariantArray(Child(value.get(), i).get()))});
   }
   return signatures;
 }
 
-Result<std::string> AddSignatures(std::string_view detached, std::span<const std::string> add) {
-  std::vector<std::string> signatures = TRY(ReadSignatures(detached));
-  for (const std::string& signature : add) {
+Result<std::string> AddSignatures(std::string_view detached, std::span<const Signature> add) {
+  std::vector<Signature> signatures = TRY(ReadSignatures(detached));
+  for (const Signature& signature : add) {
     if (!std::ranges::contains(signatures, signature)) signatures.push_back(signature);
-  }
-  GVariantBuilder array;
-  g_variant_builder_init(&array, G_VARIANT_TYPE("aay"));
-  for (const std::string& signature : signatures) {
-    g_variant_builder_add_value(&array, NewByteArray(signature));
   }
   VariantRef old = VariantFromBytes("a{sv}", detached);
   GVariantDict dict;
   g_variant_dict_init(&dict, detached.empty() ? nullptr : old.get());
-  g_variant_dict_insert_value(&dict, kSignaturesKey, g_variant_builder_end(&array));
+  for (Algorithm algorithm : kAlgorithms) {
+    if (!std::ranges::contains(signatures, algorithm, &Signature::algorithm)) continue;
+    GVariantBuilder array;
+    g_variant_builder_init(&array, G_VARIANT_TYPE("aay"));
+    for (const Signature& signature : signatures)
+      if (signature.algorithm == algorithm)
+        g_variant_builder_add_value(&array, NewByteArray(signature.bytes));
+    g_variant_dict_insert_value(&dict, SignaturesKey(algorithm), g_variant_builder_end(&array));
+  }
   auto metadata = VariantRef::Retain(g_variant_dict_end(&dict));
   return std::string(VariantBytes(metadata.get()));
 }
 
 Result<uint32_t> VerifyCommit(std::string_view commit, std::string_view detached,
-                              std::span<const PublicKey> trusted, uint32_t required) {
-  std::vector<std::string> signatures = TRY(ReadSignatures(detached));
-  std::vector<PublicKey> signers = ValidSigners(trusted, commit, signatures);
-  if (required > 0 && signers.size() >= required) return static_cast<uint32_t>(signers.size());
-  std::string names;
-  for (const PublicKey& signer : signers) names += (names.empty() ? ": " : ", ") + signer.name;
-  std::set<std::array<uint8_t, 32>> distinct;
-  for (const PublicKey& key : trusted) distinct.insert(key.bytes);
-  return Fail(Code::kNotTrusted,
-              "expected signatures by at least {} trusted keys, found {}{} ({} signatures on the "
-              "commit, {} trusted keys here)",
-              std::max<uint32_t>(required, 1), signers.size(), names, signatures.size(),
-              distinct.size());
+                              std::span<const PublicKey> trusted, const SignatureRule& rule) {
+  const std::vector<Signature> signatures = TRY(ReadSignatures(detached));
+  const std::vector<PublicKey> signers = ValidSigners(trusted, commit, signatures);
+  const uint32_t required = std::max<uint32_t>(rule.required, 1);
+  uint32_t fewest = UINT32_MAX;
+  for (Algorithm algorithm : kAlgorithms) {
+    if (!Demands(rule.policy, algorithm)) continue;
+    uint32_t valid = 0;
+    std::string names;
+    for (const PublicKey& signer : signers) {
+      if (signer.algorithm != algorithm) continue;
+      names += (valid++ == 0 ? ": " : ", ") + signer.name;
+    }
+    if (valid < required) {
+      return Fail(
+          Code::kNotTrusted,
+          "expected {} signatures by at least {} trusted keys, found {}{} ({} such signatures on "
+          "the commit, {} such trusted keys here)",
+          Name(algorithm), required, valid, names,
+          std::ranges::count(signatures, algorithm, &Signature::algorithm),
+          std::ranges::count(trusted, algorithm, &PublicKey::algorithm));
+    }
+    fewest = std::min(fewest, valid);
+  }
+  return fewest;
 }
 
 }  // namespace hostos

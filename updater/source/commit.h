@@ -54,16 +54,17 @@ bool IsValidName(std::string_view name);
 std::string ChannelRef(const std::string& architecture, const std::string& channel);
 std::string ReleaseRef(const std::string& architecture, const std::string& version);
 
-// The signatures in serialized detached metadata (a{sv}), key "ostree.sign.ed25519" (aay). Empty
-// bytes, and metadata without the key, have none. Malformed metadata is kNotTrusted.
-Result<std::vector<std::string>> ReadSignatures(std::string_view detached);
+// The signatures in serialized detached metadata (a{sv}), keys "ostree.sign.ed25519" and
+// "ostree.sign.spki" (both aay). Empty bytes, and metadata without the keys, have none. Malformed
+// metadata is kNotTrusted.
+Result<std::vector<Signature>> ReadSignatures(std::string_view detached);
 // The same metadata with these signatures too; a signature that is there stays there once, other
 // keys are kept.
-Result<std::string> AddSignatures(std::string_view detached, std::span<const std::string> add);
+Result<std::string> AddSignatures(std::string_view detached, std::span<const Signature> add);
 
-// How many distinct trusted keys signed these commit bytes. kNotTrusted when that is fewer than
-// `required` (at least 1), saying how many of how many and by which keys.
+// How many distinct trusted keys signed these commit bytes, of the algorithm with the fewest.
+// kNotTrusted when that is fewer than required, saying how many of how many and by which keys.
 Result<uint32_t> VerifyCommit(std::string_view commit, std::string_view detached,
-                              std::span<const PublicKey> trusted, uint32_t required);
+                              std::span<const PublicKey> trusted, const SignatureRule& rule);
 
 }  // namespace hostos

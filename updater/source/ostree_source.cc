@@ -5,27 +5,27 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <tuple>
 
+#include "updater/base/atomic_file.h"
 #include "updater/source/commit.h"
 #include "updater/source/repo.h"
 #include "updater/source/scan.h"
 #include "updater/source/sign.h"
+#include "updater/tuf/client.h"
 
 namespace hostos {
 namespace {
 
-constexpr size_t kMaxRefBytes = 256;
+// A release that is signed may still not be meant for this machine.
+Result<> CheckMeant(const char* what, const std::string& expected, const std::string& found) {
+  if (found == expected) return {};
+  return Fail(Code::kNotSupported, "{}: expected {}, found {}", what, expected, found);
+}
 
-// The bindings: a release that is signed may still not be meant for this machine.
 Result<> CheckBindings(const Release& release, const OstreeSourceOptions& options) {
-  if (release.architecture != options.architecture) {
-    return Fail(Code::kNotSupported, "architecture: expected {}, found {}", options.architecture,
-                release.architecture);
-  }
-  if (release.channel != options.channel) {
-    return Fail(Code::kNotSupported, "channel: expected {}, found {}", options.channel,
-                release.channel);
-  }
+  TRY(CheckMeant("architecture", options.architecture, release.architecture));
+  TRY(CheckMeant("channel", options.channel, release.channel));
   if (!std::ranges::contains(options.seal_formats, release.seal_format)) {
     std::string known;
     for (uint32_t format : options.seal_formats) {
@@ -43,9 +43,8 @@ Result<Target> VerifyTarget(std::string commit, std::string signatures,
                             const OstreeSourceOptions& options) {
   std::vector<PublicKey> trusted = TRY(LoadTrustedKeys(options.key_directories));
   Target target;
-  target.required_signatures = options.required_signatures;
-  target.valid_signatures =
-      TRY(VerifyCommit(commit, signatures, trusted, options.required_signatures));
+  target.required_signatures = options.signatures.required;
+  target.valid_signatures = TRY(VerifyCommit(commit, signatures, trusted, options.signatures));
   target.release = TRY(ParseCommit(commit)).release;
   TRY(CheckBindings(target.release, options));
   target.commit = std::move(commit);
@@ -91,6 +90,19 @@ Result<std::string> Get(HttpClient& http, const std::string& url, size_t cap) {
   return IsLocal(url) ? ReadFile(url, cap) : http.Get(url, cap);
 }
 
+// One of the folders beside the repository's objects.
+class Files : public tuf::Fetcher {
+ public:
+  Files(HttpClient& http, std::string folder) : http_(http), folder_(std::move(folder)) {}
+  Result<std::string> Fetch(const std::string& path, size_t cap) override {
+    return Get(http_, folder_ + path, cap);
+  }
+
+ private:
+  HttpClient& http_;
+  std::string folder_;
+};
+
 Result<Digest> HashFile(int fd) {
   Sha256 hash;
   std::array<std::byte, 64 << 10> buffer;
@@ -108,36 +120,63 @@ OstreeSource::OstreeSource(OstreeSourceOptions options) : options_(std::move(opt
   while (options_.url.ends_with('/')) options_.url.pop_back();
 }
 
-Result<Target> OstreeSource::Resolve(const std::optional<std::string>& version) {
+Result<Target> OstreeSource::Resolve(const std::optional<std::string>& version, uint64_t now) {
   if (version && !IsValidName(*version)) {
     return Fail(Code::kUsage, "expected a version, found '{}'", *version);
   }
+  const ReleaseTarget release = TRY_CONTEXT(options_.url, Find(version, now));
   HttpClient http(options_.http);
-  std::string ref = version ? ReleaseRef(options_.architecture, *version)
-                            : ChannelRef(options_.architecture, options_.channel);
-  std::string ref_url = options_.url + "/refs/heads/" + ref;
-  std::string text = TRY(Get(http, ref_url, kMaxRefBytes));
-  auto checksum = Digest::FromHex(std::string_view(text).substr(0, text.find('\n')));
-  if (!checksum) return Fail(Code::kNetwork, "{}: {}", ref_url, checksum.error().message);
-
-  std::string commit_url = ObjectUrl(options_.url, *checksum, "commit");
+  std::string commit_url = ObjectUrl(options_.url, release.commit, "commit");
   std::string commit = TRY(Get(http, commit_url, kMaxCommitBytes));
-  if (Digest found = Sha256::Of(AsBytes(commit)); found != *checksum) {
+  if (Digest found = Sha256::Of(AsBytes(commit)); found != release.commit) {
     return Fail(Code::kNotTrusted, "{}: expected content with SHA-256 {}, found {}", commit_url,
-                checksum->Hex(), found.Hex());
+                release.commit.Hex(), found.Hex());
   }
   auto signatures = Get(http, commit_url + "meta", kMaxDetachedBytes);
   if (!signatures && signatures.error().code != Code::kNotFound) {
     return std::unexpected(std::move(signatures.error()));
   }
   // No file of signatures is a commit that carries none.
-  Target target = TRY_CONTEXT(std::format("commit {} ({})", checksum->Hex(), ref),
+  Target target = TRY_CONTEXT(std::format("commit {} ({})", release.commit.Hex(), release.version),
                               VerifyTarget(std::move(commit), signatures.value_or(""), options_));
-  if (version && target.release.version != *version) {
-    return Fail(Code::kNotTrusted, "{}: expected version {}, found {}", ref_url, *version,
-                target.release.version);
-  }
+  TRY_CONTEXT(commit_url, CheckBinding(release, target.release));
+  target.index = release.index;
   return target;
+}
+
+// What the release team says of a release of this machine's channel.
+Result<ReleaseTarget> OstreeSource::Find(const std::optional<std::string>& version, uint64_t now) {
+  const auto& [product, architecture, channel] =
+      std::tie(options_.product, options_.architecture, options_.channel);
+  TRY(MakeDirectories(options_.metadata));
+  const std::string root = TRY(ReadFile(options_.root, tuf::kRootCap));
+  TRY_CONTEXT(options_.root, tuf::Client::Adopt(options_.metadata, root));
+  HttpClient http(options_.http);
+  Files metadata(http, options_.url + "/metadata/"), targets(http, options_.url + "/targets/");
+  tuf::Client client =
+      TRY_CONTEXT("metadata", tuf::Client::Refresh(options_.metadata, metadata, now));
+
+  const auto read = [&](const std::string& path) -> Result<ReleaseTarget> {
+    const tuf::TargetFile file = TRY(client.Find(path));
+    if (*file.length > kMaxReleaseTargetBytes)
+      return Fail(Code::kNotTrusted, "{}: expected at most {} bytes, found {}", path,
+                  kMaxReleaseTargetBytes, *file.length);
+    const std::string bytes = TRY(client.Fetch(file, targets));
+    const ReleaseTarget release = TRY_CONTEXT(path, ParseReleaseTarget(bytes));
+    TRY_CONTEXT(path, CheckMeant("product", product, release.product));
+    TRY_CONTEXT(path, CheckMeant("architecture", architecture, release.architecture));
+    TRY_CONTEXT(path, CheckMeant("channel", channel, release.channel));
+    return release;
+  };
+  const ReleaseTarget newest = TRY(read(ChannelTarget(product, architecture, channel)));
+  if (!version) return newest;
+  const ReleaseTarget wanted = TRY(read(VersionTarget(product, architecture, channel, *version)));
+  TRY(CheckMeant("version", *version, wanted.version));
+  if (wanted.index < newest.minimum_index)
+    return Fail(Code::kNotTrusted,
+                "{} was withdrawn: expected a release with an index from {} on, found {}",
+                wanted.version, newest.minimum_index, wanted.index);
+  return wanted;
 }
 
 Result<Target> OstreeSource::Verify(const std::string& commit, const std::string& signatures) {

@@ -1,6 +1,7 @@
 // Releases from an OSTree archive repository, over HTTP or in a directory: the Source of a real
-// node. A release is found by its ref, its commit object and signatures are fetched and verified,
-// and only then is that one checksum pulled into the staging repository.
+// node. A release is found in TUF metadata beside the repository, its commit object is fetched and
+// its signatures are verified: two layers that have to say the same. Only then is that one checksum
+// pulled into the staging repository.
 #pragma once
 
 #include <cstdint>
@@ -8,19 +9,24 @@
 #include <string>
 #include <vector>
 
+#include "updater/source/commit.h"
 #include "updater/source/http.h"
+#include "updater/source/release_target.h"
 #include "updater/source/source.h"
 
 namespace hostos {
 
 struct OstreeSourceOptions {
-  std::string url;           // of the archive repository, http:// or https://; or its directory
+  std::string url;  // of the archive repository, http:// or https://; or its directory
+  std::string product = "hostos";
   std::string channel;       // "stable"
   std::string architecture;  // this machine's, as in Release::architecture
+  std::string root = "/usr/lib/hostos/tuf/root.json";  // the TUF root that the release brings
+  std::string metadata = "/var/lib/hostos/tuf";        // the TUF metadata that is trusted
   std::string staging = "/var/lib/hostos/repo";
   std::string parent = "/ostree/repo";  // empty: none
   std::vector<std::string> key_directories = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};
-  uint32_t required_signatures = 1;
+  SignatureRule signatures;
   std::vector<uint32_t> seal_formats;  // what this node can seal
   HttpOptions http;
 };
@@ -29,7 +35,7 @@ class OstreeSource : public Source {
  public:
   explicit OstreeSource(OstreeSourceOptions options);
 
-  Result<Target> Resolve(const std::optional<std::string>& version) override;
+  Result<Target> Resolve(const std::optional<std::string>& version, uint64_t now) override;
   Result<FetchPlan> Plan(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
   Result<Checkout> Open(const Target& target) override;
@@ -38,6 +44,8 @@ class OstreeSource : public Source {
   Result<Target> Verify(const std::string& commit, const std::string& signatures) override;
 
  private:
+  Result<ReleaseTarget> Find(const std::optional<std::string>& version, uint64_t now);
+
   OstreeSourceOptions options_;
 };
 

@@ -144,16 +144,30 @@ Result<Digest> Repo::CommitScan(const Scan& scan, const CommitInput& input,
   Digest checksum = Sha256::Of(AsBytes(bytes));
   std::string release_ref = ReleaseRef(input.release.architecture, input.release.version);
   TRY(CheckUnpublished(*this, release_ref, checksum));
-  TRY(transaction.WriteMetadata(ObjectType::kCommit, checksum, bytes));
-  std::vector<std::string> signatures;
-  for (const SecretKey& key : keys) signatures.push_back(TRY(key.Sign(bytes)));
-  std::string old = TRY(ReadDetachedMetadata(checksum));
-  std::string detached = TRY(AddSignatures(old, signatures));
-  TRY(WriteDetachedMetadata(checksum, detached));
+  TRY(StoreSigned(transaction, checksum, bytes, keys));
   transaction.SetRef(ChannelRef(input.release.architecture, input.release.channel), checksum);
   transaction.SetRef(release_ref, checksum);
   TRY(transaction.Commit());
   return checksum;
+}
+
+Result<Digest> Repo::CommitAgain(const Commit& commit, std::span<const SecretKey> keys) {
+  const std::string bytes = TRY(BuildCommit(commit));
+  const Digest checksum = Sha256::Of(AsBytes(bytes));
+  Transaction transaction = TRY(Transaction::Begin(*this));
+  TRY(StoreSigned(transaction, checksum, bytes, keys));
+  transaction.SetRef(ChannelRef(commit.release.architecture, commit.release.channel), checksum);
+  TRY(transaction.Commit());
+  return checksum;
+}
+
+Result<> Repo::StoreSigned(Transaction& transaction, const Digest& checksum, std::string_view bytes,
+                           std::span<const SecretKey> keys) {
+  TRY(transaction.WriteMetadata(ObjectType::kCommit, checksum, bytes));
+  std::vector<Signature> signatures;
+  for (const SecretKey& key : keys) signatures.push_back(TRY(key.Sign(bytes)));
+  const std::string old = TRY(ReadDetachedMetadata(checksum));
+  return WriteDetachedMetadata(checksum, TRY(AddSignatures(old, signatures)));
 }
 
 }  // namespace hostos

@@ -76,6 +76,9 @@ class Repo {
   // it is an error. `input.tree` is not looked at.
   Result<Digest> CommitScan(const Scan& scan, const CommitInput& input,
                             std::span<const SecretKey> keys);
+  // Commits content that is here already, as another release says it: signs it and sets the ref of
+  // that release's channel. The version's own ref stays.
+  Result<Digest> CommitAgain(const Commit& commit, std::span<const SecretKey> keys);
   // Replaces the commit's detached metadata: to add a signature later.
   Result<> WriteDetachedMetadata(const Digest& commit, std::string_view detached);
 
@@ -122,6 +125,8 @@ class Repo {
 
   // Makes room for the release, and says what of it is missing.
   Result<FetchPlan> Prepare(const Commit& commit);
+  Result<> StoreSigned(Transaction& transaction, const Digest& checksum, std::string_view bytes,
+                       std::span<const SecretKey> keys);
   // The commit object as one that libostree still has to complete.
   Result<> StoreCommit(const Digest& checksum, std::string_view bytes, std::string_view detached);
 

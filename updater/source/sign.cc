@@ -1,6 +1,8 @@
 #include "updater/source/sign.h"
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <sys/stat.h>
 
@@ -12,11 +14,25 @@
 namespace hostos {
 namespace {
 
-constexpr size_t kSignatureBytes = 64;
-constexpr size_t kSeedBytes = 32;
+constexpr size_t kSeedBytes = 32;  // of ed25519
+constexpr std::string_view kPemBegin = "-----BEGIN PUBLIC KEY-----";
+constexpr std::string_view kPemEnd = "-----END PUBLIC KEY-----";
+
+struct Sizes {
+  size_t public_key;
+  size_t signature;
+};
+constexpr Sizes SizesOf(Algorithm algorithm) {
+  return algorithm == Algorithm::kEd25519 ? Sizes{32, 64} : Sizes{1952, 3309};
+}
+
+// As OpenSSL's providers call it.
+const char* ProviderName(Algorithm algorithm) {
+  return algorithm == Algorithm::kEd25519 ? "ED25519" : "ML-DSA-65";
+}
 
 using Bio = std::unique_ptr<BIO, decltype([](BIO* bio) { BIO_free_all(bio); })>;
-using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+using Key = std::unique_ptr<EVP_PKEY, decltype([](EVP_PKEY* key) { EVP_PKEY_free(key); })>;
 using KeyContext = std::unique_ptr<EVP_MD_CTX, decltype([](EVP_MD_CTX* c) { EVP_MD_CTX_free(c); })>;
 
 const uint8_t* Bytes(std::string_view text) {
@@ -43,53 +59,124 @@ std::string DecodeBase64(std::string_view text) {
   return EncodeBase64(bytes) == text ? bytes : std::string();
 }
 
+Bio Reading(std::string_view text) {
+  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+
+std::optional<Algorithm> AlgorithmOf(const EVP_PKEY* key) {
+  for (Algorithm algorithm : kAlgorithms)
+    if (key && EVP_PKEY_is_a(key, ProviderName(algorithm)) == 1) return algorithm;
+  return std::nullopt;
+}
+
+std::string RawPublic(const EVP_PKEY* key, Algorithm algorithm) {
+  std::string bytes(SizesOf(algorithm).public_key, '\0');
+  size_t size = bytes.size();
+  const bool read =
+      EVP_PKEY_get_raw_public_key(key, reinterpret_cast<uint8_t*>(bytes.data()), &size) == 1;
+  return read && size == bytes.size() ? bytes : std::string();
+}
+
+Key FromRawPublic(const PublicKey& key) {
+  return Key(EVP_PKEY_new_raw_public_key_ex(nullptr, ProviderName(key.algorithm), nullptr,
+                                            Bytes(key.bytes), key.bytes.size()));
+}
+
+// The key of a PEM block, or of a line of base64.
+std::optional<PublicKey> ParsePublic(std::string_view text) {
+  PublicKey key;
+  if (text.starts_with(kPemBegin)) {
+    const Key parsed(PEM_read_bio_PUBKEY(Reading(text).get(), nullptr, nullptr, nullptr));
+    if (AlgorithmOf(parsed.get()) != Algorithm::kMlDsa65) return std::nullopt;
+    key.algorithm = Algorithm::kMlDsa65;
+    key.bytes = RawPublic(parsed.get(), key.algorithm);
+  } else {
+    key.bytes = DecodeBase64(text);
+  }
+  if (key.bytes.size() != SizesOf(key.algorithm).public_key) return std::nullopt;
+  return key;
+}
+
 std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r";
+  constexpr std::string_view kBlank = " \t\r\n";
   size_t begin = text.find_first_not_of(kBlank);
   if (begin == text.npos) return {};
   return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
 }
 
+bool Contains(std::span<const PublicKey> keys, const PublicKey& wanted) {
+  return std::ranges::any_of(keys, [&](const PublicKey& key) { return key.SameAs(wanted); });
+}
+
 }  // namespace
 
+std::string_view Name(Algorithm algorithm) {
+  return algorithm == Algorithm::kEd25519 ? "ed25519" : "ML-DSA-65";
+}
+
+bool Demands(SignaturePolicy policy, Algorithm algorithm) {
+  return policy == SignaturePolicy::kHybrid ||
+         (policy == SignaturePolicy::kPq) == (algorithm == Algorithm::kMlDsa65);
+}
+
+std::optional<SignaturePolicy> PolicyNamed(std::string_view name) {
+  if (name == "classical") return SignaturePolicy::kClassical;
+  if (name == "hybrid") return SignaturePolicy::kHybrid;
+  if (name == "pq") return SignaturePolicy::kPq;
+  return std::nullopt;
+}
+
 Result<std::vector<PublicKey>> PublicKey::Load(const std::string& path) {
-  std::string text = TRY(ReadFile(path));
+  const std::string text = TRY(ReadFile(path));
   std::vector<PublicKey> keys;
-  int number = 0;
-  for (std::string_view rest = text; !rest.empty();) {
-    std::string_view line = Trim(rest.substr(0, rest.find('\n')));
-    rest.remove_prefix(
-        std::min(rest.size(), rest.find('\n') == rest.npos ? rest.size() : rest.find('\n') + 1));
-    ++number;
-    if (line.empty() || line.front() == '#') continue;
-    std::string bytes = DecodeBase64(line);
-    PublicKey key;
-    if (bytes.size() != key.bytes.size()) {
-      return Fail(Code::kUsage,
-                  "{}:{}: expected an ed25519 public key (base64 of 32 bytes), found '{}'", path,
-                  number, line.substr(0, 60));
+  int number = 1;  // of the line
+  // Takes what stands before the next `end`, and that.
+  std::string_view rest = text;
+  const auto take = [&](std::string_view end) {
+    const size_t at = rest.find(end);
+    const std::string_view taken = rest.substr(0, at == rest.npos ? at : at + end.size());
+    rest.remove_prefix(taken.size());
+    return taken;
+  };
+  while (!rest.empty()) {
+    const bool pem = rest.starts_with(kPemBegin);
+    const std::string_view taken = take(pem ? kPemEnd : "\n");
+    const std::string_view entry = Trim(taken);
+    if (!entry.empty() && entry.front() != '#') {
+      std::optional<PublicKey> key = ParsePublic(entry);
+      if (!key) {
+        return Fail(Code::kUsage,
+                    "{}:{}: expected a public key (ed25519: base64 of 32 bytes; ML-DSA-65: PEM), "
+                    "found '{}'",
+                    path, number, entry.substr(0, 60));
+      }
+      key->name = path;
+      keys.push_back(*std::move(key));
     }
-    std::ranges::copy(bytes, key.bytes.begin());
-    key.name = path;
-    keys.push_back(std::move(key));
+    number += static_cast<int>(std::ranges::count(taken, '\n'));
   }
   if (keys.empty()) return Fail(Code::kUsage, "{}: expected a public key, found none", path);
   return keys;
 }
 
-std::string PublicKey::Base64() const {
-  return EncodeBase64({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+std::string PublicKey::Text() const {
+  if (algorithm == Algorithm::kEd25519) return EncodeBase64(bytes) + "\n";
+  const Bio bio(BIO_new(BIO_s_mem()));
+  if (PEM_write_bio_PUBKEY(bio.get(), FromRawPublic(*this).get()) != 1) return {};
+  char* data = nullptr;
+  const auto size = static_cast<size_t>(BIO_get_mem_data(bio.get(), &data));
+  return {data, size};
 }
 
-bool PublicKey::Verifies(std::string_view data, std::string_view signature) const {
-  if (signature.size() != kSignatureBytes) return false;
-  Key key(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, bytes.data(), bytes.size()),
-          EVP_PKEY_free);
-  KeyContext context(EVP_MD_CTX_new());
+bool PublicKey::Verifies(std::string_view data, const Signature& signature) const {
+  if (signature.algorithm != algorithm || signature.bytes.size() != SizesOf(algorithm).signature)
+    return false;
+  const Key key = FromRawPublic(*this);
+  const KeyContext context(EVP_MD_CTX_new());
   return key && context &&
          EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
-         EVP_DigestVerify(context.get(), Bytes(signature), signature.size(), Bytes(data),
-                          data.size()) == 1;
+         EVP_DigestVerify(context.get(), Bytes(signature.bytes), signature.bytes.size(),
+                          Bytes(data), data.size()) == 1;
 }
 
 Result<std::vector<PublicKey>> LoadTrustedKeys(std::span<const std::string> directories) {
@@ -109,9 +196,7 @@ Result<std::vector<PublicKey>> LoadTrustedKeys(std::span<const std::string> dire
     std::ranges::sort(files);
     for (const std::string& file : files) {
       for (PublicKey& key : TRY(PublicKey::Load(file))) {
-        if (!std::ranges::contains(keys, key.bytes, &PublicKey::bytes)) {
-          keys.push_back(std::move(key));
-        }
+        if (!Contains(keys, key)) keys.push_back(std::move(key));
       }
     }
   }
@@ -122,25 +207,43 @@ Result<std::vector<PublicKey>> LoadTrustedKeys(std::span<const std::string> dire
 }
 
 std::vector<PublicKey> ValidSigners(std::span<const PublicKey> trusted, std::string_view data,
-                                    std::span<const std::string> signatures) {
+                                    std::span<const Signature> signatures) {
   std::vector<PublicKey> signers;
   for (const PublicKey& key : trusted) {
-    if (std::ranges::contains(signers, key.bytes, &PublicKey::bytes)) continue;
-    if (std::ranges::any_of(signatures,
-                            [&](const auto& signature) { return key.Verifies(data, signature); })) {
+    const auto verifies = [&](const Signature& each) { return key.Verifies(data, each); };
+    if (!Contains(signers, key) && std::ranges::any_of(signatures, verifies))
       signers.push_back(key);
-    }
   }
   return signers;
 }
 
-Result<SecretKey> SecretKey::Generate() {
-  std::shared_ptr<EVP_PKEY> key(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"), EVP_PKEY_free);
-  if (!key) return Fail(Code::kFailed, "generating an ed25519 key failed");
-  return SecretKey(std::move(key));
+Result<SecretKey> SecretKey::Generate(Algorithm algorithm) {
+  std::shared_ptr<EVP_PKEY> key(EVP_PKEY_Q_keygen(nullptr, nullptr, ProviderName(algorithm)),
+                                EVP_PKEY_free);
+  if (!key) return Fail(Code::kFailed, "generating an {} key failed", Name(algorithm));
+  return SecretKey(algorithm, std::move(key));
 }
 
-Result<SecretKey> SecretKey::Load(const std::string& path) {
+Result<std::vector<SecretKey>> SecretKey::GenerateHybrid() {
+  std::vector<SecretKey> keys;
+  for (Algorithm algorithm : kAlgorithms) keys.push_back(TRY(Generate(algorithm)));
+  return keys;
+}
+
+Result<std::vector<SecretKey>> LoadSecretKeys(std::span<const std::string> paths) {
+  std::vector<SecretKey> keys;
+  for (const std::string& path : paths)
+    std::ranges::move(TRY(SecretKey::Load(path)), std::back_inserter(keys));
+  return keys;
+}
+
+Result<std::string> PublicText(std::span<const SecretKey> keys) {
+  std::string text;
+  for (const SecretKey& key : keys) text += TRY(key.Public()).Text();
+  return text;
+}
+
+Result<std::vector<SecretKey>> SecretKey::Load(const std::string& path) {
   UniqueFd file = TRY(Open(path, O_RDONLY));
   struct stat status;
   if (::fstat(file.get(), &status) < 0) return FailErrno(path);
@@ -150,44 +253,48 @@ Result<SecretKey> SecretKey::Load(const std::string& path) {
                 "600 {}",
                 path, status.st_mode & 07777, path);
   }
-  std::array<std::byte, 4096> buffer;
-  size_t size = TRY(ReadFull(file.get(), buffer));
-  std::string_view text(reinterpret_cast<const char*>(buffer.data()), size);
+  std::array<std::byte, 64 << 10> buffer;
+  const size_t size = TRY(ReadFull(file.get(), buffer));
+  const std::string_view text(reinterpret_cast<const char*>(buffer.data()), size);
 
-  std::shared_ptr<EVP_PKEY> key;
-  if (text.starts_with("-----BEGIN")) {
-    Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-    auto no_password = [](char*, int, int, void*) { return 0; };
-    key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_password, nullptr), EVP_PKEY_free);
-  } else {
-    std::string bytes = DecodeBase64(Trim(text.substr(0, text.find('\n'))));
-    if (bytes.size() == 2 * kSeedBytes) {
-      key.reset(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, Bytes(bytes), kSeedBytes),
-                EVP_PKEY_free);
-      SecretKey secret(key);
-      if (!std::ranges::equal(TRY(secret.Public()).bytes, std::string_view(bytes).substr(32),
-                              [](uint8_t a, char b) { return a == static_cast<uint8_t>(b); })) {
-        return Fail(Code::kUsage, "{}: the public half does not belong to the secret half", path);
-      }
+  std::vector<SecretKey> keys;
+  const auto add = [&](EVP_PKEY* raw) -> Result<> {
+    std::shared_ptr<EVP_PKEY> key(raw, EVP_PKEY_free);
+    const std::optional<Algorithm> algorithm = AlgorithmOf(key.get());
+    if (!algorithm) {
+      return Fail(Code::kUsage,
+                  "{}: expected secret keys, ed25519 or ML-DSA-65 (PKCS#8 PEM, or base64 of 64 "
+                  "bytes as `ostree sign` takes it)",
+                  path);
     }
+    keys.push_back(SecretKey(*algorithm, std::move(key)));
+    return {};
+  };
+  if (text.starts_with("-----BEGIN")) {
+    const Bio bio = Reading(text);
+    const auto no_password = [](char*, int, int, void*) { return 0; };
+    do {
+      TRY(add(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_password, nullptr)));
+    } while (BIO_pending(bio.get()) > 0);
+    return keys;
   }
-  if (!key || EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519) {
-    return Fail(Code::kUsage,
-                "{}: expected an ed25519 secret key (PKCS#8 PEM, or base64 of 64 bytes as `ostree "
-                "sign` takes it)",
-                path);
-  }
-  return SecretKey(std::move(key));
+  const std::string bytes = DecodeBase64(Trim(text.substr(0, text.find('\n'))));
+  TRY(add(bytes.size() == 2 * kSeedBytes
+              ? EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, Bytes(bytes), kSeedBytes)
+              : nullptr));
+  if (TRY(keys.front().Public()).bytes != std::string_view(bytes).substr(kSeedBytes))
+    return Fail(Code::kUsage, "{}: the public half does not belong to the secret half", path);
+  return keys;
 }
 
-Result<> SecretKey::Save(const std::string& path) const {
-  Bio bio(BIO_new(BIO_s_mem()));
-  if (PEM_write_bio_PKCS8PrivateKey(bio.get(), key_.get(), nullptr, nullptr, 0, nullptr, nullptr) !=
-      1) {
-    return Fail(Code::kFailed, "{}: encoding the key failed", path);
-  }
+Result<> SecretKey::Save(std::span<const SecretKey> keys, const std::string& path) {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  for (const SecretKey& key : keys)
+    if (PEM_write_bio_PKCS8PrivateKey(bio.get(), key.key_.get(), nullptr, nullptr, 0, nullptr,
+                                      nullptr) != 1)
+      return Fail(Code::kFailed, "{}: encoding the key failed", path);
   char* data = nullptr;
-  size_t size = BIO_get_mem_data(bio.get(), &data);
+  const auto size = static_cast<size_t>(BIO_get_mem_data(bio.get(), &data));
   UniqueFd file = TRY(Open(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
   TRY_CONTEXT(path, WriteFull(file.get(), AsBytes({data, size})));
   if (::fsync(file.get()) < 0) return FailErrno(path);
@@ -196,22 +303,25 @@ Result<> SecretKey::Save(const std::string& path) const {
 }
 
 Result<PublicKey> SecretKey::Public() const {
-  PublicKey key;
-  size_t size = key.bytes.size();
-  if (EVP_PKEY_get_raw_public_key(key_.get(), key.bytes.data(), &size) != 1) {
-    return Fail(Code::kFailed, "reading the public half of a key failed");
-  }
+  PublicKey key{.algorithm = algorithm_, .bytes = RawPublic(key_.get(), algorithm_), .name = ""};
+  if (key.bytes.empty()) return Fail(Code::kFailed, "reading the public half of a key failed");
   return key;
 }
 
-Result<std::string> SecretKey::Sign(std::string_view data) const {
-  std::string signature(kSignatureBytes, '\0');
-  size_t size = signature.size();
-  KeyContext context(EVP_MD_CTX_new());
-  if (!context || EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key_.get()) != 1 ||
-      EVP_DigestSign(context.get(), reinterpret_cast<uint8_t*>(signature.data()), &size,
+Result<Signature> SecretKey::Sign(std::string_view data) const {
+  Signature signature{algorithm_, std::string(SizesOf(algorithm_).signature, '\0')};
+  size_t size = signature.bytes.size();
+  const KeyContext context(EVP_MD_CTX_new());
+  // The same bytes give the same signature, so that signing twice adds nothing.
+  int deterministic = 1;
+  const OSSL_PARAM parameters[] = {
+      OSSL_PARAM_int(OSSL_SIGNATURE_PARAM_DETERMINISTIC, &deterministic), OSSL_PARAM_END};
+  if (!context ||
+      EVP_DigestSignInit_ex(context.get(), nullptr, nullptr, nullptr, nullptr, key_.get(),
+                            algorithm_ == Algorithm::kMlDsa65 ? parameters : nullptr) != 1 ||
+      EVP_DigestSign(context.get(), reinterpret_cast<uint8_t*>(signature.bytes.data()), &size,
                      Bytes(data), data.size()) != 1 ||
-      size != kSignatureBytes) {
+      size != signature.bytes.size()) {
     return Fail(Code::kFailed, "signing failed");
   }
   return signature;

@@ -1,13 +1,13 @@
-// Ed25519 signatures as OSTree writes them (`ostree sign`, ostree-sign-ed25519): 64 raw bytes over
-// the bytes of the commit object, made and checked with OpenSSL. A public key file holds one base64
-// key of 32 bytes a line, as `ostree sign --keys-file` takes it. What counts is distinct key
-// material, never file names or the number of signatures.
+// Signatures over the bytes of an OSTree commit object, as `ostree sign` writes them, made and
+// checked with OpenSSL: ed25519 (ostree-sign-ed25519, 64 raw bytes, RFC 8032) and ML-DSA-65
+// (ostree-sign-spki, 3309 bytes, FIPS 204), which also holds when a quantum computer breaks the
+// first. What counts is distinct key material, never file names or the number of signatures.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,17 +19,50 @@ struct evp_pkey_st;
 
 namespace hostos {
 
-struct PublicKey {
-  std::array<uint8_t, 32> bytes{};
-  std::string name;  // where it came from, for people: the file's path
+enum class Algorithm { kEd25519, kMlDsa65 };
+inline constexpr Algorithm kAlgorithms[] = {Algorithm::kEd25519, Algorithm::kMlDsa65};
+std::string_view Name(Algorithm algorithm);  // "ed25519", "ML-DSA-65"
 
-  // Every key of a *.pub file, in order. Empty lines and lines that begin with '#' are skipped; a
-  // line that is no key is an error naming file:line, and so is a file without any key.
+// Which signatures a release needs.
+enum class SignaturePolicy {
+  kClassical,  // ed25519
+  kHybrid,     // both: neither alone is enough
+  kPq,         // ML-DSA-65
+};
+bool Demands(SignaturePolicy policy, Algorithm algorithm);
+// "classical", "hybrid" or "pq".
+std::optional<SignaturePolicy> PolicyNamed(std::string_view name);
+
+// Who has to have signed a commit: as many distinct trusted keys of each algorithm that the policy
+// demands.
+struct SignatureRule {
+  SignaturePolicy policy = SignaturePolicy::kHybrid;
+  uint32_t required = 1;  // at least 1
+};
+
+struct Signature {
+  Algorithm algorithm = Algorithm::kEd25519;
+  std::string bytes;
+  bool operator==(const Signature&) const = default;
+};
+
+struct PublicKey {
+  Algorithm algorithm = Algorithm::kEd25519;
+  std::string bytes;  // raw: 32 of ed25519, 1952 of ML-DSA-65
+  std::string name;   // where it came from, for people: the file's path
+
+  // Every key of a *.pub file, in order: ed25519 as one base64 key a line, which is what `ostree
+  // sign --keys-file` takes; ML-DSA-65 as PEM (SubjectPublicKeyInfo). Empty lines and lines that
+  // begin with '#' are skipped; what is no key is an error naming file:line, and so is a file
+  // without any.
   static Result<std::vector<PublicKey>> Load(const std::string& path);
-  // One line of such a file.
-  std::string Base64() const;
-  // False for a signature whose length is not exactly 64 bytes.
-  bool Verifies(std::string_view data, std::string_view signature) const;
+  // As such a file has it, with the end of its line.
+  std::string Text() const;
+  // False for a signature of another algorithm, or of another length than its algorithm's.
+  bool Verifies(std::string_view data, const Signature& signature) const;
+  bool SameAs(const PublicKey& other) const {
+    return algorithm == other.algorithm && bytes == other.bytes;
+  }
 };
 
 // The keys of every *.pub file directly in these directories, each key once. A directory that does
@@ -38,24 +71,33 @@ Result<std::vector<PublicKey>> LoadTrustedKeys(std::span<const std::string> dire
 
 // The trusted keys, each key material once, that made at least one of `signatures` over `data`.
 std::vector<PublicKey> ValidSigners(std::span<const PublicKey> trusted, std::string_view data,
-                                    std::span<const std::string> signatures);
+                                    std::span<const Signature> signatures);
 
 class SecretKey {
  public:
-  static Result<SecretKey> Generate();
-  // A PKCS#8 PEM file, or OSTree's form: base64 of the seed (32 bytes) and public key (32 bytes).
-  // Refused when others than its owner may read the file.
-  static Result<SecretKey> Load(const std::string& path);
-  // PKCS#8 PEM with mode 0600. An existing file is never replaced.
-  Result<> Save(const std::string& path) const;
+  static Result<SecretKey> Generate(Algorithm algorithm);
+  // One of each algorithm: what a hybrid policy asks for.
+  static Result<std::vector<SecretKey>> GenerateHybrid();
+  // Every key of a PKCS#8 PEM file; or one in OSTree's form: base64 of the seed (32 bytes) and
+  // public key (32 bytes) of ed25519. Refused when others than its owner may read the file.
+  static Result<std::vector<SecretKey>> Load(const std::string& path);
+  // Into one file, as PKCS#8 PEM with mode 0600. An existing file is never replaced.
+  static Result<> Save(std::span<const SecretKey> keys, const std::string& path);
 
   Result<PublicKey> Public() const;
-  // 64 raw bytes.
-  Result<std::string> Sign(std::string_view data) const;
+  Result<Signature> Sign(std::string_view data) const;
 
  private:
-  explicit SecretKey(std::shared_ptr<evp_pkey_st> key) : key_(std::move(key)) {}
+  SecretKey(Algorithm algorithm, std::shared_ptr<evp_pkey_st> key)
+      : algorithm_(algorithm), key_(std::move(key)) {}
+  Algorithm algorithm_;
   std::shared_ptr<evp_pkey_st> key_;
 };
+
+// The keys of all these files.
+Result<std::vector<SecretKey>> LoadSecretKeys(std::span<const std::string> paths);
+
+// The public halves, as a *.pub file.
+Result<std::string> PublicText(std::span<const SecretKey> keys);
 
 }  // namespace hostos

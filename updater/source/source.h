@@ -1,8 +1,8 @@
 // Where releases come from: find one, verify it, say what is missing, pull it, hand it to the
 // sealer. The interface the engine sees; the OSTree-over-HTTP implementation is behind it.
 //
-// Promise: no content is fetched, and nothing reaches the staging repository, before the commit's
-// signatures, bindings and limits were verified.
+// Promise: no content is fetched, and nothing reaches the staging repository, before the release's
+// metadata, the commit's signatures, and the bindings and limits of both were verified.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ struct Target {
   Release release;
   std::string commit;
   std::string signatures;
-  uint32_t valid_signatures = 0;  // over distinct trusted keys
+  uint64_t index = 0;             // its place in the order of releases, which only grows
+  uint32_t valid_signatures = 0;  // by distinct trusted keys, of the algorithm with the fewest
   uint32_t required_signatures = 1;
 };
 
@@ -51,9 +52,10 @@ class Source {
  public:
   virtual ~Source() = default;
 
-  // The channel's newest release, or the one called `version`. kNetwork, kNotTrusted,
-  // kNotSupported (another architecture, channel or seal format), kNotFound (no such version).
-  virtual Result<Target> Resolve(const std::optional<std::string>& version) = 0;
+  // The channel's newest release, or the one called `version`, as what was published says that
+  // counts at `now` (seconds since the epoch). kNetwork, kNotTrusted, kNotSupported (another
+  // product, architecture, channel or seal format), kNotFound (no such version).
+  virtual Result<Target> Resolve(const std::optional<std::string>& version, uint64_t now) = 0;
   virtual Result<FetchPlan> Plan(const Target& target) = 0;
   // Pulls what is missing into the staging repository; resumes by object after any interruption.
   virtual Result<FetchStats> Fetch(const Target& target, Progress& progress) = 0;

@@ -41,6 +41,14 @@ Result<> Client::Init(const std::string& directory, std::string_view root) {
   return WriteFileAtomically(PathOf(directory, "root"), root);
 }
 
+Result<> Client::Adopt(const std::string& directory, std::string_view root) {
+  const Root given = TRY(TrustFirstRoot(root));
+  if (const Result<std::string> bytes = ReadFile(PathOf(directory, "root"), kRootCap))
+    if (const Result<Root> kept = TrustFirstRoot(*bytes); kept && kept->version >= given.version)
+      return {};
+  return Init(directory, root);
+}
+
 Result<Client> Client::Refresh(std::string directory, Fetcher& fetcher, uint64_t now) {
   const std::string path = PathOf(directory, "root");
   const std::string kept = TRY(ReadFile(path, kRootCap));
@@ -140,14 +148,19 @@ Result<TargetFile> Client::Find(const std::string& path) {
               EncodePath(path));
 }
 
+Result<std::string> Client::Fetch(const TargetFile& target, Fetcher& fetcher) const {
+  const std::string remote = RemotePath(target, root_.consistent_snapshot);
+  std::string bytes = TRY_CONTEXT(remote, fetcher.Fetch(remote, *target.length));
+  TRY_CONTEXT(EncodePath(target.path), CheckFile(target, bytes));
+  return bytes;
+}
+
 Result<std::string> Client::Download(const TargetFile& target, Fetcher& fetcher,
                                      const std::string& directory) const {
   const std::string path = directory + "/" + EncodeName(target.path);
   const Result<std::string> kept = ReadFile(path, *target.length);
   if (kept && CheckFile(target, *kept)) return path;
-  const std::string remote = RemotePath(target, root_.consistent_snapshot);
-  const std::string bytes = TRY_CONTEXT(remote, fetcher.Fetch(remote, *target.length));
-  TRY_CONTEXT(EncodePath(target.path), CheckFile(target, bytes));
+  const std::string bytes = TRY(Fetch(target, fetcher));
   TRY(WriteFileAtomically(path, bytes));
   return path;
 }

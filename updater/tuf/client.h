@@ -28,6 +28,9 @@ class Client {
   // Makes `root` what the directory trusts: for a person, or an installation, to say. It has to be
   // signed by its own keys.
   static Result<> Init(const std::string& directory, std::string_view root);
+  // The same, unless the directory holds a readable root that is as new: what is trusted never goes
+  // back, and a directory that was lost or damaged strands nobody.
+  static Result<> Adopt(const std::string& directory, std::string_view root);
 
   // Brings the directory up to date: every root since the last run, timestamp, snapshot and
   // targets. `now` is the time for the whole life of the client. kNetwork when fetching failed,
@@ -37,6 +40,9 @@ class Client {
   // What the repository signed for a path: the top-level targets, then delegated roles depth first.
   // kNotFound when nobody signed it.
   Result<TargetFile> Find(const std::string& path);
+
+  // The target's bytes, which are the signed ones. Its length is for the caller to bound.
+  Result<std::string> Fetch(const TargetFile& target, Fetcher& fetcher) const;
 
   // The path of the target's file in `directory`, its name percent-encoded. It is fetched only when
   // the file there is not the signed one already, and stored only when it is.

@@ -8,21 +8,11 @@
 namespace hostos::tuf {
 namespace {
 
-// A threshold of the role's keys signed it; a key with several ids is one key.
 Result<> CheckSignatures(const Header& metadata, const Role& role) {
-  std::vector<const Key*> signers;
-  for (const Signature& signature : metadata.signatures) {
-    const auto key = role.keys.find(signature.keyid);
-    if (key == role.keys.end()) continue;
-    auto same = [&](const Key* signer) { return *signer == key->second; };
-    if (std::ranges::none_of(signers, same) &&
-        key->second.Verifies(metadata.payload, signature.bytes)) {
-      signers.push_back(&key->second);
-    }
-  }
-  if (std::cmp_less(signers.size(), role.threshold)) {
+  const size_t valid = ValidSignatures(metadata, role);
+  if (std::cmp_less(valid, role.threshold)) {
     return Fail(Code::kNotTrusted, "{}: expected good signatures by {} of {} keys, found {}",
-                metadata.role, role.threshold, role.keys.size(), signers.size());
+                metadata.role, role.threshold, role.keys.size(), valid);
   }
   return {};
 }
@@ -52,6 +42,20 @@ std::optional<Kept> ReadKept(const std::string& bytes, const Role& role) {
 }
 
 }  // namespace
+
+size_t ValidSignatures(const Header& metadata, const Role& role) {
+  std::vector<const Key*> signers;
+  for (const Signature& signature : metadata.signatures) {
+    const auto key = role.keys.find(signature.keyid);
+    if (key == role.keys.end()) continue;
+    auto same = [&](const Key* signer) { return *signer == key->second; };
+    if (std::ranges::none_of(signers, same) &&
+        key->second.Verifies(metadata.payload, signature.bytes)) {
+      signers.push_back(&key->second);
+    }
+  }
+  return signers.size();
+}
 
 Result<Root> TrustFirstRoot(std::string_view bytes) {
   Root root = TRY(Root::Parse(bytes));

@@ -1,0 +1,366 @@
+#include "images/tuf_repository.h"
+
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "bootctl/boot_control.h"
+#include "updater/base/atomic_file.h"
+#include "updater/base/clock.h"
+#include "updater/tuf/trust.h"
+
+namespace hostos {
+namespace {
+
+constexpr std::array<uint32_t, kTufRoles.size()> kDays = {365, 180, 60, 7};
+constexpr const char* kDaysKey = "x-hostos-days";        // in root: role to days
+constexpr const char* kIndexKey = "x-hostos-index";      // in targets: the last index given
+constexpr const char* kMinimumKey = "x-hostos-minimum";  // in targets: channel to least index
+constexpr uint64_t kSecondsOfDay = 86'400;
+
+tuf::Json PublicJson(const PublicKey& key) {
+  const std::span raw(reinterpret_cast<const uint8_t*>(key.bytes.data()), key.bytes.size());
+  return {{"keytype", "ed25519"}, {"scheme", "ed25519"}, {"keyval", {{"public", Hex(raw)}}}};
+}
+
+std::string KeyId(const PublicKey& key) {
+  return Sha256::Of(AsBytes(tuf::CanonicalJson(PublicJson(key)))).Hex();
+}
+
+const tuf::Role& RoleIn(const tuf::Root& root, std::string_view role) {
+  if (role == "root") return root.root;
+  if (role == "targets") return root.targets;
+  return role == "snapshot" ? root.snapshot : root.timestamp;
+}
+
+Result<tuf::Header> Parse(const std::string& role, std::string_view bytes) {
+  if (role == "root") return TRY(tuf::Root::Parse(bytes));
+  if (role == "targets") return TRY(tuf::Targets::Parse(role, bytes));
+  if (role == "snapshot") return TRY(tuf::Snapshot::Parse(bytes));
+  return TRY(tuf::Timestamp::Parse(bytes));
+}
+
+std::string Document(const tuf::Json& body, const tuf::Json& signatures) {
+  return tuf::Json{{"signatures", signatures}, {"signed", body}}.dump(1) + "\n";
+}
+
+uint64_t NumberOr0(const tuf::Json& json) {
+  return json.is_number_unsigned() ? json.get<uint64_t>() : 0;
+}
+
+// "<directory>/<sha256>.<name>": where consistent snapshots have a target.
+std::string HashedPath(const std::string& path, const std::string& sha256) {
+  const size_t name = path.rfind('/') + 1;
+  return path.substr(0, name) + sha256 + "." + path.substr(name);
+}
+
+std::string ChannelOf(const ReleaseTarget& release) {
+  return ChannelTarget(release.product, release.architecture, release.channel);
+}
+std::string VersionOf(const ReleaseTarget& release) {
+  return VersionTarget(release.product, release.architecture, release.channel, release.version);
+}
+
+Result<> ChangeRole(tuf::Json& root, const std::string& name, const RoleChange& change) {
+  tuf::Json& role = root["roles"][name];
+  if (!change.keys.empty()) role["keyids"] = tuf::Json::array();
+  for (const PublicKey& key : change.keys) {
+    if (key.algorithm != Algorithm::kEd25519) continue;
+    const std::string id = KeyId(key);
+    if (std::ranges::contains(role["keyids"], tuf::Json(id))) continue;
+    root["keys"][id] = PublicJson(key);
+    role["keyids"].push_back(id);
+  }
+  if (change.threshold) role["threshold"] = *change.threshold;
+  if (change.days) root[kDaysKey][name] = *change.days;
+  const size_t keys = role["keyids"].size(), threshold = role["threshold"];
+  if (threshold >= 1 && keys >= threshold) return {};
+  return Fail(Code::kUsage,
+              "role {}: expected at least as many ed25519 keys as its threshold ({}), "
+              "found {}",
+              name, threshold, keys);
+}
+
+// Keys that no role names any more.
+void DropUnusedKeys(tuf::Json& root) {
+  std::erase_if(root["keys"].get_ref<tuf::Json::object_t&>(), [&](const auto& key) {
+    return std::ranges::none_of(root["roles"], [&](const tuf::Json& role) {
+      return std::ranges::contains(role["keyids"], tuf::Json(key.first));
+    });
+  });
+}
+
+}  // namespace
+
+Result<TufRepository> TufRepository::Open(const std::string& directory, uint64_t now) {
+  for (const char* part : {"metadata", "targets", "staged"})
+    TRY(MakeDirectories(directory + "/" + part));
+  UniqueFd lock = TRY(hostos::Open(directory + "/staged", O_RDONLY | O_DIRECTORY));
+  if (::flock(lock.get(), LOCK_EX) < 0) return FailErrno(directory + "/staged");
+  return TufRepository(directory, now, std::move(lock));
+}
+
+Result<> TufRepository::StageRoot(const std::map<std::string, RoleChange>& changes) {
+  std::optional<Json> root = TRY(Next("root"));
+  if (!root) {
+    root = {{"consistent_snapshot", true}, {"keys", Json::object()}};
+    for (size_t i = 0; i < kTufRoles.size(); i++) {
+      (*root)["roles"][kTufRoles[i]] = {{"keyids", Json::array()}, {"threshold", 1}};
+      (*root)[kDaysKey][kTufRoles[i]] = kDays[i];
+    }
+  }
+  for (const std::string& role : kTufRoles) {
+    const auto change = changes.find(role);
+    TRY(ChangeRole(*root, role, change == changes.end() ? RoleChange{} : change->second));
+  }
+  DropUnusedKeys(*root);
+  return Stage("root", *std::move(root));
+}
+
+Result<> TufRepository::StageRenewal(const std::string& role) {
+  if (!std::ranges::contains(kTufRoles, role))
+    return Fail(Code::kUsage, "expected root, targets, snapshot or timestamp, found \"{}\"", role);
+  std::optional<Json> body = TRY(Next(role));
+  if (!body) return Fail(Code::kNotFound, "{}: no {} was published yet", directory_, role);
+  return Stage(role, *std::move(body));
+}
+
+Result<ReleaseTarget> TufRepository::StageRelease(ReleaseTarget release) {
+  Json targets = TRY(Targets());
+  const std::string channel = ChannelOf(release);
+  if (targets["targets"].contains(channel)) {
+    const ReleaseTarget newest = TRY(ReadRelease(channel, targets["targets"][channel]));
+    if (CompareVersions(release.version, newest.version) <= 0)
+      return Fail(Code::kRefused, "{}: expected a version after the newest, {}, found {}", channel,
+                  newest.version, release.version);
+  }
+  Json& minimum = targets[kMinimumKey][channel];
+  release.minimum_index = std::max(release.minimum_index, NumberOr0(minimum));
+  minimum = release.minimum_index;
+  Json& last = targets[kIndexKey][release.product + "/" + release.architecture];
+  release.index = NumberOr0(last) + 1;
+  last = release.index;
+  if (release.minimum_index > release.index)
+    return Fail(Code::kUsage, "minimum index: expected at most the release's own, {}, found {}",
+                release.index, release.minimum_index);
+  TRY(Put(targets, VersionOf(release), release));
+  TRY(Put(targets, channel, release));
+  TRY(Stage("targets", std::move(targets)));
+  return release;
+}
+
+Result<> TufRepository::StageWithdrawal(const std::string& product, const std::string& architecture,
+                                        const std::string& channel, const std::string& version) {
+  Json targets = TRY(Targets());
+  const std::string path = VersionTarget(product, architecture, channel, version);
+  const std::string newest_path = ChannelTarget(product, architecture, channel);
+  Json& all = targets["targets"];
+  if (!all.contains(path))
+    return Fail(Code::kNotFound, "{}: channel {} has no release {}", directory_, channel, version);
+  const ReleaseTarget newest = TRY(ReadRelease(newest_path, all[newest_path]));
+  all.erase(path);
+  if (newest.version == version) {
+    all.erase(newest_path);
+    std::vector<ReleaseTarget> left = TRY(ReleasesIn(targets, newest_path));
+    const uint64_t minimum = NumberOr0(targets[kMinimumKey][newest_path]);
+    if (!left.empty() && left.back().index >= minimum) {
+      left.back().minimum_index = minimum;
+      TRY(Put(targets, newest_path, left.back()));
+    }
+  }
+  return Stage("targets", std::move(targets));
+}
+
+Result<std::optional<Unsigned>> TufRepository::Sign(std::span<const SecretKey> keys) {
+  for (const std::string& role : kTufRoles) {
+    TRY(Follow(role));
+    if (::access(Staged(role).c_str(), F_OK) < 0) continue;
+    if (auto left = TRY(SignRole(role, keys))) return left;
+  }
+  return std::nullopt;
+}
+
+Result<std::vector<ReleaseTarget>> TufRepository::Releases(const std::string& product,
+                                                           const std::string& architecture,
+                                                           const std::string& channel) const {
+  const Json targets = TRY(Targets());
+  return ReleasesIn(targets, ChannelTarget(product, architecture, channel));
+}
+
+// private -----------------------------------------------------------------------------------------
+
+std::string TufRepository::Staged(const std::string& role) const {
+  return std::format("{}/staged/{}.json", directory_, role);
+}
+
+std::string TufRepository::Metadata(const std::string& role, int64_t version) const {
+  if (role == "timestamp") return directory_ + "/metadata/timestamp.json";
+  return std::format("{}/metadata/{}.{}.json", directory_, version, role);
+}
+
+// The number of its last published version; 0 when there is none.
+Result<int64_t> TufRepository::Newest(const std::string& role) const {
+  if (role == "timestamp") {
+    const std::optional<Json> body = TRY(Body(Metadata(role, 0)));
+    return body ? (*body)["version"].get<int64_t>() : 0;
+  }
+  int64_t newest = 0;
+  while (::access(Metadata(role, newest + 1).c_str(), F_OK) == 0) newest++;
+  return newest;
+}
+
+Result<tuf::Root> TufRepository::Root() const {
+  const int64_t version = TRY(Newest("root"));
+  if (version == 0)
+    return Fail(Code::kNotFound, "{}: no root was published yet: hostimage root", directory_);
+  const std::string bytes = TRY(ReadFile(Metadata("root", version), tuf::kRootCap));
+  return tuf::TrustFirstRoot(bytes);
+}
+
+// What a file signs, once it was read as what it says it is; nothing when there is no file.
+Result<std::optional<tuf::Json>> TufRepository::Body(const std::string& path) const {
+  const Result<std::string> bytes = ReadFile(path, tuf::kTargetsCap);
+  if (!bytes && bytes.error().code == Code::kNotFound) return std::nullopt;
+  if (!bytes) return std::unexpected(bytes.error());
+  Json json = TRY_CONTEXT(path, tuf::ParseJson(*bytes, tuf::kTargetsCap));
+  const tuf::Object object = TRY_CONTEXT(path, tuf::Object::From(json, "file"));
+  const tuf::Object body = TRY_CONTEXT(path, object.Child("signed"));
+  const std::string type = TRY_CONTEXT(path, body.Text("_type"));
+  TRY_CONTEXT(path, Parse(type, *bytes));
+  return body.json();
+}
+
+// What the next version of a role is made from: the staged one, else the last published one.
+Result<std::optional<tuf::Json>> TufRepository::Next(const std::string& role) const {
+  if (auto staged = TRY(Body(Staged(role)))) return staged;
+  const int64_t newest = TRY(Newest(role));
+  return Body(Metadata(role, newest));
+}
+
+Result<tuf::Json> TufRepository::Targets() const {
+  TRY(Root());
+  return TRY(Next("targets")).value_or(Json{{"targets", Json::object()}});
+}
+
+// What snapshot and timestamp say of the last published version of a role.
+Result<tuf::Json> TufRepository::Meta(const std::string& role) const {
+  const int64_t version = TRY(Newest(role));
+  const std::string bytes = TRY(ReadFile(Metadata(role, version), tuf::kTargetsCap));
+  return Json{{role + ".json",
+               {{"version", version},
+                {"length", bytes.size()},
+                {"hashes", {{"sha256", Sha256::Of(AsBytes(bytes)).Hex()}}}}}};
+}
+
+// Stages a new version of a role when what came before it, in the order of the roles, calls for it.
+Result<> TufRepository::Follow(const std::string& role) {
+  if (role == "root") return {};
+  const tuf::Root root = TRY(Root());
+  const std::optional<Json> next = TRY(Next(role));
+  Json body = next.value_or(Json{{"targets", Json::object()}});
+  bool due = !next;
+  if (role != "targets") {
+    const Json meta = TRY(Meta(role == "snapshot" ? "targets" : "snapshot"));
+    due = due || body["meta"] != meta;
+    body = {{"meta", meta}};
+  }
+  if (!due && ::access(Staged(role).c_str(), F_OK) < 0) {  // who signs it may have changed
+    const std::string path = Metadata(role, TRY(Newest(role)));
+    const std::string bytes = TRY(ReadFile(path, tuf::kTargetsCap));
+    const tuf::Header header = TRY(Parse(role, bytes));
+    const tuf::Role& signers = RoleIn(root, role);
+    due = std::cmp_less(tuf::ValidSignatures(header, signers), signers.threshold);
+  }
+  return due ? Stage(role, std::move(body)) : Result<>();
+}
+
+Result<> TufRepository::Stage(const std::string& role, Json body) {
+  const std::string newest = Metadata("root", TRY(Newest("root")));
+  const Json root = role == "root" ? body : *TRY(Body(newest));
+  const uint64_t days = root.contains(kDaysKey) ? root[kDaysKey].value(role, 1U) : 1U;
+  body["_type"] = role;
+  body["spec_version"] = "1.0.31";
+  body["version"] = TRY(Newest(role)) + 1;
+  body["expires"] = FormatTimeIso(now_ + days * kSecondsOfDay);
+  return WriteFileAtomically(Staged(role), Document(body, Json::array()));
+}
+
+Result<std::optional<Unsigned>> TufRepository::SignRole(const std::string& role,
+                                                        std::span<const SecretKey> keys) {
+  const std::string path = Staged(role);
+  const std::optional<Json> read = TRY(Body(path));
+  const Json& body = *read;
+  const std::string staged = TRY(ReadFile(path, tuf::kTargetsCap));
+  Json file = TRY(tuf::ParseJson(staged, tuf::kTargetsCap));
+  Json& signatures = file["signatures"];
+  std::vector<std::pair<std::string, tuf::Role>> signers;
+  const int64_t roots = TRY(Newest("root"));
+  if (roots > 0) {
+    const std::string whose = role == "root" ? "the keys of the root before" : "the role's keys";
+    signers.emplace_back(whose, RoleIn(TRY(Root()), role));
+  }
+  if (role == "root") signers.emplace_back("the role's keys", TRY(tuf::Root::Parse(staged)).root);
+
+  const std::string payload = tuf::CanonicalJson(body);
+  for (const SecretKey& key : keys) {
+    const PublicKey half = TRY(key.Public());
+    if (half.algorithm != Algorithm::kEd25519) continue;
+    const std::string id = KeyId(half);
+    if (std::ranges::none_of(signers, [&](auto& each) { return each.second.keys.contains(id); }))
+      continue;
+    std::erase_if(signatures.get_ref<Json::array_t&>(),
+                  [&](const Json& signature) { return signature["keyid"] == id; });
+    const std::string bytes = TRY(key.Sign(payload)).bytes;
+    const std::span raw(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+    signatures.push_back({{"keyid", id}, {"sig", Hex(raw)}});
+  }
+
+  const std::string document = Document(body, signatures);
+  const tuf::Header header = TRY(Parse(role, document));
+  for (const auto& [whose, signer] : signers) {
+    const size_t valid = tuf::ValidSignatures(header, signer);
+    if (!std::cmp_less(valid, signer.threshold)) continue;
+    TRY(WriteFileAtomically(path, document));
+    return Unsigned{role, whose, valid, signer.threshold};
+  }
+  TRY(WriteFileAtomically(Metadata(role, header.version), document));
+  TRY(RemoveFileDurably(path));
+  return std::nullopt;
+}
+
+Result<> TufRepository::Put(Json& targets, const std::string& path, const ReleaseTarget& release) {
+  const std::string content = WriteReleaseTarget(release);
+  const std::string sha256 = Sha256::Of(AsBytes(content)).Hex();
+  const std::filesystem::path file = directory_ + "/targets/" + HashedPath(path, sha256);
+  TRY(MakeDirectories(file.parent_path()));
+  TRY(WriteFileAtomically(file, content));
+  targets["targets"][path] = {{"length", content.size()}, {"hashes", {{"sha256", sha256}}}};
+  return {};
+}
+
+Result<ReleaseTarget> TufRepository::ReadRelease(const std::string& path,
+                                                 const Json& target) const {
+  const tuf::Object object = TRY(tuf::Object::From(target, path));
+  const tuf::Object hashes = TRY(object.Child("hashes"));
+  const std::string sha256 = TRY(hashes.Text("sha256"));
+  const std::string file = directory_ + "/targets/" + HashedPath(path, sha256);
+  const std::string bytes = TRY(ReadFile(file, kMaxReleaseTargetBytes));
+  return TRY_CONTEXT(file, ParseReleaseTarget(bytes));
+}
+
+// `channel` is the target of its newest release.
+Result<std::vector<ReleaseTarget>> TufRepository::ReleasesIn(const Json& targets,
+                                                             const std::string& channel) const {
+  std::vector<ReleaseTarget> releases;
+  const std::string prefix =
+      channel.substr(0, channel.size() - std::string_view(".json").size()) + "/";
+  for (const auto& [path, target] : targets["targets"].items())
+    if (path.starts_with(prefix)) releases.push_back(TRY(ReadRelease(path, target)));
+  std::ranges::sort(releases, {}, &ReleaseTarget::index);
+  return releases;
+}
+
+}  // namespace hostos

@@ -1,0 +1,31 @@
+// What the verbs share: options that mean the same everywhere, and printing of results.
+#pragma once
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "images/arguments.h"
+
+namespace hostos {
+
+using Json = nlohmann::ordered_json;
+
+inline constexpr Option kRepo = {"repo", "DIR", Times::kOnce, "the archive repository"};
+inline constexpr Option kArchitecture = {"architecture", "ARCH", Times::kAtMostOnce,
+                                         "x86-64 (default) or arm64"};
+inline constexpr Option kJson = {"json", "", Times::kAtMostOnce, "print the result as JSON"};
+
+inline std::string ArchitectureFrom(const Arguments& arguments) {
+  return arguments.GetOr("architecture", "x86-64");
+}
+
+inline void Print(const std::string& text) {
+  (void)std::fputs(text.c_str(), stdout);  // main flushes, and checks
+}
+
+inline void Print(const Json& json) {
+  Print(json.dump(2) + "\n");
+}
+
+}  // namespace hostos

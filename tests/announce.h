@@ -1,0 +1,32 @@
+// A committed version becomes what nodes find.
+#pragma once
+
+#include <unistd.h>
+
+#include <span>
+#include <string>
+
+#include "images/publish_release.h"
+#include "updater/base/clock.h"
+
+namespace hostos {
+
+// In the repository at `repo`, whose first root is made when there is none: the keys sign for every
+// role, and all of it counts for a hundred years.
+inline Result<> Announce(const std::string& repo, const std::string& version,
+                         std::span<const SecretKey> keys) {
+  TufRepository repository = TRY(TufRepository::Open(repo, SystemClock().Now()));
+  if (::access((repo + "/metadata/1.root.json").c_str(), F_OK) < 0) {
+    RoleChange all{.keys = {}, .threshold = 1, .days = 36'500};
+    for (const SecretKey& key : keys) all.keys.push_back(TRY(key.Public()));
+    TRY(repository.StageRoot(
+        {{"root", all}, {"targets", all}, {"snapshot", all}, {"timestamp", all}}));
+  }
+  TRY(repository.Sign(keys));
+  const PublishOptions options = {.repo = repo, .architecture = "x86-64", .version = version};
+  TRY(PublishRelease(repository, options));
+  if (TRY(repository.Sign(keys))) return Fail(Code::kFailed, "{}: signatures are missing", repo);
+  return {};
+}
+
+}  // namespace hostos

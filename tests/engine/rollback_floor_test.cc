@@ -1,0 +1,48 @@
+#include "updater/engine/rollback_floor.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <filesystem>
+
+#include "tests/temp_dir.h"
+#include "tests/text_file.h"
+
+namespace hostos {
+namespace {
+
+TEST_CASE("the floor rises and never falls, and outlives the loss of one of its copies") {
+  const TempDir directory;
+  FileFloor floor(directory / "floor");
+  CHECK(floor.Read() == 0u);
+  REQUIRE(floor.Raise(7));
+  CHECK(floor.Read() == 7u);
+  REQUIRE(floor.Raise(3));
+  CHECK(floor.Read() == 7u);
+
+  const std::string copy = directory / GENERATE("floor.0", "floor.1");
+  const std::string whole = ReadText(copy);
+  SECTION("gone") {
+    std::filesystem::remove(copy);
+  }
+  SECTION("a digit changed") {
+    WriteText(copy, "9" + whole.substr(1));
+  }
+  SECTION("cut short") {
+    WriteText(copy, whole.substr(0, whole.size() - 1));
+  }
+  SECTION("empty") {
+    WriteText(copy, "");
+  }
+  SECTION("not raised, because the power went") {
+    REQUIRE(floor.Raise(8));
+    WriteText(copy, whole);
+    CHECK(floor.Read() == 8u);
+    return;
+  }
+  CHECK(floor.Read() == 7u);
+  REQUIRE(floor.Raise(0));
+  CHECK(ReadText(copy) == whole);
+}
+
+}  // namespace
+}  // namespace hostos

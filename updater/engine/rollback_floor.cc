@@ -1,0 +1,43 @@
+#include "updater/engine/rollback_floor.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "updater/base/atomic_file.h"
+#include "updater/base/digest.h"
+#include "updater/base/unique_fd.h"
+
+namespace hostos {
+namespace {
+
+constexpr const char* kCopies[] = {".0", ".1"};
+
+std::string TextOf(uint64_t index) {
+  const std::string number = std::to_string(index);
+  return std::format("{} {}\n", number, Sha256::Of(AsBytes(number)).Hex());
+}
+
+// What a copy says; 0 when it is absent or damaged.
+uint64_t ReadCopy(const std::string& path) {
+  const std::string text = ReadFile(path, 128).value_or("");
+  uint64_t index = 0;
+  std::from_chars(text.data(), text.data() + text.size(), index);
+  return text == TextOf(index) ? index : 0;
+}
+
+}  // namespace
+
+Result<uint64_t> FileFloor::Read() const {
+  uint64_t floor = 0;
+  for (const char* copy : kCopies) floor = std::max(floor, ReadCopy(path_ + copy));
+  return floor;
+}
+
+Result<> FileFloor::Raise(uint64_t index) {
+  index = std::max(index, TRY(Read()));
+  for (const char* copy : kCopies)
+    if (ReadCopy(path_ + copy) != index) TRY(WriteFileAtomically(path_ + copy, TextOf(index)));
+  return {};
+}
+
+}  // namespace hostos

@@ -1,0 +1,48 @@
+// What the release team publishes beside a commit: a TUF target, one small JSON file, that binds a
+// version to the exact bytes that boot, in one channel of one product for one architecture, and
+// says where it stands in the order of releases. docs/trust.md describes it.
+//
+//   <product>/<architecture>/<channel>.json            the channel's newest release
+//   <product>/<architecture>/<channel>/<version>.json  each release that may be installed by name
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "updater/base/digest.h"
+#include "updater/base/release.h"
+#include "updater/base/result.h"
+
+namespace hostos {
+
+inline constexpr size_t kMaxReleaseTargetBytes = 16'384;
+
+struct ReleaseTarget {
+  std::string product = "hostos";
+  std::string version, channel, architecture;
+  Digest commit, root_hash;
+  uint64_t image_size = 0;
+  Digest uki_digest;
+  uint64_t uki_size = 0;
+  uint64_t index = 0;          // grows with every release that is published, from 1
+  uint64_t minimum_index = 0;  // releases before this one are withdrawn
+};
+
+// The target that says what the commit says.
+ReleaseTarget TargetOf(const Release& release);
+
+// kNotTrusted names the field, the expected and the found.
+Result<ReleaseTarget> ParseReleaseTarget(std::string_view bytes);
+std::string WriteReleaseTarget(const ReleaseTarget& target);
+
+// `release`, which a commit says, is what the target says, field by field; kNotTrusted.
+Result<> CheckBinding(const ReleaseTarget& target, const Release& release);
+
+// Paths below targets/. Of the channel's newest release, and of a version in it.
+std::string ChannelTarget(const std::string& product, const std::string& architecture,
+                          const std::string& channel);
+std::string VersionTarget(const std::string& product, const std::string& architecture,
+                          const std::string& channel, const std::string& version);
+
+}  // namespace hostos
