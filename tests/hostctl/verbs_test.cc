@@ -235,6 +235,13 @@ TEST_CASE("verify proves the slots, skips an empty one, and exits with 7 when on
   CHECK(Json(said)["slots"][0]["proven"] == true);
   CHECK(Json(said)["slots"][1]["proven"] == false);
   CHECK(Hostctl(machine, {"verify", "--slot", "A"}).code == 0);
+
+  SECTION("also in its boot image") {
+    machine.boot.images.begin()->second = Digest();
+    said = Hostctl(machine, {"verify", "--slot", "A"});
+    CHECK(said.code == 7);
+    CHECK_THAT(said.out, ContainsSubstring("boot image: expected SHA-256"));
+  }
 }
 
 TEST_CASE("status goes on without a readable record, and says so") {

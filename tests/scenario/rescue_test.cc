@@ -95,6 +95,17 @@ TEST_CASE("a boot image that differs from the signed one is installed again") {
   CHECK(machine.Boot() == "1.0.0");
 }
 
+TEST_CASE("what a node had before it has again, also with metadata that counts no longer") {
+  Wreck machine;
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.Sink();
+  machine.disk.content[0].reset();
+  machine.source.resolve_error = Error{Code::kNotTrusted, "timestamp expired"};
+  CHECK(machine.Rescue().value().version == "1.0.0");
+  CHECK(machine.source.resolved_at == 0);
+}
+
 TEST_CASE("a rescue that is cut short anywhere is only run again") {
   Wreck whole;
   REQUIRE(whole.Recount().value());

@@ -107,7 +107,7 @@ Record Settle(Record record, const BootState& boot, const std::string& boot_id, 
     case Situation::kVanished: {
       const UpdateRecord& update = *record.update;
       record.AddHistory({Outcome::kFellBack, now, update.target, update.from.version, update.slot,
-                         0, "its boot entry was gone from the ESP after it was armed", ""});
+                         0, "its boot entry is gone from the ESP, or boots another root", ""});
       record.update.reset();
       break;
     }

@@ -2,12 +2,38 @@
 
 namespace hostos {
 
-Result<std::optional<Release>> ReleaseOf(World& world, const Digest& root_hash) {
+namespace {
+
+Result<std::optional<Target>> FindKept(World& world, const auto& matches) {
   for (const KeptCommit& kept : TRY(world.state.Commits())) {
     Result<Target> target = world.source.Verify(kept.commit, kept.signatures);
-    if (target && target->release.root_hash == root_hash) return target->release;
+    if (target && matches(target->release)) return *std::move(target);
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+Result<std::optional<Release>> ReleaseOf(World& world, const Digest& root_hash) {
+  std::optional<Target> kept =
+      TRY(FindKept(world, [&](const Release& release) { return release.root_hash == root_hash; }));
+  if (!kept) return std::nullopt;
+  return std::move(kept->release);
+}
+
+Result<std::optional<Target>> KeptTarget(World& world, const Digest& commit) {
+  return FindKept(world, [&](const Release& release) { return release.commit == commit; });
+}
+
+Result<> ProveRelease(World& world, Slot slot, const Release& release, Progress& progress) {
+  progress.Begin("verify", std::format("slot {}: {}", Name(slot), release.version));
+  Result<Digest> image = world.boot.HashImage(slot);
+  if (!image && image.error().code == Code::kNotFound) image.error().code = Code::kNotTrusted;
+  const Digest found = TRY_CONTEXT("boot image", std::move(image));
+  if (found != release.uki_digest)
+    return Fail(Code::kNotTrusted, "boot image: expected SHA-256 {}, found {}",
+                release.uki_digest.Hex(), found.Hex());
+  return world.disk.Prove(slot, release, progress);
 }
 
 Result<Record> LoadRecord(World& world, const BootState& boot) {

@@ -9,6 +9,12 @@
 namespace hostos {
 
 Result<std::optional<Release>> ReleaseOf(World& world, const Digest& root_hash);
+// The release whose commit has this checksum, if this machine had it before.
+Result<std::optional<Target>> KeptTarget(World& world, const Digest& commit);
+
+// Every byte of what boots from the slot is as signed: the boot image on the ESP, the image, and
+// its hash tree. kNotTrusted says what differs.
+Result<> ProveRelease(World& world, Slot slot, const Release& release, Progress& progress);
 
 inline ReleaseId IdOf(const Release& release) {
   return {release.version, release.commit, release.root_hash};

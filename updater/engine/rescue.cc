@@ -12,18 +12,6 @@ namespace {
 // A machine that keeps failing for a reason that is not on its disk is not worn out by trying.
 constexpr Seconds kPause{300};
 
-// What keeps the slot from being what was signed; "" when nothing does.
-std::string Damage(World& world, Slot slot, const Release& release, Progress& progress) {
-  const Result<Digest> image = world.boot.HashImage(slot);
-  if (!image) return image.error().message;
-  if (*image != release.uki_digest)
-    return std::format("boot image: expected SHA-256 {}, found {}", release.uki_digest.Hex(),
-                       image->Hex());
-  progress.Begin("verify", std::format("slot {}: {}", Name(slot), release.version));
-  const Result<> proven = world.disk.Prove(slot, release, progress);
-  return proven ? "" : proven.error().message;
-}
-
 }  // namespace
 
 Slot SlotToRescue(const Record& record, const BootState& boot) {
@@ -54,8 +42,8 @@ Result<RescueResult> Rescue(World& world, const Config& config, Progress& progre
   UpdateOptions options;
   const std::optional<Digest>& root_hash = view.boot.slot(slot).root_hash;
   if (const auto release = root_hash ? TRY(ReleaseOf(world, *root_hash)) : std::nullopt) {
-    const std::string damage = Damage(world, slot, *release, progress);
-    if (damage.empty()) {
+    const Result<> proven = ProveRelease(world, slot, *release, progress);
+    if (proven) {
       progress.Begin("wait", std::format("slot {} is as signed: it is tried again in {} s",
                                          Name(slot), kPause.count()));
       world.clock.Sleep(kPause);
@@ -64,7 +52,7 @@ Result<RescueResult> Rescue(World& world, const Config& config, Progress& progre
       result.version = release->version;
       return result;
     }
-    progress.Begin("reinstall", std::format("slot {}: {}", Name(slot), damage));
+    progress.Begin("reinstall", std::format("slot {}: {}", Name(slot), proven.error().message));
     options = {.version = release->version, .again = release->commit};
   } else if (view.record.update) {
     const ReleaseId& target = view.record.update->target;

@@ -101,8 +101,7 @@ Result<SlotProof> VerifySlot(World& world, Slot slot, Progress& progress) {
         std::format("no signed commit with root hash {} is kept on this machine", root_hash->Hex());
     return proof;
   }
-  progress.Begin("verify", std::format("slot {}: {}", Name(slot), proof.release->version));
-  Result<> proven = world.disk.Prove(slot, *proof.release, progress);
+  const Result<> proven = ProveRelease(world, slot, *proof.release, progress);
   if (!proven && proven.error().code != Code::kNotTrusted) return std::unexpected(proven.error());
   proof.proven = proven.has_value();
   if (!proven) proof.problem = proven.error().message;

@@ -93,6 +93,15 @@ Result<uint64_t> BelievedTime(World& world, const View& view) {
                    view.record.checked});
 }
 
+// What this machine had before, it may have again without metadata that still counts: a rescue must
+// not be stranded by an expiry.
+Result<Target> Resolve(World& world, const UpdateOptions& options, uint64_t now) {
+  if (options.again)
+    if (std::optional<Target> kept = TRY(KeptTarget(world, *options.again)))
+      return *std::move(kept);
+  return world.source.Resolve(options.version, now);
+}
+
 // Resolves and admits a target; notes the time of the check.
 Result<Target> FindTarget(World& world, View& view, const UpdateOptions& options) {
   if (view.boot.on_trial)
@@ -103,7 +112,7 @@ Result<Target> FindTarget(World& world, View& view, const UpdateOptions& options
                 "a self-test of the boot loader is in progress; to end it: hostctl boot "
                 "selftest --cancel");
   const uint64_t now = TRY(BelievedTime(world, view));
-  Target target = TRY(world.source.Resolve(options.version, now));
+  Target target = TRY(Resolve(world, options, now));
   view.record.checked = now;
   TRY(world.state.record().Save(view.record));
   ReleaseId running = TRY(IdentifySlot(world, view.boot, view.boot.running));
