@@ -1,5 +1,6 @@
 // The verbs that decide what nodes find. Each stages a change of the TUF repository, signs it with
 // the keys at hand, and publishes what is complete.
+#include "images/bundle_release.h"
 #include "images/publish_release.h"
 #include "images/tuf_repository.h"
 #include "images/verb_options.h"
@@ -182,6 +183,36 @@ Result<> RunReleases(const Arguments& arguments) {
   return {};
 }
 
+// bundle ------------------------------------------------------------------------------------------
+
+constexpr Option kBundleOptions[] = {
+    kRepo,
+    kChannel,
+    {"output", "FILE", Times::kOnce, "the bundle; an existing one is replaced"},
+    {"from", "VERSION", Times::kAtMostOnce, "only for nodes that run this release"},
+    kArchitecture,
+    kProduct,
+    kJson,
+};
+
+Result<> RunBundle(const Arguments& arguments) {
+  const BundleOptions options = {.repo = arguments.Get("repo"),
+                                 .product = ProductFrom(arguments),
+                                 .architecture = ArchitectureFrom(arguments),
+                                 .channel = arguments.Get("channel"),
+                                 .version = arguments.operand(),
+                                 .from = arguments.GetOr("from", ""),
+                                 .output = arguments.Get("output")};
+  const BundleContent bundle = TRY(BundleRelease(options, SystemClock().Now()));
+  if (arguments.Has("json"))
+    Print(Json{{"output", options.output}, {"objects", bundle.objects}, {"bytes", bundle.bytes}});
+  else
+    Print(std::format(
+        "{}: {} objects, {:.1f} MB\nnext, on a node: hostctl update --from FILE --version {}\n",
+        options.output, bundle.objects, static_cast<double>(bundle.bytes) / 1e6, options.version));
+  return {};
+}
+
 constexpr Subcommand kTrustVerbs[] = {
     {"root", "", "Says who may sign for nodes, and how many of them: the first or the next root.",
      kRootOptions, RunRoot},
@@ -195,6 +226,8 @@ constexpr Subcommand kTrustVerbs[] = {
     {"sign", "", "Adds signatures to what is staged, and publishes what is complete.", kSignOptions,
      RunSign},
     {"releases", "", "Lists the releases of a channel.", kReleasesOptions, RunReleases},
+    {"bundle", "VERSION", "Puts a published release into one file, for nodes without network.",
+     kBundleOptions, RunBundle},
 };
 
 }  // namespace

@@ -10,7 +10,8 @@ namespace hostos {
 // All of them: the command table.
 std::span<const Subcommand> Subcommands();
 
-// Those that decide what nodes find: root, sign, publish, promote, withdraw, renew, releases.
+// Those that decide what nodes find: root, sign, publish, promote, withdraw, renew, releases,
+// bundle.
 std::span<const Subcommand> TrustVerbs();
 
 }  // namespace hostos

@@ -8,7 +8,7 @@
 #include "bootctl/entry_name.h"
 #include "images/program.h"
 #include "tests/images/small_release.h"
-#include "tests/object_path.h"
+#include "updater/source/archive.h"
 
 using namespace hostos;
 

@@ -3,8 +3,8 @@
 
 #include "tests/announce.h"
 #include "tests/images/small_release.h"
-#include "tests/object_path.h"
 #include "tests/source/release_fixture.h"
+#include "updater/source/archive.h"
 #include "updater/source/commit.h"
 
 namespace hostos {

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/object_path.h"
 #include "updater/engine/state_dir.h"
+#include "updater/source/archive.h"
 #include "updater/source/commit.h"
 
 namespace hostos {

@@ -6,13 +6,13 @@
 #include <set>
 
 #include "tests/bootctl/disk_machine.h"
-#include "tests/object_path.h"
 #include "tests/powercut/disk_copy.h"
 #include "tests/powercut/outcome.h"
 #include "tests/powercut/real_boot.h"
 #include "tests/text_file.h"
 #include "tests/torture.h"
 #include "tests/vm/held.h"
+#include "updater/source/archive.h"
 #include "updater/source/commit.h"
 
 namespace hostos {

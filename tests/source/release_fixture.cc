@@ -13,7 +13,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "tests/object_path.h"
+#include "updater/source/archive.h"
 
 namespace hostos {
 namespace {

@@ -8,8 +8,8 @@
 #include <set>
 #include <sstream>
 
-#include "tests/object_path.h"
 #include "tests/source/release_fixture.h"
+#include "updater/source/archive.h"
 #include "updater/source/glib.h"
 #include "updater/source/objects.h"
 

@@ -5,19 +5,16 @@
 #include <memory>
 #include <string>
 
-#include "tests/object_path.h"
 #include "tests/source/http_server.h"
 #include "tests/source/release_fixture.h"
+#include "updater/source/archive.h"
 #include "updater/source/ostree_source.h"
 #include "updater/source/staging.h"
 
 namespace hostos {
 
 inline std::string ArchivePath(const ObjectName& name) {
-  const char* extension = name.second == ObjectType::kFile      ? "filez"
-                          : name.second == ObjectType::kDirtree ? "dirtree"
-                                                                : "dirmeta";
-  return "/" + ObjectPath(name.first, extension);
+  return "/" + ObjectPath(ObjectSize{.checksum = name.first, .type = name.second});
 }
 
 struct Update {

@@ -41,6 +41,8 @@ class PublishedReleases {
   // servers that come to the same version say the same.
   Result<> Publish(const std::string& version);
   const HttpServer& server() const { return *server_; }
+  // What it serves.
+  const std::string& directory() const { return directory_.path(); }
 
  private:
   std::string newest_ = "1.0.0";

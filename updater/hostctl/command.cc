@@ -34,9 +34,8 @@ constexpr ExitUse kStatusExits[] = {
 };
 
 constexpr OptionSpec kFrom = {
-    "--from", "DIRECTORY",
-    "take releases from the OSTree repository in DIRECTORY, not over the network", nullptr,
-    &Invocation::from};
+    "--from", "PATH", "take releases from a repository's directory or a bundle, not the network",
+    nullptr, &Invocation::from};
 
 constexpr OptionSpec kUpdateOptions[] = {
     {"--check", "", "only look for a release to install", &Invocation::check},

@@ -141,8 +141,11 @@ Result<ExitCode> Runner::RunStatus() {
 Result<> Runner::NeedSource() const {
   if (invocation_.from) {
     std::error_code error;
-    if (std::filesystem::is_directory(*invocation_.from + "/metadata", error)) return {};
-    return Fail(Code::kUsage, "--from {}: expected a repository of releases, found none",
+    if (std::filesystem::is_directory(*invocation_.from + "/metadata", error) ||
+        std::filesystem::is_regular_file(*invocation_.from, error))
+      return {};
+    return Fail(Code::kUsage,
+                "--from {}: expected a repository of releases or a bundle, found none",
                 *invocation_.from);
   }
   if (config_.url.starts_with("http://") && !config_.allow_http)
@@ -153,7 +156,7 @@ Result<> Runner::NeedSource() const {
   if (!config_.url.empty()) return {};
   return Fail(Code::kUsage,
               "no source of releases is configured: [source] url is empty; set it in "
-              "/etc/hostctl/hostctl.toml, or give a directory with --from");
+              "/etc/hostctl/hostctl.toml, or give a directory or a bundle with --from");
 }
 
 Result<std::string> Runner::RunningVersion() {

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "updater/base/atomic_file.h"
+#include "updater/source/archive.h"
 #include "updater/source/commit.h"
 #include "updater/source/repo.h"
 #include "updater/source/scan.h"
@@ -52,11 +53,6 @@ Result<Target> VerifyTarget(std::string commit, std::string signatures,
   return target;
 }
 
-std::string ObjectUrl(const std::string& base, const Digest& checksum, const char* extension) {
-  std::string hex = checksum.Hex();
-  return std::format("{}/objects/{}/{}.{}", base, hex.substr(0, 2), hex.substr(2), extension);
-}
-
 // libostree says that an object ended too early, or never ended, but not which: it is the one whose
 // size on the server is another than the signed one.
 Error NameDamagedObject(Error error, const Repo& repo, const Commit& commit,
@@ -66,7 +62,7 @@ Error NameDamagedObject(Error error, const Repo& repo, const Commit& commit,
     if (object.type != ObjectType::kFile) continue;
     auto present = repo.Has(object.type, object.checksum);
     if (!present || *present) continue;
-    std::string url = ObjectUrl(options.url, object.checksum, "filez");
+    std::string url = options.url + "/" + ObjectPath(object);
     auto size = http.Size(url);
     if (!size) break;
     if (*size != object.archived) {
@@ -85,22 +81,36 @@ bool IsLocal(const std::string& url) {
   return url.starts_with('/');
 }
 
-// A file of the repository, over HTTP or where it is.
-Result<std::string> Get(HttpClient& http, const std::string& url, size_t cap) {
-  return IsLocal(url) ? ReadFile(url, cap) : http.Get(url, cap);
-}
-
-// One of the folders beside the repository's objects.
-class Files : public tuf::Fetcher {
+class HttpFiles : public tuf::Fetcher {
  public:
-  Files(HttpClient& http, std::string folder) : http_(http), folder_(std::move(folder)) {}
+  explicit HttpFiles(const OstreeSourceOptions& options)
+      : http_(options.http), url_(options.url + "/") {}
   Result<std::string> Fetch(const std::string& path, size_t cap) override {
-    return Get(http_, folder_ + path, cap);
+    return http_.Get(url_ + path, cap);
   }
 
  private:
-  HttpClient& http_;
-  std::string folder_;
+  HttpClient http_;
+  std::string url_;
+};
+
+// The files of the repository, wherever it is.
+Result<std::unique_ptr<tuf::Fetcher>> OpenFiles(const OstreeSourceOptions& options) {
+  if (!IsLocal(options.url)) return std::make_unique<HttpFiles>(options);
+  return std::make_unique<Archive>(TRY(Archive::Open(options.url)));
+}
+
+// One of the folders beside the repository's objects.
+class Folder : public tuf::Fetcher {
+ public:
+  Folder(tuf::Fetcher& files, std::string name) : files_(files), name_(std::move(name)) {}
+  Result<std::string> Fetch(const std::string& path, size_t cap) override {
+    return files_.Fetch(name_ + path, cap);
+  }
+
+ private:
+  tuf::Fetcher& files_;
+  std::string name_;
 };
 
 Result<Digest> HashFile(int fd) {
@@ -124,15 +134,16 @@ Result<Target> OstreeSource::Resolve(const std::optional<std::string>& version, 
   if (version && !IsValidName(*version)) {
     return Fail(Code::kUsage, "expected a version, found '{}'", *version);
   }
-  const ReleaseTarget release = TRY_CONTEXT(options_.url, Find(version, now));
-  HttpClient http(options_.http);
-  std::string commit_url = ObjectUrl(options_.url, release.commit, "commit");
-  std::string commit = TRY(Get(http, commit_url, kMaxCommitBytes));
+  const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options_));
+  const ReleaseTarget release = TRY_CONTEXT(options_.url, Find(*files, version, now));
+  const std::string name = ObjectPath(release.commit, "commit");
+  const std::string commit_url = options_.url + "/" + name;
+  std::string commit = TRY(files->Fetch(name, kMaxCommitBytes));
   if (Digest found = Sha256::Of(AsBytes(commit)); found != release.commit) {
     return Fail(Code::kNotTrusted, "{}: expected content with SHA-256 {}, found {}", commit_url,
                 release.commit.Hex(), found.Hex());
   }
-  auto signatures = Get(http, commit_url + "meta", kMaxDetachedBytes);
+  auto signatures = files->Fetch(name + "meta", kMaxDetachedBytes);
   if (!signatures && signatures.error().code != Code::kNotFound) {
     return std::unexpected(std::move(signatures.error()));
   }
@@ -145,14 +156,14 @@ Result<Target> OstreeSource::Resolve(const std::optional<std::string>& version, 
 }
 
 // What the release team says of a release of this machine's channel.
-Result<ReleaseTarget> OstreeSource::Find(const std::optional<std::string>& version, uint64_t now) {
+Result<ReleaseTarget> OstreeSource::Find(tuf::Fetcher& files,
+                                         const std::optional<std::string>& version, uint64_t now) {
   const auto& [product, architecture, channel] =
       std::tie(options_.product, options_.architecture, options_.channel);
   TRY(MakeDirectories(options_.metadata));
   const std::string root = TRY(ReadFile(options_.root, tuf::kRootCap));
   TRY_CONTEXT(options_.root, tuf::Client::Adopt(options_.metadata, root));
-  HttpClient http(options_.http);
-  Files metadata(http, options_.url + "/metadata/"), targets(http, options_.url + "/targets/");
+  Folder metadata(files, "metadata/"), targets(files, "targets/");
   tuf::Client client =
       TRY_CONTEXT("metadata", tuf::Client::Refresh(options_.metadata, metadata, now));
 
@@ -191,8 +202,10 @@ Result<FetchPlan> OstreeSource::Plan(const Target& target) {
 
 Result<FetchStats> OstreeSource::Fetch(const Target& target, Progress& progress) {
   Repo repo = TRY(Repo::OpenStaging(options_.staging, options_.parent));
-  if (IsLocal(options_.url))
-    return repo.Copy(options_.url, target.commit, target.signatures, progress);
+  if (IsLocal(options_.url)) {
+    Archive from = TRY(Archive::Open(options_.url));
+    return repo.Copy(from, target.commit, target.signatures, progress);
+  }
   auto stats = repo.Pull(options_.url, target.commit, target.signatures, options_.http, progress);
   if (stats || stats.error().code != Code::kNotTrusted ||
       stats.error().message.contains("Corrupted")) {

@@ -1,7 +1,7 @@
-// Releases from an OSTree archive repository, over HTTP or in a directory: the Source of a real
-// node. A release is found in TUF metadata beside the repository, its commit object is fetched and
-// its signatures are verified: two layers that have to say the same. Only then is that one checksum
-// pulled into the staging repository.
+// Releases from an OSTree archive repository, over HTTP, in a directory or in a bundle: the Source
+// of a real node. A release is found in TUF metadata beside the repository, its commit object is
+// fetched and its signatures are verified: two layers that have to say the same. Only then is that
+// one checksum pulled into the staging repository.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,13 @@
 #include "updater/source/http.h"
 #include "updater/source/release_target.h"
 #include "updater/source/source.h"
+#include "updater/tuf/client.h"
 
 namespace hostos {
 
 struct OstreeSourceOptions {
-  std::string url;  // of the archive repository, http:// or https://; or its directory
+  std::string url;  // of the archive repository, http:// or https://; or the path of its
+                    // directory, or of a bundle
   std::string product = "hostos";
   std::string channel;       // "stable"
   std::string architecture;  // this machine's, as in Release::architecture
@@ -44,7 +46,8 @@ class OstreeSource : public Source {
   Result<Target> Verify(const std::string& commit, const std::string& signatures) override;
 
  private:
-  Result<ReleaseTarget> Find(const std::optional<std::string>& version, uint64_t now);
+  Result<ReleaseTarget> Find(tuf::Fetcher& files, const std::optional<std::string>& version,
+                             uint64_t now);
 
   OstreeSourceOptions options_;
 };

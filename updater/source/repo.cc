@@ -116,14 +116,35 @@ std::unexpected<Error> PullFailure(const GErrorOut& error, const std::string& ur
 // be one, so here they are read as what came from the network is.
 bool LoadFile(OstreeRepo* repo, const Digest& checksum, GInputStream** input, GFileInfo** info,
               GVariant** xattrs, GError** error) {
-  const std::string hex = checksum.Hex();
   if (ostree_repo_get_mode(repo) != OSTREE_REPO_MODE_ARCHIVE)
-    return ostree_repo_load_file(repo, hex.c_str(), input, info, xattrs, nullptr, error);
+    return ostree_repo_load_file(repo, checksum.Hex().c_str(), input, info, xattrs, nullptr, error);
   auto file = GRef<GFile>::Adopt(g_file_resolve_relative_path(
-      ostree_repo_get_path(repo),
-      std::format("objects/{}/{}.filez", hex.substr(0, 2), hex.substr(2)).c_str()));
+      ostree_repo_get_path(repo), ObjectPath(checksum, "filez").c_str()));
   return ostree_content_file_parse(/*compressed=*/TRUE, file.get(), /*trusted=*/FALSE, input, info,
                                    xattrs, nullptr, error);
+}
+
+// A content object without its content, as libostree gives it.
+Result<FileObject> ToFileObject(const Digest& checksum, GFileInfo* info, GVariant* xattrs) {
+  FileObject file;
+  file.checksum = checksum;
+  file.metadata.uid = g_file_info_get_attribute_uint32(info, "unix::uid");
+  file.metadata.gid = g_file_info_get_attribute_uint32(info, "unix::gid");
+  file.metadata.mode = g_file_info_get_attribute_uint32(info, "unix::mode");
+  file.metadata.xattrs = TRY(ReadXattrs(xattrs));
+  if (S_ISLNK(file.metadata.mode)) {
+    // libostree finds no target, and no error, in a damaged header.
+    const char* target = g_file_info_get_attribute_byte_string(info, "standard::symlink-target");
+    if (!target) return Fail(Code::kNotTrusted, "a symbolic link without a target");
+    file.target = target;
+    file.size = file.target.size();
+  } else if (S_ISREG(file.metadata.mode)) {
+    file.size = static_cast<uint64_t>(g_file_info_get_size(info));
+  } else {
+    return Fail(Code::kNotTrusted, "expected a regular file or link, found mode {:o}",
+                file.metadata.mode);
+  }
+  return file;
 }
 
 // What an archive has in place of an object is wrong, in whatever way.
@@ -133,15 +154,36 @@ Result<T> Damaged(Result<T> read) {
   return read;
 }
 
+struct Content {
+  FileObject file;
+  UniqueFd bytes;  // none of a link
+};
+
+// Believed no more than in LoadFile.
+Result<Content> ReadContent(const Archive::File& stored, const Digest& checksum) {
+  auto stream = GRef<GInputStream>::Adopt(g_unix_input_stream_new(stored.fd.get(), FALSE));
+  GRef<GInputStream> input;
+  GRef<GFileInfo> info;
+  VariantRef xattrs;
+  GErrorOut error;
+  if (!ostree_content_stream_parse(/*compressed=*/TRUE, stream.get(), stored.size,
+                                   /*trusted=*/FALSE, input.Out(), info.Out(), xattrs.Out(),
+                                   nullptr, error))
+    return error.Fail("parsing");
+  Content content{TRY(ToFileObject(checksum, info.get(), xattrs.get())), {}};
+  if (S_ISREG(content.file.metadata.mode)) content.bytes = TRY(Unpack(input.get()));
+  return content;
+}
+
 // Written with its checksum, so that it is what was named or it is refused.
-Result<> CopyObject(const Repo& from, const ObjectSize& object, Repo::Transaction& to) {
+Result<> CopyObject(Archive& from, const ObjectSize& object, Repo::Transaction& to) {
+  const std::string name = ObjectPath(object);
   if (object.type != ObjectType::kFile)
     return to.WriteMetadata(object.type, object.checksum,
-                            TRY(Damaged(from.ReadMetadata(object.type, object.checksum))));
-  const FileObject file = TRY(Damaged(from.ReadFileHeader(object.checksum)));
-  UniqueFd content;
-  if (S_ISREG(file.metadata.mode)) content = TRY(Damaged(from.OpenContent(object.checksum)));
-  return to.WriteFile(file, content.get());
+                            TRY(Damaged(from.Fetch(name, kMaxMetadataBytes))));
+  const Archive::File stored = TRY(from.OpenFile(name));
+  const Content content = TRY_CONTEXT(name, Damaged(ReadContent(stored, object.checksum)));
+  return to.WriteFile(content.file, content.bytes.get());
 }
 
 // A pull under its watch. libostree runs it in the thread's default main context, which is one of
@@ -338,26 +380,7 @@ Result<FileObject> Repo::ReadFileHeader(const Digest& checksum) const {
   auto where = [&] { return std::format("{}: file object {}", path_, checksum.Hex()); };
   if (!LoadFile(repo_.get(), checksum, nullptr, info.Out(), xattrs.Out(), error))
     return error.Fail(where());
-  FileObject file;
-  file.checksum = checksum;
-  file.metadata.uid = g_file_info_get_attribute_uint32(info.get(), "unix::uid");
-  file.metadata.gid = g_file_info_get_attribute_uint32(info.get(), "unix::gid");
-  file.metadata.mode = g_file_info_get_attribute_uint32(info.get(), "unix::mode");
-  file.metadata.xattrs = TRY_CONTEXT(where(), ReadXattrs(xattrs.get()));
-  if (S_ISLNK(file.metadata.mode)) {
-    // libostree finds no target, and no error, in a damaged header.
-    const char* target =
-        g_file_info_get_attribute_byte_string(info.get(), "standard::symlink-target");
-    if (!target) return Fail(Code::kNotTrusted, "{}: a symbolic link without a target", where());
-    file.target = target;
-    file.size = file.target.size();
-  } else if (S_ISREG(file.metadata.mode)) {
-    file.size = static_cast<uint64_t>(g_file_info_get_size(info.get()));
-  } else {
-    return Fail(Code::kNotTrusted, "{}: expected a regular file or link, found mode {:o}", where(),
-                file.metadata.mode);
-  }
-  return file;
+  return TRY_CONTEXT(where(), ToFileObject(checksum, info.get(), xattrs.get()));
 }
 
 Result<UniqueFd> Repo::OpenContent(const Digest& checksum) const {
@@ -467,9 +490,8 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
                     .bytes = ostree_async_progress_get_uint64(state.get(), "bytes-transferred")};
 }
 
-Result<FetchStats> Repo::Copy(const std::string& archive, std::string_view commit_bytes,
+Result<FetchStats> Repo::Copy(Archive& from, std::string_view commit_bytes,
                               std::string_view detached, Progress& progress) {
-  const Repo from = TRY(Open(archive));
   const Commit commit = TRY(ParseCommit(commit_bytes));
   const FetchPlan plan = TRY(Prepare(commit));
   TRY(StoreCommit(commit.release.commit, commit_bytes, detached));
@@ -486,7 +508,7 @@ Result<FetchStats> Repo::Copy(const std::string& archive, std::string_view commi
     progress.Bytes(stats.bytes, plan.download_bytes);
   }
   TRY(transaction.Commit());  // what was copied before a failure stays, and is not copied again
-  TRY_CONTEXT(archive, std::move(copied));
+  TRY(std::move(copied));
   GErrorOut error;
   if (!ostree_repo_mark_commit_partial(repo_.get(), commit.release.commit.Hex().c_str(), FALSE,
                                        error))

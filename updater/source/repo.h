@@ -19,6 +19,7 @@
 #include "updater/base/release.h"
 #include "updater/base/result.h"
 #include "updater/base/tree.h"
+#include "updater/source/archive.h"
 #include "updater/source/commit.h"
 #include "updater/source/http.h"
 #include "updater/source/sign.h"
@@ -111,9 +112,9 @@ class Repo {
   Result<FetchStats> Pull(const std::string& url, std::string_view commit_bytes,
                           std::string_view detached, const HttpOptions& http, Progress& progress);
 
-  // The same from an archive repository on this machine, which is trusted no more than a server.
-  Result<FetchStats> Copy(const std::string& archive, std::string_view commit_bytes,
-                          std::string_view detached, Progress& progress);
+  // The same from an archive repository on this machine; kNotFound names an object that is missing.
+  Result<FetchStats> Copy(Archive& from, std::string_view commit_bytes, std::string_view detached,
+                          Progress& progress);
 
   // Bytes free on the repository's file system.
   Result<uint64_t> FreeBytes() const;

@@ -1,0 +1,95 @@
+// What a node takes for a release, where somebody else had a hand in it: at its disk, and in what
+// is carried to it.
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include "images/bundle_release.h"
+#include "tests/temp_dir.h"
+#include "tests/vm/held.h"
+#include "tests/vm/process.h"
+#include "tests/vm/trial.h"
+
+namespace hostos {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using nlohmann::json;
+
+std::string Says(Node& node, const std::string& command, int exit_code = 0) {
+  return Held(node.Run({"sh", "-euc", command + " 2>&1"}, exit_code, Node::kUpdateLimit));
+}
+
+TEST_CASE(
+    "trust: a boot image that names another root than the signed one is found, and falls back") {
+  auto node = Held(NodeAt(Milestone::kStaged, "other-root"));
+  Says(*node, "cd /efi/EFI/Linux; cat hostos_1.0.0_*.efi >other; mv other hostos_1.1.0_*+3.efi");
+  CHECK_THAT(Says(*node, "hostctl verify --slot B", 7), ContainsSubstring("boot image"));
+  Held(node->RunToReboot({"systemctl", "reboot"}, 1));
+  const json status = Held(node->Json({"status"}, 5));
+  INFO(status.dump(2));
+  CHECK(status["running"] == "A");
+  CHECK(status["version"] == "1.0.0");
+  CHECK_THAT(status["fallback"]["reason"].get<std::string>(),
+             ContainsSubstring("its boot entry is gone from the ESP, or boots another root"));
+}
+
+TEST_CASE("trust: a flipped byte of the other slot is found, with its place") {
+  auto node = Held(NodeAt(Milestone::kSecond, "flipped-slot"));
+  Says(*node,
+       "printf X | dd of=/dev/disk/by-partlabel/hostos_1.0.0 bs=1 seek=5000000 conv=notrunc");
+  CHECK_THAT(Says(*node, "hostctl verify", 7), ContainsSubstring("bytes 4997120-5001215"));
+  CHECK_THAT(Says(*node, "hostctl verify --slot B"), ContainsSubstring("proven"));
+}
+
+// A disk with bundles of what `releases` serves: 1.1.0 for nodes that run 1.0.0, and the reverse.
+void MakeBundles(const std::string& repo, const TempDir& directory) {
+  for (const auto& [version, from] : {std::pair("1.1.0", "1.0.0"), {"1.0.0", "1.1.0"}})
+    Held(BundleRelease({.repo = repo,
+                        .architecture = "x86-64",
+                        .channel = "stable",
+                        .version = version,
+                        .from = from,
+                        .output = directory / (std::string("bundles/") + version)},
+                       SystemClock().Now()));
+  Held(Process::Run({"mke2fs", "-q", "-t", "ext4", "-L", "bundles", "-d", directory / "bundles",
+                     directory / "disk", "512M"},
+                    directory / "log"));
+}
+
+TEST_CASE("trust: a node without network updates from a bundle on a disk, and by the same rules") {
+  const TempDir directory;
+  std::filesystem::create_directory(directory / "bundles");
+  PublishedReleases releases(Held(ReleaseSet::Open()));
+  Held(releases.Publish("1.1.0"));
+  MakeBundles(releases.directory(), directory);
+
+  auto node = Held(NodeAt(Milestone::kFirst, "bundle", {.attached = directory / "disk"}));
+  // What was read of the disk before the snapshot was of an empty one.
+  const std::string mount =
+      "mkdir -p /run/bundles; blockdev --flushbufs /dev/vdb; mount -o ro /dev/vdb /run/bundles; ";
+  Says(*node, mount + "for card in /sys/class/net/e*; do ip link set \"${card##*/}\" down; done");
+  const std::string update = "hostctl update --from /run/bundles/1.1.0";
+
+  CHECK_THAT(Says(*node,
+                  "now=$(date +%s); date -s 2090-01-01 >/dev/null; code=0; " + update +
+                      " || code=$?; date -s @$now >/dev/null; exit $code",
+                  7),
+             ContainsSubstring("expired at"));
+  CHECK_THAT(Says(*node,
+                  R"(printf '[source]\nchannel = "beta"\n' >/run/beta.toml; )" + update +
+                      " --config /run/beta.toml",
+                  1),
+             ContainsSubstring("hostos/x86-64/beta.json"));
+  Held(node->RunToReboot({"hostctl", "update", "--from", "/run/bundles/1.1.0", "--reboot"}, 1));
+  const json status = Held(node->Json({"status"}));
+  INFO(status.dump(2));
+  CHECK(status["running"] == "B");
+  CHECK(status["version"] == "1.1.0");
+  CHECK(status["slots"][1]["state"] == "blessed");
+
+  CHECK_THAT(Says(*node, mount + "hostctl update --from /run/bundles/1.0.0 --version 1.0.0", 7),
+             ContainsSubstring("1.0.0 has index 1 in the order of releases, before 2"));
+  CHECK(node->server().Requests().empty());
+}
+
+}  // namespace
+}  // namespace hostos
