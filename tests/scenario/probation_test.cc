@@ -62,6 +62,39 @@ TEST_CASE("a release that goes bad in its probation falls back if the policy say
   CHECK(machine.Update().error().code == Code::kRefused);
 }
 
+TEST_CASE(
+    "a release that goes bad while the next one is staged is reported, and stays until the "
+    "reboot") {
+  Machine machine;
+  machine.config.probation.fall_back = true;
+  OnProbation(machine).source.Publish("1.2.0", 3000, {"kernel 3"});
+  bool staged = false;
+  machine.before_round = [&] {
+    if (std::exchange(staged, true)) return;
+    REQUIRE(machine.Update());
+    machine.unhealthy["1.1.0"] = "containerd is down";
+  };
+  CHECK(machine.WatchProbation().value().end == ProbationEnd::kDegraded);
+  CHECK(machine.ReadStatus().degraded);
+  CHECK(machine.Boot() == "1.2.0");
+}
+
+TEST_CASE("a release that goes bad after it was rolled back is left to the rollback") {
+  Machine machine;
+  OnProbation(machine);
+  bool rolled_back = false;
+  machine.before_round = [&] {
+    if (std::exchange(rolled_back, true)) return;
+    REQUIRE(machine.Rollback());
+    machine.unhealthy["1.1.0"] = "containerd is down";
+  };
+  const ProbationResult result = machine.WatchProbation().value();
+  CHECK(result.end == ProbationEnd::kOvertaken);
+  CHECK(result.verdict.reason.contains("containerd is down"));
+  CHECK_FALSE(machine.ReadStatus().degraded);
+  CHECK(machine.Boot() == "1.0.0");
+}
+
 TEST_CASE("a network that goes away in the probation is not the release's fault") {
   Machine machine;
   machine.config.probation.fall_back = true;

@@ -58,7 +58,10 @@ Result<ProbationResult> WatchProbation(World& world, const Config& config) {
 
   Lock lock = TRY(world.state.WaitLock("hostctl probation", world.clock.Now()));
   View view = TRY(Look(world));
-  if (!OnProbation(view) || view.record.update) return result;  // something else was decided
+  if (!OnProbation(view)) {
+    result.end = ProbationEnd::kOvertaken;
+    return result;
+  }
   const std::string reason = "in its probation: " + result.verdict.reason;
   const std::string output = FailingOutput(result.verdict);
   const Result<ReleaseId> other = GoodOther(world, view);

@@ -55,10 +55,11 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
 Result<ReleaseId> Rollback(World& world, std::string_view reason);
 
 enum class ProbationEnd {
-  kNone,      // what runs is not, or no longer, on probation
-  kPassed,    // healthy until the end of it
-  kDegraded,  // went bad: recorded, and it stays
-  kFellBack,  // went bad: given up, the reboot into the other slot has begun
+  kNone,       // what runs is not, or no longer, on probation
+  kPassed,     // healthy until the end of it
+  kDegraded,   // went bad: recorded, and it stays
+  kFellBack,   // went bad: given up, the reboot into the other slot has begun
+  kOvertaken,  // went bad, when it was already rolled back, or counted for a planned reboot
 };
 
 struct ProbationResult {

@@ -338,12 +338,16 @@ Result<ExitCode> Runner::RunProbation() {
       return ExitCode::kDone;
     case ProbationEnd::kDegraded:
     case ProbationEnd::kFellBack:
+    case ProbationEnd::kOvertaken:
       break;
   }
-  Log(kError, std::format("{} went bad in its probation: {}{}", version, result.verdict.reason,
-                          result.end == ProbationEnd::kFellBack
-                              ? "; given up, rebooting into the other slot"
-                              : ""));
+  const char* then = result.end == ProbationEnd::kFellBack
+                         ? "; given up, rebooting into the other slot"
+                     : result.end == ProbationEnd::kOvertaken
+                         ? "; left to the rollback or the planned reboot that came before"
+                         : "";
+  Log(kError,
+      std::format("{} went bad in its probation: {}{}", version, result.verdict.reason, then));
   return ExitCode::kNotHealthy;
 }
 
