@@ -5,6 +5,7 @@
 
 #include "bootctl/entry_name.h"
 #include "tests/scenario/machine.h"
+#include "updater/engine/post_mortem.h"
 
 using namespace hostos;
 
@@ -93,6 +94,62 @@ TEST_CASE("a boot image that differs from the signed one is installed again") {
   CHECK(result.version == "1.0.0");
   machine.Repair();
   CHECK(machine.Boot() == "1.0.0");
+}
+
+TEST_CASE("a fallback that ends in the rescue system leaves its post-mortem like any other") {
+  Wreck machine;
+  size_t boots = 3;
+  SECTION("of the only release, which the watchdog reset") {
+    REQUIRE(machine.Recount().value());
+  }
+  SECTION("of one behind which another was booted, which the watchdog reset") {
+    REQUIRE(machine.Update());
+    REQUIRE(machine.Recount().value());
+    machine.BreakRoot("1.1.0");
+    boots = 6;
+  }
+  machine.BreakRoot("1.0.0");
+  CHECK(machine.Sink() == boots);
+  machine.black_box.watchdog = true;
+  REQUIRE(machine.Rescue());
+  const std::vector<PostMortem> post_mortems = ReadPostMortems(machine.world);
+  REQUIRE(post_mortems.size() == 1);
+  const PostMortem& found = post_mortems.front();
+  CHECK(found.release.version == (boots == 3 ? "1.0.0" : "1.1.0"));
+  CHECK(found.boots == 3);
+  CHECK(found.phase == "early boot");
+  CHECK(found.watchdog == (boots == 3));
+  const HistoryEntry entry = machine.state.record().Load().value().history.back();
+  CHECK(entry.reason == found.reason + "; " + found.cause);
+}
+
+TEST_CASE("while the rescue waits, nobody else changes what it decided on") {
+  class Waiting : public FakeClock {
+   public:
+    explicit Waiting(StateDir& state) : state_(state) {}
+    void Sleep(Milliseconds time) override {
+      const Result<Lock> lock = state_.TryLock("another", 0);
+      refused = !lock && lock.error().code == Code::kBusy;
+      FakeClock::Sleep(time);
+    }
+    bool refused = false;
+
+   private:
+    StateDir& state_;
+  };
+  Wreck machine;
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.Sink();
+  Waiting clock(machine.state);
+  World world{machine.source,       machine.disk,        machine.boot,
+              machine.world.health, machine.world.power, clock,
+              machine.black_box,    machine.floor,       machine.state};
+  machine.boot.kept = Slot::B;
+  NoProgress progress;
+  CHECK(Rescue(world, machine.config, progress).value().end == RescueEnd::kTryAgain);
+  CHECK(clock.refused);
+  CHECK(machine.state.TryLock("another", 0));
 }
 
 TEST_CASE("what a node had before it has again, also with metadata that counts no longer") {

@@ -3,18 +3,10 @@
 #include "updater/engine/releases.h"
 #include "updater/engine/selftest.h"
 #include "updater/engine/update.h"
+#include "updater/engine/view.h"
 
 namespace hostos {
 namespace {
-
-// What the boots of a release that fell back left behind, into its post-mortem, and the cause of
-// the last reset into the reason. Without it the fallback is only explained less.
-void Explain(World& world, const UpdateRecord& update, Record& record) {
-  const Result<PostMortem> found = FinishPostMortem(world, update, record.history.back());
-  if (!found || !update.failure.empty()) return;
-  record.history.back().reason += "; " + found->cause;
-  record.denied.back().reason = record.history.back().reason;
-}
 
 // What the last boots left: finish a commit that a power cut interrupted, or make sure that the
 // loader does not try a release again that fell back. The record last: until then this is done
@@ -22,13 +14,12 @@ void Explain(World& world, const UpdateRecord& update, Record& record) {
 Result<> SettleBoot(World& world, Record& record, const BootState& boot,
                     const std::string& boot_id) {
   const Situation situation = Reconcile(record, boot, boot_id);
-  const std::optional<UpdateRecord> update = record.update;
   switch (situation) {
     case Situation::kPassed:
       TRY(world.source.Discard());
       // What it would have fallen back to was counted with it.
       if (const Slot other = Other(boot.running);
-          boot.slot(other).root_hash == update->from.root_hash)
+          boot.slot(other).root_hash == record.update->from.root_hash)
         TRY(world.boot.Uncount(other));
       break;
     case Situation::kFellBack:
@@ -38,8 +29,7 @@ Result<> SettleBoot(World& world, Record& record, const BootState& boot,
     default:
       break;
   }
-  record = Settle(std::move(record), boot, boot_id, world.clock.Now());
-  if (situation == Situation::kFellBack) Explain(world, *update, record);
+  SettleAndExplain(world, record, boot, boot_id);
   TRY(world.state.record().Save(record));
   return world.floor.Raise(record.index);
 }

@@ -185,11 +185,13 @@ Result<> PostMortemOfProbation(World& world, const HistoryEntry& entry, uint64_t
 }
 
 Result<PostMortem> FinishPostMortem(World& world, const UpdateRecord& update,
-                                    const HistoryEntry& entry) {
+                                    const HistoryEntry& entry, bool booted_last) {
   PostMortem post_mortem = Load(FileOf(world, Of(update))).value_or(Of(update));
   post_mortem.traces = world.black_box.Boots(update.target.root_hash, update.started);
-  post_mortem.kernel = world.black_box.KernelDump(update.started);
-  post_mortem.watchdog = world.black_box.WatchdogFired();
+  if (booted_last) {
+    post_mortem.kernel = world.black_box.KernelDump(update.started);
+    post_mortem.watchdog = world.black_box.WatchdogFired();
+  }
   post_mortem.phase = PhaseOf(post_mortem, update);
   TakeEntry(post_mortem, entry);
   TRY(Save(world, post_mortem));

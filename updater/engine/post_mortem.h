@@ -37,9 +37,10 @@ Result<PostMortem> PostMortemFromJson(std::string_view text);
 // Before the reboot: what the gate saw.
 Result<> BeginPostMortem(World& world, const UpdateRecord& update, const Verdict& verdict);
 
-// From the old release: what is left of the boots of `update`, which ended as `entry` says.
+// From the old release, or the rescue system: what is left of the boots of `update`, which ended as
+// `entry` says. Kernel and watchdog tell of the last boot, which was its own if it `booted_last`.
 Result<PostMortem> FinishPostMortem(World& world, const UpdateRecord& update,
-                                    const HistoryEntry& entry);
+                                    const HistoryEntry& entry, bool booted_last);
 
 // Of a release that went bad in the probation that began then.
 Result<> PostMortemOfProbation(World& world, const HistoryEntry& entry, uint64_t began,

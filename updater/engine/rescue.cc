@@ -31,12 +31,14 @@ Slot SlotToRescue(const Record& record, const BootState& boot) {
 }
 
 Result<RescueResult> Rescue(World& world, const Config& config, Progress& progress) {
-  View view = TRY(Look(world));
+  // Held while it decides, waits and acts: nobody changes meanwhile what it looked at.
+  std::optional<Lock> lock = TRY(world.state.TryLock("hostctl rescue", world.clock.Now()));
+  View view{TRY(world.boot.Read()), {}, TRY(world.power.BootId())};
   if (!view.boot.rescue) return Fail(Code::kNotSupported, "this is not the rescue system");
-  {
-    Lock lock = TRY(world.state.TryLock("hostctl rescue", world.clock.Now()));
-    TRY(world.state.record().Save(view.record));
-  }
+  view.record = TRY(LoadRecord(world, view.boot));
+  SettleAndExplain(world, view.record, view.boot, view.boot_id);
+  TRY(world.state.record().Save(view.record));
+
   const Slot slot = Other(view.boot.running);
   RescueResult result{.slot = slot};
   UpdateOptions options;
@@ -58,6 +60,7 @@ Result<RescueResult> Rescue(World& world, const Config& config, Progress& progre
     const ReleaseId& target = view.record.update->target;
     options = {.version = target.version, .again = target.commit};
   }
+  lock.reset();  // Update takes it, and looks again
   const UpdatePlan plan = TRY(Update(world, config, options, progress));
   result.end = RescueEnd::kReinstalled;
   result.version = plan.target.release.version;
