@@ -133,6 +133,9 @@ class BootControl {
 
   // Removes every file of a self-test. A success when there is none.
   virtual Result<> RemoveSelfTest() = 0;
+
+  // Removes what an Arm that was cut short left on the ESP: under a name that the loader ignores.
+  virtual Result<> RemoveTemporaries() = 0;
 };
 
 // The order systemd-boot 257 gives entries of one machine: those with tries left (or uncounted)

@@ -5,8 +5,8 @@
 // then share one chain of clusters, which no running kernel can take apart. So the ESP must be
 // checked before it is mounted (fsck.fat -a, which systemd does): afterwards one of two such names
 // is an empty file, no entry for the loader, listed under `leftovers` and removed by the next
-// Invalidate or Arm. Names are unique to a release, and no verb ever writes to a file under a name
-// that the loader lists.
+// Invalidate or Arm, as is a temporary file, which RemoveTemporaries removes too. Names are unique
+// to a release, and no verb ever writes to a file under a name that the loader lists.
 #pragma once
 
 #include <sys/types.h>

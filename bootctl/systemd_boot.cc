@@ -363,4 +363,12 @@ Result<> SystemdBoot::RemoveSelfTest() {
   return {};
 }
 
+// Not an image under an entry's name that cannot be read: it may be that of the running release.
+Result<> SystemdBoot::RemoveTemporaries() {
+  const View view = TRY(Look());
+  std::vector<std::string> files = view.contents.leftovers;
+  std::erase_if(files, [](const std::string& file) { return ParseEntryName(file).has_value(); });
+  return view.esp.Remove(files);
+}
+
 }  // namespace hostos

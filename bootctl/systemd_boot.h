@@ -41,6 +41,7 @@ class SystemdBoot : public BootControl {
   Result<> MarkBad(Slot slot) override;
   Result<> AddSelfTest() override;
   Result<> RemoveSelfTest() override;
+  Result<> RemoveTemporaries() override;
 
  private:
   struct View;

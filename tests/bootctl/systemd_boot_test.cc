@@ -290,6 +290,17 @@ TEST_CASE("what a crash left behind goes with the next change of the other slot"
   }
 }
 
+TEST_CASE("temporary files go, and nothing that bears the name of an entry") {
+  LoaderFixture f;
+  f.Add(TemporaryName(ReleaseStem("1.2.0", f.v12.release.root_hash)), f.v12);
+  WriteText(f.machine.LinuxPath(TemporaryName(ReleaseStem("1.1.0", f.v11.release.root_hash))), "");
+  WriteText(f.machine.LinuxPath("hostos_1.3.0_00000000+3.efi"), "no image");
+  for (int twice = 0; twice < 2; twice++) {
+    CHECK(Outcome(f.machine.boot().RemoveTemporaries()) == "ok");
+    CHECK(f.machine.Files() == Strings{f.FileOf(f.v10, ""), "hostos_1.3.0_00000000+3.efi"});
+  }
+}
+
 TEST_CASE(
     "one root hash in both slots leaves the next slot open, and invalidating spares the entry") {
   LoaderFixture f;

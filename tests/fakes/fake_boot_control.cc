@@ -225,6 +225,12 @@ Result<> FakeBootControl::RemoveSelfTest() {
   return Remove(files);
 }
 
+Result<> FakeBootControl::RemoveTemporaries() {
+  if (temporary_bytes_ == 0) return {};
+  TRY(CheckEsp());
+  return Durably("remove a temporary file", {[&] { temporary_bytes_ = 0; }});
+}
+
 Result<Slot> FakeBootControl::Boot() {
   powered_ = true;
   cut_at_ = 0;

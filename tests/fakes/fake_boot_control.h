@@ -30,6 +30,7 @@ class FakeBootControl : public BootControl {
   Result<> MarkBad(Slot slot) override;
   Result<> AddSelfTest() override;
   Result<> RemoveSelfTest() override;
+  Result<> RemoveTemporaries() override;
 
   // Power on, or a reboot: loader, kernel and initrd, as often as it takes until a release reaches
   // userspace. Fails when none ever does, or when something that is not HostOS boots.

@@ -62,6 +62,21 @@ TEST_CASE("power cut during every change of the boot entries, torn in every way"
   }
 }
 
+TEST_CASE("what an update that was cut off left on the ESP is gone after the next boot") {
+  size_t with_leftovers = 0;
+  for (size_t step = 1;; step++) {
+    Machine machine;
+    const uint64_t free = machine.boot.Read()->esp.free;
+    machine.boot.CutPowerAt(step, FakeBootControl::Cut::kDone);
+    if (machine.Update()) break;
+    REQUIRE(machine.boot.Boot());
+    const BootState found = machine.boot.Read().value();
+    with_leftovers += found.esp.free < free && found.entries.size() == 1;
+    if (machine.Boot() == "1.0.0") CHECK(machine.boot.Read()->esp.free == free);
+  }
+  CHECK(with_leftovers == 1);
+}
+
 TEST_CASE("power cut at every durable step of a commit: the healthy release is kept") {
   Machine whole;
   REQUIRE(whole.Update());

@@ -28,6 +28,7 @@ class FixedBootControl : public BootControl {
   Result<> MarkBad(Slot) override { return Invalidate(Slot::B); }
   Result<> AddSelfTest() override { return Invalidate(Slot::B); }
   Result<> RemoveSelfTest() override { return Invalidate(Slot::B); }
+  Result<> RemoveTemporaries() override { return Invalidate(Slot::B); }
 
   BootState state;
 };

@@ -91,6 +91,8 @@ Result<> FallBack(World& world, Record& record, UpdateRecord* trial, const BootS
 
 Result<GateResult> RunGate(World& world, const Config& config) {
   Lock lock = TRY(world.state.WaitLock("hostctl gate", world.clock.Now()));
+  // They take up space, and decide nothing.
+  (void)world.boot.RemoveTemporaries();
   const std::string boot_id = TRY(world.power.BootId());
   const BootState boot = TRY(world.boot.Read());
   Record record = TRY(LoadRecord(world, boot));
