@@ -30,10 +30,13 @@ std::string KeyId(const PublicKey& key) {
   return Sha256::Of(AsBytes(tuf::CanonicalJson(PublicJson(key)))).Hex();
 }
 
-const tuf::Role& RoleIn(const tuf::Root& root, std::string_view role) {
-  if (role == "root") return root.root;
-  if (role == "targets") return root.targets;
-  return role == "snapshot" ? root.snapshot : root.timestamp;
+// In the order of kTufRoles.
+constexpr std::array<tuf::Role tuf::Root::*, kTufRoles.size()> kSigners = {
+    &tuf::Root::root, &tuf::Root::targets, &tuf::Root::snapshot, &tuf::Root::timestamp};
+
+const tuf::Role& RoleIn(const tuf::Root& root, const std::string& role) {
+  const auto place = std::ranges::find(kTufRoles, role) - kTufRoles.begin();
+  return root.*kSigners.at(static_cast<size_t>(place));
 }
 
 Result<tuf::Header> Parse(const std::string& role, std::string_view bytes) {
@@ -41,6 +44,24 @@ Result<tuf::Header> Parse(const std::string& role, std::string_view bytes) {
   if (role == "targets") return TRY(tuf::Targets::Parse(role, bytes));
   if (role == "snapshot") return TRY(tuf::Snapshot::Parse(bytes));
   return TRY(tuf::Timestamp::Parse(bytes));
+}
+
+struct RoleFile {
+  std::string bytes;
+  tuf::Json json;
+};
+
+// Once it was read as what it says it is; nothing when there is no file.
+Result<std::optional<RoleFile>> ReadRoleFile(const std::string& path) {
+  Result<std::string> bytes = ReadFile(path, tuf::kTargetsCap);
+  if (!bytes && bytes.error().code == Code::kNotFound) return std::nullopt;
+  RoleFile file{TRY(std::move(bytes)), {}};
+  file.json = TRY_CONTEXT(path, tuf::ParseJson(file.bytes, tuf::kTargetsCap));
+  const tuf::Object object = TRY_CONTEXT(path, tuf::Object::From(file.json, "file"));
+  const tuf::Object body = TRY_CONTEXT(path, object.Child("signed"));
+  const std::string type = TRY_CONTEXT(path, body.Text("_type"));
+  TRY_CONTEXT(path, Parse(type, file.bytes));
+  return file;
 }
 
 std::string Document(const tuf::Json& body, const tuf::Json& signatures) {
@@ -220,17 +241,11 @@ Result<tuf::Root> TufRepository::Root() const {
   return tuf::TrustFirstRoot(bytes);
 }
 
-// What a file signs, once it was read as what it says it is; nothing when there is no file.
+// What a file signs; nothing when there is no file.
 Result<std::optional<tuf::Json>> TufRepository::Body(const std::string& path) const {
-  const Result<std::string> bytes = ReadFile(path, tuf::kTargetsCap);
-  if (!bytes && bytes.error().code == Code::kNotFound) return std::nullopt;
-  if (!bytes) return std::unexpected(bytes.error());
-  Json json = TRY_CONTEXT(path, tuf::ParseJson(*bytes, tuf::kTargetsCap));
-  const tuf::Object object = TRY_CONTEXT(path, tuf::Object::From(json, "file"));
-  const tuf::Object body = TRY_CONTEXT(path, object.Child("signed"));
-  const std::string type = TRY_CONTEXT(path, body.Text("_type"));
-  TRY_CONTEXT(path, Parse(type, *bytes));
-  return body.json();
+  const std::optional<RoleFile> file = TRY(ReadRoleFile(path));
+  if (!file) return std::nullopt;
+  return file->json["signed"];
 }
 
 // What the next version of a role is made from: the staged one, else the last published one.
@@ -291,18 +306,17 @@ Result<> TufRepository::Stage(const std::string& role, Json body) {
 Result<std::optional<Unsigned>> TufRepository::SignRole(const std::string& role,
                                                         std::span<const SecretKey> keys) {
   const std::string path = Staged(role);
-  const std::optional<Json> read = TRY(Body(path));
-  const Json& body = *read;
-  const std::string staged = TRY(ReadFile(path, tuf::kTargetsCap));
-  Json file = TRY(tuf::ParseJson(staged, tuf::kTargetsCap));
-  Json& signatures = file["signatures"];
+  std::optional<RoleFile> staged = TRY(ReadRoleFile(path));
+  const Json& body = staged->json["signed"];
+  Json& signatures = staged->json["signatures"];
   std::vector<std::pair<std::string, tuf::Role>> signers;
   const int64_t roots = TRY(Newest("root"));
   if (roots > 0) {
     const std::string whose = role == "root" ? "the keys of the root before" : "the role's keys";
     signers.emplace_back(whose, RoleIn(TRY(Root()), role));
   }
-  if (role == "root") signers.emplace_back("the role's keys", TRY(tuf::Root::Parse(staged)).root);
+  if (role == "root")
+    signers.emplace_back("the role's keys", TRY(tuf::Root::Parse(staged->bytes)).root);
 
   const std::string payload = tuf::CanonicalJson(body);
   for (const SecretKey& key : keys) {

@@ -12,7 +12,6 @@
 #include "updater/source/commit.h"
 #include "updater/source/repo.h"
 #include "updater/source/scan.h"
-#include "updater/source/sign.h"
 #include "updater/tuf/client.h"
 
 namespace hostos {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "updater/source/commit.h"
 #include "updater/source/http.h"
 #include "updater/source/release_target.h"
+#include "updater/source/sign.h"
 #include "updater/source/source.h"
 #include "updater/tuf/client.h"
 
