@@ -100,6 +100,7 @@ Result<> FakeSource::Discard() {
 }
 
 Result<Target> FakeSource::Verify(const std::string& commit, const std::string& signatures) {
+  verified++;
   auto found = std::ranges::find_if(
       published_, [&](const auto& item) { return item.second.target.commit == commit; });
   if (found == published_.end() || signatures != "signed")

@@ -35,6 +35,7 @@ class FakeSource : public Source {
   void SetIndex(const std::string& version, uint64_t index) {
     published_.at(version).target.index = index;
   }
+  int verified = 0;  // commits, by Verify
   // The time that the last Resolve was asked for.
   uint64_t resolved_at = 0;
 

@@ -25,6 +25,15 @@ TEST_CASE("a machine updates itself into the other slot and keeps what is health
   CHECK(machine.state.record().Load().value().floor == 2000);
 }
 
+TEST_CASE("an update verifies what runs once") {
+  Machine machine;
+  int verified = 0;
+  // The machine's own rounds look at what runs, too.
+  machine.before_round = [&] { verified = machine.source.verified; };
+  REQUIRE(machine.Update());
+  CHECK(verified == 1);
+}
+
 TEST_CASE("updates go from slot to slot, release after release") {
   Machine machine;
   for (int minor = 1; minor <= 4; minor++) {

@@ -1,6 +1,14 @@
 #include "updater/engine/releases.h"
 
 namespace hostos {
+namespace {
+
+ReleaseId Identify(const std::optional<Release>& release, const BootEntry* entry,
+                   const Digest& root_hash) {
+  return release ? IdOf(*release) : ReleaseId{entry ? entry->version : "", {}, root_hash};
+}
+
+}  // namespace
 
 namespace {
 
@@ -51,9 +59,11 @@ Result<ReleaseId> IdentifySlot(World& world, const BootState& boot, Slot slot) {
   std::optional<Digest> root_hash =
       slot == boot.running ? boot.running_root_hash : boot.slot(slot).root_hash;
   if (!root_hash) return Fail(Code::kNotFound, "slot {} holds no release", Name(slot));
-  if (std::optional<Release> release = TRY(ReleaseOf(world, *root_hash))) return IdOf(*release);
-  const BootEntry* entry = boot.EntryOf(slot);
-  return ReleaseId{entry ? entry->version : "", {}, *root_hash};
+  return Identify(TRY(ReleaseOf(world, *root_hash)), boot.EntryOf(slot), *root_hash);
+}
+
+ReleaseId IdentifyRunning(const BootState& boot, const std::optional<Release>& release) {
+  return Identify(release, boot.EntryOf(boot.running), boot.running_root_hash);
 }
 
 }  // namespace hostos

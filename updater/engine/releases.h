@@ -26,5 +26,7 @@ Result<Record> LoadRecord(World& world, const BootState& boot);
 
 // What is known of the release in a slot: from its kept commit, else from its boot entry.
 Result<ReleaseId> IdentifySlot(World& world, const BootState& boot, Slot slot);
+// The same of what runs, when its kept commit was looked for before.
+ReleaseId IdentifyRunning(const BootState& boot, const std::optional<Release>& release);
 
 }  // namespace hostos

@@ -13,13 +13,26 @@ constexpr uint64_t kEspMargin = 1 << 20;     // FAT rounds up to clusters and ke
 constexpr uint64_t kStateMargin = 32 << 20;  // the node's own services go on writing
 constexpr Milliseconds kBaselineLimit = Seconds(60);
 
+// What an update begins with: one look, and what runs, whose kept commit is verified once.
+struct UpdateView : View {
+  std::optional<Release> release;  // absent when its commit is not kept here
+  ReleaseId running;
+};
+
+Result<UpdateView> LookForUpdate(World& world) {
+  UpdateView view{TRY(Look(world)), {}, {}};
+  view.release = TRY(ReleaseOf(world, view.boot.running_root_hash));
+  view.running = IdentifyRunning(view.boot, view.release);
+  return view;
+}
+
 double Megabytes(uint64_t bytes) {
   return static_cast<double>(bytes) / 1e6;
 }
 
 // Is the target one that this machine may install, from where it is now?
-Result<> CheckAllowed(const View& view, const ReleaseId& running, const Target& found,
-                      uint64_t floor, const UpdateOptions& options) {
+Result<> CheckAllowed(const UpdateView& view, const Target& found, uint64_t floor,
+                      const UpdateOptions& options) {
   const Release& target = found.release;
   if (target.root_hash == view.boot.running_root_hash)
     return Fail(Code::kNothingToDo, "{} ({}) is running already", target.version,
@@ -38,11 +51,11 @@ Result<> CheckAllowed(const View& view, const ReleaseId& running, const Target& 
     return Fail(Code::kNotTrusted,
                 "{} was released {}, before the newest release this machine committed to ({})",
                 target.version, FormatTime(target.timestamp), FormatTime(view.record.floor));
-  if (CompareVersions(target.version, running.version) <= 0)
+  if (CompareVersions(target.version, view.running.version) <= 0)
     return Fail(Code::kNotSupported,
                 "{} is not newer than the running {}: the boot loader starts the newest release "
                 "first (to go back to the other slot: hostctl rollback)",
-                target.version, running.version);
+                target.version, view.running.version);
   return {};
 }
 
@@ -87,10 +100,9 @@ Result<> CheckSpace(const BootState& boot, const UpdatePlan& plan) {
 // that was committed, or of the last metadata that counted. No clock can have made the last one
 // later than that metadata's expiry, so a clock that ran ahead once does no harm for longer than
 // that.
-Result<uint64_t> BelievedTime(World& world, const View& view) {
-  const std::optional<Release> running = TRY(ReleaseOf(world, view.boot.running_root_hash));
-  return std::max({world.clock.Now(), running ? running->timestamp : 0, view.record.floor,
-                   view.record.checked});
+uint64_t BelievedTime(World& world, const UpdateView& view) {
+  return std::max({world.clock.Now(), view.release ? view.release->timestamp : 0,
+                   view.record.floor, view.record.checked});
 }
 
 // What this machine had before, it may have again without metadata that still counts: a rescue must
@@ -103,7 +115,7 @@ Result<Target> Resolve(World& world, const UpdateOptions& options, uint64_t now)
 }
 
 // Resolves and admits a target; notes the time of the check.
-Result<Target> FindTarget(World& world, View& view, const UpdateOptions& options) {
+Result<Target> FindTarget(World& world, UpdateView& view, const UpdateOptions& options) {
   if (view.boot.on_trial)
     return Fail(Code::kBusy,
                 "the running release is on trial; its health gate decides first (hostctl status)");
@@ -111,23 +123,21 @@ Result<Target> FindTarget(World& world, View& view, const UpdateOptions& options
     return Fail(Code::kBusy,
                 "a self-test of the boot loader is in progress; to end it: hostctl boot "
                 "selftest --cancel");
-  const uint64_t now = TRY(BelievedTime(world, view));
+  const uint64_t now = BelievedTime(world, view);
   Target target = TRY(Resolve(world, options, now));
   view.record.checked = now;
   TRY(world.state.record().Save(view.record));
-  ReleaseId running = TRY(IdentifySlot(world, view.boot, view.boot.running));
   const uint64_t floor = std::max(view.record.index, TRY(world.floor.Read()));
-  TRY(CheckAllowed(view, running, target, floor, options));
+  TRY(CheckAllowed(view, target, floor, options));
   return target;
 }
 
-Result<UpdatePlan> MakePlan(World& world, View& view, const UpdateOptions& options) {
-  UpdatePlan plan{.target = TRY(FindTarget(world, view, options))};
+Result<UpdatePlan> MakePlan(World& world, UpdateView& view, const UpdateOptions& options) {
+  UpdatePlan plan{.target = TRY(FindTarget(world, view, options)), .running = view.release};
   const BootState& boot = view.boot;
   plan.slot = Other(boot.running);
   plan.staged = view.record.update && view.record.update->phase == Phase::kArmed &&
                 view.record.update->target.commit == plan.target.release.commit;
-  plan.running = TRY(ReleaseOf(world, boot.running_root_hash));
   plan.fetch = TRY(world.source.Plan(plan.target));
   // What the target slot's old entries take now is free by the time the new one is written.
   plan.esp_size = boot.esp.size;
@@ -188,13 +198,13 @@ class Session {
 
 Result<Target> CheckForUpdate(World& world, const UpdateOptions& options) {
   Lock lock = TRY(world.state.TryLock("hostctl update --check", world.clock.Now()));
-  View view = TRY(Look(world));
+  UpdateView view = TRY(LookForUpdate(world));
   return FindTarget(world, view, options);
 }
 
 Result<UpdatePlan> PlanUpdate(World& world, const UpdateOptions& options) {
   Lock lock = TRY(world.state.TryLock("hostctl update --plan", world.clock.Now()));
-  View view = TRY(Look(world));
+  UpdateView view = TRY(LookForUpdate(world));
   return MakePlan(world, view, options);
 }
 
@@ -203,7 +213,7 @@ Result<UpdatePlan> PlanUpdate(World& world, const UpdateOptions& options) {
 Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOptions& options,
                           Progress& progress) {
   Lock lock = TRY(world.state.TryLock("hostctl update", world.clock.Now()));
-  View view = TRY(Look(world));
+  UpdateView view = TRY(LookForUpdate(world));
 
   // resolve: nothing but verified metadata, and nothing changed before there is room for all of it
   progress.Begin("resolve", options.version.value_or("newest of " + config.channel));
@@ -213,7 +223,7 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   progress.Begin("resolve",
                  std::format("{} is signed by {} of {} required keys", release.version,
                              plan.target.valid_signatures, plan.target.required_signatures));
-  const ReleaseId running = TRY(IdentifySlot(world, view.boot, view.boot.running));
+  const ReleaseId& running = view.running;
 
   // invalidate: from here the target slot cannot be chosen
   Session session(world, view, plan);
