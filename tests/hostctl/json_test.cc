@@ -125,9 +125,10 @@ TEST_CASE("what is absent is null in JSON, not empty") {
 
 TEST_CASE("check and plan as JSON have the same head, and the plan lists everything") {
   const json check = Parsed(CheckJson(SamplePlan().check));
-  CHECK(Keys(check) ==
-        std::set<std::string>{"format", "result", "message", "running", "release", "signatures"});
+  CHECK(Keys(check) == std::set<std::string>{"format", "result", "message", "running", "release",
+                                             "index", "signatures"});
   CHECK(check["result"] == "available");
+  CHECK(check["index"] == 14);
   CHECK(check["signatures"] == json{{"valid", 2}, {"required", 2}});
 
   const json plan = Parsed(PlanJson(SamplePlan()));
@@ -152,6 +153,7 @@ TEST_CASE("nothing to do and refused are results in JSON, with their message") {
   CHECK(plan["message"] == "1.2.0 was given up here");
   CHECK(plan["plan"].is_null());
   CHECK(plan["release"].is_null());
+  CHECK(plan["index"].is_null());
   view.check.finding = Finding::kNothingToDo;
   CHECK(Parsed(CheckJson(view.check))["result"] == "nothing-to-do");
   view.check.finding = Finding::kStaged;

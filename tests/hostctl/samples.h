@@ -109,6 +109,7 @@ inline PlanView SamplePlan() {
   PlanView view{.tries = 3};
   UpdatePlan plan{
       .target = {.release = SampleRelease("1.3.0"),
+                 .index = 14,
                  .valid_signatures = 2,
                  .required_signatures = 2},
       .running = SampleRelease("1.1.0"),

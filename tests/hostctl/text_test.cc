@@ -37,7 +37,8 @@ TEST_CASE("sizes, counts, ages and times are written for people") {
 
 TEST_CASE("a plan says what is moved, written, changed and kept, and that nothing happened") {
   const std::string text = PlanText(SamplePlan());
-  CHECK_THAT(text, ContainsSubstring("1.1.0 -> 1.3.0 (stable), released 2026-11-20 00:00 UTC"));
+  CHECK_THAT(text, ContainsSubstring("1.1.0 -> 1.3.0 (stable), released 2026-11-20 00:00 UTC, "
+                                     "index 14\n"));
   CHECK_THAT(text, ContainsSubstring("41.2 MB in 1,303 objects; 382.9 MB reused"));
   CHECK_THAT(text, ContainsSubstring("431.0 MB to slot A"));
   CHECK_THAT(text, ContainsSubstring("ESP needs 32.2 MB, has 445.0 of 478.0 MB free"));

@@ -71,7 +71,7 @@ TEST_CASE("update stages, says so on standard output only, and exits with 4") {
   Machine machine;
   Said said = Hostctl(machine, {"update"});
   CHECK(said.code == 4);
-  CHECK(said.out == "1.1.0 is in slot B and boots next. Reboot to run it.\n");
+  CHECK(said.out == "1.1.0 (index 2) is in slot B and boots next. Reboot to run it.\n");
   for (const char* phase : {"resolve", "fetch", "write", "prove", "arm"})
     CHECK_THAT(said.err, ContainsSubstring(std::string(phase) + ": done"));
   CHECK(Hostctl(machine, {"status"}).code == 4);

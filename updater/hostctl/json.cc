@@ -126,6 +126,7 @@ Json Of(const CheckView& view) {
   json["message"] = Text(view.message);
   json["running"] = Text(view.running);
   json["release"] = view.target ? Full(view.target->release) : Json();
+  json["index"] = view.target ? Json(view.target->index) : Json();
   json["signatures"] = nullptr;
   if (view.target)
     json["signatures"] = {{"valid", view.target->valid_signatures},

@@ -77,8 +77,8 @@ std::string PlanRows(const PlanView& view) {
 
 std::string ReleaseLine(const CheckView& view) {
   const Release& release = view.target->release;
-  return std::format("{} -> {} ({}), released {}\n", view.running, release.version, release.channel,
-                     FormatTime(release.timestamp));
+  return std::format("{} -> {} ({}), released {}, index {}\n", view.running, release.version,
+                     release.channel, FormatTime(release.timestamp), view.target->index);
 }
 
 std::string HistoryLine(const HistoryEntry& entry, const PostMortem* post_mortem) {

@@ -237,8 +237,9 @@ Result<ExitCode> Runner::RunUpdate() {
   left_ =
       std::format("{} is staged in slot {}, and boots next.", release.version, Name(plan->slot));
   if (invocation_.reboot) return Reboot();
-  Print(std::format("{} is {}in slot {} and boots next. Reboot to run it.\n", release.version,
-                    plan->staged ? "already " : "", Name(plan->slot)));
+  Print(std::format("{} (index {}) is {}in slot {} and boots next. Reboot to run it.\n",
+                    release.version, plan->target.index, plan->staged ? "already " : "",
+                    Name(plan->slot)));
   return ExitCode::kStaged;
 }
 
