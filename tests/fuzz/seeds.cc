@@ -6,6 +6,7 @@
 #include "tests/source/release_fixture.h"
 #include "tests/tuf/repository.h"
 #include "updater/engine/post_mortem.h"
+#include "updater/engine/verification.h"
 
 namespace hostos {
 namespace {
@@ -72,6 +73,7 @@ void AddState(Seeds& seeds) {
   post_mortem.checks = {{.name = "canary"}};
   post_mortem.traces = {{.boot_id = "boot", .log = "line\n"}};
   seeds.Add("post_mortem", ToJson(post_mortem));
+  seeds.Add("verification", ToJson(Verification{7, release.root_hash, "block 12 differs"}));
   seeds.Add("config", ReadText(HOSTOS_SOURCE_DIR "/updater/hostctl/hostctl.toml"));
   seeds.Add("config", "[health]\nwindow = 5\n");
   seeds.Add("printable", "runc: \x1b[1mno\x1b[0m\r\n\tr\xc3\xa4t\xff\n");

@@ -52,7 +52,8 @@ TEST_CASE("status as JSON has exactly the documented fields, and whole digests")
   REQUIRE(status["slots"].size() == 2);
   const json& slot = status["slots"][0];
   CHECK(Keys(slot) == std::set<std::string>{"slot", "state", "running", "boots_next", "root_hash",
-                                            "release", "tries", "blessed_at", "reason"});
+                                            "release", "tries", "blessed_at", "reason",
+                                            "verified"});
   CHECK(slot["slot"] == "A");
   CHECK(slot["state"] == "bad");
   CHECK(slot["tries"] == json{{"left", 0}, {"done", 1}});
@@ -81,6 +82,18 @@ TEST_CASE("status as JSON has exactly the documented fields, and whole digests")
   CHECK(Keys(post_mortem["checks"][0]) == kCheck);
   CHECK(Keys(post_mortem["boots"][0]) ==
         std::set<std::string>{"boot_id", "begun", "ended", "in_order", "log"});
+}
+
+TEST_CASE("the last verification of a slot as JSON says when it was, and what it found") {
+  StatusView view = SampleStatus();
+  CHECK(Parsed(StatusJson(view))["slots"][0]["verified"].is_null());
+  view.status.slots[0].verified = Verification{.time = kNow};
+  view.status.slots[1].verified = Verification{.time = kNow, .problem = "block 12 differs"};
+  const json slots = Parsed(StatusJson(view))["slots"];
+  CHECK(slots[0]["verified"] ==
+        json{{"time", "2026-11-21T01:50:00Z"}, {"proven", true}, {"problem", nullptr}});
+  CHECK(slots[1]["verified"] ==
+        json{{"time", "2026-11-21T01:50:00Z"}, {"proven", false}, {"problem", "block 12 differs"}});
 }
 
 TEST_CASE("a self-test as JSON says its state, release, boots and reason") {

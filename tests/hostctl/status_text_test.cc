@@ -151,6 +151,19 @@ TEST_CASE("a self-test says how it ended or what it waits for; a failed one exit
   CHECK(ExitOf(view) == ExitCode::kNotHealthy);
 }
 
+TEST_CASE("status tells how the slots were verified last; one that was not proven exits with 7") {
+  StatusView view = SampleStatus();
+  CHECK_THAT(Text(view), !ContainsSubstring("Verify"));
+  view.status.slots[1].verified = Verification{.time = kNow};
+  CHECK(Line(Text(view), "Verify") == "Verify   slot B proven 2026-11-21 01:50 UTC");
+  CHECK(ExitOf(view) == ExitCode::kDone);
+  view.status.slots[0].verified = Verification{.time = kNow, .problem = "block 12 differs"};
+  CHECK_THAT(Text(view), ContainsSubstring("\nVerify   slot A NOT PROVEN 2026-11-21 01:50 UTC:\n"
+                                           "         block 12 differs\nVerify   slot B proven "));
+  CHECK_THAT(Line(Text(view), "HostOS"), ContainsSubstring("not proven"));
+  CHECK(ExitOf(view) == ExitCode::kNotTrusted);
+}
+
 TEST_CASE("a status of which part could not be read says so, and fails") {
   StatusView view = SampleStatus();
   view.problems = {"record: /var/lib/hostos/record.json: expected JSON"};

@@ -1,6 +1,8 @@
 // The verbs on a whole machine in memory: what they print, and their exit codes.
 #include "updater/hostctl/verbs.h"
 
+#include <sys/stat.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <nlohmann/json.hpp>
@@ -8,6 +10,7 @@
 
 #include "tests/scenario/machine.h"
 #include "updater/base/atomic_file.h"
+#include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
@@ -242,6 +245,60 @@ TEST_CASE("verify proves the slots, skips an empty one, and exits with 7 when on
     CHECK(said.code == 7);
     CHECK_THAT(said.out, ContainsSubstring("boot image: expected SHA-256"));
   }
+}
+
+TEST_CASE("status tells the last verification of a slot until the slot is written again") {
+  Machine machine;
+  const auto verified = [&](size_t slot) {
+    return Json(Hostctl(machine, {"status", "--json"}))["slots"][slot]["verified"];
+  };
+  CHECK(verified(0).is_null());
+  CHECK(Hostctl(machine, {"verify", "--slot", "A"}).code == 0);
+  CHECK(verified(0)["proven"] == true);
+
+  CHECK(Hostctl(machine, {"update"}).code == 4);
+  machine.Boot();
+  machine.disk.content[0].reset();
+  CHECK(Hostctl(machine, {"verify"}).code == 7);
+  CHECK(verified(0)["proven"] == false);
+  CHECK(verified(1)["proven"] == true);
+  CHECK(Hostctl(machine, {"status"}).code == 7);
+
+  machine.source.Publish("1.2.0", 3000, {"kernel 3"});
+  machine.disk.spoil_next_write = true;
+  CHECK(Hostctl(machine, {"update"}).code == 7);
+  CHECK(verified(0).is_null());
+  CHECK_FALSE(ReadFile(machine.dir / "state/verified-a.json"));
+  CHECK(verified(1)["proven"] == true);
+}
+
+TEST_CASE("a verb that changes something leaves metrics that say so, for anybody to read") {
+  Machine machine;
+  const std::string file = machine.dir / "run/metrics.prom";
+  const auto says = [&](const std::string& line) {
+    return ReadFile(file).value_or("").contains("\n" + line + "\n");
+  };
+  CHECK(Hostctl(machine, {"status"}).code == 0);
+  CHECK_FALSE(ReadFile(file));
+
+  const mode_t mask = ::umask(0077);
+  CHECK(Hostctl(machine, {"verify"}).code == 0);
+  ::umask(mask);
+  CHECK(says("hostos_verify_ok{slot=\"A\"} 1"));
+  struct stat status;
+  REQUIRE(::stat(file.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0644);
+
+  machine.disk.spoil_next_write = true;
+  CHECK(Hostctl(machine, {"update"}).code == 7);
+  CHECK(says("hostos_update_phase{phase=\"prove\"} 1"));
+  CHECK(Hostctl(machine, {"update"}).code == 4);
+  CHECK(says("hostos_update_phase{phase=\"armed\"} 1"));
+  REQUIRE(machine.boot.Boot() == Slot::B);
+  CHECK(Hostctl(machine, {"gate"}).code == 0);
+  CHECK(says("hostos_update_phase{phase=\"armed\"} 0"));
+  CHECK(says("hostos_update_last_outcome{outcome=\"committed\"} 1"));
+  CHECK(says("hostos_index_floor 2"));
 }
 
 TEST_CASE("status goes on without a readable record, and says so") {

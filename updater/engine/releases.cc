@@ -8,10 +8,6 @@ ReleaseId Identify(const std::optional<Release>& release, const BootEntry* entry
   return release ? IdOf(*release) : ReleaseId{entry ? entry->version : "", {}, root_hash};
 }
 
-}  // namespace
-
-namespace {
-
 Result<std::optional<Target>> FindKept(World& world, const auto& matches) {
   for (const KeptCommit& kept : TRY(world.state.Commits())) {
     Result<Target> target = world.source.Verify(kept.commit, kept.signatures);

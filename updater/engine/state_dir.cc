@@ -1,6 +1,7 @@
 #include "updater/engine/state_dir.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
@@ -123,6 +124,21 @@ Result<std::vector<std::string>> StateDir::EtcChanges(const Digest& root_hash) c
 Result<> StateDir::MarkGateFinished() {
   TRY(MakeDirectories(run_));
   return WriteFileAtomically(run_ + "/gate-finished", "");
+}
+
+Result<Lock> StateDir::LockMetrics() {
+  TRY(MakeDirectories(run_));
+  Lock lock{TRY(Open(run_, O_RDONLY | O_DIRECTORY))};
+  if (::flock(lock.fd.get(), LOCK_EX) < 0) return FailErrno(run_ + ": lock");
+  return lock;
+}
+
+Result<> StateDir::SaveMetrics(const std::string& text) {
+  const std::string file = run_ + "/metrics.prom";
+  TRY(WriteFileAtomically(file, text));
+  // Whatever the caller's umask.
+  if (::chmod(file.c_str(), 0644) < 0) return FailErrno(file);
+  return {};
 }
 
 Result<uint64_t> StateDir::Free() const {

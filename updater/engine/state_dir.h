@@ -1,7 +1,7 @@
 // The files of ours that survive: <state>/record.json, <state>/lock,
 // <state>/commits/<checksum>.commit and .commitmeta (the signed commits of the releases in the
 // slots), <state>/etc/<root hash 16>/ (one /etc upper per release in a slot) and
-// <state>/etc/next-from. docs/state-record.md.
+// <state>/etc/next-from; and, in <run>, those that do not. docs/state-record.md.
 #pragma once
 
 #include <optional>
@@ -56,6 +56,10 @@ class StateDir {
 
   // Tells hostos-trial-deadline.service that the gate has come to an end in this boot.
   Result<> MarkGateFinished();
+
+  // <run>/metrics.prom, which anybody may read. Written under this lock, which is waited for.
+  Result<Lock> LockMetrics();
+  Result<> SaveMetrics(const std::string& text);
 
   // Bytes free on the state partition.
   Result<uint64_t> Free() const;

@@ -1,5 +1,6 @@
 #include "updater/engine/status.h"
 
+#include <algorithm>
 #include <ranges>
 
 #include "updater/engine/releases.h"
@@ -33,6 +34,7 @@ Result<SlotStatus> Describe(World& world, const BootState& boot, const Record& r
   status.root_hash = status.running ? boot.running_root_hash : boot.slot(slot).root_hash;
   if (!status.root_hash) return status;
   status.release = TRY(ReleaseOf(world, *status.root_hash));
+  status.verified = ReadVerification(world.state, slot, *status.root_hash);
   if (const BootEntry* entry = boot.EntryOf(slot)) status.tries = entry->tries;
   if (const HistoryEntry* committed = LastOf(record, Outcome::kCommitted, *status.root_hash))
     status.blessed_at = committed->time;
@@ -77,11 +79,13 @@ Result<Status> ReadStatus(World& world) {
   }
   status.update = record.update;
   status.fallback = LastFallback(record, boot.running_root_hash);
-  if (!record.history.empty() && record.history.back().outcome == Outcome::kDegraded &&
-      record.history.back().release.root_hash == boot.running_root_hash)
-    status.degraded = record.history.back();
+  if (!record.history.empty()) status.last = record.history.back();
+  if (status.last && status.last->outcome == Outcome::kDegraded &&
+      status.last->release.root_hash == boot.running_root_hash)
+    status.degraded = status.last;
   status.denied = record.denied;
   status.checked = record.checked;
+  status.floor = std::max(record.index, TRY(world.floor.Read()));
   status.selftest = record.selftest;
   return status;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "updater/engine/reconcile.h"
+#include "updater/engine/verification.h"
 #include "updater/engine/world.h"
 
 namespace hostos {
@@ -29,8 +30,9 @@ struct SlotStatus {
   bool running = false;
   bool boots_next = false;
   std::optional<Tries> tries;
-  uint64_t blessed_at = 0;  // 0: not known
-  std::string reason;       // of kBad
+  uint64_t blessed_at = 0;               // 0: not known
+  std::string reason;                    // of kBad
+  std::optional<Verification> verified;  // by the last `hostctl verify` of what the slot holds
 };
 
 struct Status {
@@ -40,8 +42,10 @@ struct Status {
   std::optional<UpdateRecord> update;    // in progress, as it is after reconciling
   std::optional<HistoryEntry> fallback;  // the last one, until a newer release is committed
   std::optional<HistoryEntry> degraded;  // what runs went bad, and stays
+  std::optional<HistoryEntry> last;      // the newest of the history
   std::vector<Denied> denied;
   uint64_t checked = 0;
+  uint64_t floor = 0;                // index of the newest committed release
   std::optional<SelfTest> selftest;  // of the boot loader: in progress, or the last one
   std::string problem;  // "": else why the record could not be read; the rest is from the evidence
 };

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "updater/engine/releases.h"
+#include "updater/engine/verification.h"
 #include "updater/engine/view.h"
 
 namespace hostos {
@@ -169,6 +170,7 @@ class Session {
                                        .index = plan_.target.index,
                                        .started = world_.clock.Now()};
     TRY(Save());
+    TRY(ForgetVerification(world_.state, plan_.slot));
     TRY(world_.boot.Invalidate(plan_.slot));
     return world_.state.ForgetExcept({target.commit, running.commit});
   }

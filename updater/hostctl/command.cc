@@ -26,6 +26,7 @@ constexpr ExitUse kStatusExits[] = {
     {ExitCode::kDone, "nothing waits for you"},
     {ExitCode::kStaged, "another release boots next: a reboot is needed (wins over 5)"},
     {ExitCode::kFellBack, "the last update fell back, and nothing newer was committed since"},
+    {ExitCode::kNotTrusted, "the last verification of a slot did not find what was signed"},
     {ExitCode::kNotHealthy,
      "the running release went bad after it was kept, or the boot loader failed its self-test"},
     {ExitCode::kFailed, "part of the status could not be read; the rest was printed"},

@@ -55,7 +55,12 @@ Json Of(const SlotStatus& slot) {
                {"release", slot.release ? Full(*slot.release) : Json()},
                {"tries", nullptr},
                {"blessed_at", Time(slot.blessed_at)},
-               {"reason", Text(slot.reason)}};
+               {"reason", Text(slot.reason)},
+               {"verified", nullptr}};
+  if (slot.verified)
+    json["verified"] = {{"time", Time(slot.verified->time)},
+                        {"proven", slot.verified->proven()},
+                        {"problem", Text(slot.verified->problem)}};
   if (slot.tries) json["tries"] = {{"left", slot.tries->left}, {"done", slot.tries->done}};
   return json;
 }

@@ -32,6 +32,7 @@ std::string Headline(const StatusView& view, const Paint& paint) {
   if (running && running->condition == SlotCondition::kTrial) return paint.Warn("on trial");
   if (view.RebootNeeded()) return paint.Warn("reboot needed");
   if (view.status.fallback) return paint.Bad("fell back");
+  if (view.NotProven()) return paint.Bad("not proven");
   if (view.status.degraded) return paint.Bad("not healthy");
   if (view.LoaderFailed()) return paint.Bad("loader failed");
   return paint.Good("good");
@@ -184,6 +185,17 @@ std::string PostMortemText(const PostMortem* post_mortem) {
   return text;
 }
 
+std::string VerifiedText(const StatusView& view) {
+  std::string text;
+  for (const SlotStatus& slot : view.status.slots)
+    if (slot.verified)
+      text += std::format(
+          "Verify   slot {} {} {}{}\n", Name(slot.slot),
+          slot.verified->proven() ? "proven" : "NOT PROVEN", FormatTime(slot.verified->time),
+          slot.verified->proven() ? "" : ":\n         " + Printable(slot.verified->problem));
+  return text;
+}
+
 std::string LoaderText(const StatusView& view) {
   if (!view.status.selftest) return "";
   return std::format("Loader   self-test {}\n", Printable(SelfTestText(*view.status.selftest)));
@@ -222,7 +234,7 @@ std::string StatusText(const StatusView& view, const Paint& paint) {
     text += std::format("Health   went bad {} after {} was committed:\n         {}\n",
                         FormatTime(degraded->time), Named(degraded->release),
                         Printable(degraded->reason));
-  text += LoaderText(view) + FallbackText(view) + RefusedText(view);
+  text += VerifiedText(view) + LoaderText(view) + FallbackText(view) + RefusedText(view);
   for (const std::string& problem : view.problems)
     text += std::format("{}  {}\n", paint.Bad("Problem"), Printable(problem));
   return text;

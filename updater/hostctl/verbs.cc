@@ -1,5 +1,6 @@
 #include "updater/hostctl/verbs.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <format>
 
@@ -13,6 +14,7 @@
 #include "updater/hostctl/interrupt.h"
 #include "updater/hostctl/json.h"
 #include "updater/hostctl/lock_holder.h"
+#include "updater/hostctl/metrics.h"
 #include "updater/hostctl/text.h"
 
 namespace hostos {
@@ -20,6 +22,8 @@ namespace {
 
 constexpr int kError = 3, kNotice = 5, kInfo = 6;    // syslog(3)
 constexpr Milliseconds kHealthLimit = Seconds(120);  // of `hostctl health`: one round of all checks
+
+constexpr Verb kReading[] = {Verb::kStatus, Verb::kHealth, Verb::kHistory};  // they change nothing
 
 // A trial that cannot read its configuration is not healthy; nothing else needs to be looked at.
 class BrokenConfigHealth : public Health {
@@ -99,6 +103,7 @@ class Runner {
     return error.code == Code::kNothingToDo || error.code == Code::kRefused;
   }
   CheckView FindingOf(const Error& error, std::string running) const;
+  void Remember(Slot slot, const Verification& verification);
 
   UpdateOptions Options() const {
     return {.version = invocation_.version, .retry = invocation_.retry};
@@ -276,6 +281,11 @@ Result<ExitCode> Runner::RunHistory() {
   return ExitCode::kDone;
 }
 
+void Runner::Remember(Slot slot, const Verification& verification) {
+  if (const Result<> saved = SaveVerification(world_.state, slot, verification); !saved)
+    Log(kError, "hostctl status will not know of it: " + saved.error().message);
+}
+
 Result<ExitCode> Runner::RunVerify() {
   const BootState boot = TRY(world_.boot.Read());
   const std::string wanted = invocation_.slot.value_or("both");
@@ -285,9 +295,13 @@ Result<ExitCode> Runner::RunVerify() {
   for (Slot slot : {Slot::A, Slot::B}) {
     if (wanted != "both" && wanted != Name(slot)) continue;
     const bool running = slot == boot.running;
-    const bool empty = !running && !boot.slot(slot).root_hash;
+    const std::optional<Digest> root_hash =
+        running ? boot.running_root_hash : boot.slot(slot).root_hash;
+    const bool empty = !root_hash;
     if (empty && wanted != "both") return Fail(Code::kNotFound, "slot {} is empty", Name(slot));
     view.slots.push_back({TRY(VerifySlot(world_, slot, progress)), running, empty});
+    if (root_hash)
+      Remember(slot, {world_.clock.Now(), *root_hash, view.slots.back().proof.problem});
   }
   progress.Finish(ExitOf(view) == ExitCode::kDone);
   Print(invocation_.json ? VerifyJson(view) : VerifyText(view, console_.paint));
@@ -397,6 +411,8 @@ ExitCode RunVerb(const Invocation& invocation, World& world, const Config& confi
                  const Error* problem, Console& console) {
   Runner runner(invocation, world, config, problem, console);
   Result<ExitCode> code = runner.Run();
+  // Explains, and decides nothing.
+  if (!std::ranges::contains(kReading, invocation.command->verb)) (void)WriteMetrics(world);
   if (code) return *code;
   Error error = code.error();
   // Of all that can be unsupported, the machine itself is the first thing to say.

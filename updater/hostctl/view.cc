@@ -38,6 +38,12 @@ bool StatusView::LoaderFailed() const {
   return status.selftest && status.selftest->state == SelfTestState::kFailed;
 }
 
+bool StatusView::NotProven() const {
+  return std::ranges::any_of(status.slots, [](const SlotStatus& slot) {
+    return slot.verified && !slot.verified->proven();
+  });
+}
+
 std::string StatusView::OutputOf(const Denied& denied) const {
   for (const HistoryEntry& entry : history | std::views::reverse)
     if (entry.outcome == Outcome::kFellBack && entry.release.commit == denied.release.commit)
@@ -49,6 +55,7 @@ ExitCode ExitOf(const StatusView& view) {
   if (!view.problems.empty()) return ExitCode::kFailed;
   if (view.RebootNeeded()) return ExitCode::kStaged;
   if (view.status.fallback) return ExitCode::kFellBack;
+  if (view.NotProven()) return ExitCode::kNotTrusted;
   return view.status.degraded || view.LoaderFailed() ? ExitCode::kNotHealthy : ExitCode::kDone;
 }
 

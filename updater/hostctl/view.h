@@ -33,6 +33,8 @@ struct StatusView {
   bool RebootNeeded() const;
   // The last self-test of the boot loader did not pass.
   bool LoaderFailed() const;
+  // The last `hostctl verify` of a slot did not find what was signed.
+  bool NotProven() const;
   // The output of the check for which a release was given up; "" when not known.
   std::string OutputOf(const Denied& denied) const;
 };

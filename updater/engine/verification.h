@@ -1,0 +1,33 @@
+// How the last `hostctl verify` of a slot ended: <state>/verified-a.json and verified-b.json, until
+// the slot is written again. Explains, and decides nothing. docs/state-record.md is its contract.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "updater/engine/state_dir.h"
+
+namespace hostos {
+
+struct Verification {
+  static constexpr uint32_t kFormat = 1;
+
+  uint64_t time = 0;    // seconds since the epoch
+  Digest root_hash;     // that the slot had by its partitions
+  std::string problem;  // "" when proven; else what differs, and where
+
+  bool proven() const { return problem.empty(); }
+};
+
+std::string ToJson(const Verification& verification);
+Result<Verification> VerificationFromJson(std::string_view text);
+
+Result<> SaveVerification(const StateDir& state, Slot slot, const Verification& verification);
+// Before the slot is written.
+Result<> ForgetVerification(const StateDir& state, Slot slot);
+// Absent when the slot, which has this root hash now, was not verified since, or that is not known.
+std::optional<Verification> ReadVerification(const StateDir& state, Slot slot,
+                                             const Digest& root_hash);
+
+}  // namespace hostos

@@ -1,0 +1,82 @@
+#include "updater/hostctl/metrics.h"
+
+#include <format>
+
+namespace hostos {
+namespace {
+
+// A label's value, quoted.
+std::string Label(std::string_view name, std::string_view value) {
+  std::string text = std::format("{}=\"", name);
+  for (const char c : value) {
+    if (c == '\\' || c == '"') text += '\\';
+    text += c == '\n' ? ' ' : c;
+  }
+  return text + "\"";
+}
+
+class Metrics {
+ public:
+  void Begin(std::string_view name, std::string_view help) {
+    name_ = name;
+    text_ += std::format("# HELP {} {}\n# TYPE {} gauge\n", name, help, name);
+  }
+  void Add(uint64_t value, const std::string& labels = "") {
+    text_ += labels.empty() ? std::format("{} {}\n", name_, value)
+                            : std::format("{}{{{}}} {}\n", name_, labels, value);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string_view name_;
+  std::string text_;
+};
+
+void AddUpdate(Metrics& metrics, const Status& status) {
+  using enum Phase;
+  metrics.Begin("hostos_update_phase", "1 for the phase that an update is in, or stopped in.");
+  for (const Phase phase : {kFetch, kWrite, kProve, kArm, kArmed, kTrial})
+    metrics.Add(status.update && status.update->phase == phase, Label("phase", Name(phase)));
+  if (!status.last) return;
+  using enum Outcome;
+  metrics.Begin("hostos_update_last_outcome", "1 for how the newest entry of the history ended.");
+  for (const Outcome outcome : {kCommitted, kFellBack, kRolledBack, kDegraded})
+    metrics.Add(status.last->outcome == outcome, Label("outcome", Name(outcome)));
+  metrics.Begin("hostos_update_last_time_seconds", "When that was.");
+  metrics.Add(status.last->time);
+}
+
+void AddVerification(Metrics& metrics, const Status& status) {
+  metrics.Begin("hostos_verify_ok", "1 when the last verification proved the slot.");
+  for (const SlotStatus& slot : status.slots)
+    if (slot.verified) metrics.Add(slot.verified->proven(), Label("slot", Name(slot.slot)));
+  metrics.Begin("hostos_verify_time_seconds", "When the slot was verified last.");
+  for (const SlotStatus& slot : status.slots)
+    if (slot.verified) metrics.Add(slot.verified->time, Label("slot", Name(slot.slot)));
+}
+
+}  // namespace
+
+std::string MetricsText(const Status& status) {
+  Metrics metrics;
+  metrics.Begin("hostos_info", "What runs, and in which slot.");
+  for (const SlotStatus& slot : status.slots)
+    if (slot.running)
+      metrics.Add(1, std::format("{},{},{},{}", Label("version", status.version),
+                                 Label("channel", status.channel),
+                                 Label("architecture", status.architecture),
+                                 Label("slot", Name(slot.slot))));
+  AddUpdate(metrics, status);
+  metrics.Begin("hostos_index_floor", "No release with a smaller index is installed.");
+  metrics.Add(status.floor);
+  AddVerification(metrics, status);
+  return metrics.text();
+}
+
+Result<> WriteMetrics(World& world) {
+  const Lock lock = TRY(world.state.LockMetrics());
+  const Status status = TRY(ReadStatus(world));
+  return world.state.SaveMetrics(MetricsText(status));
+}
+
+}  // namespace hostos
