@@ -111,7 +111,7 @@ check 10-site 'exit 1')sh",
 TEST_CASE("loader: one that can't rename an entry does not try a release for ever") {
   auto node = Try("no-count", R"sh(cd /efi/EFI/Linux
 : >"$(echo hostos_1.1.0_*+3.efi | sed s/+3/+2-1/)"
-check 10-site 'echo b >/proc/sysrq-trigger; sleep infinity')sh",
+check 10-site 'systemd-run sh -c "echo b >/proc/sysrq-trigger"; sleep infinity')sh",
                   5);
   CheckFellBack(*node, 4, "the boot loader does not count");
 }

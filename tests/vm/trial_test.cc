@@ -90,6 +90,29 @@ TEST_CASE("trial: a required check is killed for the memory it takes") {
              "required/10-site");
 }
 
+// What docs/operations.md says of the sandbox that checks run in.
+TEST_CASE("trial: a check uses the network, containerd, systemd and files, and changes nothing") {
+  auto node = Try("check-sandbox", R"sh(
+install -m 0600 -o nobody /dev/null /var/lib/private-file
+check 10-sandbox 'set -eu
+ctr version
+systemctl is-active containerd.service
+socat -u /dev/null TCP:10.0.2.100:8080
+cat /var/lib/private-file
+echo text >/tmp/file
+may() { if "$@"; then echo "may: $*"; exit 1; fi; }
+may touch /var/lib/file
+may touch /run/file
+may mount -t tmpfs tmpfs /tmp
+may unshare --mount true
+may dd of=/dev/vda conv=notrunc if=/dev/null'
+)sh",
+                  1);
+  const json status = Held(node->Json({"status"}));
+  CHECK(status["running"] == "B");
+  CHECK(status["slots"][1]["state"] == "blessed");
+}
+
 TEST_CASE("trial: the health gate crashes") {
   const json found = NeverReachesGate(
       "gate-crashes",
