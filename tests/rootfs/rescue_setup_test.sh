@@ -1,9 +1,9 @@
 #!/bin/bash
-# rescue_setup_test.sh SCRIPT: what /etc of the rescue becomes, with SCRIPT as the rescue runs it, from what
-# a node has in /var. Run it in a mount namespace of its own.
+# rescue_setup_test.sh DIRECTORY: what /etc of the rescue becomes, with the scripts in DIRECTORY as the rescue runs
+# them, from what a node has in /var. Run it in a mount namespace of its own.
 set -euo pipefail
 
-script=$1
+scripts=$1
 readonly A=aaaaaaaaaaaaaaaa B=bbbbbbbbbbbbbbbb C=cccccccccccccccc
 readonly uppers=/var/lib/hostos/etc
 
@@ -19,14 +19,15 @@ start() {
 edit() { mkdir -p "$(dirname "/run/etc/$1")" && echo "$2" >"/run/etc/$1"; }
 shut_down() { umount /run/etc; }
 
-# rescue: /etc as the rescue brings it, and what SCRIPT makes of it.
+# rescue: /etc as the rescue brings it, and what the scripts make of it.
 rescue() {
   if mountpoint -q /etc; then umount /etc; fi
   mount -t tmpfs tmpfs /etc
   mkdir -p /etc/hostctl/keys.d /etc/systemd/network
   echo shipped >/etc/hostctl/keys.d/shipped.pub
   : >/etc/machine-id
-  "$script" >/run/said
+  "$scripts/rescue-var" >/run/said
+  "$scripts/rescue-setup" >>/run/said
 }
 
 mount --make-rprivate / 2>/dev/null || true

@@ -10,7 +10,7 @@ using nlohmann::json;
 
 constexpr const char* kEdited = "/etc/site.conf";  // a file of the operator's
 // The first program of ours in a boot is that of this unit, in the initrd.
-constexpr const char* kOurInitrdUnit = "Overlay of this release on /etc";
+constexpr const char* kOurInitrdUnit = "This release's changes to /etc";
 constexpr const char* kBootsInJournal = "journalctl --list-boots --output=json";
 
 // Whether systemd says on the console that it started the program of a unit.

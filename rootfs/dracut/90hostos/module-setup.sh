@@ -21,17 +21,18 @@ installkernel() {
 install() {
   local unit
   mkdir -p "$initdir/sysroot" "$initdir/usr/lib/hostos"
-  inst_multiple chmod cp fsck e2fsck fsck.ext4 kmod mkdir modprobe mount mv rm sync umount
+  inst_multiple chmod cp fsck e2fsck fsck.ext4 kmod ln mkdir modprobe mount mv rm sync umount
   inst_simple "$moddir/initrd-release" /usr/lib/initrd-release
   ln -sf ../usr/lib/initrd-release "$initdir/etc/initrd-release"
   ln -sf ../usr/lib/initrd-release "$initdir/etc/os-release"
 
-  inst_script "$moddir/mount-etc" /usr/lib/hostos/mount-etc
-  for unit in sysroot-var.mount hostos-etc.service emergency.service; do
+  inst_script "$moddir/prepare-etc" /usr/lib/hostos/prepare-etc
+  for unit in sysroot-var.mount sysroot-etc.mount hostos-etc.service hostos-emergency.service; do
     inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
   done
-  $SYSTEMCTL -q --root "$initdir" add-requires initrd-fs.target sysroot-var.mount hostos-etc.service
-  inst_simple "$systemdsystemunitdir/modprobe@.service"
+  ln -sfn hostos-emergency.service "$initdir$systemdsystemunitdir/emergency.service"
+  $SYSTEMCTL -q --root "$initdir" add-requires initrd-fs.target sysroot-var.mount sysroot-etc.mount
+  inst_multiple "$systemdsystemunitdir"/{modprobe@.service,hostos-.service.d/10-sandbox.conf}
   # A kernel that panics leaves its last lines in the firmware's variables.
   $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target modprobe@efi_pstore.service
   ln_r "$systemdsystemunitdir/initrd.target" "$systemdsystemunitdir/default.target"

@@ -18,20 +18,22 @@ installkernel() {
 
 # shellcheck disable=SC2154  # initdir, moddir, systemdutildir, systemdsystemunitdir and SYSTEMCTL are dracut's
 install() {
-  local unit
+  local script unit
   mkdir -p "$initdir"/{efi,root,tmp,var}
   inst_multiple chmod cp e2fsck fsck fsck.ext4 fsck.fat fsck.vfat kmod mkdir modprobe mount mountpoint rm umount
   inst_multiple "$systemdutildir"/systemd-{network-generator,networkd,resolved} \
     "$systemdsystemunitdir"/systemd-{network-generator,networkd,resolved}.service \
-    "$systemdsystemunitdir"/{modprobe@.service,systemd-networkd.socket}
+    "$systemdsystemunitdir"/{modprobe@.service,systemd-networkd.socket,hostos-.service.d/10-sandbox.conf}
   grep '^systemd-resolve:' /etc/passwd >>"$initdir/etc/passwd"
   grep '^systemd-resolve:' /etc/group >>"$initdir/etc/group"
 
-  inst_script "$moddir/rescue" /usr/lib/hostos/rescue
-  inst_script "$moddir/rescue-setup" /usr/lib/hostos/rescue-setup
+  for script in rescue{,-disk,-setup,-var}; do
+    inst_script "$moddir/$script" "/usr/lib/hostos/$script"
+  done
   inst_simple "$moddir/journald.conf" "$systemdutildir/journald.conf.d/hostos-rescue.conf"
   sed 's/this release does not reach its root/the rescue cannot go on/' \
-    "$moddir/../90hostos/emergency.service" >"$initdir$systemdsystemunitdir/emergency.service"
+    "$moddir/../90hostos/hostos-emergency.service" >"$initdir$systemdsystemunitdir/hostos-emergency.service"
+  ln -sfn hostos-emergency.service "$initdir$systemdsystemunitdir/emergency.service"
   for unit in var.mount hostos-rescue{,-credentials,-setup}.service hostos-rescue.target; do
     inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
   done

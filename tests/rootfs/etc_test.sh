@@ -1,10 +1,11 @@
 #!/bin/bash
-# mount_etc_test.sh SCRIPT: lives of a node's /etc, boot after boot, with SCRIPT as the initrd runs it:
-# the root at /sysroot, its state at /sysroot/var, the root hash in /proc/cmdline. Run it in a mount
-# namespace of its own.
+# etc_test.sh DIRECTORY: lives of a node's /etc, boot after boot, with the script and the mount unit in DIRECTORY
+# as the initrd has them: the root at /sysroot, its state at /sysroot/var, the root hash in /proc/cmdline. Run
+# it in a mount namespace of its own.
 set -euo pipefail
 
-script=$1
+script=$1/prepare-etc
+options=$(sed -n 's/^Options=//p' "$1/sysroot-etc.mount")
 readonly A=aaaaaaaaaaaaaaaa B=bbbbbbbbbbbbbbbb C=cccccccccccccccc
 readonly uppers=/sysroot/var/lib/hostos/etc
 
@@ -14,7 +15,7 @@ expect() { [ "$1" = "$2" ] || fail "$3: expected '$2', found '$1'"; }
 # boot HASH: the release's own /etc below, the overlay on it.
 boot() {
   printf 'ro roothash=%s%s panic=5\n' "$1" "$(printf '0%.0s' {1..48})" >/run/hostos-test/cmdline
-  "$script" || return 1
+  (umask 077 && "$script") && mount -t overlay -o "$options" overlay /sysroot/etc
 }
 shut_down() { umount /sysroot/etc; }
 
@@ -23,7 +24,7 @@ mount --make-rprivate / 2>/dev/null || true
 mkdir -p /sysroot
 mount -t tmpfs tmpfs /sysroot
 mount -t tmpfs tmpfs /run
-mkdir -p /sysroot/etc /sysroot/var /run/hostos-test
+mkdir -p /sysroot/etc /sysroot/var /run/hostos-test /run/hostos-etc
 : >/run/hostos-test/cmdline
 mount --bind /run/hostos-test/cmdline /proc/cmdline
 echo released >/sysroot/etc/motd
