@@ -70,6 +70,7 @@ TEST_CASE("a release older than the floor is refused although its version is new
   machine.Boot();
   machine.source.Publish("1.5.0", 1500, {"kernel 5"});
   Result<UpdatePlan> update = machine.Update();
+  REQUIRE_FALSE(update);
   CHECK(update.error().code == Code::kNotTrusted);
   CHECK(update.error().message.contains("before the newest release this machine committed to"));
 }

@@ -6,6 +6,7 @@
 
 #include "tests/source/http_server.h"
 #include "tests/source/release_fixture.h"
+#include "tests/tuf/repository.h"
 
 namespace hostos {
 namespace {
@@ -217,6 +218,41 @@ TEST_CASE("a signed release for another machine is refused, saying what was expe
   }
 }
 
+TEST_CASE(
+    "a release of another product, channel or architecture is refused under the right name too") {
+  Node node;
+  Release release = node.publisher.Describe("1.0");
+  ReleaseTarget target = TargetOf(release);
+  const std::string name = ChannelTarget(target.product, target.architecture, target.channel);
+  std::string reason;
+  SECTION("product") {
+    target.product = "other";
+    reason = "product: expected hostos, found other";
+  }
+  SECTION("channel") {
+    release.channel = target.channel = "beta";
+    reason = "channel: expected stable, found beta";
+  }
+  SECTION("architecture") {
+    release.architecture = target.architecture = "arm64";
+    reason = "architecture: expected x86-64, found arm64";
+  }
+  const std::string commit = *BuildCommit({.release = release});
+  node.ServeCommit(commit);
+  target.commit = Sha256::Of(AsBytes(commit));
+  target.index = 1;
+  tuf::Repository careless;  // signs any target under any name, and takes the publisher's place
+  careless.AddTarget("targets", name, WriteReleaseTarget(target));
+  careless.Publish({"targets", "snapshot", "timestamp"});
+  for (const auto& [file, bytes] : careless.metadata.files)
+    WriteText(node.publisher.path + "/metadata/" + file, bytes);
+  for (const auto& [file, bytes] : careless.targets.files)
+    WriteText(node.publisher.path + "/targets/" + file, bytes);
+  const Error error = node.Refusal(node.Source());
+  CHECK(error.code == Code::kNotSupported);
+  CHECK(error.message.contains(reason));
+}
+
 TEST_CASE("a release is what its target and its commit both say, field by field") {
   Node node;
   const Digest commit = node.publisher.Publish(node.tree, "1.0");
@@ -317,6 +353,15 @@ TEST_CASE("what the server says instead of a commit is never taken for one") {
     Error error = node.Refusal(node.Source());
     CHECK(error.code == Code::kNotTrusted);
     CHECK(error.message.contains("expected content with SHA-256 " + checksum.Hex()));
+  }
+  SECTION("another signed commit") {
+    const Digest newest = node.publisher.Publish(node.tree, "1.1");
+    for (const char* file : {"commit", "commitmeta"})
+      fs::copy_file(node.publisher.ObjectPath(checksum, file),
+                    node.publisher.ObjectPath(newest, file), fs::copy_options::overwrite_existing);
+    Error error = node.Refusal(node.Source());
+    CHECK(error.code == Code::kNotTrusted);
+    CHECK(error.message.contains("expected content with SHA-256 " + newest.Hex()));
   }
   SECTION("a truncated commit") {
     fs::resize_file(object, 100);

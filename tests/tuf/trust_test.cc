@@ -175,6 +175,23 @@ TEST_CASE("a key that was rotated out signs nothing any more") {
   CHECK(machine.Version(role) == 0);
 }
 
+TEST_CASE(
+    "a release that brings an older root does not bring back the keys that were rotated out") {
+  Repository repository;
+  Machine machine(repository);
+  const std::string brought = repository.root();
+  const auto stolen = repository.signers("timestamp");
+  repository.Rotate("timestamp");
+  repository.Publish({"root", "timestamp"});
+  CheckGood(machine, "root 2, snapshot 1, targets 1, timestamp 2");
+  REQUIRE(Client::Adopt(machine.metadata.path(), brought));
+  repository.metadata.files.erase("2.root.json");
+  repository.signers("timestamp") = stolen;
+  repository.Publish({"timestamp"});
+  CheckRefused(machine, "timestamp: expected good signatures by 1 of 1 keys, found 0",
+               "root 2, snapshot 1, targets 1, timestamp 2");
+}
+
 TEST_CASE("one key under several ids counts once") {
   Repository repository;
   Machine machine(repository);
