@@ -102,8 +102,8 @@ Result<> CheckSpace(const BootState& boot, const UpdatePlan& plan) {
 // later than that metadata's expiry, so a clock that ran ahead once does no harm for longer than
 // that.
 uint64_t BelievedTime(World& world, const UpdateView& view) {
-  return std::max({world.clock.Now(), view.release ? view.release->timestamp : 0,
-                   view.record.floor, view.record.checked});
+  return std::max({world.clock.Now(), view.release ? view.release->timestamp : 0, view.record.floor,
+                   view.record.checked});
 }
 
 // What this machine had before, it may have again without metadata that still counts: a rescue must
