@@ -21,8 +21,7 @@ class FakeSlotDisk : public SlotDisk {
   bool spoil_next_write = false;
   int writes = 0;
 
-  Result<> Write(Slot slot, const Release& release, const Tree&, ContentReader&,
-                 Progress& progress) override {
+  Result<> Write(Slot slot, const Release& release, int, Progress& progress) override {
     const BootState state = TRY(boot_.Read());
     if (slot == state.running || state.EntryOf(slot) || state.slot(slot).root_hash)
       return Fail(Code::kFailed, "slot {} can be booted: it must not be written", Name(slot));

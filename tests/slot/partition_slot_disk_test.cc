@@ -5,6 +5,8 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <filesystem>
 #include <format>
+#include <functional>
+#include <future>
 
 #include "tests/seal/judges.h"
 #include "tests/seal/test_tree.h"
@@ -55,6 +57,10 @@ struct Machine {
   PartitionSlotDisk disk{boot};
   CountingProgress progress;
   Release release;
+  // What is at the other end of the image's stream.
+  std::function<Result<>(int)> send = [this](int socket) {
+    return SendImage(tree.tree, tree, socket);
+  };
 
   Machine() {
     Sealed sealed = SealInto(directory, "expected", tree.tree, tree).sealed;
@@ -80,7 +86,15 @@ struct Machine {
 
   SlotState& b() { return boot.state.slots[1]; }
   Result<> Write(Slot slot = Slot::B) {
-    return disk.Write(slot, release, tree.tree, tree, progress);
+    auto [image, writer] = StreamPair().value();
+    auto sent = std::async(std::launch::async, [this, &writer] {
+      const UniqueFd socket = std::move(writer);
+      return send(socket.get());
+    });
+    const Result<> written = disk.Write(slot, release, image.get(), progress);
+    image = {};
+    CHECK(sent.get());
+    return written;
   }
   Result<> Prove(Slot slot = Slot::B) { return disk.Prove(slot, release, progress); }
   bool Untouched(const std::string& path) {
@@ -128,16 +142,47 @@ TEST_CASE("a slot that is too small is refused before anything is written") {
   CHECK(m.Untouched(m.b().data_device));
 }
 
-TEST_CASE("another size than the signed one is refused before anything is written") {
+TEST_CASE("a signed size that no image has is refused before anything is written") {
   Machine m;
   SECTION("image") {
-    m.release.image_size += 4096;
+    m.release.image_size += 1;
+    CheckError(m.Write(), Code::kNotTrusted, "expected a size in whole blocks of 4096 bytes");
   }
   SECTION("hash area") {
     m.release.verity_size -= 4096;
+    CheckError(m.Write(), Code::kNotTrusted, "bytes as signed, found");
   }
-  CheckError(m.Write(), Code::kNotTrusted, "bytes as signed, found");
   CHECK(m.Untouched(m.b().data_device));
+}
+
+TEST_CASE(
+    "a stream of other bytes than the signed image is refused, and bytes behind it are not read") {
+  Machine m;
+  const auto honest = m.send;
+  SECTION("short") {
+    m.release.image_size += 4096;
+    CheckError(m.Write(), Code::kFailed,
+               std::format("image: expected {} bytes, found {}", m.release.image_size,
+                           m.release.image_size - 4096));
+  }
+  SECTION("empty") {
+    m.send = [](int) { return Result<>(); };
+    CheckError(m.Write(), Code::kFailed, "found 0");
+  }
+  SECTION("other bytes") {
+    m.send = [&](int socket) {
+      return WriteFull(socket, AsBytes(std::string(m.release.image_size, 'x')));
+    };
+    CheckError(m.Write(), Code::kNotTrusted, "expected the root hash");
+  }
+  SECTION("longer") {
+    m.send = [&](int socket) -> Result<> {
+      TRY(honest(socket));
+      return WriteFull(socket, AsBytes("more"));
+    };
+    CHECK(m.Write());
+    CHECK(m.Prove());
+  }
 }
 
 TEST_CASE("another root hash than the signed one is an error, with both") {

@@ -255,9 +255,9 @@ TEST_CASE(
 
 TEST_CASE("a release is what its target and its commit both say, field by field") {
   Node node;
-  const Digest commit = node.publisher.Publish(node.tree, "1.0");
-  ReleaseTarget target = TargetOf(node.publisher.Describe("1.0"));
-  target.commit = commit;
+  const Release release = node.publisher.Describe("1.0");
+  ReleaseTarget target = TargetOf(release);
+  target.commit = node.publisher.Publish(node.tree, release, node.publisher.key);
   const auto refused = [&](const char* field) {
     node.publisher.Announce(target);
     const Error error = node.Refusal(node.Source());
@@ -289,13 +289,13 @@ TEST_CASE("a release is what its target and its commit both say, field by field"
 TEST_CASE("releases have an index that only grows, and those before the least one are withdrawn") {
   Node node;
   node.publisher.Publish(node.tree, "1.0");
-  const Digest second = node.publisher.Publish(node.tree, "1.1");
+  const Release second = node.publisher.Describe("1.1");
+  ReleaseTarget target = TargetOf(second);
+  target.commit = node.publisher.Publish(node.tree, second, node.publisher.key);
   OstreeSource source = node.Source();
   CHECK(source.Resolve("1.0", kNow)->index == 1);
   CHECK(source.Resolve(std::nullopt, kNow)->index == 2);
 
-  ReleaseTarget target = TargetOf(node.publisher.Describe("1.1"));
-  target.commit = second;
   target.minimum_index = 2;
   CHECK(node.publisher.Announce(target).index == 3);
   CHECK(source.Resolve(std::nullopt, kNow)->index == 3);

@@ -1,6 +1,7 @@
 #include "tests/source/release_fixture.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -13,7 +14,9 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "updater/seal/seal.h"
 #include "updater/source/archive.h"
+#include "updater/source/scan.h"
 
 namespace hostos {
 namespace {
@@ -138,7 +141,15 @@ Release Publisher::Describe(const std::string& version) {
 }
 
 Digest Publisher::Publish(const std::string& tree, const std::string& version) {
-  return Publish(tree, Describe(version), key);
+  Release release = Describe(version);
+  const Scan scan = Value(ScanDirectory(tree));
+  const UniqueFd image(::memfd_create("image", MFD_CLOEXEC)),
+      verity(::memfd_create("verity", MFD_CLOEXEC));
+  const Sealed sealed = Value(Seal(scan.tree, *scan.content, image.get(), verity.get(), {}));
+  release.root_hash = sealed.root_hash;
+  release.image_size = sealed.size.image;
+  release.verity_size = sealed.size.verity;
+  return Publish(tree, release, key);
 }
 
 Digest Publisher::Publish(const std::string& tree, const Release& release,

@@ -38,14 +38,14 @@ inline constexpr uint64_t kNow = 1'800'000'000;
 struct Publisher {
   Publisher();
 
-  // Commits `tree` with a UKI of its own, signed with `keys` (by default the publisher's), and
-  // makes it the newest of its channel.
+  // Seals and commits `tree` with a UKI of its own, signed with `key`, and makes it the newest of
+  // its channel; or commits it as what the release says, signed with others.
   Digest Publish(const std::string& tree, const std::string& version);
   Digest Publish(const std::string& tree, const Release& release,
                  std::span<const SecretKey> signers);
   // Makes it the newest of its channel, whatever is there.
   ReleaseTarget Announce(ReleaseTarget release);
-  // The release as Publish() would describe it; writes the UKI.
+  // A release that is what it says but for its image; writes the UKI.
   Release Describe(const std::string& version);
 
   std::string ObjectPath(const Digest& checksum, const std::string& extension) const;

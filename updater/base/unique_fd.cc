@@ -1,5 +1,7 @@
 #include "updater/base/unique_fd.h"
 
+#include <sys/socket.h>
+
 namespace hostos {
 
 Result<> UniqueFd::Close() {
@@ -18,6 +20,13 @@ Result<UniqueFd> OpenAt(int dir, const std::string& path, int flags, mode_t mode
 
 Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode) {
   return OpenAt(AT_FDCWD, path, flags, mode);
+}
+
+Result<std::pair<UniqueFd, UniqueFd>> StreamPair() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+    return FailErrno("socketpair");
+  return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
 }
 
 namespace {

@@ -42,6 +42,9 @@ class UniqueFd {
 Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode = 0);
 Result<UniqueFd> OpenAt(int dir, const std::string& path, int flags, mode_t mode = 0);
 
+// The two ends of a stream socket (unix(7)).
+Result<std::pair<UniqueFd, UniqueFd>> StreamPair();
+
 // Reads until `buffer` is full or the file ends; returns the number of bytes read.
 Result<size_t> ReadFull(int fd, std::span<std::byte> buffer);
 Result<size_t> PreadFull(int fd, std::span<std::byte> buffer, uint64_t offset);

@@ -152,6 +152,14 @@ Result<UpdatePlan> MakePlan(World& world, UpdateView& view, const UpdateOptions&
   return plan;
 }
 
+Result<> WriteSlot(World& world, const UpdatePlan& plan, Checkout& checkout, Progress& progress) {
+  const Result<> written =
+      world.disk.Write(plan.slot, plan.target.release, checkout.image.get(), progress);
+  checkout.image = {};
+  const Result<> sent = checkout.sent.get();
+  return written || sent ? written : sent;  // a stream that ended early: its writer knows why
+}
+
 // One update between its plan and its armed release: every phase is in the record before it begins.
 class Session {
  public:
@@ -239,8 +247,7 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
 
   // write: the image and its hash tree into the partitions
   progress.Begin("write", std::format("slot {}", Name(plan.slot)));
-  TRY_CONTEXT("write",
-              world.disk.Write(plan.slot, release, checkout.tree, *checkout.content, progress));
+  TRY_CONTEXT("write", WriteSlot(world, plan, checkout, progress));
   TRY(session.Done(Event::kWritten));
 
   // prove: read back from the medium, to the signed root hash

@@ -1,20 +1,14 @@
 #include "updater/seal/image_stream.h"
 
-#include <fcntl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
-
-ImageStream::ImageStream(int image_fd, int verity_fd, uint64_t blocks, const Progress& progress)
-    : image_fd_(image_fd),
-      total_(blocks * verity::kBlock),
-      progress_(progress),
-      tree_(verity_fd, blocks),
-      hasher_([this](uint64_t, const Digest& digest) { return tree_.Add(digest); }) {}
 
 Result<> ImageStream::Append(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
@@ -41,40 +35,29 @@ Result<> ImageStream::AppendFrom(int fd, uint64_t size) {
 }
 
 Result<> ImageStream::PadTo(uint64_t offset) {
-  while (flushed_ + filled_ < offset) {
+  while (sent_ + filled_ < offset) {
     std::span<std::byte> room = TRY(Room());
-    size_t n = std::min<uint64_t>(room.size(), offset - flushed_ - filled_);
+    size_t n = std::min<uint64_t>(room.size(), offset - sent_ - filled_);
     std::memset(room.data(), 0, n);
     filled_ += n;
   }
   return {};
 }
 
-Result<Digest> ImageStream::Finish() {
-  if (filled_ > 0) TRY(Flush());
-  TRY(hasher_.Finish());
-  return tree_.Finish();
-}
-
 Result<std::span<std::byte>> ImageStream::Room() {
-  if (filled_ == buffer_.size()) {
-    if (filled_ > 0) TRY(Flush());
-    buffer_ = TRY(hasher_.Next());
-    filled_ = 0;
-  }
-  return buffer_.subspan(filled_);
+  if (filled_ == buffer_.size()) TRY(Flush());
+  return std::span(buffer_).subspan(filled_);
 }
 
 Result<> ImageStream::Flush() {
-  hasher_.Submit(filled_);
-  TRY_CONTEXT("image", PwriteFull(image_fd_, buffer_.first(filled_), flushed_));
-  // Writeback begins now, so that the fsync at the end finds little left to do. It is only a hint.
-  (void)::sync_file_range(image_fd_, static_cast<off_t>(flushed_), static_cast<off_t>(filled_),
-                          SYNC_FILE_RANGE_WRITE);
-  flushed_ += filled_;
-  buffer_ = {};
-  filled_ = 0;
-  if (progress_) progress_(flushed_, total_);
+  for (size_t sent = 0; sent < filled_;) {
+    const ssize_t n = ::send(socket_, &buffer_[sent], filled_ - sent, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    abandoned_ = n < 0 && (errno == EPIPE || errno == ECONNRESET);
+    if (n < 0) return FailErrno("image");
+    sent += static_cast<size_t>(n);
+  }
+  sent_ += std::exchange(filled_, 0);
   return {};
 }
 

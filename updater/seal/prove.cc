@@ -35,9 +35,7 @@ class MediumReads {
 
 Result<> ProveSeal(int image_fd, int verity_fd, uint64_t image_size, const Digest& root_hash,
                    const SealProgress& progress) {
-  if (image_size == 0 || image_size % verity::kBlock != 0)
-    return Fail(Code::kNotTrusted, "image: expected a size in whole blocks of {} bytes, found {}",
-                verity::kBlock, image_size);
+  TRY(SizeOfImage(image_size));
   const MediumReads image_reads(image_fd), verity_reads(verity_fd);
   verity::HashTreeReader tree(verity_fd, image_size / verity::kBlock, root_hash);
   TRY(tree.CheckSuperblock());

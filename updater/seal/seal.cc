@@ -1,5 +1,13 @@
 #include "updater/seal/seal.h"
 
+#include <fcntl.h>
+
+#include <algorithm>
+#include <future>
+
+#include "updater/base/unique_fd.h"
+#include "updater/seal/block_hasher.h"
+#include "updater/seal/hash_tree.h"
 #include "updater/seal/image_stream.h"
 #include "updater/seal/image_writer.h"
 #include "updater/seal/inodes.h"
@@ -7,27 +15,66 @@
 #include "updater/seal/verity_format.h"
 
 namespace hostos {
-namespace {
-
-SealSize SizeOf(const erofs::Layout& layout) {
-  return {.image = uint64_t{layout.blocks} * verity::kBlock,
-          .verity = verity::Geometry(layout.blocks).blocks * verity::kBlock};
-}
-
-}  // namespace
 
 Result<SealSize> Measure(const Tree& tree) {
   const erofs::Inodes inodes = TRY(erofs::Inodes::Of(tree));
-  return SizeOf(TRY(erofs::Layout::Of(inodes)));
+  return SizeOfImage(uint64_t{TRY(erofs::Layout::Of(inodes)).blocks} * verity::kBlock);
+}
+
+Result<SealSize> SizeOfImage(uint64_t image) {
+  if (image == 0 || image % verity::kBlock != 0)
+    return Fail(Code::kNotTrusted, "image: expected a size in whole blocks of {} bytes, found {}",
+                verity::kBlock, image);
+  return SealSize{.image = image,
+                  .verity = verity::Geometry(image / verity::kBlock).blocks * verity::kBlock};
+}
+
+Result<> SendImage(const Tree& tree, ContentReader& content, int socket) {
+  const erofs::Inodes inodes = TRY(erofs::Inodes::Of(tree));
+  const erofs::Layout layout = TRY(erofs::Layout::Of(inodes));
+  ImageStream stream(socket);
+  Result<> sent = erofs::WriteImage(inodes, layout, content, stream);
+  if (sent) sent = stream.Flush();
+  return stream.abandoned() ? Result<>() : sent;
+}
+
+Result<Digest> ReceiveImage(int stream, uint64_t size, int image_fd, int verity_fd,
+                            const SealProgress& progress) {
+  TRY(SizeOfImage(size));
+  verity::HashTreeWriter tree(verity_fd, size / verity::kBlock);
+  verity::BlockHasher hasher([&](uint64_t, const Digest& digest) { return tree.Add(digest); });
+  for (uint64_t done = 0; done < size;) {
+    std::span<std::byte> buffer = TRY(hasher.Next());
+    buffer = buffer.first(std::min<uint64_t>(buffer.size(), size - done));
+    const size_t n = TRY_CONTEXT("image", ReadFull(stream, buffer));
+    if (n < buffer.size())
+      return Fail(Code::kFailed, "image: expected {} bytes, found {}", size, done + n);
+    hasher.Submit(n);
+    TRY_CONTEXT("image", PwriteFull(image_fd, buffer, done));
+    // Writeback begins now, so that the fsync at the end finds little left to do. It is only a
+    // hint.
+    (void)::sync_file_range(image_fd, static_cast<off_t>(done), static_cast<off_t>(n),
+                            SYNC_FILE_RANGE_WRITE);
+    done += n;
+    if (progress) progress(done, size);
+  }
+  TRY(hasher.Finish());
+  return tree.Finish();
 }
 
 Result<Sealed> Seal(const Tree& tree, ContentReader& content, int image_fd, int verity_fd,
                     const SealProgress& progress) {
-  const erofs::Inodes inodes = TRY(erofs::Inodes::Of(tree));
-  const erofs::Layout layout = TRY(erofs::Layout::Of(inodes));
-  ImageStream stream(image_fd, verity_fd, layout.blocks, progress);
-  TRY(erofs::WriteImage(inodes, layout, content, stream));
-  return Sealed{.root_hash = TRY(stream.Finish()), .size = SizeOf(layout)};
+  const SealSize size = TRY(Measure(tree));
+  auto [reader, writer] = TRY(StreamPair());
+  auto sent = std::async(std::launch::async, [&tree, &content, &writer] {
+    const UniqueFd socket = std::move(writer);
+    return SendImage(tree, content, socket.get());
+  });
+  const Result<Digest> root_hash =
+      ReceiveImage(reader.get(), size.image, image_fd, verity_fd, progress);
+  reader = {};
+  TRY(sent.get());  // why it ended early
+  return Sealed{.root_hash = TRY(root_hash), .size = size};
 }
 
 }  // namespace hostos

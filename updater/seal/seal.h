@@ -1,7 +1,8 @@
 // Sealing: a release's tree becomes an erofs image and its dm-verity hash area. A pure function:
 // the same tree gives the same bytes, on any machine, at any time; docs/seal-format.md defines
 // them. Reads every file once, writes both outputs from their start, and needs a few MiB beside the
-// tree.
+// tree. The image is made at one end of a stream and hashed at the other, so that who makes it need
+// not be who may write it.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +36,20 @@ using SealProgress = std::function<void(uint64_t done, uint64_t total)>;
 // kNotSupported name the path that cannot be sealed.
 Result<SealSize> Measure(const Tree& tree);
 
-// Writes the image and the hash area to files or block devices from their offset 0. They are not
-// synced and not truncated. What a failure leaves is no image.
+// The same of an image that is there already. kNotTrusted when `image` is no size of one.
+Result<SealSize> SizeOfImage(uint64_t image);
+
+// Sends the image through a stream socket, from its first byte to its last. Ends early, and that is
+// no error, when nobody reads it any more.
+Result<> SendImage(const Tree& tree, ContentReader& content, int socket);
+
+// Takes an image of `size` bytes from a stream, and writes it and its hash area to files or block
+// devices from their offset 0; returns the root hash. They are not synced and not truncated. What a
+// failure leaves is no image. Nothing of the image is understood: it may be anybody's.
+Result<Digest> ReceiveImage(int stream, uint64_t size, int image_fd, int verity_fd,
+                            const SealProgress& progress);
+
+// Both ends in one: a thread of its own sends what is received.
 Result<Sealed> Seal(const Tree& tree, ContentReader& content, int image_fd, int verity_fd,
                     const SealProgress& progress);
 

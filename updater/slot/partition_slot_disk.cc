@@ -14,13 +14,6 @@ Result<> CheckCapacity(Slot slot, const char* what, const std::string& device, u
   return {};
 }
 
-Result<> CheckSize(const char* what, uint64_t expected, uint64_t found) {
-  if (found != expected)
-    return Fail(Code::kNotTrusted, "{}: expected {} bytes as signed, found {}", what, expected,
-                found);
-  return {};
-}
-
 Result<> Sync(int fd, const std::string& device) {
   if (::fsync(fd) < 0) return FailErrno(device + ": fsync");
   return {};
@@ -28,32 +21,33 @@ Result<> Sync(int fd, const std::string& device) {
 
 }  // namespace
 
-Result<> PartitionSlotDisk::Write(Slot slot, const Release& release, const Tree& tree,
-                                  ContentReader& content, Progress& progress) {
+Result<> PartitionSlotDisk::Write(Slot slot, const Release& release, int image,
+                                  Progress& progress) {
   const BootState state = TRY(boot_.Read());
   if (slot == state.running)
     return Fail(Code::kFailed, "slot {} is running: expected to write slot {}", Name(slot),
                 Name(Other(slot)));
   const SlotState& to = state.slot(slot);
-  const SealSize size = TRY(Measure(tree));
-  TRY(CheckSize("image", release.image_size, size.image));
-  TRY(CheckSize("hash area", release.verity_size, size.verity));
+  const SealSize size = TRY(SizeOfImage(release.image_size));
+  if (size.verity != release.verity_size)
+    return Fail(Code::kNotTrusted, "hash area: expected {} bytes as signed, found {}",
+                release.verity_size, size.verity);
   TRY(CheckCapacity(slot, "image", to.data_device, size.image, to.data_capacity));
   TRY(CheckCapacity(slot, "hash area", to.verity_device, size.verity, to.verity_capacity));
 
   // O_EXCL claims a block device: the kernel refuses one that is mounted or mapped.
-  UniqueFd image = TRY(Open(to.data_device, O_RDWR | O_EXCL));
+  UniqueFd data = TRY(Open(to.data_device, O_RDWR | O_EXCL));
   UniqueFd verity = TRY(Open(to.verity_device, O_RDWR | O_EXCL));
-  const Sealed sealed =
-      TRY_CONTEXT(std::format("slot {}", Name(slot)),
-                  Seal(tree, content, image.get(), verity.get(),
-                       [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); }));
-  if (sealed.root_hash != release.root_hash)
+  const Digest root_hash = TRY_CONTEXT(
+      std::format("slot {}", Name(slot)),
+      ReceiveImage(image, size.image, data.get(), verity.get(),
+                   [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); }));
+  if (root_hash != release.root_hash)
     return Fail(Code::kNotTrusted, "slot {}: expected the root hash {} as signed, found {}",
-                Name(slot), release.root_hash.Hex(), sealed.root_hash.Hex());
-  TRY(Sync(image.get(), to.data_device));
+                Name(slot), release.root_hash.Hex(), root_hash.Hex());
+  TRY(Sync(data.get(), to.data_device));
   TRY(Sync(verity.get(), to.verity_device));
-  TRY_CONTEXT(to.data_device, image.Close());
+  TRY_CONTEXT(to.data_device, data.Close());
   TRY_CONTEXT(to.verity_device, verity.Close());
   return {};
 }

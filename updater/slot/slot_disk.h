@@ -5,7 +5,6 @@
 #include "updater/base/progress.h"
 #include "updater/base/release.h"
 #include "updater/base/result.h"
-#include "updater/base/tree.h"
 
 namespace hostos {
 
@@ -13,10 +12,10 @@ class SlotDisk {
  public:
   virtual ~SlotDisk() = default;
 
-  // Seals `tree` into the slot's two partitions, fsynced. kNotTrusted when the root hash that comes
-  // out is not `release.root_hash`; kNoSpace when a partition is too small.
-  virtual Result<> Write(Slot slot, const Release& release, const Tree& tree,
-                         ContentReader& content, Progress& progress) = 0;
+  // Reads `release.image_size` bytes of `image`, a stream that nobody vouches for, into the slot's
+  // two partitions, fsynced. kNotTrusted when the root hash that comes out is not
+  // `release.root_hash`; kNoSpace when a partition is too small.
+  virtual Result<> Write(Slot slot, const Release& release, int image, Progress& progress) = 0;
 
   // Reads the slot's image from the medium, not from the cache, and recomputes the hash tree;
   // the stored tree is compared as well. kNotTrusted names the first byte range that differs.

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "updater/base/atomic_file.h"
+#include "updater/seal/seal.h"
 #include "updater/source/archive.h"
 #include "updater/source/commit.h"
 #include "updater/source/repo.h"
@@ -229,7 +230,16 @@ Result<Checkout> OstreeSource::Open(const Target& target) {
     return Fail(Code::kNotTrusted, "{}: expected SHA-256 {}, found {}", where(),
                 release.uki_digest.Hex(), found.Hex());
   }
-  return Checkout{std::move(scan.tree), std::move(scan.content), std::move(uki)};
+  const SealSize size = TRY(Measure(scan.tree));
+  if (size.image != release.image_size)
+    return Fail(Code::kNotTrusted, "commit {}: expected an image of {} bytes as signed, found {}",
+                release.commit.Hex(), release.image_size, size.image);
+  auto [image, writer] = TRY(StreamPair());
+  auto send = [](Scan sealed, UniqueFd to) {
+    return SendImage(sealed.tree, *sealed.content, to.get());
+  };
+  return Checkout{std::async(std::launch::async, send, std::move(scan), std::move(writer)),
+                  std::move(image), std::move(uki)};
 }
 
 Result<uint64_t> OstreeSource::StagingFree() {

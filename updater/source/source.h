@@ -1,19 +1,19 @@
-// Where releases come from: find one, verify it, say what is missing, pull it, hand it to the
-// sealer. The interface the engine sees; the OSTree-over-HTTP implementation is behind it.
+// Where releases come from: find one, verify it, say what is missing, pull it, seal it. The
+// interface the engine sees; the OSTree-over-HTTP implementation is behind it.
 //
 // Promise: no content is fetched, and nothing reaches the staging repository, before the release's
 // metadata, the commit's signatures, and the bindings and limits of both were verified.
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <future>
 #include <optional>
 #include <string>
 
 #include "updater/base/progress.h"
 #include "updater/base/release.h"
 #include "updater/base/result.h"
-#include "updater/base/tree.h"
+#include "updater/base/unique_fd.h"
 
 namespace hostos {
 
@@ -41,10 +41,13 @@ struct FetchStats {
   uint64_t bytes = 0;    // bytes of their bodies as transferred
 };
 
-// An opened release: what Seal() reads, and the UKI for the ESP.
+// An opened release: its sealed image, as a stream that can be read once, and the UKI for the ESP,
+// which is the signed one.
 struct Checkout {
-  Tree tree;
-  std::unique_ptr<ContentReader> content;
+  // Ready when the image is read to its end or closed: why it ended early. First, so that the image
+  // is closed before its writer is waited for.
+  std::future<Result<>> sent;
+  UniqueFd image;
   UniqueFd uki;
 };
 
@@ -59,7 +62,7 @@ class Source {
   virtual Result<FetchPlan> Plan(const Target& target) = 0;
   // Pulls what is missing into the staging repository; resumes by object after any interruption.
   virtual Result<FetchStats> Fetch(const Target& target, Progress& progress) = 0;
-  virtual Result<Checkout> Open(const Target& target) = 0;
+  virtual Result<Checkout> Open(const Target& target) = 0;  // one at a time
   // Bytes free where the staging repository lives.
   virtual Result<uint64_t> StagingFree() = 0;
   // Empties the staging repository: after a commit the running slot has every object itself.
