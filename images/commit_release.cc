@@ -77,7 +77,7 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
   if (root.image_version != options.version)
     return Fail(Code::kFailed, "{}: expected IMAGE_VERSION={}, found {}", root.os_release,
                 options.version, root.image_version);
-  const std::vector<SecretKey> keys = TRY(LoadSecretKeys(options.keys));
+  const std::vector<SecretKey> keys = TRY(LoadSecretKeys(options.keys, options.passphrase));
   Repo repo = TRY(Repo::CreateArchive(options.repo));
   TRY(CheckUnpublished(repo, options));
   const WorkDirectory work = TRY(WorkDirectory::Beside(options.repo + "/tmp/hostimage"));

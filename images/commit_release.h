@@ -10,6 +10,7 @@
 #include "updater/base/progress.h"
 #include "updater/base/release.h"
 #include "updater/base/result.h"
+#include "updater/source/passphrase.h"
 
 namespace hostos {
 
@@ -20,10 +21,11 @@ struct CommitOptions {
   std::string version;
   std::string channel;
   std::string architecture;
-  std::vector<std::string> keys;  // secret key files
-  uint64_t timestamp = 0;         // of the commit, seconds since the epoch
-  std::string stub;               // empty: the build machine's
-  std::string cmdline_append;     // for the kernel
+  std::vector<std::string> keys;  // as SecretKey::Load takes them
+  AskPassphrase passphrase = {};
+  uint64_t timestamp = 0;      // of the commit, seconds since the epoch
+  std::string stub;            // empty: the build machine's
+  std::string cmdline_append;  // for the kernel
   // Copies of what was made; empty: none.
   std::string image_out, verity_out, uki_out;
 };

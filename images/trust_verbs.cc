@@ -2,6 +2,7 @@
 // the keys at hand, and publishes what is complete.
 #include "images/bundle_release.h"
 #include "images/publish_release.h"
+#include "images/secrets.h"
 #include "images/tuf_repository.h"
 #include "images/verb_options.h"
 #include "images/verbs.h"
@@ -10,15 +11,24 @@
 namespace hostos {
 namespace {
 
-constexpr Option kSigningKeys = {"key", "FILE", Times::kAnyNumber,
-                                 "secret keys to sign with, each for the roles that are its own"};
+constexpr Option kSigningKeys = {
+    "key", "KEY", Times::kAnyNumber,
+    "secret keys (FILE, env:NAME or pkcs11:...), each for the roles that are its own"};
 constexpr Option kChannel = {"channel", "NAME", Times::kOnce, "the channel"};
 constexpr Option kMinimum = {"minimum-index", "N", Times::kAtMostOnce,
                              "nodes take nothing with a smaller index any more"};
 constexpr Option kProduct = {"product", "NAME", Times::kAtMostOnce, "(default hostos)"};
 
-Result<TufRepository> OpenFrom(const Arguments& arguments) {
-  return TufRepository::Open(arguments.Get("repo"), SystemClock().Now());
+// Keys that cannot be read are found out before anything is staged.
+struct Signing {
+  std::vector<SecretKey> keys;
+  TufRepository repository;
+};
+
+Result<Signing> OpenFrom(const Arguments& arguments) {
+  std::vector<SecretKey> keys = TRY(KeysFrom(arguments, "key"));
+  return Signing{std::move(keys),
+                 TRY(TufRepository::Open(arguments.Get("repo"), SystemClock().Now()))};
 }
 
 std::string ProductFrom(const Arguments& arguments) {
@@ -34,9 +44,8 @@ Result<PublishOptions> OptionsFrom(const Arguments& arguments) {
 }
 
 // Every verb ends here.
-Result<> Sign(TufRepository& repository, const Arguments& arguments, Json done = Json::object()) {
-  const std::vector<SecretKey> keys = TRY(LoadSecretKeys(arguments.All("key")));
-  const std::optional<Unsigned> left = TRY(repository.Sign(keys));
+Result<> Sign(Signing& signing, const Arguments& arguments, Json done = Json::object()) {
+  const std::optional<Unsigned> left = TRY(signing.repository.Sign(signing.keys));
   done["published"] = !left;
   if (left)
     done["waiting"] = {{"role", left->role},
@@ -75,6 +84,7 @@ constexpr Option kRootOptions[] = {
     {"days", "ROLE=N", Times::kAnyNumber,
      "how long a version counts (first: root 365, targets 180, snapshot 60, timestamp 7)"},
     kSigningKeys,
+    kPassphraseFile,
     kJson,
 };
 
@@ -104,73 +114,74 @@ Result<> RunRoot(const Arguments& arguments) {
     TRY(SetNumber(changes, "threshold", text, &RoleChange::threshold));
   for (const std::string& text : arguments.All("days"))
     TRY(SetNumber(changes, "days", text, &RoleChange::days));
-  TufRepository repository = TRY(OpenFrom(arguments));
-  TRY(repository.StageRoot(changes));
-  return Sign(repository, arguments);
+  Signing signing = TRY(OpenFrom(arguments));
+  TRY(signing.repository.StageRoot(changes));
+  return Sign(signing, arguments);
 }
 
 // publish, promote, withdraw ----------------------------------------------------------------------
 
-constexpr Option kPublishOptions[] = {kRepo,    kArchitecture, kMinimum,
-                                      kProduct, kSigningKeys,  kJson};
+constexpr Option kPublishOptions[] = {kRepo,        kArchitecture,   kMinimum, kProduct,
+                                      kSigningKeys, kPassphraseFile, kJson};
 
 Result<> RunPublish(const Arguments& arguments) {
-  TufRepository repository = TRY(OpenFrom(arguments));
+  Signing signing = TRY(OpenFrom(arguments));
   const PublishOptions options = TRY(OptionsFrom(arguments));
-  const ReleaseTarget release = TRY(PublishRelease(repository, options));
-  return Sign(repository, arguments, ToJson(release));
+  const ReleaseTarget release = TRY(PublishRelease(signing.repository, options));
+  return Sign(signing, arguments, ToJson(release));
 }
 
 constexpr Option kPromoteOptions[] = {
     kRepo,
     kChannel,
-    {"commit-key", "FILE", Times::kAtLeastOnce, "secret keys to sign the commit with"},
+    {"commit-key", "KEY", Times::kAtLeastOnce, "secret keys to sign the commit with"},
     kArchitecture,
     kMinimum,
     kProduct,
     kSigningKeys,
+    kPassphraseFile,
     kJson,
 };
 
 Result<> RunPromote(const Arguments& arguments) {
-  const std::vector<SecretKey> keys = TRY(LoadSecretKeys(arguments.All("commit-key")));
-  TufRepository repository = TRY(OpenFrom(arguments));
+  const std::vector<SecretKey> keys = TRY(KeysFrom(arguments, "commit-key"));
+  Signing signing = TRY(OpenFrom(arguments));
   const PublishOptions options = TRY(OptionsFrom(arguments));
   const ReleaseTarget release =
-      TRY(PromoteRelease(repository, options, arguments.Get("channel"), keys));
-  return Sign(repository, arguments, ToJson(release));
+      TRY(PromoteRelease(signing.repository, options, arguments.Get("channel"), keys));
+  return Sign(signing, arguments, ToJson(release));
 }
 
-constexpr Option kWithdrawOptions[] = {kRepo,    kChannel,     kArchitecture,
-                                       kProduct, kSigningKeys, kJson};
+constexpr Option kWithdrawOptions[] = {kRepo,        kChannel,        kArchitecture, kProduct,
+                                       kSigningKeys, kPassphraseFile, kJson};
 
 Result<> RunWithdraw(const Arguments& arguments) {
-  TufRepository repository = TRY(OpenFrom(arguments));
-  TRY(repository.StageWithdrawal(ProductFrom(arguments), ArchitectureFrom(arguments),
-                                 arguments.Get("channel"), arguments.operand()));
-  return Sign(repository, arguments);
+  Signing signing = TRY(OpenFrom(arguments));
+  TRY(signing.repository.StageWithdrawal(ProductFrom(arguments), ArchitectureFrom(arguments),
+                                         arguments.Get("channel"), arguments.operand()));
+  return Sign(signing, arguments);
 }
 
 // renew, sign, releases ---------------------------------------------------------------------------
 
-constexpr Option kSignOptions[] = {kRepo, kSigningKeys, kJson};
+constexpr Option kSignOptions[] = {kRepo, kSigningKeys, kPassphraseFile, kJson};
 
 Result<> RunRenew(const Arguments& arguments) {
-  TufRepository repository = TRY(OpenFrom(arguments));
-  TRY(repository.StageRenewal(arguments.operand()));
-  return Sign(repository, arguments);
+  Signing signing = TRY(OpenFrom(arguments));
+  TRY(signing.repository.StageRenewal(arguments.operand()));
+  return Sign(signing, arguments);
 }
 
 Result<> RunSign(const Arguments& arguments) {
-  TufRepository repository = TRY(OpenFrom(arguments));
-  return Sign(repository, arguments);
+  Signing signing = TRY(OpenFrom(arguments));
+  return Sign(signing, arguments);
 }
 
 constexpr Option kReleasesOptions[] = {kRepo, kChannel, kArchitecture, kProduct, kJson};
 
 Result<> RunReleases(const Arguments& arguments) {
-  const TufRepository repository = TRY(OpenFrom(arguments));
-  const std::vector<ReleaseTarget> releases = TRY(repository.Releases(
+  const Signing signing = TRY(OpenFrom(arguments));
+  const std::vector<ReleaseTarget> releases = TRY(signing.repository.Releases(
       ProductFrom(arguments), ArchitectureFrom(arguments), arguments.Get("channel")));
   Json json = Json::array();
   for (const ReleaseTarget& release : releases) json.push_back(ToJson(release));

@@ -8,6 +8,7 @@
 #include "images/commit_release.h"
 #include "images/disk.h"
 #include "images/rescue.h"
+#include "images/secrets.h"
 #include "images/verb_options.h"
 #include "images/verify_release.h"
 #include "updater/base/atomic_file.h"
@@ -67,20 +68,43 @@ constexpr Option kTree = {"tree", "DIR", Times::kOnce,
                           "the root file system, as rootfs/build makes it"};
 constexpr Option kStub = {"stub", "FILE", Times::kAtMostOnce, "EFI stub (default: systemd's)"};
 
-// keygen ------------------------------------------------------------------------------------------
+// keygen, public ----------------------------------------------------------------------------------
 
 constexpr Option kKeygenOptions[] = {
     {"secret", "FILE", Times::kOnce, "where the secret keys go (PEM, mode 0600); never replaced"},
     {"public", "FILE", Times::kOnce, "where the public keys go, for a node's keys.d/*.pub"},
+    {"algorithm", "NAME", Times::kAtMostOnce, "ed25519 or ML-DSA-65 (default: one of each)"},
+    {"encrypt", "", Times::kAtMostOnce, "insist on a passphrase: ask when none is given"},
+    kPassphraseFile,
 };
 
-// One of each algorithm: the two sign together.
+// One of each algorithm, unless one was named: the two sign together.
+Result<std::vector<SecretKey>> NewKeys(const Arguments& arguments) {
+  if (!arguments.Has("algorithm")) return SecretKey::GenerateHybrid();
+  const std::string& name = arguments.Get("algorithm");
+  for (Algorithm algorithm : kAlgorithms)
+    if (name == Name(algorithm)) return std::vector{TRY(SecretKey::Generate(algorithm))};
+  return Fail(Code::kUsage, "--algorithm: expected ed25519 or ML-DSA-65, found \"{}\"", name);
+}
+
 Result<> RunKeygen(const Arguments& arguments) {
-  const std::vector<SecretKey> secret = TRY(SecretKey::GenerateHybrid());
+  const std::string passphrase = TRY(NewPassphrase(arguments, arguments.Has("encrypt")));
+  const std::vector<SecretKey> secret = TRY(NewKeys(arguments));
   const std::string text = TRY(PublicText(secret));
-  TRY(SecretKey::Save(secret, arguments.Get("secret")));
+  TRY(SecretKey::Save(secret, arguments.Get("secret"), passphrase));
   TRY(WriteFileAtomically(arguments.Get("public"), text));
   Print(text);
+  return {};
+}
+
+constexpr Option kPublicOptions[] = {
+    {"key", "KEY", Times::kAtLeastOnce, "secret keys (FILE, env:NAME or pkcs11:...)"},
+    kPassphraseFile,
+};
+
+Result<> RunPublic(const Arguments& arguments) {
+  const std::vector<SecretKey> keys = TRY(KeysFrom(arguments, "key"));
+  Print(TRY(PublicText(keys)));
   return {};
 }
 
@@ -92,7 +116,9 @@ constexpr Option kCommitOptions[] = {
     kRepo,
     {"version", "V", Times::kOnce, "the release's version; os-release must say the same"},
     {"channel", "NAME", Times::kOnce, "the channel whose newest release this becomes"},
-    {"key", "FILE", Times::kAtLeastOnce, "a file of secret keys to sign with, all of them"},
+    {"key", "KEY", Times::kAtLeastOnce,
+     "secret keys to sign with, all of them (FILE, env:NAME or pkcs11:...)"},
+    kPassphraseFile,
     kArchitecture,
     {"timestamp", "SECONDS", Times::kAtMostOnce,
      "time of the release (default: $SOURCE_DATE_EPOCH, else now)"},
@@ -120,6 +146,7 @@ Result<> RunCommit(const Arguments& arguments) {
                                  .channel = arguments.Get("channel"),
                                  .architecture = ArchitectureFrom(arguments),
                                  .keys = arguments.All("key"),
+                                 .passphrase = PassphraseFrom(arguments),
                                  .timestamp = TRY(Timestamp(arguments)),
                                  .stub = arguments.GetOr("stub", ""),
                                  .cmdline_append = arguments.GetOr("cmdline-append", ""),
@@ -239,6 +266,8 @@ Result<> RunDisk(const Arguments& arguments) {
 
 constexpr Subcommand kVerbs[] = {
     {"keygen", "", "Makes a key pair to sign releases with.", kKeygenOptions, RunKeygen},
+    {"public", "", "Prints the public halves of secret keys, as keygen does.", kPublicOptions,
+     RunPublic},
     {"commit", "", "Makes a release of a root file system: seals, commits and signs it.",
      kCommitOptions, RunCommit},
     {"rescue", "", "Makes the kernel image that starts when no release can.", kRescueOptions,

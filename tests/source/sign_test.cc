@@ -101,6 +101,66 @@ TEST_CASE("a secret key is read as PEM and in the form of ostree sign, and only 
   CHECK(SecretKey::Load(temp / "weak").error().message.contains("expected secret keys"));
 }
 
+TEST_CASE("an encrypted secret key opens with its passphrase and with no other") {
+  const TempDir temp;
+  const std::string path = temp / "key";
+  const std::vector<SecretKey> keys = *SecretKey::GenerateHybrid();
+  REQUIRE(SecretKey::Save(keys, path, "correct horse"));
+  int asked = 0;
+  const auto open = [&](const std::string& passphrase) {
+    return SecretKey::Load(path, [&](const std::string& key) -> Result<std::string> {
+      CHECK(key == path);
+      asked++;
+      return passphrase;
+    });
+  };
+  const auto opened = open("correct horse");
+  REQUIRE(opened);
+  REQUIRE(opened->size() == 2);
+  for (size_t i = 0; i < 2; i++) CHECK(opened->at(i).Public()->SameAs(*keys[i].Public()));
+  CHECK(asked == 1);  // for both
+  for (const std::string& wrong : {std::string("battery"), std::string()})
+    CHECK(open(wrong).error().message ==
+          path + ": the passphrase is not the one it was encrypted with");
+  CHECK(open(std::string(5000, 'x')).error().message.contains("at most 1024 bytes, found 5000"));
+  CHECK(SecretKey::Load(path).error().message ==
+        path + ": expected a passphrase for it, found none");
+
+  const std::string pkey = "openssl pkey -noout -in " + path + " -passin pass:";
+  CHECK(Shell(pkey + "'correct horse'").status == 0);
+  CHECK(Shell(pkey + "battery").status != 0);
+  const std::string parsed = Shell("openssl asn1parse -in " + path).output;
+  for (const char* what : {"PBES2", "scrypt", "aes-256-cbc"}) CHECK(parsed.contains(what));
+  REQUIRE(Shell("cd " + temp.path() +
+                " && openssl genpkey -quiet -algorithm ed25519 -aes-256-cbc -pass pass:theirs -out "
+                "theirs && chmod 600 theirs")
+              .status == 0);
+  const auto theirs = [](const std::string&) -> Result<std::string> { return "theirs"; };
+  CHECK(SecretKey::Load(temp / "theirs", theirs));
+}
+
+TEST_CASE("secret keys come from the environment as from a file") {
+  const TempDir temp;
+  const std::vector<SecretKey> keys = *SecretKey::GenerateHybrid();
+  REQUIRE(SecretKey::Save(keys, temp / "key"));
+  const std::string source = "env:RELEASE_KEY";
+  CHECK(SecretKey::Load(source).error().message ==
+        source + ": expected secret keys in this environment variable, it is not set");
+  // A variable often lacks the last end of a line, or has one too many.
+  const std::string pem = ReadText(temp / "key");
+  for (const std::string& value : {pem, pem.substr(0, pem.size() - 1), "\n" + pem + "\n"}) {
+    REQUIRE(::setenv("RELEASE_KEY", value.c_str(), 1) == 0);
+    const auto loaded = SecretKey::Load(source);
+    REQUIRE(loaded);
+    REQUIRE(loaded->size() == 2);
+    for (size_t i = 0; i < 2; i++) CHECK(loaded->at(i).Public()->SameAs(*keys[i].Public()));
+  }
+  REQUIRE(::setenv("RELEASE_KEY", "no such key", 1) == 0);
+  const Error refused = SecretKey::Load(source).error();
+  CHECK(refused.message.starts_with(source + ": expected secret keys"));
+  CHECK_FALSE(refused.message.contains("no such key"));
+}
+
 TEST_CASE("trusted keys come from several directories, each key material once") {
   TempDir temp;
   const std::vector<SecretKey> one = *SecretKey::GenerateHybrid(),

@@ -4,12 +4,16 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <openssl/x509.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 
 #include "updater/base/unique_fd.h"
+#include "updater/source/token.h"
 
 namespace hostos {
 namespace {
@@ -17,6 +21,10 @@ namespace {
 constexpr size_t kSeedBytes = 32;  // of ed25519
 constexpr std::string_view kPemBegin = "-----BEGIN PUBLIC KEY-----";
 constexpr std::string_view kPemEnd = "-----END PUBLIC KEY-----";
+constexpr std::string_view kVariable = "env:";
+constexpr size_t kMaxSecretBytes = 64 << 10;
+// Of scrypt: 16 MiB, the most that OpenSSL reads without being told to, five times over.
+constexpr uint64_t kScryptN = 1 << 14, kScryptR = 8, kScryptP = 5;
 
 struct Sizes {
   size_t public_key;
@@ -33,6 +41,10 @@ const char* ProviderName(Algorithm algorithm) {
 
 using Bio = std::unique_ptr<BIO, decltype([](BIO* bio) { BIO_free_all(bio); })>;
 using Key = std::unique_ptr<EVP_PKEY, decltype([](EVP_PKEY* key) { EVP_PKEY_free(key); })>;
+using KeyInfo =
+    std::unique_ptr<PKCS8_PRIV_KEY_INFO,
+                    decltype([](PKCS8_PRIV_KEY_INFO* info) { PKCS8_PRIV_KEY_INFO_free(info); })>;
+using EncryptedKey = std::unique_ptr<X509_SIG, decltype([](X509_SIG* key) { X509_SIG_free(key); })>;
 using KeyContext = std::unique_ptr<EVP_MD_CTX, decltype([](EVP_MD_CTX* c) { EVP_MD_CTX_free(c); })>;
 
 const uint8_t* Bytes(std::string_view text) {
@@ -95,6 +107,30 @@ std::optional<PublicKey> ParsePublic(std::string_view text) {
   }
   if (key.bytes.size() != SizesOf(key.algorithm).public_key) return std::nullopt;
   return key;
+}
+
+// What is in the file, or in the environment variable.
+Result<std::string> ReadSecret(const std::string& source) {
+  if (!source.starts_with(kVariable)) return ReadSecretFile(source);
+  const char* text = ::getenv(source.substr(kVariable.size()).c_str());
+  if (!text)
+    return Fail(Code::kUsage,
+                "{}: expected secret keys in this environment variable, it is not set", source);
+  return std::string(text);
+}
+
+// PKCS#8; encrypted when there is a passphrase.
+bool WritePem(BIO* bio, const EVP_PKEY* key, std::string_view passphrase) {
+  const KeyInfo info(EVP_PKEY2PKCS8(key));
+  if (!info) return false;
+  if (passphrase.empty()) return PEM_write_bio_PKCS8_PRIV_KEY_INFO(bio, info.get()) == 1;
+  X509_ALGOR* algorithm =
+      PKCS5_pbe2_set_scrypt(EVP_aes_256_cbc(), nullptr, 0, nullptr, kScryptN, kScryptR, kScryptP);
+  const EncryptedKey encrypted(algorithm ? PKCS8_set0_pbe(passphrase.data(),
+                                                          static_cast<int>(passphrase.size()),
+                                                          info.get(), algorithm)
+                                         : nullptr);
+  return encrypted && PEM_write_bio_PKCS8(bio, encrypted.get()) == 1;
 }
 
 std::string_view Trim(std::string_view text) {
@@ -230,10 +266,11 @@ Result<std::vector<SecretKey>> SecretKey::GenerateHybrid() {
   return keys;
 }
 
-Result<std::vector<SecretKey>> LoadSecretKeys(std::span<const std::string> paths) {
+Result<std::vector<SecretKey>> LoadSecretKeys(std::span<const std::string> sources,
+                                              const AskPassphrase& ask) {
   std::vector<SecretKey> keys;
-  for (const std::string& path : paths)
-    std::ranges::move(TRY(SecretKey::Load(path)), std::back_inserter(keys));
+  for (const std::string& source : sources)
+    std::ranges::move(TRY(SecretKey::Load(source, ask)), std::back_inserter(keys));
   return keys;
 }
 
@@ -243,55 +280,71 @@ Result<std::string> PublicText(std::span<const SecretKey> keys) {
   return text;
 }
 
-Result<std::vector<SecretKey>> SecretKey::Load(const std::string& path) {
-  UniqueFd file = TRY(Open(path, O_RDONLY));
+Result<std::string> ReadSecretFile(const std::string& path) {
+  const UniqueFd file = TRY(Open(path, O_RDONLY));
   struct stat status;
   if (::fstat(file.get(), &status) < 0) return FailErrno(path);
   if ((status.st_mode & 077) != 0) {
     return Fail(Code::kUsage,
-                "{}: a secret key that others can read (mode {:04o}, expected 0600); run: chmod "
-                "600 {}",
+                "{}: a secret that others can read (mode {:04o}, expected 0600); run: chmod 600 {}",
                 path, status.st_mode & 07777, path);
   }
-  std::array<std::byte, 64 << 10> buffer;
-  const size_t size = TRY(ReadFull(file.get(), buffer));
-  const std::string_view text(reinterpret_cast<const char*>(buffer.data()), size);
+  std::string text(kMaxSecretBytes, '\0');
+  text.resize(TRY_CONTEXT(path, ReadFull(file.get(), std::as_writable_bytes(std::span(text)))));
+  return text;
+}
 
+Result<std::vector<SecretKey>> SecretKey::Load(const std::string& source,
+                                               const AskPassphrase& ask) {
+  const bool on_token = source.starts_with(kTokenScheme);
   std::vector<SecretKey> keys;
-  const auto add = [&](EVP_PKEY* raw) -> Result<> {
-    std::shared_ptr<EVP_PKEY> key(raw, EVP_PKEY_free);
+  const auto add = [&](std::shared_ptr<EVP_PKEY> key) -> Result<> {
     const std::optional<Algorithm> algorithm = AlgorithmOf(key.get());
     if (!algorithm) {
       return Fail(Code::kUsage,
                   "{}: expected secret keys, ed25519 or ML-DSA-65 (PKCS#8 PEM, or base64 of 64 "
                   "bytes as `ostree sign` takes it)",
-                  path);
+                  on_token ? WithoutPin(source) : source);
     }
     keys.push_back(SecretKey(*algorithm, std::move(key)));
     return {};
   };
+  if (on_token) {
+    const auto key = TRY(LoadTokenKey(source, ask));
+    TRY(add(key));
+    return keys;
+  }
+  const std::string content = TRY(ReadSecret(source));
+  const std::string_view text = Trim(content);
   if (text.starts_with("-----BEGIN")) {
     const Bio bio = Reading(text);
-    const auto no_password = [](char*, int, int, void*) { return 0; };
+    PassphraseCallback callback(source, ask);
     do {
-      TRY(add(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_password, nullptr)));
+      Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, PassphraseCallback::Call, &callback));
+      if (!key && callback.answer()) {
+        TRY(*callback.answer());
+        return Fail(Code::kUsage, "{}: the passphrase is not the one it was encrypted with",
+                    source);
+      }
+      TRY(add(std::move(key)));
     } while (BIO_pending(bio.get()) > 0);
     return keys;
   }
   const std::string bytes = DecodeBase64(Trim(text.substr(0, text.find('\n'))));
-  TRY(add(bytes.size() == 2 * kSeedBytes
+  TRY(add(
+      Key(bytes.size() == 2 * kSeedBytes
               ? EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, Bytes(bytes), kSeedBytes)
-              : nullptr));
+              : nullptr)));
   if (TRY(keys.front().Public()).bytes != std::string_view(bytes).substr(kSeedBytes))
-    return Fail(Code::kUsage, "{}: the public half does not belong to the secret half", path);
+    return Fail(Code::kUsage, "{}: the public half does not belong to the secret half", source);
   return keys;
 }
 
-Result<> SecretKey::Save(std::span<const SecretKey> keys, const std::string& path) {
+Result<> SecretKey::Save(std::span<const SecretKey> keys, const std::string& path,
+                         std::string_view passphrase) {
   const Bio bio(BIO_new(BIO_s_mem()));
   for (const SecretKey& key : keys)
-    if (PEM_write_bio_PKCS8PrivateKey(bio.get(), key.key_.get(), nullptr, nullptr, 0, nullptr,
-                                      nullptr) != 1)
+    if (!WritePem(bio.get(), key.key_.get(), passphrase))
       return Fail(Code::kFailed, "{}: encoding the key failed", path);
   char* data = nullptr;
   const auto size = static_cast<size_t>(BIO_get_mem_data(bio.get(), &data));

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "updater/base/result.h"
+#include "updater/source/passphrase.h"
 
 struct evp_pkey_st;
 
@@ -78,11 +79,16 @@ class SecretKey {
   static Result<SecretKey> Generate(Algorithm algorithm);
   // One of each algorithm: what a hybrid policy asks for.
   static Result<std::vector<SecretKey>> GenerateHybrid();
-  // Every key of a PKCS#8 PEM file; or one in OSTree's form: base64 of the seed (32 bytes) and
-  // public key (32 bytes) of ed25519. Refused when others than its owner may read the file.
-  static Result<std::vector<SecretKey>> Load(const std::string& path);
-  // Into one file, as PKCS#8 PEM with mode 0600. An existing file is never replaced.
-  static Result<> Save(std::span<const SecretKey> keys, const std::string& path);
+  // Every key of a PKCS#8 PEM file, for whose passphrase `ask` is asked if it is encrypted; or one
+  // in OSTree's form: base64 of the seed (32 bytes) and public key (32 bytes) of ed25519. Refused
+  // when others than its owner may read the file. In place of a file's path: "env:NAME", the
+  // environment variable with what would be in the file, or the "pkcs11:" URI of a key on a token.
+  static Result<std::vector<SecretKey>> Load(const std::string& source,
+                                             const AskPassphrase& ask = {});
+  // Into one file, as PKCS#8 PEM with mode 0600; with a passphrase encrypted by AES-256-CBC with a
+  // key of scrypt (RFC 8018, RFC 7914). An existing file is never replaced.
+  static Result<> Save(std::span<const SecretKey> keys, const std::string& path,
+                       std::string_view passphrase = "");
 
   Result<PublicKey> Public() const;
   Result<Signature> Sign(std::string_view data) const;
@@ -94,8 +100,12 @@ class SecretKey {
   std::shared_ptr<evp_pkey_st> key_;
 };
 
-// The keys of all these files.
-Result<std::vector<SecretKey>> LoadSecretKeys(std::span<const std::string> paths);
+// The keys of all these sources.
+Result<std::vector<SecretKey>> LoadSecretKeys(std::span<const std::string> sources,
+                                              const AskPassphrase& ask = {});
+
+// A file that its owner alone may read, else it is refused; of 64 KiB at most.
+Result<std::string> ReadSecretFile(const std::string& path);
 
 // The public halves, as a *.pub file.
 Result<std::string> PublicText(std::span<const SecretKey> keys);

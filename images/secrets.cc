@@ -1,0 +1,71 @@
+#include "images/secrets.h"
+
+#include <openssl/evp.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <optional>
+
+namespace hostos {
+namespace {
+
+constexpr const char* kPassphraseVariable = "HOSTIMAGE_PASSPHRASE";
+
+// The given one; nothing when none is.
+Result<std::optional<std::string>> GivenPassphrase(const Arguments& arguments) {
+  std::string where = kPassphraseVariable, passphrase;
+  if (arguments.Has(kPassphraseFile.name)) {
+    where = arguments.Get(kPassphraseFile.name);
+    passphrase = TRY(ReadSecretFile(where));
+    passphrase.resize(std::min(passphrase.size(), passphrase.find_first_of("\r\n")));
+  } else if (const char* variable = ::getenv(kPassphraseVariable)) {
+    passphrase = variable;
+  } else {
+    return std::nullopt;
+  }
+  if (passphrase.empty())
+    return Fail(Code::kUsage, "{}: expected a passphrase, found nothing", where);
+  return passphrase;
+}
+
+// Without an echo.
+Result<std::string> AskTerminal(const std::string& key, bool twice) {
+  if (::isatty(STDIN_FILENO) != 1)
+    return Fail(Code::kUsage,
+                "{}: expected its passphrase in --passphrase-file or {}, found neither, nor a "
+                "terminal to ask",
+                key, kPassphraseVariable);
+  std::array<char, 1024> passphrase;
+  sigset_t none, before;  // an interrupt has to end it
+  sigemptyset(&none);
+  (void)::pthread_sigmask(SIG_SETMASK, &none, &before);
+  const int failed =
+      EVP_read_pw_string(passphrase.data(), static_cast<int>(passphrase.size()),
+                         std::format("Passphrase of {}: ", key).c_str(), twice ? 1 : 0);
+  (void)::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (failed != 0) return Fail(Code::kFailed, "{}: no passphrase was given", key);
+  return std::string(passphrase.data());
+}
+
+}  // namespace
+
+AskPassphrase PassphraseFrom(const Arguments& arguments) {
+  return [&arguments](const std::string& key) -> Result<std::string> {
+    const std::optional<std::string> given = TRY(GivenPassphrase(arguments));
+    return given ? *given : AskTerminal(key, /*twice=*/false);
+  };
+}
+
+Result<std::string> NewPassphrase(const Arguments& arguments, bool ask) {
+  const std::optional<std::string> given = TRY(GivenPassphrase(arguments));
+  if (given || !ask) return given.value_or("");
+  return AskTerminal("the new keys", /*twice=*/true);
+}
+
+Result<std::vector<SecretKey>> KeysFrom(const Arguments& arguments, std::string_view option) {
+  return LoadSecretKeys(arguments.All(option), PassphraseFrom(arguments));
+}
+
+}  // namespace hostos
