@@ -3,10 +3,12 @@
 #include <iostream>
 
 #include "tests/bootctl/disk_machine.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/source/release_fixture.h"
 #include "tests/tuf/repository.h"
 #include "updater/engine/post_mortem.h"
 #include "updater/engine/verification.h"
+#include "updater/source/archive.h"
 
 namespace hostos {
 namespace {
@@ -41,6 +43,21 @@ void AddObjects(Seeds& seeds) {
   }
   for (const auto& entry : fs::directory_iterator(publisher.keys))
     seeds.Add("keys", ReadText(entry.path()));
+  ReleaseTarget target = TargetOf(publisher.Describe("1.0"));
+  target.index = 2;
+  seeds.Add("release_target", WriteReleaseTarget(target));
+}
+
+void AddBundle(Seeds& seeds) {
+  const MemoryFile bundle(""), content("content of a file");
+  BundleWriter writer(bundle.fd());
+  const std::string deep = "targets/" + std::string(60, 'd') + "/" + std::string(60, 'n');
+  for (const std::string& name : {std::string("metadata/1.root.json"), deep}) {
+    if (::lseek(content.fd(), 0, SEEK_SET) != 0 || !writer.Add(name, content.fd(), 17))
+      throw std::runtime_error("writing a bundle");
+  }
+  if (!writer.Finish()) throw std::runtime_error("writing a bundle");
+  seeds.Add("bundle", ReadText(bundle.path()));
 }
 
 void AddBoot(Seeds& seeds) {
@@ -118,6 +135,7 @@ int main(int argc, char** argv) {
   }
   hostos::Seeds seeds(argv[1]);
   hostos::AddObjects(seeds);
+  hostos::AddBundle(seeds);
   hostos::AddBoot(seeds);
   hostos::AddState(seeds);
   hostos::AddTuf(seeds);

@@ -1,0 +1,15 @@
+#include "updater/source/release_target.h"
+
+#include "tests/fuzz/fuzz.h"
+
+using namespace hostos;
+
+FUZZ(input) {
+  const Result<ReleaseTarget> target = ParseReleaseTarget(input);
+  if (!target) return;
+  PROMISE(target->index >= 1 && target->image_size >= 1 && target->uki_size >= 1);
+  // What is understood is all there is to say.
+  const std::string text = WriteReleaseTarget(*target);
+  const Result<ReleaseTarget> again = ParseReleaseTarget(text);
+  PROMISE(again && WriteReleaseTarget(*again) == text);
+}
