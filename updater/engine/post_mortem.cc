@@ -134,32 +134,25 @@ std::string ToJson(const PostMortem& post_mortem) {
 }
 
 Result<PostMortem> PostMortemFromJson(std::string_view text) {
-  const json in = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (in.is_discarded()) return Fail(Code::kFailed, "not a JSON document");
-  std::string problem;
-  JsonReader reader(in, "", problem);
-  if (const uint64_t format = reader.Number("format");
-      problem.empty() && format > PostMortem::kFormat)
-    return Fail(Code::kNotSupported, "format {}, this version knows up to {}", format,
-                PostMortem::kFormat);
-  PostMortem post_mortem;
-  post_mortem.release = ReadId(reader.Object("release"));
-  post_mortem.slot = reader.Choice<Slot>("slot", kSlotNames);
-  post_mortem.from = reader.String("from");
-  post_mortem.started = reader.Number("started");
-  post_mortem.time = reader.Number("time");
-  post_mortem.boots = static_cast<uint32_t>(reader.Number("boots"));
-  post_mortem.phase = reader.String("phase");
-  post_mortem.check = reader.String("check");
-  post_mortem.reason = reader.String("reason");
-  post_mortem.output = reader.String("output");
-  post_mortem.cause = reader.String("cause");
-  post_mortem.kernel = reader.String("kernel");
-  post_mortem.watchdog = reader.Flag("watchdog");
-  post_mortem.checks = reader.Array("checks", ReadCheck);
-  post_mortem.traces = reader.Array("traces", ReadTrace);
-  if (!problem.empty()) return Fail(Code::kFailed, "expected {}", problem);
-  return post_mortem;
+  return ReadDocument<PostMortem>(text, [](JsonReader& reader) {
+    PostMortem post_mortem;
+    post_mortem.release = ReadId(reader.Object("release"));
+    post_mortem.slot = reader.Choice<Slot>("slot", kSlotNames);
+    post_mortem.from = reader.String("from");
+    post_mortem.started = reader.Number("started");
+    post_mortem.time = reader.Number("time");
+    post_mortem.boots = static_cast<uint32_t>(reader.Number("boots"));
+    post_mortem.phase = reader.String("phase");
+    post_mortem.check = reader.String("check");
+    post_mortem.reason = reader.String("reason");
+    post_mortem.output = reader.String("output");
+    post_mortem.cause = reader.String("cause");
+    post_mortem.kernel = reader.String("kernel");
+    post_mortem.watchdog = reader.Flag("watchdog");
+    post_mortem.checks = reader.Array("checks", ReadCheck);
+    post_mortem.traces = reader.Array("traces", ReadTrace);
+    return post_mortem;
+  });
 }
 
 Result<> BeginPostMortem(World& world, const UpdateRecord& update, const Verdict& verdict) {

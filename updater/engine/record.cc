@@ -168,24 +168,17 @@ std::string ToJson(const Record& record) {
 }
 
 Result<Record> RecordFromJson(std::string_view text) {
-  json in = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (in.is_discarded()) return Fail(Code::kFailed, "not a JSON document");
-  std::string problem;
-  JsonReader reader(in, "", problem);
-  uint64_t format = reader.Number("format");
-  if (problem.empty() && format > Record::kFormat)
-    return Fail(Code::kNotSupported, "format {}, this version knows up to {}", format,
-                Record::kFormat);
-  Record record;
-  record.floor = reader.Number("floor");
-  record.index = reader.Number("index");
-  record.checked = reader.Number("checked");
-  if (reader.Has("update")) record.update = ReadUpdate(reader.Object("update"));
-  if (reader.Has("selftest")) record.selftest = ReadSelfTest(reader.Object("selftest"));
-  record.history = reader.Array("history", ReadHistory);
-  record.denied = reader.Array("denied", ReadDenied);
-  if (!problem.empty()) return Fail(Code::kFailed, "expected {}", problem);
-  return record;
+  return ReadDocument<Record>(text, [](JsonReader& reader) {
+    Record record;
+    record.floor = reader.Number("floor");
+    record.index = reader.Number("index");
+    record.checked = reader.Number("checked");
+    if (reader.Has("update")) record.update = ReadUpdate(reader.Object("update"));
+    if (reader.Has("selftest")) record.selftest = ReadSelfTest(reader.Object("selftest"));
+    record.history = reader.Array("history", ReadHistory);
+    record.denied = reader.Array("denied", ReadDenied);
+    return record;
+  });
 }
 
 Result<Record> RecordFile::Load() const {

@@ -6,6 +6,7 @@
 #include <format>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "updater/engine/record.h"
@@ -90,6 +91,21 @@ class JsonReader {
   std::string where_;
   std::string& problem_;
 };
+
+// A whole file: an object whose "format" is one that T knows; `read(JsonReader&)` makes a T of it.
+// kNotSupported when the format is a newer one.
+template <class T, class Read>
+Result<T> ReadDocument(std::string_view text, Read read) {
+  const nlohmann::json in = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (in.is_discarded()) return Fail(Code::kFailed, "not a JSON document");
+  std::string problem;
+  JsonReader reader(in, "", problem);
+  if (const uint64_t format = reader.Number("format"); problem.empty() && format > T::kFormat)
+    return Fail(Code::kNotSupported, "format {}, this version knows up to {}", format, T::kFormat);
+  T document = read(reader);
+  if (!problem.empty()) return Fail(Code::kFailed, "expected {}", problem);
+  return document;
+}
 
 inline constexpr std::array<const char*, 2> kSlotNames = {"A", "B"};
 

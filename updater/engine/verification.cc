@@ -21,18 +21,9 @@ std::string ToJson(const Verification& verification) {
 }
 
 Result<Verification> VerificationFromJson(std::string_view text) {
-  const nlohmann::json in = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (in.is_discarded()) return Fail(Code::kFailed, "not a JSON document");
-  std::string problem;
-  JsonReader reader(in, "", problem);
-  if (const uint64_t format = reader.Number("format");
-      problem.empty() && format > Verification::kFormat)
-    return Fail(Code::kNotSupported, "format {}, this version knows up to {}", format,
-                Verification::kFormat);
-  const Verification verification{reader.Number("time"), reader.Hash("root_hash"),
-                                  reader.String("problem")};
-  if (!problem.empty()) return Fail(Code::kFailed, "expected {}", problem);
-  return verification;
+  return ReadDocument<Verification>(text, [](JsonReader& reader) {
+    return Verification{reader.Number("time"), reader.Hash("root_hash"), reader.String("problem")};
+  });
 }
 
 Result<> SaveVerification(const StateDir& state, Slot slot, const Verification& verification) {
