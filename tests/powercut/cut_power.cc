@@ -4,6 +4,7 @@
 #include <random>
 #include <ranges>
 #include <set>
+#include <tuple>
 
 #include "tests/bootctl/disk_machine.h"
 #include "tests/powercut/disk_copy.h"
@@ -94,7 +95,7 @@ class Replay {
   void TryRandom(const Group& group) {
     const size_t before = slot_b_taken_;
     const double kept = std::uniform_real_distribution(0.0, 1.0)(random_);
-    DiskState state{.writes = group.front()};
+    DiskState state{.writes = group.front()}, deciding = state;
     disk_.Mark();
     for (const size_t i : group) {
       if (std::uniform_real_distribution(0.0, 1.0)(random_) > kept) continue;
@@ -103,6 +104,14 @@ class Replay {
       if (random_() % 8 == 0) length = random_() % (length / 512) * 512;
       Take(write, length);
       state.also.push_back({i, length});
+      if (Decides(write)) deciding.also.push_back({i, length});
+    }
+    // Of few writes many states are the same.
+    if (!judged_.emplace(group.front(), deciding.also, slot_b_taken_ == slot_b_).second) {
+      states_++;
+      Held(disk_.Undo());
+      slot_b_taken_ = before;
+      return;
     }
     const Outcome outcome = Judge();
     if (outcome_of_.emplace(group.front(), outcome.file).second)
@@ -125,7 +134,7 @@ class Replay {
     CHECK(outcome.broken == "");
     const std::string repaired = directory_ / "repaired.img";
     CAPTURE(
-        hostos::Run(std::format("dd status=none conv=notrunc bs=1M if={0} of={1} && "
+        hostos::Run(std::format("dd status=none conv=sparse bs=1M if={0} of={1} && "
                                 "{{ fsck.fat -a {1} || [ $? = 1 ]; }}",
                                 disk_.esp(), repaired)));
     if (FilesOf(repaired) != FilesOf(disk_.esp()))
@@ -148,6 +157,8 @@ class Replay {
   size_t slot_b_ = 0, slot_b_taken_ = 0, states_ = 0;
   Outcome last_;  // of the prefix
   std::vector<Judged> turns_, partial_, calm_;
+  // From which write on, with which others, and whether slot B is whole.
+  std::set<std::tuple<size_t, decltype(DiskState::also), bool>> judged_;
   std::set<std::pair<size_t, std::string>> outcome_of_;  // from which write on, what boots
 };
 

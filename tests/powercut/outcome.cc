@@ -1,5 +1,7 @@
 #include "tests/powercut/outcome.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <sstream>
 #include <unordered_map>
@@ -32,7 +34,8 @@ std::optional<Digest> DigestOf(const std::string& esp, const std::string& file) 
   content.clear();
   FILE* pipe =
       ::popen(("mtype -i " + esp + " '::EFI/Linux/" + file + "' 2>/dev/null").c_str(), "re");
-  static char buffer[1 << 16];
+  (void)::fcntl(::fileno(pipe), F_SETPIPE_SZ, 1 << 20);
+  static char buffer[1 << 20];
   while (const size_t size = ::fread(buffer, 1, sizeof buffer, pipe)) content.append(buffer, size);
   ::pclose(pipe);  // what can't be read is not there
   if (content.empty()) return std::nullopt;

@@ -28,6 +28,11 @@ std::string Base64(const std::string& bytes) {
   return text;
 }
 
+// A boot takes a sixth less of the host's time than with "max": what that adds costs TCG more than it
+// saves the guest.
+constexpr const char* kTcgCpu =
+    "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+sha-ni,+pclmulqdq,+cx16,+lahf-lm,+rdrand";
+
 // systemd.system-credentials(7): base64 keeps QEMU's commas and every byte out of trouble.
 std::string SmbiosCredential(const std::string& name, const std::string& value) {
   return std::format("type=11,value=io.systemd.credential.binary:{}={}", name, Base64(value));
@@ -46,7 +51,7 @@ std::vector<std::string> Machine::CommandLine() const {
 
   // QEMU 7.2 crashes machines with several processors under TCG; 10 runs them.
   add({"-machine", "q35", "-accel", HasKvm() ? "kvm" : "tcg,thread=multi"});
-  add({"-cpu", "max", "-smp", "2", "-m", "1024"});
+  add({"-cpu", HasKvm() ? "max" : kTcgCpu, "-smp", "2", "-m", "1024"});
   add({"-drive", std::format("if=pflash,unit=0,format=raw,readonly=on,file={}", kFirmware)});
   add({"-drive", std::format("if=pflash,unit=1,format=raw,file={}", variables)});
   add({"-blockdev", std::format("driver=qcow2,node-name=image,discard=unmap,file.driver=file,"
