@@ -6,6 +6,7 @@
 
 #include "images/work_directory.h"
 #include "updater/source/archive.h"
+#include "updater/source/files.h"
 #include "updater/source/release_target.h"
 #include "updater/source/repo.h"
 #include "updater/tuf/client.h"
@@ -13,31 +14,15 @@
 namespace hostos {
 namespace {
 
-// One folder of the repository, which notes what was there when a client asked for it.
-class NotedFolder : public tuf::Fetcher {
- public:
-  NotedFolder(Archive& archive, std::string folder, std::vector<std::string>& found)
-      : archive_(archive), folder_(std::move(folder)), found_(found) {}
-  Result<std::string> Fetch(const std::string& path, size_t cap) override {
-    std::string bytes = TRY(archive_.Fetch(folder_ + path, cap));
-    found_.push_back(folder_ + path);
-    return bytes;
-  }
-
- private:
-  Archive& archive_;
-  std::string folder_;
-  std::vector<std::string>& found_;
-};
-
 // What a node that has nothing but the first root asks for, to find the release; the release.
 Result<ReleaseTarget> FollowMetadata(Archive& archive, const BundleOptions& options, uint64_t now,
-                                     const WorkDirectory& work, std::vector<std::string>& names) {
+                                     const WorkDirectory& work, std::vector<NotedFile>& found) {
   const std::string root = "metadata/1.root.json";
   const std::string first = TRY(archive.Fetch(root, tuf::kRootCap));
   TRY(tuf::Client::Init(work.path(), first));
-  names.push_back(root);
-  NotedFolder metadata(archive, "metadata/", names), targets(archive, "targets/", names);
+  found.push_back({root, first});
+  NotedFiles noted(archive, found);
+  Folder metadata(noted, "metadata/"), targets(noted, "targets/");
   tuf::Client client = TRY(tuf::Client::Refresh(work.path(), metadata, now));
   const auto read = [&](const std::string& path) -> Result<std::string> {
     return client.Fetch(TRY(client.Find(path)), targets);
@@ -72,10 +57,12 @@ Result<std::vector<std::string>> ObjectNamesFor(const Digest& commit,
 Result<BundleContent> BundleRelease(const BundleOptions& options, uint64_t now) {
   const WorkDirectory work = TRY(WorkDirectory::Beside(options.output));
   Archive archive = TRY(Archive::Open(options.repo));
-  std::vector<std::string> names;
+  std::vector<NotedFile> found;
   const ReleaseTarget release =
-      TRY_CONTEXT(options.repo, FollowMetadata(archive, options, now, work, names));
+      TRY_CONTEXT(options.repo, FollowMetadata(archive, options, now, work, found));
   const std::vector<std::string> objects = TRY(ObjectNamesFor(release.commit, options));
+  std::vector<std::string> names;
+  for (const NotedFile& file : found) names.push_back(file.name);
   names.insert(names.end(), objects.begin(), objects.end());
 
   const std::string path = work / "bundle";

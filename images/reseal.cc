@@ -22,13 +22,6 @@ Result<> ForEachPiece(int fd, Use use) {
   }
 }
 
-Result<> CompareChecksum(const FileObject& file, Sha256 hash) {
-  if (const Digest found = hash.Finish(); found != file.checksum)
-    return Fail(Code::kNotTrusted, "object {}: its content has the checksum {}",
-                file.checksum.Hex(), found.Hex());
-  return {};
-}
-
 // An object that is missing, or cannot be unpacked, is not the one that was signed.
 Error Untrusted(Error error) {
   if (error.code == Code::kFailed || error.code == Code::kNotFound) error.code = Code::kNotTrusted;
@@ -42,13 +35,7 @@ class CheckingReader : public ContentReader {
 
   Result<UniqueFd> Open(const FileObject& file) override {
     UniqueFd fd = TRY(inner_.Open(file).transform_error(Untrusted));
-    Sha256 hash = StartContentChecksum(file);
-    TRY_CONTEXT("object " + file.checksum.Hex(),
-                ForEachPiece(fd.get(), [&](std::span<const std::byte> piece) -> Result<> {
-                  hash.Update(piece);
-                  return {};
-                }));
-    TRY(CompareChecksum(file, std::move(hash)));
+    TRY(CheckContent(file, fd.get()));
     if (::lseek(fd.get(), 0, SEEK_SET) < 0) return FailErrno("lseek");
     return fd;
   }
@@ -89,6 +76,19 @@ Result<> CheckUkiObject(const Scan& scan, CheckingReader& content, const Release
 
 }  // namespace
 
+Result<> CheckContent(const FileObject& file, int content) {
+  Sha256 hash = StartContentChecksum(file);
+  const auto update = [&](std::span<const std::byte> piece) -> Result<> {
+    hash.Update(piece);
+    return {};
+  };
+  if (content >= 0) TRY_CONTEXT("object " + file.checksum.Hex(), ForEachPiece(content, update));
+  if (const Digest found = hash.Finish(); found != file.checksum)
+    return Fail(Code::kNotTrusted, "object {}: its content has the checksum {}",
+                file.checksum.Hex(), found.Hex());
+  return {};
+}
+
 Result<Copied> CopyContent(int from, const std::string& to) {
   UniqueFd file = TRY(Open(to, O_WRONLY | O_CREAT | O_TRUNC, 0644));
   Sha256 hash;
@@ -118,8 +118,7 @@ Result<ResealStats> Reseal(const SignedRelease& release, const std::string& imag
   ResealStats stats;
   for (const FileObject& file : scan.tree.files) {
     // The sealer opens the others.
-    if (file.size == 0 || !file.target.empty())
-      TRY(CompareChecksum(file, StartContentChecksum(file)));
+    if (file.size == 0 || !file.target.empty()) TRY(CheckContent(file, -1));
     if (file.target.empty()) stats.content += file.size;
   }
   stats.objects = scan.tree.files.size() + scan.tree.metadata.size();

@@ -7,6 +7,7 @@
 
 #include "images/signed_release.h"
 #include "updater/base/progress.h"
+#include "updater/base/tree.h"
 
 namespace hostos {
 
@@ -21,6 +22,10 @@ struct ResealStats {
 // boots is not what was signed.
 Result<ResealStats> Reseal(const SignedRelease& release, const std::string& image,
                            const std::string& verity, const std::string& uki, Progress& progress);
+
+// The rest of an open file, or -1 for none, is the object's content: with its metadata it has its
+// checksum, else kNotTrusted.
+Result<> CheckContent(const FileObject& file, int content);
 
 // Copies the rest of a file; returns the SHA-256 and the number of the bytes that were written.
 struct Copied {

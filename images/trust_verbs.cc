@@ -17,7 +17,6 @@ constexpr Option kSigningKeys = {
 constexpr Option kChannel = {"channel", "NAME", Times::kOnce, "the channel"};
 constexpr Option kMinimum = {"minimum-index", "N", Times::kAtMostOnce,
                              "nodes take nothing with a smaller index any more"};
-constexpr Option kProduct = {"product", "NAME", Times::kAtMostOnce, "(default hostos)"};
 
 // Keys that cannot be read are found out before anything is staged.
 struct Signing {
@@ -29,10 +28,6 @@ Result<Signing> OpenFrom(const Arguments& arguments) {
   std::vector<SecretKey> keys = TRY(KeysFrom(arguments, "key"));
   return Signing{std::move(keys),
                  TRY(TufRepository::Open(arguments.Get("repo"), SystemClock().Now()))};
-}
-
-std::string ProductFrom(const Arguments& arguments) {
-  return arguments.GetOr("product", "hostos");
 }
 
 Result<PublishOptions> OptionsFrom(const Arguments& arguments) {
@@ -62,14 +57,6 @@ Result<> Sign(Signing& signing, const Arguments& arguments, Json done = Json::ob
     Print(std::string("published\n"));
   }
   return {};
-}
-
-Json ToJson(const ReleaseTarget& release) {
-  return {{"version", release.version},
-          {"channel", release.channel},
-          {"index", release.index},
-          {"minimum_index", release.minimum_index},
-          {"commit", release.commit.Hex()}};
 }
 
 // root --------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "images/arguments.h"
+#include "updater/source/release_target.h"
 
 namespace hostos {
 
@@ -14,10 +15,15 @@ using Json = nlohmann::ordered_json;
 inline constexpr Option kRepo = {"repo", "DIR", Times::kOnce, "the archive repository"};
 inline constexpr Option kArchitecture = {"architecture", "ARCH", Times::kAtMostOnce,
                                          "x86-64 (default) or arm64"};
+inline constexpr Option kProduct = {"product", "NAME", Times::kAtMostOnce, "(default hostos)"};
 inline constexpr Option kJson = {"json", "", Times::kAtMostOnce, "print the result as JSON"};
 
 inline std::string ArchitectureFrom(const Arguments& arguments) {
   return arguments.GetOr("architecture", "x86-64");
+}
+
+inline std::string ProductFrom(const Arguments& arguments) {
+  return arguments.GetOr("product", "hostos");
 }
 
 inline void Print(const std::string& text) {
@@ -26,6 +32,14 @@ inline void Print(const std::string& text) {
 
 inline void Print(const Json& json) {
   Print(json.dump(2) + "\n");
+}
+
+inline Json ToJson(const ReleaseTarget& release) {
+  return {{"version", release.version},
+          {"channel", release.channel},
+          {"index", release.index},
+          {"minimum_index", release.minimum_index},
+          {"commit", release.commit.Hex()}};
 }
 
 }  // namespace hostos

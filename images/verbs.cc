@@ -2,11 +2,14 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <ranges>
 #include <vector>
 
 #include "images/commit_release.h"
 #include "images/disk.h"
+#include "images/mirror.h"
+#include "images/program.h"
 #include "images/rescue.h"
 #include "images/secrets.h"
 #include "images/verb_options.h"
@@ -17,6 +20,8 @@
 namespace hostos {
 namespace {
 
+namespace fs = std::filesystem;
+
 // Phases on stderr, a line each; a release tool's log needs no more.
 class PhaseLines : public Progress {
  public:
@@ -24,6 +29,7 @@ class PhaseLines : public Progress {
     (void)std::fputs(std::format("{:<8} {}\n", phase, detail).c_str(), stderr);
   }
   void Bytes(uint64_t, uint64_t) override {}
+  bool Cancelled() override { return !CheckInterrupt(); }
 };
 
 std::string Megabytes(uint64_t bytes) {
@@ -45,7 +51,7 @@ Json ToJson(const Release& release) {
           {"packages", release.packages.size()}};
 }
 
-Result<ReleaseQuery> QueryFrom(const Arguments& arguments) {
+Result<SignatureRule> RuleFrom(const Arguments& arguments) {
   const uint64_t required = TRY(arguments.Number("required")).value_or(1);
   if (required < 1 || required > 64)
     return Fail(Code::kUsage, "--required: expected 1 to 64 keys, found {}", required);
@@ -53,10 +59,14 @@ Result<ReleaseQuery> QueryFrom(const Arguments& arguments) {
   const std::optional<SignaturePolicy> policy = PolicyNamed(name);
   if (!policy)
     return Fail(Code::kUsage, "--signatures: expected classical, hybrid or pq, found '{}'", name);
+  return SignatureRule{*policy, static_cast<uint32_t>(required)};
+}
+
+Result<ReleaseQuery> QueryFrom(const Arguments& arguments) {
   return ReleaseQuery{.repo = arguments.Get("repo"),
                       .name = arguments.operand(),
                       .keys = arguments.All("keys"),
-                      .signatures = {*policy, static_cast<uint32_t>(required)}};
+                      .signatures = TRY(RuleFrom(arguments))};
 }
 
 constexpr Option kKeys = {"keys", "DIR", Times::kAtLeastOnce, "a directory of trusted *.pub keys"};
@@ -208,6 +218,44 @@ Result<> RunVerify(const Arguments& arguments) {
   return {};
 }
 
+// mirror ------------------------------------------------------------------------------------------
+
+constexpr Option kMirrorOptions[] = {
+    {"from", "DIR_OR_URL", Times::kOnce, "the archive repository to copy from"},
+    {"repo", "DIR", Times::kOnce, "the mirror; made when it is not there"},
+    {"channel", "NAME", Times::kAnyNumber, "a channel to copy, beside those it has already"},
+    {"root", "FILE", Times::kOnce, "the TUF root to trust, the oldest that nodes here begin with"},
+    kKeys,
+    kRequired,
+    kSignatures,
+    kArchitecture,
+    kProduct,
+    kJson,
+};
+
+Result<> RunMirror(const Arguments& arguments) {
+  PhaseLines progress;
+  const std::string from = arguments.Get("from");
+  MirrorOptions options = {.from = from.contains("://") ? from : fs::absolute(from).string(),
+                           .repo = arguments.Get("repo"),
+                           .root = arguments.Get("root"),
+                           .keys = arguments.All("keys"),
+                           .signatures = TRY(RuleFrom(arguments)),
+                           .channels = {}};
+  for (const std::string& channel : arguments.All("channel"))
+    options.channels.insert(
+        std::format("{}/{}/{}", ProductFrom(arguments), ArchitectureFrom(arguments), channel));
+  const Mirrored done = TRY(Mirror(options, SystemClock().Now(), progress));
+  Json json = {{"releases", Json::array()}, {"objects", done.objects}, {"bytes", done.bytes}};
+  for (const ReleaseTarget& release : done.releases) json["releases"].push_back(ToJson(release));
+  if (arguments.Has("json"))
+    Print(json);
+  else
+    Print(std::format("{}: {} releases; copied {} objects, {}\n", options.repo,
+                      done.releases.size(), done.objects, Megabytes(done.bytes)));
+  return {};
+}
+
 // disk --------------------------------------------------------------------------------------------
 
 constexpr Option kDiskOptions[] = {
@@ -274,6 +322,8 @@ constexpr Subcommand kVerbs[] = {
      RunRescue},
     {"verify", "REF|COMMIT", "Proves a release from its signatures to the last byte of its image.",
      kVerifyOptions, RunVerify},
+    {"mirror", "", "Copies channels, verified as nodes verify them, for a site of its own.",
+     kMirrorOptions, RunMirror},
     {"disk", "REF|COMMIT", "Makes a bootable disk image of a release.", kDiskOptions, RunDisk},
 };
 

@@ -3,24 +3,16 @@
 #include <sys/stat.h>
 
 #include "images/reseal.h"
+#include "updater/source/archive.h"
 
 namespace hostos {
 namespace {
-
-// Where an archive repository keeps an object.
-std::string PathOf(const Repo& repo, const ObjectSize& object) {
-  const char* suffix = object.type == ObjectType::kDirtree   ? "dirtree"
-                       : object.type == ObjectType::kDirmeta ? "dirmeta"
-                                                             : "filez";
-  const std::string hex = object.checksum.Hex();
-  return std::format("{}/objects/{}/{}.{}", repo.path(), hex.substr(0, 2), hex.substr(2), suffix);
-}
 
 // The signed sizes bound what a node downloads, so a wrong one would stop every node.
 Result<uint64_t> CheckSizes(const SignedRelease& release) {
   uint64_t total = 0;
   for (const ObjectSize& object : release.commit.sizes) {
-    const std::string path = PathOf(release.repo, object);
+    const std::string path = release.repo.path() + "/" + ObjectPath(object);
     struct stat status;
     if (::stat(path.c_str(), &status) < 0)
       return Fail(Code::kNotTrusted, "object {}: expected at {}, found none", object.checksum.Hex(),

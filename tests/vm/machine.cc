@@ -28,8 +28,8 @@ std::string Base64(const std::string& bytes) {
   return text;
 }
 
-// A boot takes a sixth less of the host's time than with "max": what that adds costs TCG more than it
-// saves the guest.
+// A boot takes a sixth less of the host's time than with "max": what that adds costs TCG more than
+// it saves the guest.
 constexpr const char* kTcgCpu =
     "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+sha-ni,+pclmulqdq,+cx16,+lahf-lm,+rdrand";
 

@@ -13,6 +13,8 @@ class Progress {
   virtual void Begin(std::string_view phase, std::string_view detail) = 0;
   // Bytes done of the phase's total; total 0 means not known. Called often: cheap in the callee.
   virtual void Bytes(uint64_t done, uint64_t total) = 0;
+  // Somebody wants what goes on to end early. Asked where that may take long.
+  virtual bool Cancelled() { return false; }
 };
 
 }  // namespace hostos

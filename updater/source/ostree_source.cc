@@ -11,6 +11,7 @@
 #include "updater/seal/seal.h"
 #include "updater/source/archive.h"
 #include "updater/source/commit.h"
+#include "updater/source/files.h"
 #include "updater/source/repo.h"
 #include "updater/source/scan.h"
 #include "updater/tuf/client.h"
@@ -77,42 +78,6 @@ Error NameDamagedObject(Error error, const Repo& repo, const Commit& commit,
   return error;
 }
 
-bool IsLocal(const std::string& url) {
-  return url.starts_with('/');
-}
-
-class HttpFiles : public tuf::Fetcher {
- public:
-  explicit HttpFiles(const OstreeSourceOptions& options)
-      : http_(options.http), url_(options.url + "/") {}
-  Result<std::string> Fetch(const std::string& path, size_t cap) override {
-    return http_.Get(url_ + path, cap);
-  }
-
- private:
-  HttpClient http_;
-  std::string url_;
-};
-
-// The files of the repository, wherever it is.
-Result<std::unique_ptr<tuf::Fetcher>> OpenFiles(const OstreeSourceOptions& options) {
-  if (!IsLocal(options.url)) return std::make_unique<HttpFiles>(options);
-  return std::make_unique<Archive>(TRY(Archive::Open(options.url)));
-}
-
-// One of the folders beside the repository's objects.
-class Folder : public tuf::Fetcher {
- public:
-  Folder(tuf::Fetcher& files, std::string name) : files_(files), name_(std::move(name)) {}
-  Result<std::string> Fetch(const std::string& path, size_t cap) override {
-    return files_.Fetch(name_ + path, cap);
-  }
-
- private:
-  tuf::Fetcher& files_;
-  std::string name_;
-};
-
 Result<Digest> HashFile(int fd) {
   Sha256 hash;
   std::array<std::byte, 64 << 10> buffer;
@@ -134,23 +99,13 @@ Result<Target> OstreeSource::Resolve(const std::optional<std::string>& version, 
   if (version && !IsValidName(*version)) {
     return Fail(Code::kUsage, "expected a version, found '{}'", *version);
   }
-  const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options_));
+  const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options_.url, options_.http));
   const ReleaseTarget release = TRY_CONTEXT(options_.url, Find(*files, version, now));
-  const std::string name = ObjectPath(release.commit, "commit");
-  const std::string commit_url = options_.url + "/" + name;
-  std::string commit = TRY(files->Fetch(name, kMaxCommitBytes));
-  if (Digest found = Sha256::Of(AsBytes(commit)); found != release.commit) {
-    return Fail(Code::kNotTrusted, "{}: expected content with SHA-256 {}, found {}", commit_url,
-                release.commit.Hex(), found.Hex());
-  }
-  auto signatures = files->Fetch(name + "meta", kMaxDetachedBytes);
-  if (!signatures && signatures.error().code != Code::kNotFound) {
-    return std::unexpected(std::move(signatures.error()));
-  }
-  // No file of signatures is a commit that carries none.
-  Target target = TRY_CONTEXT(std::format("commit {} ({})", release.commit.Hex(), release.version),
-                              VerifyTarget(std::move(commit), signatures.value_or(""), options_));
-  TRY_CONTEXT(commit_url, CheckBinding(release, target.release));
+  CommitFiles commit = TRY_CONTEXT(options_.url, FetchCommit(*files, release.commit));
+  const std::string where = std::format("commit {} ({})", release.commit.Hex(), release.version);
+  Target target = TRY_CONTEXT(
+      where, VerifyTarget(std::move(commit.bytes), std::move(commit.signatures), options_));
+  TRY_CONTEXT(where, CheckBinding(release, target.release));
   target.index = release.index;
   return target;
 }

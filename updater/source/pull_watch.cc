@@ -53,6 +53,7 @@ bool PullWatch::Check() {
   double part = std::min(1.0, static_cast<double>(written) / static_cast<double>(expected));
   progress_.Bytes(static_cast<uint64_t>(part * static_cast<double>(plan.download_bytes)),
                   plan.download_bytes);
+  if (progress_.Cancelled()) Stop(Code::kFailed, limits_.url + ": interrupted");
   if (written > limits_.attempts * expected + kSlack) {
     Stop(Code::kNotTrusted,
          std::format("{}: expected at most the signed {} bytes for this release, found more",

@@ -85,13 +85,16 @@ Result<UniqueFd> Unpack(GInputStream* input) {
   return file;
 }
 
-VariantRef PullOptions(const std::string& url, const std::string& checksum,
+VariantRef PullOptions(const std::string& url, const std::string& checksum, bool is_mirror,
                        const HttpOptions& http) {
   GVariantDict options;
   g_variant_dict_init(&options, nullptr);
   const char* refs[] = {checksum.c_str()};
   g_variant_dict_insert_value(&options, "refs", g_variant_new_strv(refs, 1));
-  g_variant_dict_insert(&options, "override-url", "s", url.c_str());
+  g_variant_dict_insert(&options, "override-url", "s",
+                        (url.starts_with('/') ? "file://" + url : url).c_str());
+  g_variant_dict_insert(&options, "flags", "i",
+                        is_mirror ? OSTREE_REPO_PULL_FLAGS_MIRROR : OSTREE_REPO_PULL_FLAGS_NONE);
   g_variant_dict_insert(&options, "append-user-agent", "s", "HostOS/" HOSTOS_VERSION);
   g_variant_dict_insert(&options, "disable-static-deltas", "b", TRUE);
   // The commit was verified before it got here, and everything else is named by its checksum.
@@ -102,6 +105,15 @@ VariantRef PullOptions(const std::string& url, const std::string& checksum,
   g_variant_dict_insert(&options, "low-speed-time-seconds", "u",
                         static_cast<guint>(http.stall_timeout.count()));
   return VariantRef::Retain(g_variant_dict_end(&options));
+}
+
+// Pulls need a remote by name, whose URL is always overridden.
+Result<> AddRemote(OstreeRepo* repo) {
+  GErrorOut error;
+  if (!ostree_repo_remote_change(repo, nullptr, OSTREE_REPO_REMOTE_CHANGE_ADD_IF_NOT_EXISTS,
+                                 kRemote, "https://localhost/", nullptr, nullptr, error))
+    return error.Fail("adding a remote");
+  return {};
 }
 
 // The server's faults are told from those of what it served.
@@ -418,7 +430,8 @@ Result<bool> Repo::Has(ObjectType type, const Digest& checksum) const {
 }
 
 Result<FetchPlan> Repo::Plan(const Commit& commit) const {
-  ObjectNames interrupted = TRY(InterruptedObjects(path_));
+  // Those of an archive are libostree's own to judge.
+  const ObjectNames interrupted = IsArchive() ? ObjectNames() : TRY(InterruptedObjects(path_));
   FetchPlan plan;
   for (const ObjectSize& object : commit.sizes) {
     if (interrupted.contains({object.checksum, object.type}) ||
@@ -465,7 +478,9 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
                               Progress& progress) {
   Commit commit = TRY(ParseCommit(commit_bytes));
   const Digest& checksum = commit.release.commit;
-  FetchPlan plan = TRY(Prepare(commit));
+  const bool is_mirror = IsArchive();
+  const FetchPlan plan = TRY(is_mirror ? Plan(commit) : Prepare(commit));
+  if (is_mirror) TRY_CONTEXT(path_, AddRemote(repo_.get()));
   TRY(StoreCommit(checksum, commit_bytes, detached));
 
   PullWatch watch({.url = url,
@@ -479,9 +494,9 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
   PullContext context(watch);
   auto state = GRef<OstreeAsyncProgress>::Adopt(ostree_async_progress_new());
   GErrorOut error;
-  bool pulled = ostree_repo_pull_with_options(repo_.get(), kRemote,
-                                              PullOptions(url, checksum.Hex(), http).get(),
-                                              state.get(), context.cancellable(), error);
+  bool pulled = ostree_repo_pull_with_options(
+      repo_.get(), kRemote, PullOptions(url, checksum.Hex(), is_mirror, http).get(), state.get(),
+      context.cancellable(), error);
   ostree_async_progress_finish(state.get());
   if (watch.verdict()) return std::unexpected(*watch.verdict());
   if (!pulled) return PullFailure(error, url);
@@ -514,6 +529,10 @@ Result<FetchStats> Repo::Copy(Archive& from, std::string_view commit_bytes,
                                        error))
     return error.Fail(path_);
   return stats;
+}
+
+bool Repo::IsArchive() const {
+  return ostree_repo_get_mode(repo_.get()) == OSTREE_REPO_MODE_ARCHIVE;
 }
 
 Result<uint64_t> Repo::FreeBytes() const {

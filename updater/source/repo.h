@@ -109,6 +109,8 @@ class Repo {
   Result<FetchPlan> Plan(const Commit& commit) const;
   // Stores the verified commit, then pulls what its tree lacks from the archive repository at
   // `url`. Bytes over the wire and on the disk are bounded by what the commit's signed sizes say.
+  // Into an archive, which keeps its other commits, files come as they are stored there: they are
+  // for the caller to check.
   Result<FetchStats> Pull(const std::string& url, std::string_view commit_bytes,
                           std::string_view detached, const HttpOptions& http, Progress& progress);
 
@@ -124,6 +126,7 @@ class Repo {
   Repo(std::string path, std::shared_ptr<OstreeRepo> repo)
       : path_(std::move(path)), repo_(std::move(repo)) {}
 
+  bool IsArchive() const;
   // Makes room for the release, and says what of it is missing.
   Result<FetchPlan> Prepare(const Commit& commit);
   Result<> StoreSigned(Transaction& transaction, const Digest& checksum, std::string_view bytes,

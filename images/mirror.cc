@@ -1,0 +1,206 @@
+#include "images/mirror.h"
+
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <unordered_set>
+
+#include "images/reseal.h"
+#include "images/work_directory.h"
+#include "updater/base/atomic_file.h"
+#include "updater/source/archive.h"
+#include "updater/source/commit.h"
+#include "updater/source/files.h"
+#include "updater/source/repo.h"
+#include "updater/tuf/client.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kTimestamp[] = "metadata/timestamp.json";
+
+// Whatever the mirror has targets of moves on with the metadata, so it is copied again and again.
+Result<> AddHeldChannels(const std::string& repo, std::set<std::string>& channels) {
+  const fs::path targets = repo + "/targets";
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(targets, error), end; !error && entry != end;
+       entry.increment(error))
+    if (entry.depth() == 2 && entry->is_directory())
+      channels.insert(entry->path().lexically_relative(targets));
+  if (error && error != std::errc::no_such_file_or_directory)
+    return FailErrno(targets.string(), error.value());
+  return {};
+}
+
+// Makes `trusted` what a client of this root and of the mirror knows, of any age: the floor for
+// what comes next. Returns the root as a file of the mirror.
+Result<NotedFile> Remember(const MirrorOptions& options, const std::string& trusted) {
+  const std::string bytes = TRY(ReadFile(options.root, tuf::kRootCap));
+  TRY_CONTEXT(options.root, tuf::Client::Init(trusted, bytes));
+  const tuf::Root root = TRY(tuf::Root::Parse(bytes));
+  NotedFile file{std::format("metadata/{}.root.json", root.version), bytes};
+  Archive mirror = TRY(Archive::Open(options.repo));
+  if (!mirror.OpenFile(kTimestamp)) return file;
+  Folder metadata(mirror, "metadata/");
+  TRY_CONTEXT(std::format("{}: it is damaged, or another publisher's (without {} it begins anew)",
+                          options.repo, kTimestamp),
+              tuf::Client::Refresh(trusted, metadata, 0));
+  return file;
+}
+
+// The releases of a channel that are not withdrawn, the newest first. The targets of all are
+// fetched.
+Result<std::vector<ReleaseTarget>> ReleasesOf(const std::string& channel, const tuf::Client& client,
+                                              const tuf::Targets& targets, tuf::Fetcher& files) {
+  std::vector<ReleaseTarget> releases;
+  uint64_t minimum_index = 0;
+  for (const auto& [path, file] : targets.targets) {  // "<channel>.json" is before "<channel>/..."
+    if (path != channel + ".json" && !path.starts_with(channel + "/")) continue;
+    if (*file.length > kMaxReleaseTargetBytes)
+      return Fail(Code::kNotTrusted, "{}: expected at most {} bytes, found {}", path,
+                  kMaxReleaseTargetBytes, *file.length);
+    const std::string bytes = TRY(client.Fetch(file, files));
+    const ReleaseTarget release = TRY_CONTEXT(path, ParseReleaseTarget(bytes));
+    const std::string newest =
+        ChannelTarget(release.product, release.architecture, release.channel);
+    if (newest != channel + ".json")
+      return Fail(Code::kNotTrusted, "{}: expected a release of {}, found one of {}", path, channel,
+                  newest);
+    if (path == newest) minimum_index = release.minimum_index;
+    if (release.index >= minimum_index &&
+        !std::ranges::contains(releases, release.commit, &ReleaseTarget::commit))
+      releases.push_back(release);
+  }
+  if (releases.empty())
+    return Fail(Code::kNotFound, "expected releases in channel {}, found none", channel);
+  return releases;
+}
+
+class Copier {
+ public:
+  Copier(const MirrorOptions& options, Repo repo, std::vector<PublicKey> keys)
+      : options_(options), repo_(std::move(repo)), keys_(std::move(keys)) {}
+
+  // Its commit and its objects, then the ref that leads there.
+  Result<FetchStats> Copy(const ReleaseTarget& release, tuf::Fetcher& files, Progress& progress) {
+    const CommitFiles found = TRY(FetchCommit(files, release.commit));
+    TRY(VerifyCommit(found.bytes, found.signatures, keys_, options_.signatures));
+    const Commit commit = TRY(ParseCommit(found.bytes));
+    TRY(CheckBinding(release, commit.release));
+    TRY(RemoveDamaged(commit.sizes));
+    const FetchStats copied =
+        TRY(repo_.Pull(options_.from, found.bytes, found.signatures, HttpOptions(), progress));
+    TRY(RemoveDamaged(commit.sizes));
+    for (const ObjectSize& object : commit.sizes)
+      if (!whole_.contains(object.checksum))
+        return Fail(Code::kNotTrusted, "{}/{}: is not the object that was signed", options_.from,
+                    ObjectPath(object));
+    const std::string ref = ReleaseRef(release.architecture, release.version);
+    if (!repo_.ResolveRef(ref)) TRY(SetRef(ref, release.commit));
+    return copied;
+  }
+
+  Result<> SetRef(const std::string& ref, const Digest& commit) {
+    Repo::Transaction transaction = TRY(Repo::Transaction::Begin(repo_));
+    transaction.SetRef(ref, commit);
+    return transaction.Commit();
+  }
+
+ private:
+  // Of the objects that are in the mirror, those that are not what was signed go; the others are
+  // known to be whole from then on.
+  Result<> RemoveDamaged(const std::vector<ObjectSize>& objects) {
+    for (const ObjectSize& object : objects) {
+      TRY(CheckInterrupt());
+      if (whole_.contains(object.checksum) || !TRY(repo_.Has(object.type, object.checksum)))
+        continue;
+      if (CheckObject(object))
+        whole_.insert(object.checksum);
+      else
+        TRY(RemoveFileDurably(repo_.path() + "/" + ObjectPath(object)));
+    }
+    return {};
+  }
+
+  Result<> CheckObject(const ObjectSize& object) const {
+    const uint64_t size = TRY(repo_.StoredSize(object.type, object.checksum));
+    if (size != object.archived)
+      return Fail(Code::kNotTrusted, "expected {} bytes, found {}", object.archived, size);
+    if (object.type != ObjectType::kFile) {
+      TRY(repo_.ReadMetadata(object.type, object.checksum));
+      return {};
+    }
+    const FileObject file = TRY(repo_.ReadFileHeader(object.checksum));
+    UniqueFd content;
+    if (S_ISREG(file.metadata.mode)) content = TRY(repo_.OpenContent(object.checksum));
+    return CheckContent(file, content.get());
+  }
+
+  const MirrorOptions& options_;
+  Repo repo_;
+  std::vector<PublicKey> keys_;
+  std::unordered_set<Digest> whole_;
+};
+
+// What never changes once it has its name; then the timestamp, with which nodes see it.
+Result<> Publish(const std::string& repo, const std::vector<NotedFile>& files,
+                 const std::string& timestamp) {
+  for (const NotedFile& file : files) {
+    if (file.name == kTimestamp) continue;
+    const std::string path = repo + "/" + file.name;
+    TRY(MakeDirectories(fs::path(path).parent_path()));
+    TRY(WriteFileAtomically(path, file.bytes));
+  }
+  return WriteFileAtomically(repo + "/" + kTimestamp, timestamp);
+}
+
+}  // namespace
+
+Result<Mirrored> Mirror(MirrorOptions options, uint64_t now, Progress& progress) {
+  while (options.from.ends_with('/')) options.from.pop_back();
+  Repo repo = TRY(Repo::CreateArchive(options.repo));
+  const UniqueFd lock = TRY(Open(options.repo, O_RDONLY | O_DIRECTORY));
+  if (::flock(lock.get(), LOCK_EX) < 0) return FailErrno(options.repo);
+  TRY(AddHeldChannels(options.repo, options.channels));
+
+  progress.Begin("resolve", options.from);
+  const WorkDirectory work = TRY(WorkDirectory::Beside(options.repo));
+  std::vector<NotedFile> found = {TRY(Remember(options, work.path()))};
+  const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options.from, {}));
+  NotedFiles noted(*files, found);
+  Folder metadata(noted, "metadata/"), targets(noted, "targets/");
+  const tuf::Client client =
+      TRY_CONTEXT(options.from, tuf::Client::Refresh(work.path(), metadata, now));
+  const std::string signed_targets = TRY(ReadFile(work / "targets.json", tuf::kTargetsCap));
+  const tuf::Targets all = TRY(tuf::Targets::Parse("targets", signed_targets));
+
+  Mirrored done;
+  Copier copier(options, repo, TRY(LoadTrustedKeys(options.keys)));
+  for (const std::string& channel : options.channels) {
+    const std::vector<ReleaseTarget> releases =
+        TRY_CONTEXT(options.from, ReleasesOf(channel, client, all, targets));
+    for (const ReleaseTarget& release : releases) {
+      progress.Begin("copy", std::format("{} of {}", release.version, channel));
+      const FetchStats copied =
+          TRY_CONTEXT(std::format("commit {} ({})", release.commit.Hex(), release.version),
+                      copier.Copy(release, *files, progress));
+      done.objects += copied.objects;
+      done.bytes += copied.bytes;
+      done.releases.push_back(release);
+    }
+    TRY(copier.SetRef(ChannelRef(releases[0].architecture, releases[0].channel),
+                      releases[0].commit));
+  }
+  progress.Begin("publish", options.repo);
+  if (::syncfs(lock.get()) < 0) return FailErrno(options.repo);
+  const std::string timestamp = TRY(ReadFile(work / "timestamp.json", tuf::kTimestampCap));
+  TRY(Publish(options.repo, found, timestamp));
+  return done;
+}
+
+}  // namespace hostos

@@ -1,0 +1,45 @@
+#include "updater/source/files.h"
+
+#include "updater/source/archive.h"
+#include "updater/source/commit.h"
+
+namespace hostos {
+namespace {
+
+class HttpFiles : public tuf::Fetcher {
+ public:
+  HttpFiles(const std::string& url, const HttpOptions& options) : http_(options), url_(url + "/") {}
+  Result<std::string> Fetch(const std::string& path, size_t cap) override {
+    return http_.Get(url_ + path, cap);
+  }
+
+ private:
+  HttpClient http_;
+  std::string url_;
+};
+
+}  // namespace
+
+bool IsLocal(const std::string& url) {
+  return url.starts_with('/');
+}
+
+Result<std::unique_ptr<tuf::Fetcher>> OpenFiles(const std::string& url, const HttpOptions& http) {
+  if (!IsLocal(url)) return std::make_unique<HttpFiles>(url, http);
+  return std::make_unique<Archive>(TRY(Archive::Open(url)));
+}
+
+Result<CommitFiles> FetchCommit(tuf::Fetcher& files, const Digest& checksum) {
+  const std::string name = ObjectPath(checksum, "commit");
+  std::string commit = TRY(files.Fetch(name, kMaxCommitBytes));
+  if (const Digest found = Sha256::Of(AsBytes(commit)); found != checksum)
+    return Fail(Code::kNotTrusted, "{}: expected content with SHA-256 {}, found {}", name,
+                checksum.Hex(), found.Hex());
+  Result<std::string> signatures = files.Fetch(name + "meta", kMaxDetachedBytes);
+  if (!signatures && signatures.error().code != Code::kNotFound)
+    return std::unexpected(std::move(signatures.error()));
+  // No file of signatures is a commit that carries none.
+  return CommitFiles{std::move(commit), std::move(signatures).value_or("")};
+}
+
+}  // namespace hostos

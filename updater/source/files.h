@@ -1,0 +1,61 @@
+// The files of an archive repository wherever somebody serves it: over HTTP, in a directory, or in
+// a bundle. What they say is for the caller to verify.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "updater/base/digest.h"
+#include "updater/base/result.h"
+#include "updater/source/http.h"
+#include "updater/tuf/client.h"
+
+namespace hostos {
+
+// A path on this machine, not http:// or https://.
+bool IsLocal(const std::string& url);
+
+Result<std::unique_ptr<tuf::Fetcher>> OpenFiles(const std::string& url, const HttpOptions& http);
+
+// One of the folders beside the repository's objects: "metadata/", "targets/".
+class Folder : public tuf::Fetcher {
+ public:
+  Folder(tuf::Fetcher& files, std::string name) : files_(files), name_(std::move(name)) {}
+  Result<std::string> Fetch(const std::string& path, size_t cap) override {
+    return files_.Fetch(name_ + path, cap);
+  }
+
+ private:
+  tuf::Fetcher& files_;
+  std::string name_;
+};
+
+// Notes what was found in somebody's repository.
+struct NotedFile {
+  std::string name;  // in the repository: "metadata/2.root.json"
+  std::string bytes;
+};
+
+class NotedFiles : public tuf::Fetcher {
+ public:
+  NotedFiles(tuf::Fetcher& files, std::vector<NotedFile>& found) : files_(files), found_(found) {}
+  Result<std::string> Fetch(const std::string& path, size_t cap) override {
+    std::string bytes = TRY(files_.Fetch(path, cap));
+    found_.push_back({path, bytes});
+    return bytes;
+  }
+
+ private:
+  tuf::Fetcher& files_;
+  std::vector<NotedFile>& found_;
+};
+
+// A commit object, whose SHA-256 is its checksum, and its serialized detached metadata, empty when
+// it has none.
+struct CommitFiles {
+  std::string bytes, signatures;
+};
+Result<CommitFiles> FetchCommit(tuf::Fetcher& files, const Digest& checksum);
+
+}  // namespace hostos
