@@ -34,7 +34,9 @@ mount --make-rprivate / 2>/dev/null || true
 mount -t tmpfs tmpfs /run
 mkdir /run/bin /run/etc /run/released /run/credentials
 printf '#!/bin/sh\necho "udevadm $*"\n' >/run/bin/udevadm
-chmod +x /run/bin/udevadm
+# Here everything is in one namespace.
+printf '#!/bin/sh\n[ "$1 $2 $3" = "--target 1 --mount" ] && shift 3 && exec "$@"\n' >/run/bin/nsenter
+chmod +x /run/bin/*
 PATH=/run/bin:$PATH
 echo 'from the credential' >/run/credentials/hostctl.config
 export CREDENTIALS_DIRECTORY=/run/credentials

@@ -122,9 +122,7 @@ void IsRescued(const std::string& name, const std::string& fault, const Rig& rig
 printf '\n[update]\ntries = 1\n' >>/etc/hostctl/hostctl.toml
 cd /efi/EFI/Linux
 mv hostos_1.1.0_*+3.efi "$(echo hostos_1.1.0_*+3.efi | sed s/+3/+1/)"
-for version in 1.0.0 1.1.0; do
-  printf X | dd of=/dev/disk/by-partlabel/hostos_$version bs=1 seek=1100 conv=notrunc
-done)sh",
+for slot in /dev/vda2 /dev/vda4; do printf X | dd of=$slot bs=1 seek=1100 conv=notrunc; done)sh",
                   4, rig);
   const json status = Held(node->Json({"status"}));
   INFO(status.dump(2));

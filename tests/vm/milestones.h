@@ -9,6 +9,8 @@
 
 namespace hostos {
 
+// 1.0.0 is in /dev/vda2, with its hash tree in /dev/vda3, and 1.1.0 in /dev/vda4 and /dev/vda5. Not
+// by label: a release's two partitions have the same.
 enum class Milestone {
   kFirst,   // 1.0.0 in slot A, booted; nothing newer published
   kStaged,  // 1.1.0 staged in slot B: the next boot is its trial

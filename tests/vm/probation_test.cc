@@ -23,9 +23,7 @@ TEST_CASE("probation: a planned reboot of a good release is counted, and blessed
 
 TEST_CASE("probation: an old release whose disk has rotted falls back at a planned reboot") {
   auto node = Held(NodeAt(Milestone::kSecond, "rotten"));
-  Held(node->Run({"sh", "-c",
-                  "printf X | dd of=/dev/disk/by-partlabel/hostos_1.1.0 bs=1 "
-                  "seek=1100 conv=notrunc && sync"}));
+  Held(node->Run({"sh", "-c", "printf X | dd of=/dev/vda4 bs=1 seek=1100 conv=notrunc && sync"}));
   Held(node->RunToReboot({"systemctl", "reboot"}, 4));
   const json found = CheckFellBack(*node, 3, "did not reach its health gate in 3 boots");
   CHECK(found["cause"] == "Kernel panic - not syncing: dm-verity device corrupted");

@@ -163,19 +163,15 @@ TEST_CASE("trial: the service manager crashes after the root was switched to") {
 }
 
 TEST_CASE("trial: a byte of the root's superblock differs from what was signed") {
-  const json found = NeverReachesGate(
-      "flipped-root",
-      "printf X | dd of=/dev/disk/by-partlabel/hostos_1.1.0 bs=1 seek=1100 conv=notrunc");
+  const json found =
+      NeverReachesGate("flipped-root", "printf X | dd of=/dev/vda4 bs=1 seek=1100 conv=notrunc");
   CHECK(found["phase"] == "early boot");
   CHECK(found["cause"] == "Kernel panic - not syncing: dm-verity device corrupted");
 }
 
 TEST_CASE("trial: the disk can't read a block of the root") {
   auto healthy = Held(NodeAt(Milestone::kStaged, "bad-sector-where"));
-  const uint64_t begin =
-      std::stoull(Held(healthy->Run({"sh", "-c",
-                                     "cat /sys/class/block/$(basename $(readlink -f "
-                                     "/dev/disk/by-partlabel/hostos_1.1.0))/start"})));
+  const uint64_t begin = std::stoull(Held(healthy->Run({"cat", "/sys/class/block/vda4/start"})));
   healthy.reset();
   // The second sector of the first block of erofs: its superblock is there.
   const json found = NeverReachesGate("bad-sector", "", {.bad_sector = begin + 2});
@@ -184,12 +180,12 @@ TEST_CASE("trial: the disk can't read a block of the root") {
 
 TEST_CASE("trial: a byte of containerd in the root differs from what was signed") {
   const json found = NeverReachesGate("flipped-containerd",
-                                      R"sh(slot=$(readlink -f /dev/disk/by-partlabel/hostos_1.1.0)
-mount -t erofs -o ro "$slot" /mnt
+                                      R"sh(slot=/dev/vda4
+mount -t erofs -o ro $slot /mnt
 block=$(filefrag -b4096 -v /mnt/usr/bin/containerd | awk '$1 == "0:" { print $4 + 0 }')
 umount /mnt
 [ "$block" -gt 0 ]
-printf X | dd of="$slot" bs=1 seek=$((block * 4096 + 64)) conv=notrunc)sh");
+printf X | dd of=$slot bs=1 seek=$((block * 4096 + 64)) conv=notrunc)sh");
   CHECK(found["phase"] == "boot");
   CHECK(found["cause"] == "Kernel panic - not syncing: dm-verity device corrupted");
 }

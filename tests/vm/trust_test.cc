@@ -34,8 +34,7 @@ TEST_CASE(
 
 TEST_CASE("trust: a flipped byte of the other slot is found, with its place") {
   auto node = Held(NodeAt(Milestone::kSecond, "flipped-slot"));
-  Says(*node,
-       "printf X | dd of=/dev/disk/by-partlabel/hostos_1.0.0 bs=1 seek=5000000 conv=notrunc");
+  Says(*node, "printf X | dd of=/dev/vda2 bs=1 seek=5000000 conv=notrunc");
   CHECK_THAT(Says(*node, "hostctl verify", 7), ContainsSubstring("bytes 4997120-5001215"));
   CHECK_THAT(Says(*node, "hostctl verify --slot B"), ContainsSubstring("proven"));
 }

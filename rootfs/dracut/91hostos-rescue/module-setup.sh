@@ -20,7 +20,7 @@ installkernel() {
 install() {
   local script unit
   mkdir -p "$initdir"/{efi,root,tmp,var}
-  inst_multiple chmod cp e2fsck fsck fsck.ext4 fsck.fat fsck.vfat kmod mkdir modprobe mount mountpoint rm umount
+  inst_multiple chmod cp e2fsck fsck fsck.ext4 fsck.fat fsck.vfat kmod mkdir modprobe mount mountpoint nsenter rm umount
   inst_multiple "$systemdutildir"/systemd-{network-generator,networkd,resolved} \
     "$systemdsystemunitdir"/systemd-{network-generator,networkd,resolved}.service \
     "$systemdsystemunitdir"/{modprobe@.service,systemd-networkd.socket,hostos-.service.d/10-sandbox.conf}
