@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <unordered_set>
 
+#include "images/program.h"
 #include "images/reseal.h"
 #include "images/work_directory.h"
 #include "updater/base/atomic_file.h"
