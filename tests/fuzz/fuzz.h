@@ -30,6 +30,16 @@ namespace hostos {
     }                                                                          \
   } while (false)
 
+// What a parser accepts is written as a text, which it accepts as the same.
+template <class Parse>
+void RoundTrips(std::string_view input, Parse parse) {
+  const auto accepted = parse(input);
+  if (!accepted) return;
+  const std::string text = ToJson(*accepted);
+  const auto again = parse(text);
+  PROMISE(again && ToJson(*again) == text);
+}
+
 // A file in memory, with a path.
 class MemoryFile {
  public:

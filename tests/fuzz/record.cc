@@ -5,9 +5,5 @@
 using namespace hostos;
 
 FUZZ(input) {
-  const Result<Record> record = RecordFromJson(input);
-  if (!record) return;
-  const std::string text = ToJson(*record);
-  const Result<Record> again = RecordFromJson(text);
-  PROMISE(again && ToJson(*again) == text);
+  RoundTrips(input, RecordFromJson);
 }

@@ -95,7 +95,8 @@ class Replay {
   void TryRandom(const Group& group) {
     const size_t before = slot_b_taken_;
     const double kept = std::uniform_real_distribution(0.0, 1.0)(random_);
-    DiskState state{.writes = group.front()}, deciding = state;
+    DiskState state{.writes = group.front()};
+    decltype(state.also) deciding;
     disk_.Mark();
     for (const size_t i : group) {
       if (std::uniform_real_distribution(0.0, 1.0)(random_) > kept) continue;
@@ -104,18 +105,16 @@ class Replay {
       if (random_() % 8 == 0) length = random_() % (length / 512) * 512;
       Take(write, length);
       state.also.push_back({i, length});
-      if (Decides(write)) deciding.also.push_back({i, length});
+      if (Decides(write)) deciding.push_back({i, length});
     }
     // Of few writes many states are the same.
-    if (!judged_.emplace(group.front(), deciding.also, slot_b_taken_ == slot_b_).second) {
+    if (judged_.emplace(group.front(), deciding, slot_b_taken_ == slot_b_).second) {
+      const Outcome outcome = Judge();
+      if (outcome_of_.emplace(group.front(), outcome.file).second)
+        (outcome.file != last_.file ? partial_ : calm_).push_back({std::move(state), outcome});
+    } else {
       states_++;
-      Held(disk_.Undo());
-      slot_b_taken_ = before;
-      return;
     }
-    const Outcome outcome = Judge();
-    if (outcome_of_.emplace(group.front(), outcome.file).second)
-      (outcome.file != last_.file ? partial_ : calm_).push_back({std::move(state), outcome});
     Held(disk_.Undo());
     slot_b_taken_ = before;
   }

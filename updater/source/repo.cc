@@ -67,6 +67,10 @@ Result<std::shared_ptr<OstreeRepo>> OpenRepo(const std::string& path) {
   return std::shared_ptr<OstreeRepo>(repo, [](OstreeRepo* opened) { g_object_unref(opened); });
 }
 
+bool IsArchive(OstreeRepo* repo) {
+  return ostree_repo_get_mode(repo) == OSTREE_REPO_MODE_ARCHIVE;
+}
+
 // Copies what a decompressor gives into an unnamed file that can seek.
 Result<UniqueFd> Unpack(GInputStream* input) {
   std::error_code no_directory;
@@ -128,7 +132,7 @@ std::unexpected<Error> PullFailure(const GErrorOut& error, const std::string& ur
 // be one, so here they are read as what came from the network is.
 bool LoadFile(OstreeRepo* repo, const Digest& checksum, GInputStream** input, GFileInfo** info,
               GVariant** xattrs, GError** error) {
-  if (ostree_repo_get_mode(repo) != OSTREE_REPO_MODE_ARCHIVE)
+  if (!IsArchive(repo))
     return ostree_repo_load_file(repo, checksum.Hex().c_str(), input, info, xattrs, nullptr, error);
   auto file = GRef<GFile>::Adopt(g_file_resolve_relative_path(
       ostree_repo_get_path(repo), ObjectPath(checksum, "filez").c_str()));
@@ -242,7 +246,7 @@ Result<Repo> Repo::CreateArchive(const std::string& path) {
   auto repo = GRef<OstreeRepo>::Adopt(ostree_repo_create_at(
       AT_FDCWD, path.c_str(), OSTREE_REPO_MODE_ARCHIVE, nullptr, nullptr, error));
   if (!repo) return error.Fail(path + ": making an OSTree repository");
-  if (ostree_repo_get_mode(repo.get()) != OSTREE_REPO_MODE_ARCHIVE) {
+  if (!IsArchive(repo.get())) {
     return Fail(Code::kUsage, "{}: expected an OSTree repository of mode archive, found another",
                 path);
   }
@@ -431,7 +435,8 @@ Result<bool> Repo::Has(ObjectType type, const Digest& checksum) const {
 
 Result<FetchPlan> Repo::Plan(const Commit& commit) const {
   // Those of an archive are libostree's own to judge.
-  const ObjectNames interrupted = IsArchive() ? ObjectNames() : TRY(InterruptedObjects(path_));
+  const ObjectNames interrupted =
+      IsArchive(repo_.get()) ? ObjectNames() : TRY(InterruptedObjects(path_));
   FetchPlan plan;
   for (const ObjectSize& object : commit.sizes) {
     if (interrupted.contains({object.checksum, object.type}) ||
@@ -478,7 +483,7 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
                               Progress& progress) {
   Commit commit = TRY(ParseCommit(commit_bytes));
   const Digest& checksum = commit.release.commit;
-  const bool is_mirror = IsArchive();
+  const bool is_mirror = IsArchive(repo_.get());
   const FetchPlan plan = TRY(is_mirror ? Plan(commit) : Prepare(commit));
   if (is_mirror) TRY_CONTEXT(path_, AddRemote(repo_.get()));
   TRY(StoreCommit(checksum, commit_bytes, detached));
@@ -529,10 +534,6 @@ Result<FetchStats> Repo::Copy(Archive& from, std::string_view commit_bytes,
                                        error))
     return error.Fail(path_);
   return stats;
-}
-
-bool Repo::IsArchive() const {
-  return ostree_repo_get_mode(repo_.get()) == OSTREE_REPO_MODE_ARCHIVE;
 }
 
 Result<uint64_t> Repo::FreeBytes() const {

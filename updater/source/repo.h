@@ -126,7 +126,6 @@ class Repo {
   Repo(std::string path, std::shared_ptr<OstreeRepo> repo)
       : path_(std::move(path)), repo_(std::move(repo)) {}
 
-  bool IsArchive() const;
   // Makes room for the release, and says what of it is missing.
   Result<FetchPlan> Prepare(const Commit& commit);
   Result<> StoreSigned(Transaction& transaction, const Digest& checksum, std::string_view bytes,
