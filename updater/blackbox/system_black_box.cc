@@ -9,8 +9,8 @@
 #include <charconv>
 #include <filesystem>
 #include <format>
+#include <functional>
 #include <memory>
-#include <optional>
 
 #include "updater/base/unique_fd.h"
 
@@ -24,6 +24,8 @@ constexpr size_t kLines = 40;           // of a boot
 constexpr size_t kLineLimit = 300;      // bytes
 constexpr size_t kCommandLineIn = 100;  // of the kernel's first lines, one is its command line
 constexpr size_t kDumpLimit = 8192;
+// The kernel numbers the parts of what it saves from its last lines back (fs/pstore/platform.c).
+constexpr const char* kLastPart = "Part1\n";
 constexpr uint64_t kMicroseconds = 1'000'000;
 
 // sd_journal_* answer with a negative errno.
@@ -139,20 +141,21 @@ Result<BootTrace> Trace(Journal& journal, const std::string& boot) {
   return trace;
 }
 
-// The newest of the files systemd-pstore put together, if it is not older than `since`.
-std::optional<std::string> NewestDump(const std::string& directory, uint64_t since) {
-  std::optional<std::string> newest;
-  time_t newest_time = static_cast<time_t>(since);
+// What systemd-pstore put together at `since` or later, newest first. A crash that the kernel took
+// seconds to save, as into EFI variables, is a file for each of them.
+std::vector<std::string> Dumps(const std::string& directory, uint64_t since) {
+  std::vector<std::string> dumps;
   std::error_code error;
   for (fs::recursive_directory_iterator it(directory, error), end; !error && it != end;
        it.increment(error)) {
     struct stat status;
-    if (it->path().filename() != "dmesg.txt" || ::stat(it->path().c_str(), &status) < 0) continue;
-    if (status.st_mtim.tv_sec < newest_time) continue;
-    newest_time = status.st_mtim.tv_sec;
-    newest = it->path();
+    if (it->path().filename() == "dmesg.txt" && ::stat(it->path().c_str(), &status) == 0 &&
+        status.st_mtim.tv_sec >= static_cast<time_t>(since))
+      dumps.push_back(it->path());
   }
-  return newest;
+  // The directories are named after the time.
+  std::ranges::sort(dumps, std::greater());
+  return dumps;
 }
 
 Result<std::vector<BootTrace>> BootsOf(const std::string& directory, const Digest& root_hash,
@@ -176,8 +179,11 @@ std::vector<BootTrace> SystemBlackBox::Boots(const Digest& root_hash, uint64_t s
 }
 
 std::string SystemBlackBox::KernelDump(uint64_t since) {
-  const std::optional<std::string> file = NewestDump(options_.pstore, since);
-  std::string text = file ? ReadFile(*file, 1 << 20).value_or("") : "";
+  std::string text;
+  for (const std::string& file : Dumps(options_.pstore, since)) {
+    text += ReadFile(file, 1 << 20).value_or("");
+    if (text.contains(kLastPart)) break;
+  }
   if (text.size() > kDumpLimit) text.erase(0, text.size() - kDumpLimit);
   return text;
 }
