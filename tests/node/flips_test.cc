@@ -1,4 +1,5 @@
 // Release after release, from slot to slot.
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 
@@ -15,7 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What the node keeps, other than its slots, and other than the record with its history.
+// What the node keeps, other than its slots, the record with its history, and the list of releases,
+// which is as long as the publisher lets it be.
 struct Kept {
   size_t files = 0;
   uint64_t bytes = 0;
@@ -26,12 +28,22 @@ Kept KeptBy(const FileNode& node) {
   for (const char* part : {"esp", "state", "repo"}) {
     if (!fs::exists(node / part)) continue;
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(node / part)) {
-      if (!entry.is_regular_file() || entry.path().filename() == "record.json") continue;
+      if (!entry.is_regular_file()) continue;
       kept.files++;
-      kept.bytes += entry.file_size();
+      const fs::path name = entry.path().filename();
+      if (name != "record.json" && name != "targets.json") kept.bytes += entry.file_size();
     }
   }
   return kept;
+}
+
+// The newest list of releases, which is the longest.
+uint64_t PublishedBytes(const std::string& repository) {
+  uint64_t bytes = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(repository + "/metadata"))
+    if (entry.path().string().ends_with(".targets.json"))
+      bytes = std::max<uint64_t>(bytes, entry.file_size());
+  return bytes;
 }
 
 TEST_CASE("release after release, from slot to slot, nothing grows and nothing is left over") {
@@ -65,6 +77,7 @@ TEST_CASE("release after release, from slot to slot, nothing grows and nothing i
     CHECK(now.files == steady.files);
     CHECK(now.bytes < steady.bytes + steady.bytes / 100);
     CHECK(fs::file_size(node / "state/record.json") < 64 << 10);
+    CHECK(fs::file_size(node / "state/tuf/targets.json") == PublishedBytes(line.releases().repo));
   }
 }
 

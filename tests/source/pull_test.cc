@@ -12,6 +12,7 @@
 #include <map>
 
 #include "tests/source/update_fixture.h"
+#include "tests/text_file.h"
 #include "updater/seal/seal.h"
 #include "updater/source/scan.h"
 #include "updater/source/staging.h"
@@ -161,6 +162,8 @@ TEST_CASE("after kill -9 no object that was received is fetched again") {
     }
   }
 
+  WriteText(update.staging + "/objects/00/tmp.abcdef", "an object before its rename");
+  WriteText(update.staging + "/tmp/staging-01234567-89ab-cdef-0123-456789abcdef-fedcba-lock", "");
   OstreeSource source = update.Source();
   Target target = *source.Resolve(std::nullopt, kNow);
   NoProgress progress;
@@ -181,6 +184,7 @@ TEST_CASE("after kill -9 no object that was received is fetched again") {
   CHECK(twice <= kInFlight);
   CHECK(plan.objects + (same_boot ? 0 : 1) == second.size());
   CHECK(stats->objects == second.size());
+  CHECK(Shell("find " + update.staging + " -name 'tmp.*' -o -name 'staging-*'").output.empty());
   CHECK(Shell("ostree fsck --repo=" + update.staging).status == 0);
   CHECK(ScanCommit(*Repo::Open(update.staging), newest));
 }

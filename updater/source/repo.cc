@@ -456,6 +456,7 @@ Result<FetchPlan> Repo::Prepare(const Commit& commit) {
   for (const ObjectSize& object : commit.sizes) wanted.insert({object.checksum, object.type});
   TRY(RemoveOtherObjects(path_, wanted));
   TRY(AdoptInterruptedObjects(path_, wanted));
+  TRY(RemoveLeftovers(path_));
   FetchPlan plan = TRY(Plan(commit));
   if (const uint64_t free = TRY(FreeBytes()); free < plan.unpacked_bytes) {
     return Fail(Code::kNoSpace, "{}: expected {} bytes free for the objects of {}, found {}", path_,
@@ -506,6 +507,7 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
   if (watch.verdict()) return std::unexpected(*watch.verdict());
   if (!pulled) return PullFailure(error, url);
   progress.Bytes(plan.download_bytes, plan.download_bytes);
+  if (!is_mirror) (void)RemoveLeftovers(path_);  // the next pull tries again
   return FetchStats{.objects = plan.objects,
                     .bytes = ostree_async_progress_get_uint64(state.get(), "bytes-transferred")};
 }
@@ -533,6 +535,7 @@ Result<FetchStats> Repo::Copy(Archive& from, std::string_view commit_bytes,
   if (!ostree_repo_mark_commit_partial(repo_.get(), commit.release.commit.Hex().c_str(), FALSE,
                                        error))
     return error.Fail(path_);
+  (void)RemoveLeftovers(path_);
   return stats;
 }
 

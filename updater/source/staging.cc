@@ -18,6 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kStaging = "staging-";  // in tmp/: a directory of objects, and its lock
+constexpr const char* kUnnamed = "tmp.";      // in objects/*/: what is about to replace an object
+
 // "xx/yyyy.file", below objects/ or a staging directory.
 std::optional<ObjectName> ParseObjectPath(const fs::path& path) {
   std::string extension = path.extension();
@@ -67,8 +70,7 @@ Result<> ForEachObject(const fs::path& store, const Visitor& visit) {
 Result<> ForEachInterrupted(const fs::path& repository, const Visitor& visit) {
   for (const fs::path& directory : TRY(List(repository / "tmp"))) {
     std::error_code error;
-    if (directory.filename().string().starts_with("staging-") &&
-        fs::is_directory(directory, error)) {
+    if (directory.filename().string().starts_with(kStaging) && fs::is_directory(directory, error)) {
       TRY(ForEachObject(directory, visit));
     }
   }
@@ -105,12 +107,9 @@ Result<> AdoptInterruptedObjects(const std::string& repository, const ObjectName
     // Commits are never adopted: the verified one is written anew by every pull.
     if (name.second != ObjectType::kCommit && wanted.contains(name)) {
       Result<bool> good = IsWhole(path, name);
-      if (good && *good) {
-        whole.push_back(path);
-        return {};
-      }
+      if (good && *good) whole.push_back(path);
     }
-    return Remove(path);
+    return {};
   }));
   if (whole.empty()) return {};
   // First the content, then the names: an object among the repository's own is trusted later.
@@ -122,6 +121,21 @@ Result<> AdoptInterruptedObjects(const std::string& repository, const ObjectName
     if (::rename(path.c_str(), (prefix / path.filename()).c_str()) < 0) {
       return FailErrno(path.string());
     }
+  }
+  return {};
+}
+
+Result<> RemoveLeftovers(const std::string& repository) {
+  std::vector<fs::path> leftovers;
+  for (const fs::path& path : TRY(List(fs::path(repository) / "tmp")))
+    if (path.filename().string().starts_with(kStaging)) leftovers.push_back(path);
+  for (const fs::path& prefix : TRY(List(fs::path(repository) / "objects")))
+    for (const fs::path& path : TRY(List(prefix)))
+      if (path.filename().string().starts_with(kUnnamed)) leftovers.push_back(path);
+  std::error_code error;
+  for (const fs::path& path : leftovers) {
+    fs::remove_all(path, error);
+    if (error) return FailErrno(path.string(), error.value());
   }
   return {};
 }

@@ -23,9 +23,13 @@ using ObjectNames = std::set<ObjectName>;
 // What an interrupted pull left, by name only.
 Result<ObjectNames> InterruptedObjects(const std::string& repository);
 
-// Moves the wanted and whole ones of these into the repository, durably, and removes the others.
+// Moves the wanted and whole ones of these into the repository, durably.
 // Nobody else may be using the repository.
 Result<> AdoptInterruptedObjects(const std::string& repository, const ObjectNames& wanted);
+
+// Removes what else a cut-off pull left: what it had received, its lock, objects that had no name
+// yet. Nobody else may be using the repository.
+Result<> RemoveLeftovers(const std::string& repository);
 
 // Removes the repository's own objects that are not wanted: those of a release that was given up.
 Result<> RemoveOtherObjects(const std::string& repository, const ObjectNames& wanted);
