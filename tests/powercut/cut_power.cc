@@ -163,13 +163,14 @@ class Replay {
 
 }  // namespace
 
-void CutPower(const std::function<std::unique_ptr<Node>(const std::string& log)>& live,
-              const std::string& first, const std::string& last) {
+void CutPower(const std::string& name, const Life& live, const std::string& first,
+              const std::string& last) {
   const TempDir directory;
   const std::string log = directory / "log";
   std::vector<Release> releases;
   {
-    const std::unique_ptr<Node> node = live(log);  // its machine stops at the end of this block
+    const std::unique_ptr<Node> node =
+        live(name, log);  // its machine stops at the end of this block
     for (const char* version : {"1.0.0", "1.1.0"})
       releases.push_back(ReleaseOf(node->releases(), version));
   }
@@ -183,21 +184,21 @@ void CutPower(const std::function<std::unique_ptr<Node>(const std::string& log)>
   // The model against the machine: on both sides of each turn, with some of a turn's writes, and
   // where these are few, with some of the writes that turn nothing.
   size_t booted = 0;
-  const auto really = [&](const char* name, const DiskState& state, const Outcome& outcome) {
-    ReallyBoots(name, log, state, outcome.version);
+  const auto really = [&](const char* which, const DiskState& state, const Outcome& outcome) {
+    ReallyBoots(name + which, log, state, outcome.version);
     booted++;
   };
   for (size_t i = 0; i < turns.size(); i++) {
-    if (i > 0) really("cut-before", {turns[i].state.writes - 1, {}}, turns[i - 1].outcome);
-    really("cut-after", turns[i].state, turns[i].outcome);
+    if (i > 0) really("-before", {turns[i].state.writes - 1, {}}, turns[i - 1].outcome);
+    really("-after", turns[i].state, turns[i].outcome);
   }
   for (const Replay::Judged& each : replay.partial() | std::views::take(kMostPartial))
-    really("cut-partial", each.state, each.outcome);
+    really("-partial", each.state, each.outcome);
   const std::vector<Replay::Judged>& calm = replay.calm();
   const size_t more = std::min(calm.size(), kFewestReal - std::min(booted, kFewestReal));
   for (size_t i = 0; i < more; i++) {
     const Replay::Judged& each = calm[i * calm.size() / more];
-    really("cut-calm", each.state, each.outcome);
+    really("-calm", each.state, each.outcome);
   }
 }
 

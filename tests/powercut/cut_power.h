@@ -11,10 +11,14 @@
 
 namespace hostos {
 
-// Lives a piece of a node's life with its disk's writes logged, then replays them. `first` would
+// A piece of a node's life in the virtual machine of this name.
+using Life = std::function<std::unique_ptr<Node>(const std::string& name, const std::string& log)>;
+
+// Lives it with its disk's writes logged, then replays them. Machines of other names beside it are
+// not in its way. `first` would
 // boot before them, `last` after them; in between either may: a rename on FAT is two writes, and
 // between them an entry can have no name.
-void CutPower(const std::function<std::unique_ptr<Node>(const std::string& log)>& live,
-              const std::string& first, const std::string& last);
+void CutPower(const std::string& name, const Life& live, const std::string& first,
+              const std::string& last);
 
 }  // namespace hostos

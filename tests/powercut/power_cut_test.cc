@@ -10,9 +10,9 @@ namespace {
 
 TEST_CASE("power cut: at every write of a first boot") {
   CutPower(
-      [](const std::string& log) {
-        auto node =
-            Held(Node::Start("cut-first", Held(ReleaseSet::Open()), "", {.write_log = log}));
+      "cut-first",
+      [](const std::string& name, const std::string& log) {
+        auto node = Held(Node::Start(name, Held(ReleaseSet::Open()), "", {.write_log = log}));
         Held(node->WaitBooted());
         return node;
       },
@@ -21,8 +21,9 @@ TEST_CASE("power cut: at every write of a first boot") {
 
 TEST_CASE("power cut: at every write of an update") {
   CutPower(
-      [](const std::string& log) {
-        auto node = Held(NodeAt(Milestone::kFirst, "cut-update", {.write_log = log}));
+      "cut-update",
+      [](const std::string& name, const std::string& log) {
+        auto node = Held(NodeAt(Milestone::kFirst, name, {.write_log = log}));
         Held(node->published().Publish("1.1.0"));
         Held(node->Run({"hostctl", "update"}, 4, Node::kUpdateLimit));
         return node;
@@ -32,8 +33,9 @@ TEST_CASE("power cut: at every write of an update") {
 
 TEST_CASE("power cut: at every write of a trial that is passed") {
   CutPower(
-      [](const std::string& log) {
-        auto node = Held(NodeAt(Milestone::kStaged, "cut-trial", {.write_log = log}));
+      "cut-trial",
+      [](const std::string& name, const std::string& log) {
+        auto node = Held(NodeAt(Milestone::kStaged, name, {.write_log = log}));
         Held(node->RunToReboot({"systemctl", "reboot"}, 1));
         return node;
       },
@@ -42,8 +44,9 @@ TEST_CASE("power cut: at every write of a trial that is passed") {
 
 TEST_CASE("power cut: at every write of a rollback", "[vm]") {
   CutPower(
-      [](const std::string& log) {
-        auto node = Held(NodeAt(Milestone::kSecond, "cut-rollback", {.write_log = log}));
+      "cut-rollback",
+      [](const std::string& name, const std::string& log) {
+        auto node = Held(NodeAt(Milestone::kSecond, name, {.write_log = log}));
         Held(node->Run({"hostctl", "rollback"}, 4));
         return node;
       },
