@@ -14,10 +14,9 @@ namespace hostos {
 // A piece of a node's life in the virtual machine of this name.
 using Life = std::function<std::unique_ptr<Node>(const std::string& name, const std::string& log)>;
 
-// Lives it with its disk's writes logged, then replays them. Machines of other names beside it are
-// not in its way. `first` would
-// boot before them, `last` after them; in between either may: a rename on FAT is two writes, and
-// between them an entry can have no name.
+// Lives it with its disk's writes logged, then replays them. `first` would boot before them, `last`
+// after them; in between either may: a rename on FAT is two writes, and between them an entry can
+// have no name. All its machines' names begin with `name`: others can run beside them.
 void CutPower(const std::string& name, const Life& live, const std::string& first,
               const std::string& last);
 
