@@ -87,6 +87,7 @@ Result<Checkout> FakeSource::Open(const Target& target) {
 }
 
 Result<> FakeSource::Discard() {
+  if (discard_error) return std::unexpected(*discard_error);
   step_("empty the staging repository");
   staged_.clear();
   return {};

@@ -31,6 +31,8 @@ class FakeSource : public Source {
 
   // The next Resolve fails with this.
   std::optional<Error> resolve_error;
+  // Discard fails with this.
+  std::optional<Error> discard_error;
   uint64_t staging_free = 1 << 30;
   void SetIndex(const std::string& version, uint64_t index) {
     published_.at(version).target.index = index;

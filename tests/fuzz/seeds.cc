@@ -125,6 +125,21 @@ void AddTuf(Seeds& seeds) {
   seeds.Add("tuf_metadata", R"([{"\u00e4\n\"\\": [1, -2, true, null]}, {}, []])");
 }
 
+// What a process that fetches answers to each call in turn, in its frames.
+void AddFetch(Seeds& seeds) {
+  auto add = [&](std::initializer_list<std::string_view> messages) {
+    std::string frames;
+    for (const std::string_view message : messages) {
+      frames += {static_cast<char>(message.size()), 0, 0, 0};
+      frames += message;
+    }
+    seeds.Add("fetch", frames);
+  };
+  add({R"({"done":1,"total":2})", R"({"files":["metadata/2.root.json"]})", "{}",
+       R"({"bytes":4096})", R"({"objects":1,"download":2,"unpacked":3,"reused":0})", "{}"});
+  add({R"({"error":5,"message":"no such host"})", R"({"error":77,"message":"\u001b"})", "[]", ""});
+}
+
 }  // namespace
 }  // namespace hostos
 
@@ -139,4 +154,5 @@ int main(int argc, char** argv) {
   hostos::AddBoot(seeds);
   hostos::AddState(seeds);
   hostos::AddTuf(seeds);
+  hostos::AddFetch(seeds);
 }

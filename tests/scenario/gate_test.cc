@@ -25,6 +25,15 @@ TEST_CASE("the gate tells the trial deadline that it has come to an end") {
   CHECK(ReadFile(machine.dir / "run/gate-finished"));
 }
 
+TEST_CASE("a healthy release is committed when its staging repository cannot be emptied") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  machine.source.discard_error = Error{Code::kNetwork, "nobody is there"};
+  CHECK(machine.Boot() == "1.1.0");
+  CHECK_FALSE(machine.ReadStatus().update);
+  CHECK(machine.state.record().Load()->history.back().outcome == Outcome::kCommitted);
+}
+
 TEST_CASE("while a release is on trial no update begins") {
   Machine machine;
   REQUIRE(machine.Update());

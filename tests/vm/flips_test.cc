@@ -14,13 +14,12 @@ constexpr int kRounds = 5;  // of two flips
 // Everything of ours on the disk, by name and size, but for what differs from one round to the
 // next: the record's times, and the /etc upper's inode numbers.
 constexpr const char* kLeftOver = R"sh(
-cd /var/lib/hostos
-find . -mindepth 1 -maxdepth 2 ! -name '*.json' -printf '%p\n' | sort
+find /var/lib/hostos* -maxdepth 2 ! -name '*.json' -printf '%p\n' | sort
 find /efi -type f -printf '%p %s\n' | sort
 losetup --list --noheadings | wc -l
 findmnt --noheadings --raw --output TARGET | grep -c -e hostos -e loop || :
 )sh";
-constexpr const char* kUsed = "du -s --block-size=1024 /var/lib/hostos | cut -f1";
+constexpr const char* kUsed = "du -c --block-size=1024 /var/lib/hostos* | tail -n 1 | cut -f1";
 
 TEST_CASE("flips: ten in a virtual machine leave nothing over, and none is slower") {
   auto node = Held(NodeAt(Milestone::kSecond, "flips"));

@@ -85,7 +85,7 @@ TEST_CASE("an update killed while it fetches and cut off while it writes ends we
 std::string Evidence(Node& node) {
   return Held(node.Run({"sh", "-c",
                         "lsblk -rno NAME,PARTUUID,PARTLABEL /dev/vda; find /efi -type f | sort | "
-                        "xargs sha256sum; find /var/lib/hostos -type f ! -name lock "
+                        "xargs sha256sum; find /var/lib/hostos* -type f ! -name lock "
                         "! -path '*/repo/config' ! -path '*/tuf/*' | sort"}));
 }
 

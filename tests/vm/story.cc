@@ -54,6 +54,19 @@ Result<> ExpectSignedRoot(Node& node, Narrator& narrator, const std::string& ver
   return {};
 }
 
+// What was fetched is another user's; root keeps the metadata that it verified itself.
+Result<> ExpectFetchedUnprivileged(Node& node, Narrator& narrator) {
+  const std::string found = TRY(node.Run(
+      {"sh", "-c",
+       "cd /var/lib && stat -c %U hostos-fetch/tuf/timestamp.json hostos-fetch/repo/config &&"
+       " find hostos-fetch ! -user hostos-fetch && ls -d hostos/repo hostos/tuf 2>&-; true"}));
+  if (found != "hostos-fetch\nhostos-fetch\nhostos/tuf\n")
+    return Fail(Code::kFailed, "expected all that was fetched to be hostos-fetch's, found:\n{}",
+                found);
+  narrator.Held("a user without privileges fetched it");
+  return {};
+}
+
 Result<int> BootsInJournal(Node& node) {
   const json boots = json::parse(TRY(node.Run({"sh", "-c", kBootsInJournal})), nullptr, false);
   if (!boots.is_array()) return Fail(Code::kFailed, "{}: expected a JSON array", kBootsInJournal);
@@ -103,6 +116,7 @@ Result<> UpdateToSecond(Node& node, Narrator& narrator) {
   TRY(node.Run({"sh", "-c", std::format("echo 'edited on 1.0.0' >{}", kEdited)}));
   TRY(node.published().Publish("1.1.0"));
   TRY(Show(node, narrator, "hostctl update --plan"));
+  TRY(ExpectFetchedUnprivileged(node, narrator));
   TRY(UpdateAndReboot(node, narrator, 1));
 
   TRY(Show(node, narrator, "hostctl status"));

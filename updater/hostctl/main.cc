@@ -1,8 +1,11 @@
 // hostctl: the operator's tool. Puts the engine's world together from its real parts.
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -11,6 +14,7 @@
 #include "bootctl/systemd_boot.h"
 #include "updater/blackbox/system_black_box.h"
 #include "updater/engine/rescue.h"
+#include "updater/fetch/remote_source.h"
 #include "updater/health/system_health.h"
 #include "updater/hostctl/failure.h"
 #include "updater/hostctl/help.h"
@@ -18,7 +22,6 @@
 #include "updater/hostctl/verbs.h"
 #include "updater/seal/seal.h"
 #include "updater/slot/partition_slot_disk.h"
-#include "updater/source/ostree_source.h"
 
 namespace hostos {
 namespace {
@@ -35,6 +38,9 @@ constexpr const char* kShippedConfig = "/usr/lib/hostctl/hostctl.toml";
 constexpr const char* kLocalConfig = "/etc/hostctl/hostctl.toml";
 constexpr const char* kStateDirectory = "/var/lib/hostos";
 constexpr const char* kRunDirectory = "/run/hostos";
+constexpr char kFetchSocket[] = "/run/hostos/fetch.socket";
+constexpr Seconds kFetchPatience{900};
+constexpr Seconds kGatePatience{60};  // which only has it make room: not worth a trial's time
 
 ExitCode PrintFailure(const Error& error, const std::string& advice) {
   std::cerr << FailureText(error, "", advice);
@@ -89,6 +95,17 @@ SystemdBootOptions BootOptions(const Invocation& invocation, const StateDir& sta
   return options;
 }
 
+// systemd starts a process that fetches for each connection.
+Result<UniqueFd> ConnectToFetch() {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  std::ranges::copy(kFetchSocket, address.sun_path);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+    return Fail(Code::kFailed, "{}; it takes: systemctl start hostos-fetch.socket",
+                FailErrno(kFetchSocket).error().message);
+  return fd;
+}
+
 // The rescue system runs no containers.
 class NoChecks : public Health {
   std::vector<CheckResult> Round(Milliseconds) override { return {}; }
@@ -98,16 +115,17 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   Result<Config> read = ReadConfig(invocation);
   const Config config = read.value_or(Config{});
   const bool rescue = invocation.command->verb == Verb::kRescue;
-  OstreeSource source(
+  RemoteSource source(
+      ConnectToFetch,
       {.url = invocation.from ? std::filesystem::absolute(*invocation.from).string() : config.url,
        .product = config.product,
        .channel = config.channel,
        .architecture = kArchitecture,
-       .staging = std::string(kStateDirectory) + "/repo",
        .parent = rescue ? "" : OstreeSourceOptions().parent,
        .key_directories = config.keys,
        .signatures = config.signatures,
-       .seal_formats = {kSealFormat}});
+       .seal_formats = {kSealFormat}},
+      invocation.command->verb == Verb::kGate ? kGatePatience : kFetchPatience);
   StateDir state(kStateDirectory, kRunDirectory);
   SystemdBoot boot(BootOptions(invocation, state));
   PartitionSlotDisk disk(boot);

@@ -90,13 +90,13 @@ Result<Metadata> DiskMetadata(int directory, const std::string& name, const stru
                   .xattrs = TRY(ReadDiskXattrs(directory, name))};
 }
 
-Result<Digest> HashContent(int directory, const std::string& name, const FileObject& file) {
+// `content` is where the content begins; `name` is for messages.
+Result<Digest> HashContent(int content, const std::string& name, const FileObject& file) {
   Sha256 hash = StartContentChecksum(file);
   if (S_ISLNK(file.metadata.mode)) return hash.Finish();
-  UniqueFd content = TRY(OpenAt(directory, name, O_RDONLY | O_NOFOLLOW));
   std::array<std::byte, 64 << 10> buffer;
   uint64_t total = 0;
-  while (size_t count = TRY_CONTEXT(name, ReadFull(content.get(), buffer))) {
+  while (size_t count = TRY_CONTEXT(name, ReadFull(content, buffer))) {
     hash.Update(std::span(buffer).first(count));
     total += count;
   }
@@ -105,6 +105,23 @@ Result<Digest> HashContent(int directory, const std::string& name, const FileObj
                 file.size, total);
   }
   return hash.Finish();
+}
+
+Result<Metadata> ParseMetadata(std::string_view bytes) {
+  VariantRef variant = VariantFromBytes(kDirmetaType, bytes);
+  if (!g_variant_is_normal_form(variant.get())) {
+    return Fail(Code::kNotTrusted, "expected a dirmeta object, found {} bytes that are none",
+                bytes.size());
+  }
+  Metadata metadata;
+  GVariant* array = nullptr;
+  g_variant_get(variant.get(), "(uuu@a(ayay))", &metadata.uid, &metadata.gid, &metadata.mode,
+                &array);
+  metadata.uid = GUINT32_FROM_BE(metadata.uid);
+  metadata.gid = GUINT32_FROM_BE(metadata.gid);
+  metadata.mode = GUINT32_FROM_BE(metadata.mode);
+  metadata.xattrs = TRY(ReadXattrs(VariantRef::Adopt(array).get()));
+  return metadata;
 }
 
 }  // namespace
@@ -160,19 +177,7 @@ Result<std::vector<DirtreeEntry>> ParseDirtree(std::string_view bytes) {
 }
 
 Result<Metadata> ParseDirmeta(std::string_view bytes) {
-  VariantRef variant = VariantFromBytes(kDirmetaType, bytes);
-  if (!g_variant_is_normal_form(variant.get())) {
-    return Fail(Code::kNotTrusted, "expected a dirmeta object, found {} bytes that are none",
-                bytes.size());
-  }
-  Metadata metadata;
-  GVariant* array = nullptr;
-  g_variant_get(variant.get(), "(uuu@a(ayay))", &metadata.uid, &metadata.gid, &metadata.mode,
-                &array);
-  metadata.uid = GUINT32_FROM_BE(metadata.uid);
-  metadata.gid = GUINT32_FROM_BE(metadata.gid);
-  metadata.mode = GUINT32_FROM_BE(metadata.mode);
-  metadata.xattrs = TRY(ReadXattrs(VariantRef::Adopt(array).get()));
+  Metadata metadata = TRY(ParseMetadata(bytes));
   TRY(CheckMetadata(metadata, S_IFDIR));
   return metadata;
 }
@@ -265,7 +270,24 @@ Result<FileObject> ReadDiskFile(int directory, const std::string& name) {
                 "{}: expected a regular file, directory or symbolic link, found mode {:o}", name,
                 file.metadata.mode);
   }
-  file.checksum = TRY(HashContent(directory, name, file));
+  UniqueFd content;
+  if (file.target.empty()) content = TRY(OpenAt(directory, name, O_RDONLY | O_NOFOLLOW));
+  file.checksum = TRY(HashContent(content.get(), name, file));
+  return file;
+}
+
+Result<FileObject> ReadStoredFile(const std::string& path) {
+  const UniqueFd content = TRY(Open(path, O_RDONLY | O_NOFOLLOW));
+  std::array<char, kMaxXattrBytes> buffer;
+  const ssize_t size = ::fgetxattr(content.get(), "user.ostreemeta", buffer.data(), buffer.size());
+  if (size < 0) return FailErrno(path + ": reading xattr user.ostreemeta");
+  FileObject file;
+  file.metadata = TRY_CONTEXT(path, ParseMetadata({buffer.data(), static_cast<size_t>(size)}));
+  struct stat status;
+  if (::fstat(content.get(), &status) < 0) return FailErrno(path);
+  file.size = static_cast<uint64_t>(status.st_size);
+  if (S_ISLNK(file.metadata.mode)) file.target = TRY(ReadFile(path, PATH_MAX));
+  file.checksum = TRY(HashContent(content.get(), path, file));
   return file;
 }
 

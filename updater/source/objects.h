@@ -56,5 +56,8 @@ Sha256 StartContentChecksum(const FileObject& file);
 Result<Metadata> ReadDiskMetadata(int directory, const std::string& name);
 // A regular file or symbolic link on disk as the content object it is, its checksum computed.
 Result<FileObject> ReadDiskFile(int directory, const std::string& name);
+// The same of a file of a bare-user repository (ostree-repo, "bare-user"): whoever fetched it owns
+// it; owner, mode and xattrs are in its xattr user.ostreemeta, a link's target is its content.
+Result<FileObject> ReadStoredFile(const std::string& path);
 
 }  // namespace hostos

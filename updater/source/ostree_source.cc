@@ -96,12 +96,17 @@ OstreeSource::OstreeSource(OstreeSourceOptions options) : options_(std::move(opt
 }
 
 Result<Target> OstreeSource::Resolve(const std::optional<std::string>& version, uint64_t now) {
+  const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options_.url, options_.http));
+  return Resolve(*files, version, now);
+}
+
+Result<Target> OstreeSource::Resolve(tuf::Fetcher& files, const std::optional<std::string>& version,
+                                     uint64_t now) {
   if (version && !IsValidName(*version)) {
     return Fail(Code::kUsage, "expected a version, found '{}'", *version);
   }
-  const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options_.url, options_.http));
-  const ReleaseTarget release = TRY_CONTEXT(options_.url, Find(*files, version, now));
-  CommitFiles commit = TRY_CONTEXT(options_.url, FetchCommit(*files, release.commit));
+  const ReleaseTarget release = TRY_CONTEXT(options_.url, Find(files, version, now));
+  CommitFiles commit = TRY_CONTEXT(options_.url, FetchCommit(files, release.commit));
   const std::string where = std::format("commit {} ({})", release.commit.Hex(), release.version);
   Target target = TRY_CONTEXT(
       where, VerifyTarget(std::move(commit.bytes), std::move(commit.signatures), options_));
@@ -110,14 +115,19 @@ Result<Target> OstreeSource::Resolve(const std::optional<std::string>& version, 
   return target;
 }
 
+Result<> OstreeSource::PrepareMetadata() const {
+  TRY(MakeDirectories(options_.metadata));
+  const std::string root = TRY(ReadFile(options_.root, tuf::kRootCap));
+  TRY_CONTEXT(options_.root, tuf::Client::Adopt(options_.metadata, root));
+  return {};
+}
+
 // What the release team says of a release of this machine's channel.
 Result<ReleaseTarget> OstreeSource::Find(tuf::Fetcher& files,
                                          const std::optional<std::string>& version, uint64_t now) {
   const auto& [product, architecture, channel] =
       std::tie(options_.product, options_.architecture, options_.channel);
-  TRY(MakeDirectories(options_.metadata));
-  const std::string root = TRY(ReadFile(options_.root, tuf::kRootCap));
-  TRY_CONTEXT(options_.root, tuf::Client::Adopt(options_.metadata, root));
+  TRY(PrepareMetadata());
   Folder metadata(files, "metadata/"), targets(files, "targets/");
   tuf::Client client =
       TRY_CONTEXT("metadata", tuf::Client::Refresh(options_.metadata, metadata, now));
@@ -168,6 +178,13 @@ Result<FetchStats> OstreeSource::Fetch(const Target& target, Progress& progress)
   }
   return std::unexpected(
       NameDamagedObject(std::move(stats.error()), repo, TRY(ParseCommit(target.commit)), options_));
+}
+
+Result<> OstreeSource::Take(const Digest& checksum, std::string_view content) {
+  Repo repo = TRY(Repo::OpenStaging(options_.staging, options_.parent));
+  auto transaction = TRY(Repo::Transaction::Begin(repo));
+  TRY(transaction.WriteContent(checksum, content));
+  return transaction.Commit();
 }
 
 Result<Checkout> OstreeSource::Open(const Target& target) {

@@ -25,8 +25,8 @@ struct OstreeSourceOptions {
   std::string architecture;  // this machine's, as in Release::architecture
   std::string root = "/usr/lib/hostos/tuf/root.json";  // the TUF root that the release brings
   std::string metadata = "/var/lib/hostos/tuf";        // the TUF metadata that is trusted
-  std::string staging = "/var/lib/hostos/repo";
-  std::string parent = "/ostree/repo";  // empty: none
+  std::string staging;                                 // the repository that is pulled into
+  std::string parent = "/ostree/repo";                 // empty: none
   std::vector<std::string> key_directories = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};
   SignatureRule signatures;
   std::vector<uint32_t> seal_formats;  // what this node can seal
@@ -37,6 +37,14 @@ class OstreeSource : public Source {
  public:
   explicit OstreeSource(OstreeSourceOptions options);
 
+  // Stages an object that this machine has, but this process may not read there.
+  Result<> Take(const Digest& checksum, std::string_view content);
+
+  // Makes the directory of trusted metadata, and has it trust the release's root.
+  Result<> PrepareMetadata() const;
+  // From these files of a repository.
+  Result<Target> Resolve(tuf::Fetcher& files, const std::optional<std::string>& version,
+                         uint64_t now);
   Result<Target> Resolve(const std::optional<std::string>& version, uint64_t now) override;
   Result<FetchPlan> Plan(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;

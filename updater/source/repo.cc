@@ -202,6 +202,18 @@ Result<> CopyObject(Archive& from, const ObjectSize& object, Repo::Transaction& 
   return to.WriteFile(content.file, content.bytes.get());
 }
 
+// libostree compares an object with its checksum only when it is asked for the one it found.
+Result<> WriteObject(OstreeRepo* repo, const Digest& checksum, GInputStream* object,
+                     guint64 length) {
+  GErrorOut error;
+  guchar* found = nullptr;
+  const bool written = ostree_repo_write_content(repo, checksum.Hex().c_str(), object, length,
+                                                 &found, nullptr, error);
+  g_free(found);
+  if (!written) return error.Fail("writing file object " + checksum.Hex());
+  return {};
+}
+
 // A pull under its watch. libostree runs it in the thread's default main context, which is one of
 // our own while this lives, with a timer in it.
 class PullContext {
@@ -254,14 +266,13 @@ Result<Repo> Repo::CreateArchive(const std::string& path) {
 }
 
 Result<Repo> Repo::OpenStaging(const std::string& path, const std::string& parent) {
-  // Every part may be missing after a power cut, so none is taken as a sign of the others. Staged
-  // objects carry the setuid bits of the release: nobody but root gets at them.
+  // Every part may be missing after a power cut, so none is taken as a sign of the others.
   TRY(MakeDirectories(path, 0700));
   for (const char* part : {"objects", "tmp", "state", "refs/heads", "refs/remotes", "extensions"}) {
     TRY(MakeDirectories(path + "/" + part));
   }
   std::string config = std::format(
-      "[core]\nrepo_version=1\nmode=bare\nmin-free-space-percent=0\n{}\n"
+      "[core]\nrepo_version=1\nmode=bare-user\nmin-free-space-percent=0\n{}\n"
       "[remote \"{}\"]\nurl=https://localhost/\ngpg-verify=false\n",
       parent.empty() ? "" : "parent=" + parent + "\n", kRemote);
   auto found = ReadFile(path + "/config");
@@ -310,19 +321,19 @@ Result<> Repo::Transaction::WriteFile(const FileObject& file, int content) {
     input = GRef<GInputStream>::Adopt(g_unix_input_stream_new(content, /*close_fd=*/FALSE));
   }
   auto xattrs = VariantRef::Retain(NewXattrs(file.metadata.xattrs));
-  std::string hex = file.checksum.Hex();
   GRef<GInputStream> object;
   guint64 length = 0;
   GErrorOut error;
-  // libostree compares the content with its checksum only when it is asked for the one it found.
-  guchar* found = nullptr;
-  const bool written = ostree_raw_file_to_content_stream(input.get(), info.get(), xattrs.get(),
-                                                         object.Out(), &length, nullptr, error) &&
-                       ostree_repo_write_content(repo_.get(), hex.c_str(), object.get(), length,
-                                                 &found, nullptr, error);
-  g_free(found);
-  if (!written) return error.Fail("writing file object " + hex);
-  return {};
+  if (!ostree_raw_file_to_content_stream(input.get(), info.get(), xattrs.get(), object.Out(),
+                                         &length, nullptr, error))
+    return error.Fail("writing file object " + file.checksum.Hex());
+  return WriteObject(repo_.get(), file.checksum, object.get(), length);
+}
+
+Result<> Repo::Transaction::WriteContent(const Digest& checksum, std::string_view bytes) {
+  auto object = GRef<GInputStream>::Adopt(g_memory_input_stream_new_from_data(
+      bytes.data(), static_cast<gssize>(bytes.size()), /*destroy=*/nullptr));
+  return WriteObject(repo_.get(), checksum, object.get(), bytes.size());
 }
 
 void Repo::Transaction::SetRef(const std::string& ref, const Digest& commit) {
@@ -411,6 +422,25 @@ Result<UniqueFd> Repo::OpenContent(const Digest& checksum) const {
                         F_DUPFD_CLOEXEC, 0));
   if (!file) return FailErrno(where());
   return file;
+}
+
+Result<std::string> Repo::ReadContent(const Digest& checksum) const {
+  auto where = [&] { return std::format("{}: file object {}", path_, checksum.Hex()); };
+  GErrorOut error;
+  GRef<GInputStream> object;
+  guint64 size = 0;
+  if (!ostree_repo_load_object_stream(repo_.get(), OSTREE_OBJECT_TYPE_FILE, checksum.Hex().c_str(),
+                                      object.Out(), &size, nullptr, error))
+    return error.Fail(where());
+  if (size > kMaxContentBytes)
+    return Fail(Code::kNotSupported, "{}: expected at most {} bytes, found {}", where(),
+                kMaxContentBytes, size);
+  std::string bytes(size, '\0');
+  gsize read = 0;
+  if (!g_input_stream_read_all(object.get(), bytes.data(), size, &read, nullptr, error))
+    return error.Fail(where());
+  bytes.resize(read);
+  return bytes;
 }
 
 Result<uint64_t> Repo::StoredSize(ObjectType type, const Digest& checksum) const {

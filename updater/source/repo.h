@@ -1,4 +1,4 @@
-// One OSTree repository: the archive that releases are published in, or a node's bare staging
+// One OSTree repository: the archive that releases are published in, or a node's staging
 // repository whose parent is the object store inside the running root. The only user of libostree.
 //
 // Promises: a commit, its signatures and its refs appear in one transaction; a pull fetches no
@@ -31,6 +31,8 @@ namespace hostos {
 
 struct Scan;
 
+inline constexpr size_t kMaxContentBytes = 64 << 20;
+
 // What CommitTree publishes.
 struct CommitInput {
   std::string tree;  // the root file system, with an empty /boot
@@ -51,6 +53,8 @@ class Repo {
     Result<> WriteMetadata(ObjectType type, const Digest& checksum, std::string_view bytes);
     // `content` is read from where it stands; a link has none.
     Result<> WriteFile(const FileObject& file, int content);
+    // What ReadContent() gave.
+    Result<> WriteContent(const Digest& checksum, std::string_view bytes);
     void SetRef(const std::string& ref, const Digest& commit);
     Result<> Commit();
 
@@ -63,8 +67,8 @@ class Repo {
   static Result<Repo> Open(const std::string& path);
   // The archive repository at `path`, made with its directories when it is not there.
   static Result<Repo> CreateArchive(const std::string& path);
-  // The bare staging repository at `path`. It and its configuration are made or repaired as needed;
-  // an empty `parent` means none.
+  // The staging repository at `path`: of mode bare-user, so that any user can stage files of any
+  // other. It and its configuration are made or repaired as needed; an empty `parent` means none.
   static Result<Repo> OpenStaging(const std::string& path, const std::string& parent);
 
   // Publishing ------------------------------------------------------------------------------------
@@ -97,6 +101,8 @@ class Repo {
   // A seekable descriptor at the start of a regular file's content. In a bare repository that is
   // the object itself; from an archive it is unpacked into an unnamed temporary file.
   Result<UniqueFd> OpenContent(const Digest& checksum) const;
+  // A content object of at most kMaxContentBytes as what its checksum is made of: header, content.
+  Result<std::string> ReadContent(const Digest& checksum) const;
   // The size of an object as the repository stores it.
   Result<uint64_t> StoredSize(ObjectType type, const Digest& checksum) const;
   // Here or in the parent.

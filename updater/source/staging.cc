@@ -80,7 +80,7 @@ Result<> ForEachInterrupted(const fs::path& repository, const Visitor& visit) {
 Result<bool> IsWhole(const fs::path& path, const ObjectName& name) {
   const auto& [checksum, type] = name;
   if (type == ObjectType::kFile) {
-    return TRY(ReadDiskFile(AT_FDCWD, path)).checksum == checksum;
+    return TRY(ReadStoredFile(path)).checksum == checksum;
   }
   return Sha256::Of(AsBytes(TRY(ReadFile(path, kMaxMetadataBytes)))) == checksum;
 }

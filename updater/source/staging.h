@@ -1,4 +1,4 @@
-// Housekeeping between pulls in a bare staging repository, without libostree.
+// Housekeeping between pulls in a staging repository (bare-user), without libostree.
 //
 // libostree keeps what a cut-off pull had received in tmp/staging-<boot id>-<random>/, and takes it
 // up again only in the same boot and within a day: after a power cut nobody knows which of those

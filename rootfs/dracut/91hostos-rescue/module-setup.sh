@@ -24,13 +24,15 @@ install() {
   inst_multiple "$systemdutildir"/systemd-{network-generator,networkd,resolved} \
     "$systemdsystemunitdir"/systemd-{network-generator,networkd,resolved}.service \
     "$systemdsystemunitdir"/{modprobe@.service,systemd-networkd.socket,hostos-.service.d/10-sandbox.conf}
-  grep '^systemd-resolve:' /etc/passwd >>"$initdir/etc/passwd"
-  grep '^systemd-resolve:' /etc/group >>"$initdir/etc/group"
+  for table in passwd group; do
+    grep -E '^(systemd-resolve|hostos-fetch):' "/etc/$table" >>"$initdir/etc/$table"
+  done
 
   for script in rescue{,-disk,-setup,-var}; do
     inst_script "$moddir/$script" "/usr/lib/hostos/$script"
   done
   inst_simple "$moddir/journald.conf" "$systemdutildir/journald.conf.d/hostos-rescue.conf"
+  inst_simple "$moddir/fetch.conf" "$systemdsystemunitdir/hostos-fetch@.service.d/10-rescue.conf"
   sed 's/this release does not reach its root/the rescue cannot go on/' \
     "$moddir/../90hostos/hostos-emergency.service" >"$initdir$systemdsystemunitdir/hostos-emergency.service"
   ln -sfn hostos-emergency.service "$initdir$systemdsystemunitdir/emergency.service"

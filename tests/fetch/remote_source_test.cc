@@ -1,0 +1,330 @@
+// Both sides of the boundary: the real worker as a user of its own, and workers that were taken
+// over.
+#include "updater/fetch/remote_source.h"
+
+#include <grp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
+#include <filesystem>
+#include <functional>
+#include <future>
+#include <memory>
+
+#include "tests/source/update_fixture.h"
+#include "updater/seal/seal.h"
+#include "updater/source/archive.h"
+#include "updater/source/files.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uid_t kNobody = 65534;
+
+// A node whose worker is the program, as nobody where that is possible.
+class Node {
+ public:
+  Node() {
+    fs::create_directory(own);
+    if (::geteuid() == 0) REQUIRE(::chown(own.c_str(), kNobody, kNobody) == 0);
+    REQUIRE(::chmod(update.publisher.directory.path().c_str(), 0711) == 0);
+    AddFiles(update.tree, "new", 20, 2);
+    update.publisher.Publish(update.tree, "1.1");
+  }
+  ~Node() {
+    if (pid_ > 0) CHECK(::waitpid(pid_, nullptr, 0) == pid_);
+  }
+
+  RemoteSource Source(const std::string& url) {
+    return RemoteSource([this] { return StartWorker(); }, update.Options(url), Seconds(60));
+  }
+
+  Update update;
+  std::string own = update.publisher.directory / "fetch";
+
+ private:
+  Result<UniqueFd> StartWorker() {
+    auto [ours, theirs] = TRY(StreamPair());
+    // By descriptor: nobody may be kept out of the directories above it.
+    const UniqueFd program = TRY(Open(FETCH_PROGRAM, O_PATH));
+    const std::string state = "STATE_DIRECTORY=" + own, temporary = "TMPDIR=" + own;
+    const char* const arguments[] = {"fetch", nullptr};
+    const char* const variables[] = {state.c_str(), temporary.c_str(), nullptr};
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::dup2(theirs.get(), STDIN_FILENO);
+      if (::geteuid() == 0 &&
+          (::setgroups(0, nullptr) < 0 || ::setgid(kNobody) < 0 || ::setuid(kNobody) < 0))
+        ::_exit(1);
+      ::fexecve(program.get(), const_cast<char* const*>(arguments),
+                const_cast<char* const*>(variables));
+      ::_exit(1);
+    }
+    return std::move(ours);
+  }
+
+  pid_t pid_ = -1;
+};
+
+Digest RootHashOf(Checkout& checkout, uint64_t size) {
+  const UniqueFd image(::memfd_create("image", MFD_CLOEXEC)),
+      verity(::memfd_create("verity", MFD_CLOEXEC));
+  return ReceiveImage(checkout.image.get(), size, image.get(), verity.get(), {}).value();
+}
+
+class CountingProgress : public Progress {
+ public:
+  void Begin(std::string_view, std::string_view) override {}
+  void Bytes(uint64_t done, uint64_t) override { last = done; }
+  uint64_t last = 0;
+};
+
+TEST_CASE("a process of another user fetches and seals a release, and stages nothing as root") {
+  Node node;
+  const bool local = GENERATE(false, true);
+  node.update.server = std::make_unique<HttpServer>(node.update.publisher.path);
+  RemoteSource source = node.Source(local ? node.update.publisher.path : node.update.server->url());
+  CAPTURE(local);
+  const Result<Target> target = source.Resolve(std::nullopt, kNow);
+  INFO((target ? "" : target.error().message));
+  REQUIRE(target);
+  CHECK(target->release.version == "1.1");
+  CHECK(target->index == 2);
+  CHECK(target->valid_signatures == 1);
+  const FetchPlan plan = source.Plan(*target).value();
+  CHECK(plan.objects > 20);
+  CHECK(source.StagingFree().value() > 0);
+  CountingProgress progress;
+  const Result<FetchStats> stats = source.Fetch(*target, progress);
+  INFO((stats ? "" : stats.error().message));
+  REQUIRE(stats);
+  CHECK(stats->objects == plan.objects);
+  CHECK(progress.last == plan.download_bytes);
+  CHECK(source.Plan(*target)->objects == 0);
+
+  Result<Checkout> checkout = source.Open(*target);
+  INFO((checkout ? "" : checkout.error().message));
+  REQUIRE(checkout);
+  std::string uki(target->release.uki_size + 1, '\0');
+  CHECK(ReadFull(checkout->uki.get(), std::as_writable_bytes(std::span(uki))).value() ==
+        target->release.uki_size);
+  CHECK(RootHashOf(*checkout, target->release.image_size) == target->release.root_hash);
+  CHECK(checkout->sent.get());
+
+  CHECK(Shell("ostree fsck --repo=" + node.own + "/repo").status == 0);
+  for (const auto& entry : fs::recursive_directory_iterator(node.own)) {
+    struct stat status{};
+    REQUIRE(::lstat(entry.path().c_str(), &status) == 0);
+    CHECK(status.st_uid == (::geteuid() == 0 ? kNobody : ::geteuid()));
+    CHECK((status.st_mode & (S_ISUID | S_ISGID)) == 0);
+  }
+}
+
+TEST_CASE("what the worker cannot do is said as without one") {
+  Node node;
+  CHECK(node.Source("http://127.0.0.1:1").Resolve(std::nullopt, kNow).error().code ==
+        Code::kNetwork);
+  const std::string empty = node.update.publisher.directory / "empty";
+  fs::create_directory(empty);
+  const Error error = node.Source(empty).Resolve(std::nullopt, kNow).error();
+  INFO(error.message);
+  CHECK(error.message.contains(empty + "/metadata/"));
+  CHECK_FALSE(error.message.contains("/proc/"));
+}
+
+using Script = std::function<void(const Channel& channel)>;
+
+// What keeps to the protocol and says nothing, until nobody is there any more.
+void Listen(const Channel& channel) {
+  while (channel.Receive()) continue;
+}
+
+// A worker that keeps to the protocol until it is connected, and then to the script.
+struct TakenOver {
+  Update update;
+  std::future<void> worker;
+  Target target = update.LocalSource().Resolve(std::nullopt, kNow).value();
+
+  RemoteSource Source(const Script& script, Seconds patience = Seconds(60)) {
+    return RemoteSource(
+        [this, script]() -> Result<UniqueFd> {
+          auto [ours, theirs] = TRY(StreamPair());
+          auto socket = std::make_shared<UniqueFd>(std::move(theirs));
+          worker = std::async(std::launch::async, [script, socket] {
+            const Channel channel(std::move(*socket));
+            if (channel.Receive() && channel.Send("{}")) script(channel);
+          });
+          return std::move(ours);
+        },
+        update.Options("http://localhost"), patience);
+  }
+
+  // What Resolve says when these are the answer.
+  Error Refusal(const std::vector<std::string>& answers,
+                const std::optional<std::string>& version = std::nullopt) {
+    RemoteSource source = Source([answers](const Channel& channel) {
+      for (const std::string& answer : answers)
+        if (!channel.Send(answer)) return;
+      Listen(channel);
+    });
+    const Result<Target> resolved = source.Resolve(version, kNow);
+    REQUIRE_FALSE(resolved);
+    return resolved.error();
+  }
+  // The same with these files of the publisher's.
+  Error Refusal(const std::vector<NotedFile>& files) {
+    tuf::Json head = {{"files", tuf::Json::array()}};
+    std::vector<std::string> answers = {""};
+    for (const NotedFile& file : files) {
+      head["files"].push_back(file.name);
+      answers.push_back(file.bytes);
+    }
+    answers[0] = head.dump();
+    return Refusal(answers);
+  }
+
+  // What it takes to resolve the newest release, for who trusts the first root only.
+  std::vector<NotedFile> Files() const {
+    std::vector<NotedFile> found;
+    Archive archive = Archive::Open(update.publisher.path).value();
+    NotedFiles noted(archive, found);
+    OstreeSourceOptions options = update.Options(update.publisher.path);
+    options.metadata = update.publisher.directory / "other";
+    REQUIRE(OstreeSource(options).Resolve(noted, std::nullopt, kNow));
+    return found;
+  }
+};
+
+TEST_CASE("what a taken-over worker resolved is resolved once more") {
+  TakenOver node;
+  const std::vector<NotedFile> files = node.Files();
+  std::filesystem::remove_all(node.update.trusted);
+  REQUIRE(files.size() >= 5);  // timestamp, snapshot, targets, the release's target, its commit
+  SECTION("without one of the files") {
+    for (size_t i = 0; i < files.size(); i++) {
+      if (files[i].name.ends_with("meta")) continue;
+      std::vector<NotedFile> some = files;
+      some.erase(some.begin() + static_cast<std::ptrdiff_t>(i));
+      CAPTURE(files[i].name);
+      CHECK(node.Refusal(some).message.contains("not found"));
+    }
+  }
+  SECTION("with another byte in one of them") {
+    for (size_t i = 0; i < files.size(); i++) {
+      std::vector<NotedFile> other = files;
+      other[i].bytes[other[i].bytes.size() / 2] ^= 1;
+      CAPTURE(files[i].name);
+      CHECK(node.Refusal(other).code == Code::kNotTrusted);
+    }
+  }
+  SECTION("as it was before what this machine has seen") {
+    node.update.publisher.Publish(node.update.tree, "1.1");
+    REQUIRE(node.update.LocalSource().Resolve(std::nullopt, kNow));
+    const Error error = node.Refusal(files);
+    INFO(error.message);
+    CHECK(error.code == Code::kNotTrusted);
+    CHECK(error.message.contains("timestamp"));
+  }
+}
+
+TEST_CASE("answers of a taken-over worker are bounded, and are no answers when they are none") {
+  TakenOver node;
+  CHECK(node.Refusal({"no json"}).message.contains("hostos-fetch@.service: "));
+  CHECK(node.Refusal({"[1]"}).code == Code::kNotTrusted);
+  CHECK(node.Refusal({std::string(kMaxMessageBytes + 1, ' ')})
+            .message.contains("at most 65536 bytes"));
+  CHECK(node.Refusal({R"({"files":["a"]})", std::string((32 << 20) + 1, 'x')})
+            .message.contains("expected a message of at most"));
+  const Error said = node.Refusal({R"({"error":77,"message":"red \u001b[31m\u009b"})"});
+  CHECK(said.message == "red ?[31m??");
+  CHECK(said.code == Code::kNotFound);
+}
+
+TEST_CASE("a taken-over worker that says nothing, or progress without end, is given up") {
+  TakenOver node;
+  Script script = Listen;
+  std::string expected = "expected 4 bytes in time, found 0";
+  SECTION("nothing") {}
+  SECTION("progress") {
+    script = [](const Channel& channel) {
+      while (channel.Send(R"({"done":1,"total":2})")) continue;
+    };
+    expected = "found progress only";
+  }
+  RemoteSource source = node.Source(script, Seconds(1));
+  const Result<uint64_t> free = source.StagingFree();
+  REQUIRE_FALSE(free);
+  CHECK(free.error().code == Code::kNetwork);
+  CHECK(free.error().message.contains(expected));
+}
+
+TEST_CASE("a worker that dies in any call is an error that names its unit") {
+  TakenOver node;
+  RemoteSource source = node.Source([](const Channel& channel) { (void)channel.Receive(); });
+  NoProgress progress;
+  const std::vector<std::function<Error()>> calls = {
+      [&] { return source.Resolve(std::nullopt, kNow).error(); },
+      [&] { return source.Plan(node.target).error(); },
+      [&] { return source.Fetch(node.target, progress).error(); },
+      [&] { return source.Open(node.target).error(); },
+      [&] { return source.StagingFree().error(); },
+      [&] { return source.Discard().error(); },
+  };
+  const size_t call = GENERATE(range(size_t{0}, size_t{6}));
+  CAPTURE(call);
+  const Error error = calls.at(call)();
+  CHECK(error.code == Code::kNetwork);
+  CHECK(error.message.contains("hostos-fetch@.service: "));
+  CHECK(error.message.contains("journalctl -u 'hostos-fetch@*'"));
+}
+
+// Sends these bytes as UKI and image.
+Script Sending(const std::string& bytes, const std::string& end = "{}") {
+  return [=](const Channel& channel) {
+    // "use", with its commit and signatures, then "open".
+    for (int message = 0; message < 3; message++)
+      if (!channel.Receive(kMaxCommitBytes)) return;
+    UniqueFd stream;
+    if (!channel.Send("{}") || !channel.Receive(kMaxMessageBytes, &stream) || !channel.Send("{}"))
+      return;
+    (void)WriteFull(stream.get(), AsBytes(bytes));
+    stream = {};
+    (void)channel.Send(end);
+  };
+}
+
+TEST_CASE("a UKI of other bytes than the signed ones does not get past the worker") {
+  TakenOver node;
+  const std::string uki = "MZ the kernel of 1.0";
+  REQUIRE(Sha256::Of(AsBytes(uki)) == node.target.release.uki_digest);
+  {
+    RemoteSource source = node.Source(Sending(std::string(uki.size(), 'x')));
+    const Result<Checkout> checkout = source.Open(node.target);
+    REQUIRE_FALSE(checkout);
+    CHECK(checkout.error().code == Code::kNotTrusted);
+    CHECK(checkout.error().message.contains("UKI: expected SHA-256"));
+  }
+  {
+    RemoteSource source = node.Source(Sending(uki.substr(1)));
+    CHECK(source.Open(node.target).error().message.contains("UKI: expected"));
+  }
+  {
+    RemoteSource source = node.Source(Sending(uki + "an image", R"({"error":5,"message":"why"})"));
+    Result<Checkout> checkout = source.Open(node.target);
+    REQUIRE(checkout);
+    std::string image(100, '\0');
+    CHECK(ReadFull(checkout->image.get(), std::as_writable_bytes(std::span(image))).value() == 8);
+    const Result<> sent = checkout->sent.get();
+    REQUIRE_FALSE(sent);
+    CHECK(sent.error().message == "why");
+  }
+}
+
+}  // namespace
+}  // namespace hostos

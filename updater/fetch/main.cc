@@ -1,0 +1,45 @@
+// hostos-fetch@.service: fetches releases for a hostctl, which is at the other end of its standard
+// input, for as long as that one lives.
+#include <poll.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <thread>
+
+#include "updater/fetch/worker.h"
+
+namespace hostos {
+namespace {
+
+// Ends in the middle of anything, as after a loss of power: the next worker goes on.
+void EndWithPeer() {
+  pollfd peer{.fd = STDIN_FILENO, .events = POLLRDHUP, .revents = 0};
+  while (::poll(&peer, 1, -1) < 0) continue;
+  ::_exit(0);
+}
+
+Result<> Main() {
+  const char* directory = std::getenv("STATE_DIRECTORY");  // systemd.exec(5)
+  if (!directory) return Fail(Code::kUsage, "expected to be started by systemd, for hostctl");
+  std::thread(EndWithPeer).detach();
+  const UniqueFd lock = TRY(Open(directory, O_RDONLY | O_DIRECTORY));
+  // After the worker of a hostctl that has just ended.
+  if (::flock(lock.get(), LOCK_EX) < 0) return FailErrno(directory);
+  Serve(Channel(UniqueFd(STDIN_FILENO)), directory);
+  return {};
+}
+
+}  // namespace
+}  // namespace hostos
+
+int main() try {
+  const hostos::Result<> end = hostos::Main();
+  if (!end) std::cerr << "fetch: " << end.error().message << "\n";
+  return end ? 0 : 1;
+} catch (const std::exception& exception) {
+  // Ours do not throw; this is memory, or a library.
+  std::cerr << "fetch: " << exception.what() << "\n";
+  return 1;
+}

@@ -1,0 +1,240 @@
+#include "updater/fetch/remote_source.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <vector>
+
+#include "updater/base/atomic_file.h"
+#include "updater/fetch/worker.h"
+#include "updater/source/repo.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What a worker writes for people, fit for their terminals.
+std::string Plain(std::string text) {
+  std::ranges::replace_if(text, [](char c) { return (c < ' ' && c != '\n') || c > '~'; }, '?');
+  return text;
+}
+
+Error Lost(Error error) {
+  return {error.code,
+          std::format("hostos-fetch@.service: {}; what it said: journalctl -u 'hostos-fetch@*'",
+                      error.message)};
+}
+
+Result<uint64_t> Number(const tuf::Json& answer, const char* key) {
+  const tuf::Object object = TRY(tuf::Object::From(answer, "answer"));
+  return static_cast<uint64_t>(TRY(object.Integer(key, 0)));
+}
+
+constexpr size_t kMaxFilesBytes = 32 << 20;  // metadata and a commit, many times over
+
+// What a worker found of a repository.
+class GivenFiles : public tuf::Fetcher {
+ public:
+  static Result<GivenFiles> Receive(const Channel& channel, const std::vector<std::string>& names) {
+    GivenFiles given;
+    for (size_t left = kMaxFilesBytes; const std::string& name : names) {
+      std::string bytes = TRY(channel.Receive(left).transform_error(Lost));
+      left -= bytes.size();
+      given.files_[name] = std::move(bytes);
+    }
+    return given;
+  }
+  Result<std::string> Fetch(const std::string& path, size_t cap) override {
+    const auto file = files_.find(path);
+    if (file == files_.end()) return Fail(Code::kNotFound, "{}: not found", path);
+    if (file->second.size() > cap)
+      return Fail(Code::kNotTrusted, "{}: expected at most {} bytes, found {}", path, cap,
+                  file->second.size());
+    return file->second;
+  }
+
+ private:
+  std::map<std::string, std::string> files_;
+};
+
+}  // namespace
+
+Result<> RemoteSource::Connect() {
+  if (channel_) return {};
+  UniqueFd socket = TRY(connect_());
+  TRY(SetPatience(socket.get(), patience_));
+  channel_.emplace(std::move(socket));
+  UniqueFd directory;
+  if (options_.url.starts_with('/')) directory = TRY(hostos::Open(options_.url, O_RDONLY));
+  const tuf::Json request = {{"call", "connect"},
+                             {"url", options_.url},
+                             {"product", options_.product},
+                             {"channel", options_.channel},
+                             {"architecture", options_.architecture},
+                             {"parent", options_.parent},
+                             {"keys", options_.key_directories},
+                             {"policy", static_cast<int>(options_.signatures.policy)},
+                             {"required", options_.signatures.required}};
+  Result<> connected = Request(request, directory.get());
+  if (connected) connected = Answer(patience_).transform([](const auto&) {});
+  if (!connected) channel_.reset();
+  return connected;
+}
+
+Result<> RemoteSource::Request(const tuf::Json& request, int descriptor) {
+  TRY(Connect());
+  return channel_->Send(request.dump(), descriptor).transform_error(Lost);
+}
+
+Result<tuf::Json> RemoteSource::Answer(Seconds limit, Progress* progress) {
+  SystemClock clock;
+  for (const Milliseconds end = clock.Monotonic() + limit; clock.Monotonic() < end;) {
+    const std::string text = TRY(channel_->Receive().transform_error(Lost));
+    tuf::Json json = TRY(tuf::ParseJson(text, kMaxMessageBytes).transform_error(Lost));
+    const tuf::Object answer = TRY(tuf::Object::From(json, "answer").transform_error(Lost));
+    if (answer.Has("error")) {
+      const int64_t code = TRY(answer.Integer("error", 0));
+      return std::unexpected(
+          Error{static_cast<Code>(std::min<int64_t>(code, static_cast<int>(Code::kNotFound))),
+                Plain(TRY(answer.Text("message")))});
+    }
+    if (!answer.Has("done")) return json;
+    const uint64_t done = TRY(Number(json, "done")), total = TRY(Number(json, "total"));
+    if (progress) progress->Bytes(std::min(done, total), total);
+  }
+  return std::unexpected(
+      Lost({Code::kNetwork,
+            std::format("expected to be done within {} s, found progress only", limit.count())}));
+}
+
+Result<tuf::Json> RemoteSource::Call(const tuf::Json& request, int descriptor) {
+  TRY(Request(request, descriptor));
+  return Answer(patience_);
+}
+
+Result<Target> RemoteSource::Resolve(const std::optional<std::string>& version, uint64_t now) {
+  TRY(verifier_.PrepareMetadata());
+  tuf::Json request = {{"call", "resolve"}, {"now", now}, {"metadata", tuf::Json::array()}};
+  if (version) request["version"] = *version;
+  std::vector<std::string> trusted;
+  std::error_code error;
+  for (const fs::directory_entry& file : fs::directory_iterator(options_.metadata, error)) {
+    request["metadata"].push_back(file.path().filename());
+    trusted.push_back(TRY(ReadFile(file.path(), tuf::kTargetsCap)));
+  }
+  if (error) return FailErrno(options_.metadata, error.value());
+  TRY(Request(request));
+  for (const std::string& bytes : trusted) TRY(channel_->Send(bytes).transform_error(Lost));
+  const tuf::Json answer = TRY(Answer(patience_));
+  const tuf::Object object = TRY(tuf::Object::From(answer, "answer").transform_error(Lost));
+  const std::vector<std::string> names = TRY(object.Texts("files").transform_error(Lost));
+  GivenFiles files = TRY(GivenFiles::Receive(*channel_, names));
+  const Target target = TRY(verifier_.Resolve(files, version, now));
+  used_ = target.release.commit;
+  return target;
+}
+
+// Of a release that was resolved in an earlier run, the worker knows nothing.
+Result<> RemoteSource::Use(const Target& target) {
+  if (used_ == target.release.commit) return {};
+  TRY(Request({{"call", "use"}}));
+  for (const std::string& bytes : {target.commit, target.signatures})
+    TRY(channel_->Send(bytes).transform_error(Lost));
+  TRY(Answer(patience_));
+  used_ = target.release.commit;
+  return {};
+}
+
+Result<FetchPlan> RemoteSource::Plan(const Target& target) {
+  TRY(Use(target));
+  const tuf::Json answer = TRY(Call({{"call", "plan"}}));
+  return FetchPlan{.objects = TRY(Number(answer, "objects")),
+                   .download_bytes = TRY(Number(answer, "download")),
+                   .unpacked_bytes = TRY(Number(answer, "unpacked")),
+                   .reused_bytes = TRY(Number(answer, "reused"))};
+}
+
+Result<FetchStats> RemoteSource::Fetch(const Target& target, Progress& progress) {
+  const Commit commit = TRY(ParseCommit(target.commit));
+  uint64_t bytes = 0;
+  for (const ObjectSize& object : commit.sizes) bytes += object.archived;
+  TRY(Use(target));
+  TRY(RequestFetch(commit));
+  const HttpOptions& http = options_.http;
+  const tuf::Json answer =
+      TRY(Answer(patience_ + http.pull_time + Seconds(bytes / http.pull_rate), &progress));
+  return FetchStats{.objects = TRY(Number(answer, "objects")),
+                    .bytes = TRY(Number(answer, "bytes"))};
+}
+
+// A worker is not root: what of the running release only root may read, it is given.
+Result<> RemoteSource::RequestFetch(const Commit& commit) {
+  std::vector<std::string> names, contents;
+  std::optional<Repo> parent;
+  if (!options_.parent.empty()) parent = TRY(Repo::Open(options_.parent));
+  for (const ObjectSize& object : commit.sizes) {
+    if (!parent || object.type != ObjectType::kFile) continue;
+    const std::string hex = object.checksum.Hex();
+    const std::string path =
+        std::format("{}/objects/{}/{}.file", options_.parent, hex.substr(0, 2), hex.substr(2));
+    struct stat status;
+    if (::lstat(path.c_str(), &status) < 0 || !S_ISREG(status.st_mode) ||
+        (status.st_mode & S_IROTH))
+      continue;
+    names.push_back(hex);
+    contents.push_back(TRY(parent->ReadContent(object.checksum)));
+  }
+  TRY(Request({{"call", "fetch"}, {"objects", names}}));
+  for (const std::string& content : contents) TRY(channel_->Send(content).transform_error(Lost));
+  return {};
+}
+
+Result<Checkout> RemoteSource::Open(const Target& target) {
+  auto [image, writer] = TRY(StreamPair());
+  TRY(SetPatience(image.get(), patience_));
+  TRY(Use(target));
+  TRY(Call({{"call", "open"}}, writer.get()));
+  writer = {};
+  UniqueFd uki = TRY_CONTEXT("UKI", ReceiveUki(image.get(), target.release));
+  auto sent = std::async(std::launch::deferred, [this]() -> Result<> {
+    TRY(Answer(patience_));
+    return {};
+  });
+  return Checkout{std::move(sent), std::move(image), std::move(uki)};
+}
+
+// Into memory, where nobody else gets at it.
+Result<UniqueFd> RemoteSource::ReceiveUki(int stream, const Release& release) {
+  UniqueFd uki(::memfd_create("uki", MFD_CLOEXEC));
+  if (!uki) return FailErrno("memfd_create");
+  Sha256 hash;
+  std::vector<std::byte> buffer(1 << 20);
+  for (uint64_t left = release.uki_size; left > 0;) {
+    std::span<std::byte> piece = std::span(buffer).first(std::min<uint64_t>(left, buffer.size()));
+    if (TRY(ReadFull(stream, piece)) < piece.size())
+      return Fail(Code::kFailed, "expected {} bytes, found {} less", release.uki_size, left);
+    hash.Update(piece);
+    TRY(WriteFull(uki.get(), piece));
+    left -= piece.size();
+  }
+  if (const Digest found = hash.Finish(); found != release.uki_digest)
+    return Fail(Code::kNotTrusted, "expected SHA-256 {} as signed, found {}",
+                release.uki_digest.Hex(), found.Hex());
+  if (::lseek(uki.get(), 0, SEEK_SET) < 0) return FailErrno("lseek");
+  return uki;
+}
+
+Result<uint64_t> RemoteSource::StagingFree() {
+  return Number(TRY(Call({{"call", "staging-free"}})), "bytes");
+}
+
+Result<> RemoteSource::Discard() {
+  TRY(Call({{"call", "discard"}}));
+  return {};
+}
+
+}  // namespace hostos

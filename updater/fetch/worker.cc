@@ -1,0 +1,188 @@
+#include "updater/fetch/worker.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "updater/base/atomic_file.h"
+#include "updater/seal/seal.h"
+#include "updater/source/commit.h"
+#include "updater/source/files.h"
+#include "updater/source/repo.h"
+#include "updater/tuf/json.h"
+
+namespace hostos {
+namespace {
+
+using tuf::Json;
+
+class ChannelProgress : public Progress {
+ public:
+  explicit ChannelProgress(const Channel& channel) : channel_(channel) {}
+  void Begin(std::string_view, std::string_view) override {}
+  void Bytes(uint64_t done, uint64_t total) override {
+    // When nobody listens any more, the next request does not come.
+    (void)channel_.Send(Json{{"done", done}, {"total", total}}.dump());
+  }
+
+ private:
+  const Channel& channel_;
+};
+
+// What is left of a file, or of a stream.
+Result<> Copy(int from, int to) {
+  std::vector<std::byte> buffer(1 << 20);
+  while (const size_t size = TRY(ReadFull(from, buffer)))
+    TRY(WriteFull(to, std::span(buffer).first(size)));
+  return {};
+}
+
+class Worker {
+ public:
+  Worker(const Channel& channel, const std::string& directory) : channel_(channel) {
+    options_.metadata = directory + "/tuf";
+    options_.root = options_.metadata + "/root.json";
+    options_.staging = directory + "/repo";
+    options_.seal_formats = {kSealFormat};
+  }
+
+  // False when nobody is there for the answer.
+  bool Handle(const std::string& request, UniqueFd descriptor) {
+    Result<Json> answer = Do(request, std::move(descriptor));
+    if (!answer) answer = FailureOf(answer.error());
+    // What servers say may be no UTF-8.
+    constexpr auto kReplace = Json::error_handler_t::replace;
+    if (!channel_.Send(answer->dump(-1, ' ', false, kReplace))) return false;
+    return std::ranges::all_of(std::exchange(found_, {}), [&](const NotedFile& file) {
+      return channel_.Send(file.bytes).has_value();
+    });
+  }
+
+ private:
+  Result<Json> Do(const std::string& text, UniqueFd descriptor) {
+    const Json json = TRY(tuf::ParseJson(text, kMaxMessageBytes));
+    const tuf::Object request = TRY(tuf::Object::From(json, "request"));
+    const std::string call = TRY(request.Text("call"));
+    if (call == "connect") return Connect(request, std::move(descriptor));
+    if (!source_) return Fail(Code::kUsage, "request.call: expected connect first, found {}", call);
+    if (call == "resolve") return Resolve(request);
+    if (call == "use") return Use();
+    if (call == "staging-free") return Json{{"bytes", TRY(source_->StagingFree())}};
+    if (call == "discard") {
+      TRY(source_->Discard());
+      return Json::object();
+    }
+    if (call == "plan") return Plan();
+    if (call == "fetch") return Fetch(request);
+    if (call == "open") return Open(std::move(descriptor));
+    return Fail(Code::kUsage, "request.call: found {}", call);
+  }
+
+  Result<Json> Connect(const tuf::Object& request, UniqueFd directory) {
+    OstreeSourceOptions& o = options_;
+    o.url = shown_ = TRY(request.Text("url"));
+    o.product = TRY(request.Text("product"));
+    o.channel = TRY(request.Text("channel"));
+    o.architecture = TRY(request.Text("architecture"));
+    o.parent = TRY(request.Text("parent"));
+    o.key_directories = TRY(request.Texts("keys"));
+    o.signatures.policy = static_cast<SignaturePolicy>(TRY(request.Integer("policy", 0)));
+    o.signatures.required = static_cast<uint32_t>(TRY(request.Integer("required", 1)));
+    directory_ = std::move(directory);
+    if (directory_) o.url = std::format("/proc/self/fd/{}", directory_.get());
+    source_.emplace(o);
+    return Json::object();
+  }
+
+  Result<Json> Resolve(const tuf::Object& request) {
+    const auto now = static_cast<uint64_t>(TRY(request.Integer("now", 0)));
+    std::optional<std::string> version;
+    if (request.Has("version")) version = TRY(request.Text("version"));
+    std::error_code error;
+    std::filesystem::remove_all(options_.metadata, error);
+    if (error) return FailErrno(options_.metadata, error.value());
+    TRY(MakeDirectories(options_.metadata));
+    for (const std::string& name : TRY(request.Texts("metadata"))) {
+      const std::string bytes = TRY(channel_.Receive(tuf::kTargetsCap));
+      TRY(WriteFileAtomically(options_.metadata + "/" + name, bytes));
+    }
+    const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options_.url, options_.http));
+    std::vector<NotedFile> found;
+    NotedFiles noted(*files, found);
+    target_ = TRY(source_->Resolve(noted, version, now));
+    found_ = std::move(found);
+    Json answer = {{"files", Json::array()}};
+    for (const NotedFile& file : found_) answer["files"].push_back(file.name);
+    return answer;
+  }
+
+  Result<Json> Use() {
+    const std::string commit = TRY(channel_.Receive(kMaxCommitBytes));
+    const std::string signatures = TRY(channel_.Receive(kMaxDetachedBytes));
+    target_ = TRY(source_->Verify(commit, signatures));
+    return Json::object();
+  }
+
+  Result<Json> Plan() {
+    const FetchPlan plan = TRY(source_->Plan(target_));
+    return Json{{"objects", plan.objects},
+                {"download", plan.download_bytes},
+                {"unpacked", plan.unpacked_bytes},
+                {"reused", plan.reused_bytes}};
+  }
+
+  Result<Json> Fetch(const tuf::Object& request) {
+    for (const std::string& name : TRY(request.Texts("objects"))) {
+      const std::string content = TRY(channel_.Receive(kMaxContentBytes));
+      const Digest checksum = TRY(Digest::FromHex(name));
+      TRY(source_->Take(checksum, content));
+    }
+    ChannelProgress progress(channel_);
+    const FetchStats stats = TRY(source_->Fetch(target_, progress));
+    return Json{{"objects", stats.objects}, {"bytes", stats.bytes}};
+  }
+
+  Result<Json> Open(UniqueFd stream) {
+    if (!stream) return Fail(Code::kUsage, "open: expected a stream socket");
+    Checkout checkout = TRY(source_->Open(target_));
+    TRY(channel_.Send("{}"));
+    TRY(Copy(checkout.uki.get(), stream.get()));
+    TRY(Copy(checkout.image.get(), stream.get()));
+    TRY(checkout.sent.get());
+    return Json::object();
+  }
+
+  // Messages name the directory as who asked knows it.
+  Json FailureOf(const Error& error) const {
+    std::string message = error.message;
+    const std::string& url = options_.url;
+    for (size_t at = 0; directory_ && (at = message.find(url, at)) != message.npos;
+         at += shown_.size())
+      message.replace(at, url.size(), shown_);
+    return {{"error", static_cast<int>(error.code)}, {"message", message.substr(0, kMaxText)}};
+  }
+
+  static constexpr size_t kMaxText = 8 << 10;
+
+  const Channel& channel_;
+  OstreeSourceOptions options_;
+  std::string shown_;  // options_.url, as it was given
+  UniqueFd directory_;
+  std::optional<OstreeSource> source_;
+  Target target_;
+  std::vector<NotedFile> found_;  // what follows the answer
+};
+
+}  // namespace
+
+void Serve(const Channel& channel, const std::string& directory) {
+  Worker worker(channel, directory);
+  for (;;) {
+    UniqueFd descriptor;
+    const Result<std::string> request = channel.Receive(kMaxMessageBytes, &descriptor);
+    if (!request || !worker.Handle(*request, std::move(descriptor))) return;
+  }
+}
+
+}  // namespace hostos

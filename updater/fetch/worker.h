@@ -1,0 +1,29 @@
+// The process that fetches for a RemoteSource: an OstreeSource behind a channel, without
+// privileges.
+//
+// A request is a JSON object, followed by messages of bytes where it says so; its "call" is one of
+//   connect     whose releases, where from, which signatures; what is on this machine comes as a
+//               descriptor
+//   resolve     "now", and "version" unless it is to be the newest; "metadata", the names of the
+//               files that whoever asks trusts, each of which follows
+//   use         a release that was verified before: its commit and its detached metadata follow
+//   plan, fetch of the release that was resolved or used last; with "fetch" come "objects",
+//               checksums of content objects of the parent that not everybody may read, each of
+//               which follows
+//   open        the same; with a stream socket, which gets the UKI and then the sealed image
+//   staging-free, discard
+// Before the answer come any number of {"done", "total"}. The answer is an object with the call's
+// results; of "resolve" it is "files", the names of the repository's files that it takes to resolve
+// once more, each of which follows. Or it is {"error", "message"}, the first of which is a Code.
+// "open" has two answers: one before the stream and one behind it.
+#pragma once
+
+#include "updater/fetch/channel.h"
+#include "updater/source/ostree_source.h"
+
+namespace hostos {
+
+// Until the other end is gone. What it keeps is in `directory`, which is its own.
+void Serve(const Channel& channel, const std::string& directory);
+
+}  // namespace hostos
