@@ -242,7 +242,9 @@ TEST_CASE("a mirror that is interrupted ends, and the next run goes on") {
   REQUIRE_FALSE(run);
   CHECK(run.error().message.contains("interrupted"));
   CHECK_FALSE(Has(site.mirror, "metadata/timestamp.json"));
-  REQUIRE(site.Run());
+  const Result<Mirrored> next = site.Run();
+  INFO((next ? "" : next.error().message));
+  REQUIRE(next);
   CHECK(site.Installed()->version == "1.2");
 }
 

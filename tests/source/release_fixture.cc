@@ -102,6 +102,12 @@ void AddFiles(const std::string& tree, const std::string& name, int count, unsig
   }
 }
 
+Repo InitBare(const std::string& path) {
+  const CommandResult made = Shell("ostree init --mode=bare --repo=" + path);
+  if (made.status != 0) throw std::runtime_error(made.output);
+  return Repo::Open(path).value();
+}
+
 std::string Signed(std::span<const SecretKey> keys, std::string_view data) {
   std::vector<Signature> signatures;
   for (const SecretKey& key : keys) signatures.push_back(Value(key.Sign(data)));

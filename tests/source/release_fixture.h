@@ -28,6 +28,9 @@ void MakeOddTree(const std::string& path);
 // `count` files of incompressible bytes, 30 kB on average, in directories below usr/lib/`name`.
 void AddFiles(const std::string& tree, const std::string& name, int count, unsigned seed);
 
+// An empty repository of mode bare, as a running root has one.
+Repo InitBare(const std::string& path);
+
 // Detached metadata with what the keys sign.
 std::string Signed(std::span<const SecretKey> keys, std::string_view data);
 

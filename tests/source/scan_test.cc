@@ -70,13 +70,13 @@ TEST_CASE("a directory, its commit in an archive and in a bare repository give t
   MakeOddTree(tree);
   Digest commit = publisher.Publish(tree, "1.0");
   std::string bare = publisher.directory / "bare";
-  Repo staging = *Repo::OpenStaging(bare, "");
+  Repo repo = InitBare(bare);
   REQUIRE(Shell("ostree pull-local --repo=" + bare + " " + publisher.path + " " + commit.Hex())
               .status == 0);
 
   auto directory = ScanDirectory(tree);
   auto archived = ScanCommit(publisher.repo, commit);
-  auto unpacked = ScanCommit(staging, commit);
+  auto unpacked = ScanCommit(repo, commit);
   REQUIRE(directory);
   REQUIRE(archived);
   REQUIRE(unpacked);
@@ -157,7 +157,7 @@ struct Names {
 
 struct Hostile {
   Publisher publisher;
-  Repo repo = *Repo::OpenStaging(publisher.directory / "bare", "");
+  Repo repo = InitBare(publisher.directory / "bare");
   Digest dirmeta = PutObject(
       repo.path(), SerializeDirmeta({.uid = 0, .gid = 0, .mode = S_IFDIR | 0755, .xattrs = {}}),
       "dirmeta");

@@ -30,8 +30,8 @@ struct Update {
     MakeOddTree(tree);
     AddFiles(tree, "old", 50, 1);
     Digest old = publisher.Publish(tree, "1.0");
-    REQUIRE(Shell("ostree init --mode=bare --repo=" + parent +
-                  " && ostree pull-local --disable-fsync --repo=" + parent + " " + publisher.path +
+    InitBare(parent);
+    REQUIRE(Shell("ostree pull-local --disable-fsync --repo=" + parent + " " + publisher.path +
                   " " + old.Hex())
                 .status == 0);
   }
