@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "images/program.h"
@@ -94,13 +95,23 @@ class Copier {
     const Commit commit = TRY(ParseCommit(found.bytes));
     TRY(CheckBinding(release, commit.release));
     TRY(RemoveDamaged(commit.sizes));
-    const FetchStats copied =
-        TRY(repo_.Pull(options_.from, found.bytes, found.signatures, HttpOptions(), progress));
-    TRY(RemoveDamaged(commit.sizes));
-    for (const ObjectSize& object : commit.sizes)
-      if (!whole_.contains(object.checksum))
-        return Fail(Code::kNotTrusted, "{}/{}: is not the object that was signed", options_.from,
-                    ObjectPath(object));
+    FetchStats copied;
+    // libostree takes for whole what an interrupted run left, also where its last write failed.
+    // What is not whole is fetched once more; then it is the source's.
+    for (bool again : {true, false}) {
+      const FetchStats stats =
+          TRY(repo_.Pull(options_.from, found.bytes, found.signatures, HttpOptions(), progress));
+      copied.objects += stats.objects;
+      copied.bytes += stats.bytes;
+      TRY(RemoveDamaged(commit.sizes));
+      const auto damaged = std::ranges::find_if(commit.sizes, [&](const ObjectSize& object) {
+        return !whole_.contains(object.checksum);
+      });
+      if (damaged == commit.sizes.end()) break;
+      if (!again)
+        return Fail(Code::kNotTrusted, "{}/{}: is not the object that was signed: {}",
+                    options_.from, ObjectPath(*damaged), why_[damaged->checksum]);
+    }
     const std::string ref = ReleaseRef(release.architecture, release.version);
     if (!repo_.ResolveRef(ref)) TRY(SetRef(ref, release.commit));
     return copied;
@@ -120,10 +131,13 @@ class Copier {
       TRY(CheckInterrupt());
       if (whole_.contains(object.checksum) || !TRY(repo_.Has(object.type, object.checksum)))
         continue;
-      if (CheckObject(object))
+      const Result<> checked = CheckObject(object);
+      if (checked) {
         whole_.insert(object.checksum);
-      else
-        TRY(RemoveFileDurably(repo_.path() + "/" + ObjectPath(object)));
+        continue;
+      }
+      why_[object.checksum] = checked.error().message;
+      TRY(RemoveFileDurably(repo_.path() + "/" + ObjectPath(object)));
     }
     return {};
   }
@@ -146,6 +160,7 @@ class Copier {
   Repo repo_;
   std::vector<PublicKey> keys_;
   std::unordered_set<Digest> whole_;
+  std::unordered_map<Digest, std::string> why_;  // it was removed
 };
 
 // What never changes once it has its name; then the timestamp, with which nodes see it.
