@@ -136,7 +136,7 @@ void AddFetch(Seeds& seeds) {
     seeds.Add("fetch", frames);
   };
   add({R"({"done":1,"total":2})", R"({"files":["metadata/2.root.json"]})", "{}",
-       R"({"bytes":4096})", R"({"objects":1,"download":2,"unpacked":3,"reused":0})", "{}"});
+       R"({"bytes":4096})", R"({"objects":1,"download":2,"unpacked":3,"reused":0})"});
   add({R"({"error":5,"message":"no such host"})", R"({"error":77,"message":"\u001b"})", "[]", ""});
 }
 
