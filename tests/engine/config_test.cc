@@ -46,6 +46,9 @@ TEST_CASE("the file as shipped has every default, so that reading it changes not
   REQUIRE(config);
   const Config defaults;
   CHECK(config->url == defaults.url);
+  CHECK(config->allow_http == defaults.allow_http);
+  CHECK(config->proxy == defaults.proxy);
+  CHECK(config->product == defaults.product);
   CHECK(config->channel == defaults.channel);
   CHECK(config->keys == defaults.keys);
   CHECK(config->signatures.required == defaults.signatures.required);
@@ -71,6 +74,9 @@ TEST_CASE("every key is read") {
   Files files;
   Result<Config> config = files.Load(R"([source]
 url = "https://updates.example/repo"
+allow_http = true
+proxy = "http://proxy.example:3128"
+product = "other"
 channel = "beta"
 keys = ["/etc/keys"]
 required_signatures = 2
@@ -95,6 +101,9 @@ fall_back = true
 )");
   REQUIRE(config);
   CHECK(config->url == "https://updates.example/repo");
+  CHECK(config->allow_http);
+  CHECK(config->proxy == "http://proxy.example:3128");
+  CHECK(config->product == "other");
   CHECK(config->channel == "beta");
   CHECK(config->keys == std::vector<std::string>{"/etc/keys"});
   CHECK(config->signatures.required == 2);
@@ -165,6 +174,8 @@ TEST_CASE("a value out of range is refused with its line, the range and what was
       {"health", "check_timeout = 301", "check_timeout must be a whole number from 1 to 300"},
       {"source", "url = \"ftp://a\"", "url must be an http:// or https:// address"},
       {"source", "url = \"https:///repo\"", "url must be an http:// or https:// address"},
+      {"source", "proxy = \"proxy:3128\"", "proxy must be an http:// or https:// address"},
+      {"source", "proxy = \"http://a\\nb=c\"", "proxy must be an http:// or https:// address"},
       {"source", "channel = \"\"", "channel must be a name of letters"},
       {"source", "channel = \"a/b\"", "channel must be a name of letters"},
       {"source", "channel = \"..\"", "channel must be a name of letters"},

@@ -41,8 +41,9 @@ class Node {
     if (pid_ > 0) CHECK(::waitpid(pid_, nullptr, 0) == pid_);
   }
 
-  RemoteSource Source(const std::string& url) {
-    return RemoteSource([this] { return StartWorker(); }, update.Options(url), Seconds(60));
+  RemoteSource Source(const std::string& url) { return Source(update.Options(url)); }
+  RemoteSource Source(OstreeSourceOptions options) {
+    return RemoteSource([this] { return StartWorker(); }, std::move(options), Seconds(60));
   }
 
   Update update;
@@ -136,6 +137,21 @@ TEST_CASE("what the worker cannot do is said as without one") {
   INFO(error.message);
   CHECK(error.message.contains(empty + "/metadata/"));
   CHECK_FALSE(error.message.contains("/proc/"));
+}
+
+TEST_CASE("a release is found and fetched through the proxy that is configured") {
+  Node node;
+  const HttpServer proxy(node.update.publisher.path);
+  OstreeSourceOptions options = node.update.Options("http://releases.invalid");
+  options.http.proxy = proxy.url();
+  RemoteSource source = node.Source(options);
+  const Result<Target> target = source.Resolve(std::nullopt, kNow);
+  INFO((target ? "" : target.error().message));
+  REQUIRE(target);
+  NoProgress progress;
+  const Result<FetchStats> stats = source.Fetch(*target, progress);
+  INFO((stats ? "" : stats.error().message));
+  CHECK(stats);
 }
 
 using Script = std::function<void(const Channel& channel)>;

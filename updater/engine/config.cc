@@ -155,7 +155,8 @@ class TomlReader {
 
 std::string AnUrl(const std::string& url) {
   for (std::string_view scheme : {"http://", "https://"})
-    if (url.starts_with(scheme) && url.size() > scheme.size() && url[scheme.size()] != '/')
+    if (url.starts_with(scheme) && url.size() > scheme.size() && url[scheme.size()] != '/' &&
+        std::ranges::all_of(url, [](char c) { return c > ' ' && c <= '~'; }))
       return "";
   return url.empty() ? "" : "an http:// or https:// address";
 }
@@ -201,6 +202,7 @@ Result<> ReadInto(Config& config, const toml::table& root, std::string_view file
   reader.Section("source");
   reader.Value("url", config.url, AnUrl);
   reader.Value("allow_http", config.allow_http, AnyFlag);
+  reader.Value("proxy", config.proxy, AnUrl);
   reader.Value("product", config.product, AChannel);
   reader.Value("channel", config.channel, AChannel);
   reader.Value("keys", config.keys, AbsolutePaths);

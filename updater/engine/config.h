@@ -22,6 +22,7 @@ struct Config {
   // [source]
   std::string url;          // of the OSTree archive repository; http, https
   bool allow_http = false;  // a plain http:// url
+  std::string proxy;        // http, https; empty: none
   std::string product = "hostos";
   std::string channel = "stable";
   std::vector<std::string> keys = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};

@@ -76,6 +76,7 @@ Result<> RemoteSource::Connect() {
                              {"channel", options_.channel},
                              {"architecture", options_.architecture},
                              {"parent", options_.parent},
+                             {"proxy", options_.http.proxy},
                              {"keys", options_.key_directories},
                              {"policy", static_cast<int>(options_.signatures.policy)},
                              {"required", options_.signatures.required}};

@@ -86,6 +86,7 @@ class Worker {
     o.channel = TRY(request.Text("channel"));
     o.architecture = TRY(request.Text("architecture"));
     o.parent = TRY(request.Text("parent"));
+    o.http.proxy = TRY(request.Text("proxy"));
     o.key_directories = TRY(request.Texts("keys"));
     o.signatures.policy = static_cast<SignaturePolicy>(TRY(request.Integer("policy", 0)));
     o.signatures.required = static_cast<uint32_t>(TRY(request.Integer("required", 1)));

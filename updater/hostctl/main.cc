@@ -124,7 +124,8 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
        .parent = rescue ? "" : OstreeSourceOptions().parent,
        .key_directories = config.keys,
        .signatures = config.signatures,
-       .seal_formats = {kSealFormat}},
+       .seal_formats = {kSealFormat},
+       .http = {.proxy = config.proxy}},
       invocation.command->verb == Verb::kGate ? kGatePatience : kFetchPatience);
   StateDir state(kStateDirectory, kRunDirectory);
   SystemdBoot boot(BootOptions(invocation, state));

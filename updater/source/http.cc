@@ -119,6 +119,7 @@ struct HttpClient::Handle {
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, options.stall_timeout.count());
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &Append);
+    if (!options.proxy.empty()) curl_easy_setopt(curl, CURLOPT_PROXY, options.proxy.c_str());
   }
 
   // One attempt, redirects followed, over by `deadline` of the monotonic clock.

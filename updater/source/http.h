@@ -23,6 +23,7 @@ struct HttpOptions {
   uint64_t pull_rate = 8000;
   int attempts = 4;           // in all
   Milliseconds backoff{500};  // before the second attempt, give or take half; doubles each time
+  std::string proxy;          // http:// or https://; empty: what the environment says (curl(1))
 };
 
 class HttpClient {

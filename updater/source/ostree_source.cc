@@ -160,13 +160,17 @@ Result<Target> OstreeSource::Verify(const std::string& commit, const std::string
   return TRY_CONTEXT("commit " + hex, VerifyTarget(commit, signatures, options_));
 }
 
+Result<Repo> OstreeSource::OpenStaging() const {
+  return Repo::OpenStaging(options_.staging, options_.parent, options_.http.proxy);
+}
+
 Result<FetchPlan> OstreeSource::Plan(const Target& target) {
-  Repo repo = TRY(Repo::OpenStaging(options_.staging, options_.parent));
+  Repo repo = TRY(OpenStaging());
   return repo.Plan(TRY(ParseCommit(target.commit)));
 }
 
 Result<FetchStats> OstreeSource::Fetch(const Target& target, Progress& progress) {
-  Repo repo = TRY(Repo::OpenStaging(options_.staging, options_.parent));
+  Repo repo = TRY(OpenStaging());
   if (IsLocal(options_.url)) {
     Archive from = TRY(Archive::Open(options_.url));
     return repo.Copy(from, target.commit, target.signatures, progress);
@@ -181,7 +185,7 @@ Result<FetchStats> OstreeSource::Fetch(const Target& target, Progress& progress)
 }
 
 Result<> OstreeSource::Take(const Digest& checksum, std::string_view content) {
-  Repo repo = TRY(Repo::OpenStaging(options_.staging, options_.parent));
+  Repo repo = TRY(OpenStaging());
   auto transaction = TRY(Repo::Transaction::Begin(repo));
   TRY(transaction.WriteContent(checksum, content));
   return transaction.Commit();
@@ -189,7 +193,7 @@ Result<> OstreeSource::Take(const Digest& checksum, std::string_view content) {
 
 Result<Checkout> OstreeSource::Open(const Target& target) {
   const Release& release = target.release;
-  Repo repo = TRY(Repo::OpenStaging(options_.staging, options_.parent));
+  Repo repo = TRY(OpenStaging());
   Scan scan = TRY(ScanCommit(repo, release.commit));
   auto where = [&] { return std::format("commit {}: /boot/hostos.efi", release.commit.Hex()); };
   if (!scan.uki) return Fail(Code::kNotTrusted, "{}: expected the UKI, found none", where());
@@ -215,7 +219,7 @@ Result<Checkout> OstreeSource::Open(const Target& target) {
 }
 
 Result<uint64_t> OstreeSource::StagingFree() {
-  return TRY(Repo::OpenStaging(options_.staging, options_.parent)).FreeBytes();
+  return TRY(OpenStaging()).FreeBytes();
 }
 
 Result<> OstreeSource::Discard() {

@@ -17,6 +17,8 @@
 
 namespace hostos {
 
+class Repo;
+
 struct OstreeSourceOptions {
   std::string url;  // of the archive repository, http:// or https://; or the path of its
                     // directory, or of a bundle
@@ -56,6 +58,7 @@ class OstreeSource : public Source {
  private:
   Result<ReleaseTarget> Find(tuf::Fetcher& files, const std::optional<std::string>& version,
                              uint64_t now);
+  Result<Repo> OpenStaging() const;
 
   OstreeSourceOptions options_;
 };

@@ -265,7 +265,8 @@ Result<Repo> Repo::CreateArchive(const std::string& path) {
   return Open(path);
 }
 
-Result<Repo> Repo::OpenStaging(const std::string& path, const std::string& parent) {
+Result<Repo> Repo::OpenStaging(const std::string& path, const std::string& parent,
+                               const std::string& proxy) {
   // Every part may be missing after a power cut, so none is taken as a sign of the others.
   TRY(MakeDirectories(path, 0700));
   for (const char* part : {"objects", "tmp", "state", "refs/heads", "refs/remotes", "extensions"}) {
@@ -273,8 +274,9 @@ Result<Repo> Repo::OpenStaging(const std::string& path, const std::string& paren
   }
   std::string config = std::format(
       "[core]\nrepo_version=1\nmode=bare-user\nmin-free-space-percent=0\n{}\n"
-      "[remote \"{}\"]\nurl=https://localhost/\ngpg-verify=false\n",
-      parent.empty() ? "" : "parent=" + parent + "\n", kRemote);
+      "[remote \"{}\"]\nurl=https://localhost/\ngpg-verify=false\n{}",
+      parent.empty() ? "" : "parent=" + parent + "\n", kRemote,
+      proxy.empty() ? "" : "proxy=" + proxy + "\n");
   auto found = ReadFile(path + "/config");
   if (!found || *found != config) TRY(WriteFileAtomically(path + "/config", config));
   return Open(path);

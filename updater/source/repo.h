@@ -68,8 +68,10 @@ class Repo {
   // The archive repository at `path`, made with its directories when it is not there.
   static Result<Repo> CreateArchive(const std::string& path);
   // The staging repository at `path`: of mode bare-user, so that any user can stage files of any
-  // other. It and its configuration are made or repaired as needed; an empty `parent` means none.
-  static Result<Repo> OpenStaging(const std::string& path, const std::string& parent);
+  // other. It and its configuration are made or repaired as needed; an empty `parent` or `proxy`
+  // means none.
+  static Result<Repo> OpenStaging(const std::string& path, const std::string& parent,
+                                  const std::string& proxy);
 
   // Publishing ------------------------------------------------------------------------------------
 
