@@ -103,9 +103,10 @@ std::string Script(const TempDir& dir, const std::string& body) {
   return dir / "systemctl";
 }
 
-TEST_CASE("a reboot asks the service manager, and reports its refusal") {
+TEST_CASE("a reboot asks the service manager, is not interrupted by it, and reports its refusal") {
   TempDir dir;
   CHECK(SystemPower(Script(dir, "test \"$*\" = reboot")).Reboot());
+  CHECK(SystemPower(Script(dir, "kill -TERM $PPID $$; kill -HUP $PPID $$")).Reboot());
   Result<> refused = SystemPower(Script(dir, "exit 4")).Reboot();
   REQUIRE_FALSE(refused);
   CHECK_THAT(refused.error().message, ContainsSubstring("exit code 4"));

@@ -1,5 +1,6 @@
 #include "updater/hostctl/system_power.h"
 
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
@@ -8,6 +9,8 @@
 namespace hostos {
 
 Result<> SystemPower::Reboot() {
+  // What is asked for ends this session too: neither systemctl nor we are interrupted by that.
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);
   // Standard output holds results only.
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
