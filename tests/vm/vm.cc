@@ -16,7 +16,9 @@ namespace {
 using nlohmann::json;
 using Steady = std::chrono::steady_clock;
 
-constexpr Seconds kReplyLimit{60};  // for one answer of QEMU or the agent; TCG guests are slow
+// For one answer of QEMU or the agent. An agent that gets stuck when it is told to stop is given 90
+// s by systemd before the machine goes down without it.
+constexpr Seconds kReplyLimit{150};
 constexpr Seconds kMigrationLimit{120};
 // For what has no event: the agent's protocol tells of a program's end only when it is asked.
 constexpr Milliseconds kPollInterval{100};
