@@ -9,12 +9,15 @@
 namespace hostos::tuf {
 namespace {
 
+constexpr auto kKinds = {TestKey::Kind::kEd25519, TestKey::Kind::kEcdsa, TestKey::Kind::kRsa,
+                         TestKey::Kind::kRsaSha384, TestKey::Kind::kRsaSha512};
+
 Key Read(const Json& json) {
   return Key(Object::From(json, "key").value());
 }
 
 TEST_CASE("a key of each kind verifies what it signed, and nothing else") {
-  const auto kind = GENERATE(TestKey::Kind::kEd25519, TestKey::Kind::kEcdsa, TestKey::Kind::kRsa);
+  const auto kind = GENERATE(values(kKinds));
   const TestKey pair(kind), other(kind);
   const Key key = Read(pair.Public());
   const std::string signature = pair.Sign("data");
@@ -28,7 +31,7 @@ TEST_CASE("a key of each kind verifies what it signed, and nothing else") {
 }
 
 TEST_CASE("a signature of another length verifies nothing") {
-  const auto kind = GENERATE(TestKey::Kind::kEd25519, TestKey::Kind::kEcdsa, TestKey::Kind::kRsa);
+  const auto kind = GENERATE(values(kKinds));
   const TestKey pair(kind);
   const Key key = Read(pair.Public());
   const std::string signature = pair.Sign("data");
@@ -43,6 +46,18 @@ TEST_CASE("ECDSA keys go by two names") {
   Json json = pair.Public();
   json["keytype"] = "ecdsa-sha2-nistp256";
   CHECK(Read(json).Verifies("data", pair.Sign("data")));
+}
+
+TEST_CASE("an RSA key verifies with the digest that its scheme names, and with no other") {
+  const TestKey pair(TestKey::Kind::kRsa);
+  Json json = pair.Public();
+  for (const char* scheme : {"rsassa-pss-sha384", "rsassa-pss-sha512"}) {
+    json["scheme"] = scheme;
+    CHECK_FALSE(Read(json).Verifies("data", pair.Sign("data")));
+    CHECK(Read(json) == Read(pair.Public()));  // a second scheme makes no second key
+  }
+  json["scheme"] = "rsa-pkcs1v15-sha256";
+  CHECK_FALSE(Read(json).Verifies("data", pair.Sign("data")));
 }
 
 TEST_CASE("a key of an unknown kind is no error and verifies nothing") {

@@ -19,16 +19,32 @@ namespace {
   throw std::runtime_error("test repository: " + what);
 }
 
-EVP_PKEY* Generate(TestKey::Kind kind) {
+struct Scheme {
+  const char* type;
+  const char* name;
+  const char* digest;  // none: one of its own
+};
+
+Scheme SchemeOf(TestKey::Kind kind) {
   switch (kind) {
     case TestKey::Kind::kEd25519:
-      return EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
+      return {"ed25519", "ed25519", nullptr};
     case TestKey::Kind::kEcdsa:
-      return EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256");
+      return {"ecdsa", "ecdsa-sha2-nistp256", "SHA256"};
     case TestKey::Kind::kRsa:
-      return EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{2048});
+      return {"rsa", "rsassa-pss-sha256", "SHA256"};
+    case TestKey::Kind::kRsaSha384:
+      return {"rsa", "rsassa-pss-sha384", "SHA384"};
+    case TestKey::Kind::kRsaSha512:
+      return {"rsa", "rsassa-pss-sha512", "SHA512"};
   }
   Broken("kind of key");
+}
+
+EVP_PKEY* Generate(TestKey::Kind kind) {
+  if (kind == TestKey::Kind::kEd25519) return EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
+  if (kind == TestKey::Kind::kEcdsa) return EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256");
+  return EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{2048});
 }
 
 std::span<const uint8_t> Raw(const std::string& bytes) {
@@ -51,20 +67,21 @@ TestKey::TestKey(Kind kind) : kind_(kind), key_(Generate(kind), EVP_PKEY_free) {
 }
 
 Json TestKey::Public() const {
+  const Scheme scheme = SchemeOf(kind_);
   if (kind_ == Kind::kEd25519) {
     std::string bytes(32, '\0');
     size_t size = bytes.size();
     EVP_PKEY_get_raw_public_key(key_.get(), reinterpret_cast<uint8_t*>(bytes.data()), &size);
-    return {
-        {"keytype", "ed25519"}, {"scheme", "ed25519"}, {"keyval", {{"public", Hex(Raw(bytes))}}}};
+    return {{"keytype", scheme.type},
+            {"scheme", scheme.name},
+            {"keyval", {{"public", Hex(Raw(bytes))}}}};
   }
   std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new(BIO_s_mem()), BIO_free);
   PEM_write_bio_PUBKEY(bio.get(), key_.get());
   char* data = nullptr;
   const auto size = static_cast<size_t>(BIO_get_mem_data(bio.get(), &data));
-  const bool rsa = kind_ == Kind::kRsa;
-  return {{"keytype", rsa ? "rsa" : "ecdsa"},
-          {"scheme", rsa ? "rsassa-pss-sha256" : "ecdsa-sha2-nistp256"},
+  return {{"keytype", scheme.type},
+          {"scheme", scheme.name},
           {"keyval", {{"public", std::string(data, size)}}}};
 }
 
@@ -72,9 +89,9 @@ std::string TestKey::Sign(std::string_view data) const {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
                                                                   EVP_MD_CTX_free);
   EVP_PKEY_CTX* options = nullptr;
-  EVP_DigestSignInit_ex(context.get(), &options, kind_ == Kind::kEd25519 ? nullptr : "SHA256",
-                        nullptr, nullptr, key_.get(), nullptr);
-  if (kind_ == Kind::kRsa) {
+  EVP_DigestSignInit_ex(context.get(), &options, SchemeOf(kind_).digest, nullptr, nullptr,
+                        key_.get(), nullptr);
+  if (EVP_PKEY_get_id(key_.get()) == EVP_PKEY_RSA) {
     EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING);
     EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_DIGEST);
   }

@@ -22,7 +22,7 @@ inline constexpr const char* kFirst = "root 1, snapshot 1, targets 1, timestamp 
 // A fresh key pair. Copies are the same key.
 class TestKey {
  public:
-  enum class Kind { kEd25519, kEcdsa, kRsa };
+  enum class Kind { kEd25519, kEcdsa, kRsa, kRsaSha384, kRsaSha512 };
   explicit TestKey(Kind kind = Kind::kEd25519);
 
   const std::string& id() const { return id_; }

@@ -44,6 +44,14 @@ bool IsRsa(const EVP_PKEY* key) {
   return EVP_PKEY_get_id(key) == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) >= kLeastRsaBits;
 }
 
+// The digest of a scheme of RSA with PSS; none: it is not one of them.
+const char* PssDigest(std::string_view scheme) {
+  if (scheme == "rsassa-pss-sha256") return "SHA256";
+  if (scheme == "rsassa-pss-sha384") return "SHA384";
+  if (scheme == "rsassa-pss-sha512") return "SHA512";
+  return nullptr;
+}
+
 }  // namespace
 
 Key::Key(const Object& key) {
@@ -57,9 +65,11 @@ Key::Key(const Object& key) {
     adopt(ReadEd25519(text));
   } else if ((type == "ecdsa" || type == "ecdsa-sha2-nistp256") &&
              scheme == "ecdsa-sha2-nistp256") {
+    digest_ = "SHA256";
     adopt(ReadPem(text));
     if (key_ && !IsP256(key_.get())) key_.reset();
-  } else if (type == "rsa" && scheme == "rsassa-pss-sha256") {
+  } else if (type == "rsa" && PssDigest(scheme) != nullptr) {
+    digest_ = PssDigest(scheme);
     adopt(ReadPem(text));
     if (key_ && !IsRsa(key_.get())) key_.reset();
   }
@@ -74,8 +84,8 @@ bool Key::Verifies(std::string_view data, std::string_view signature) const {
 
   Context context(EVP_MD_CTX_new());
   EVP_PKEY_CTX* options = nullptr;  // the context's own
-  if (EVP_DigestVerifyInit_ex(context.get(), &options, ed25519 ? nullptr : "SHA256", nullptr,
-                              nullptr, key_.get(), nullptr) != 1) {
+  if (EVP_DigestVerifyInit_ex(context.get(), &options, digest_, nullptr, nullptr, key_.get(),
+                              nullptr) != 1) {
     return false;
   }
   if (rsa && (EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) != 1 ||
