@@ -9,10 +9,11 @@ namespace {
 
 // A boot that does not get where it should must end in a reboot, for only that spends the next of
 // the loader's tries: hence panic=, no shells, and a bounded wait for devices. "gpt" lets the
-// kernel take the backup partition table when a power cut tore the primary one.
+// kernel take the backup partition table when a power cut tore the primary one; fsck.repair= has a
+// file system repaired that fsck would ask about, for there is nobody to ask.
 constexpr std::string_view kEveryBoot =
-    "gpt panic=5 rd.shell=0 rd.emergency=reboot systemd.default_device_timeout_sec=60 console=tty0 "
-    "console=ttyS0";
+    "gpt panic=5 rd.shell=0 rd.emergency=reboot systemd.default_device_timeout_sec=60 "
+    "fsck.repair=yes console=tty0 console=ttyS0";
 
 Result<Uki> ReadWhole(int fd, std::string_view name, std::string_view architecture) {
   std::optional<Uki> uki = TRY(ReadUki(fd));

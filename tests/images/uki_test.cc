@@ -16,6 +16,7 @@ TEST_CASE("the kernel command line binds the root hash, and what is appended can
   REQUIRE(line);
   CHECK(RootHashOf(*line) == hash);
   CHECK(line->contains(" panic=5 "));
+  CHECK(line->contains(" fsck.repair=yes "));
   CHECK(line->contains(" systemd.verity_root_options=panic-on-corruption "));
   CHECK(line->ends_with(" quiet rootfstype=ext4"));
   for (const char* bad :
@@ -40,6 +41,7 @@ TEST_CASE(
   CHECK_FALSE((*uki)->root_hash);
   CHECK(RescueCommandLine().contains("hostos.rescue "));
   CHECK(RescueCommandLine().contains(" panic=5 "));
+  CHECK(RescueCommandLine().contains(" fsck.repair=yes "));
   const std::string bytes = ReadText(rescue);
   CHECK(ReadText(small.MakeRescue()) == bytes);
 }

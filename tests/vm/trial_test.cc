@@ -206,5 +206,23 @@ TEST_CASE("trial: the reset button is pressed, and the release is healthy") {
   CHECK(status["update"] == nullptr);
 }
 
+// Damage that fsck would not repair by itself (e2fsck -p): the first block behind the superblock.
+TEST_CASE("trial: the state partition's file system needs repair, and the release is healthy") {
+  auto node = Held(NodeAt(Milestone::kStaged, "state-repair"));
+  Held(node->RunToReboot({"sh", "-c", R"sh(set -eu
+disk=$(readlink -f /dev/disk/by-partlabel/hostos-state)
+fsfreeze --freeze /var # the journal is empty: nothing in it repairs the block
+dd if=/dev/urandom of="$disk" bs=4096 seek=1 count=1 oflag=direct conv=notrunc
+echo b >/proc/sysrq-trigger)sh"},
+                         1));
+  const json status = Held(node->Json({"status"}));
+  INFO(status.dump(2));
+  CHECK(status["running"] == "B");
+  CHECK(status["version"] == "1.1.0");
+  CHECK(status["slots"][1]["state"] == "blessed");
+  CHECK_THAT(Held(node->Run({"journalctl", "-b", "-o", "cat", "-u", "systemd-fsck@*"})),
+             Catch::Matchers::ContainsSubstring("Group descriptors look bad"));
+}
+
 }  // namespace
 }  // namespace hostos
