@@ -211,8 +211,9 @@ TEST_CASE("names are percent-encoded but for letters, digits and -._~") {
 }
 
 TEST_CASE("patterns match as a shell's do, one directory at a time") {
+  using namespace std::string_literals;
   struct Case {
-    const char* pattern;
+    std::string pattern;
     Names matches, others;
   };
   const std::vector<Case> cases = {
@@ -226,7 +227,13 @@ TEST_CASE("patterns match as a shell's do, one directory at a time") {
       {"**", {"foo"}, {"a/b"}},
       {"*/*", {"a/b", "/"}, {"ab", "a/b/c"}},
       {"a*b*c", {"abc", "aXbbXc", "abcbc"}, {"abcb", "acb", "ab/c"}},
-      {"[ab]", {"[ab]"}, {"a"}},
+      {"[ab]", {"a", "b"}, {"c", "[ab]", "/", ""}},
+      {"v[0-9]*", {"v1", "v1.2"}, {"v", "va", "v1/2"}},
+      {"[!0-9]", {"a", "-"}, {"1", "/", ""}},
+      {"a[!b]c", {"axc"}, {"abc", "a/c"}},
+      {"[a", {"[a"}, {"a"}},
+      {"a\0b"s, {"a\0b"s}, {"a", "ab"}},
+      {"*\0"s, {}, {"", "a", "a\0"s}},
       {"a\\*", {"a\\", "a\\b"}, {"a*"}},
       {"", {""}, {"a"}},
   };

@@ -1,5 +1,7 @@
 #include "updater/tuf/delegation.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <array>
 #include <set>
@@ -84,7 +86,7 @@ Result<Delegations> ReadDelegations(const Object& delegations) {
   return read;
 }
 
-std::vector<DelegatedRole> Delegations::For(std::string_view path) const {
+std::vector<DelegatedRole> Delegations::For(const std::string& path) const {
   const Digest digest = Sha256::Of(AsBytes(path));
   if (bins_) {
     return {{bins_->prefix + "-" + BinOf(digest, bins_->bits), bins_->role, /*terminating=*/true}};
@@ -102,24 +104,10 @@ std::vector<DelegatedRole> Delegations::For(std::string_view path) const {
   return roles;
 }
 
-bool MatchesPattern(std::string_view path, std::string_view pattern) {
-  constexpr size_t kNone = std::string_view::npos;
-  size_t p = 0, star = kNone, star_path = 0;  // the last '*', and up to where it reaches
-  for (size_t i = 0; i < path.size();) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      star_path = i;
-    } else if (p < pattern.size() &&
-               (pattern[p] == path[i] || (pattern[p] == '?' && path[i] != '/'))) {
-      ++p, ++i;
-    } else if (star != kNone && path[star_path] != '/') {
-      p = star + 1;
-      i = ++star_path;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', p) == kNone;
+bool MatchesPattern(const std::string& path, const std::string& pattern) {
+  // fnmatch reads no further than a NUL.
+  if (path.contains('\0') || pattern.contains('\0')) return path == pattern;
+  return fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_NOESCAPE) == 0;
 }
 
 }  // namespace hostos::tuf

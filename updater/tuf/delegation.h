@@ -35,7 +35,7 @@ struct DelegatedRole {
 class Delegations {
  public:
   // The roles that `path` is delegated to, in the order in which they are to be asked.
-  std::vector<DelegatedRole> For(std::string_view path) const;
+  std::vector<DelegatedRole> For(const std::string& path) const;
 
  private:
   friend Result<Delegations> ReadDelegations(const Object& delegations);
@@ -55,7 +55,8 @@ class Delegations {
 
 Result<Delegations> ReadDelegations(const Object& delegations);
 
-// Shell pattern: '*' is any number of characters, '?' is one, and neither crosses a '/'.
-bool MatchesPattern(std::string_view path, std::string_view pattern);
+// Shell pattern (specification 4.5, glob(7)): '*' is any number of bytes, '?' is one, '[...]' is
+// one of some, '[!...]' one of all others, and none of them is a '/'. A backslash is itself.
+bool MatchesPattern(const std::string& path, const std::string& pattern);
 
 }  // namespace hostos::tuf

@@ -68,8 +68,8 @@ Key::Key(const Object& key) {
     digest_ = "SHA256";
     adopt(ReadPem(text));
     if (key_ && !IsP256(key_.get())) key_.reset();
-  } else if (type == "rsa" && PssDigest(scheme) != nullptr) {
-    digest_ = PssDigest(scheme);
+  } else if (const char* digest = PssDigest(scheme); type == "rsa" && digest != nullptr) {
+    digest_ = digest;
     adopt(ReadPem(text));
     if (key_ && !IsRsa(key_.get())) key_.reset();
   }
