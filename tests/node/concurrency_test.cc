@@ -17,7 +17,7 @@ struct Asked {
   std::set<ExitCode> answers;
 };
 
-TEST_CASE("fifty hostctl at once: one updates, the others read or say who is at work") {
+TEST_CASE("fifty hostctl at once: one works, the others read or say who is at work") {
   ReleaseLine line;
   line.Publish("1.1.0", 50);
   const HttpServer server(line.releases().repo, "limit_rate 400k;");
@@ -35,7 +35,7 @@ TEST_CASE("fifty hostctl at once: one updates, the others read or say who is at 
     running.push_back(
         Held(Process::Start(node.Hostctl(kinds[i % 5].words), node / ("log" + std::to_string(i)))));
 
-  size_t staged = 0;
+  size_t had_the_lock = 0;
   for (size_t i = 0; i < running.size(); i++) {
     const auto code = static_cast<ExitCode>(running[i].Wait());
     const std::string said = ReadText(node / ("log" + std::to_string(i)));
@@ -44,9 +44,12 @@ TEST_CASE("fifty hostctl at once: one updates, the others read or say who is at 
     if (code == kBusy)
       CHECK((said.contains("hostctl update, pid") || said.contains("hostctl update --") ||
              said.contains("just begun")));
-    staged += i % 5 == 0 && code == kStaged;
+    had_the_lock += i % 5 < 3 && code != kBusy;
   }
-  CHECK(staged >= 1);
+  CHECK(had_the_lock >= 1);
+  // That may have been a check, with every update after it; the next update is alone.
+  Process next = Held(Process::Start(node.Hostctl({"update"}), node / "next"));
+  CHECK(next.Wait() == Number(kStaged));
   Process asked = Held(Process::Start(node.Hostctl({"status", "--json"}), node / "log"));
   CHECK(asked.Wait() == Number(kStaged));
   const auto status = nlohmann::json::parse(ReadText(node / "log"));
