@@ -73,6 +73,10 @@ Result<std::vector<ReleaseTarget>> ReleasesOf(const std::string& channel, const 
     if (newest != channel + ".json")
       return Fail(Code::kNotTrusted, "{}: expected a release of {}, found one of {}", path, channel,
                   newest);
+    const std::string own =
+        VersionTarget(release.product, release.architecture, release.channel, release.version);
+    if (path != newest && path != own)  // it becomes the name of a file here
+      return Fail(Code::kNotTrusted, "{}: expected the release of this name, found {}", path, own);
     if (path == newest) minimum_index = release.minimum_index;
     if (release.index >= minimum_index &&
         !std::ranges::contains(releases, release.commit, &ReleaseTarget::commit))

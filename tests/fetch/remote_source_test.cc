@@ -19,6 +19,7 @@
 #include "updater/seal/seal.h"
 #include "updater/source/archive.h"
 #include "updater/source/files.h"
+#include "updater/tuf/metadata.h"
 
 namespace hostos {
 namespace {
@@ -137,6 +138,18 @@ TEST_CASE("what the worker cannot do is said as without one") {
   INFO(error.message);
   CHECK(error.message.contains(empty + "/metadata/"));
   CHECK_FALSE(error.message.contains("/proc/"));
+}
+
+TEST_CASE("a root that came before a failure is trusted from then on") {
+  Node node;
+  Publisher& publisher = node.update.publisher;
+  const std::vector<SecretKey> next = {SecretKey::Generate(Algorithm::kEd25519).value()};
+  REQUIRE(publisher.metadata.StageRoot(
+      {{"timestamp", {.keys = {next[0].Public().value()}, .threshold = {}, .days = {}}}}));
+  REQUIRE(publisher.metadata.Sign(publisher.key));  // the old timestamp stays, which is not next's
+  CHECK(node.Source(publisher.path).Resolve(std::nullopt, kNow).error().code == Code::kNotTrusted);
+  const std::string kept = ReadText(node.update.trusted + "/root.json");
+  CHECK(tuf::Root::Parse(kept).value().version == 2);
 }
 
 TEST_CASE("a release is found and fetched through the proxy that is configured") {
@@ -259,7 +272,11 @@ TEST_CASE("answers of a taken-over worker are bounded, and are no answers when t
             .message.contains("expected a message of at most"));
   const Error said = node.Refusal({R"({"error":77,"message":"red \u001b[31m\u009b"})"});
   CHECK(said.message == "red ?[31m??");
-  CHECK(said.code == Code::kNotFound);
+  CHECK(said.code == Code::kFailed);
+  using enum Code;
+  for (const Code quiet : {kNothingToDo, kBusy, kRefused, kUnhealthy})
+    CHECK(node.Refusal({std::format(R"({{"error":{},"message":""}})", static_cast<int>(quiet))})
+              .code == kFailed);
 }
 
 TEST_CASE("a taken-over worker that says nothing, or progress without end, is given up") {

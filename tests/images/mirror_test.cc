@@ -10,6 +10,7 @@
 #include "tests/announce.h"
 #include "tests/images/small_release.h"
 #include "tests/source/update_fixture.h"
+#include "tests/tuf/repository.h"
 
 namespace hostos {
 namespace {
@@ -226,6 +227,27 @@ TEST_CASE("a mirror has every root from the trusted one on") {
   CHECK(site.Installed()->version == "1.1");
   for (const char* root : {"/metadata/1.root.json", "/metadata/2.root.json"})
     CHECK(SameFiles(site.mirror + root, site.update.publisher.path + root));
+}
+
+TEST_CASE("a release under another name than its own makes no file of a mirror") {
+  Site site;
+  const std::string& from = site.update.publisher.path;
+  ReleaseTarget target = TargetOf(site.update.publisher.Describe("1.0"));
+  target.index = 1;
+  tuf::Repository careless;  // signs any target under any name, and takes the publisher's place
+  careless.AddTarget("targets", "hostos/x86-64/stable/../../../../1.0.json",
+                     WriteReleaseTarget(target));
+  careless.Publish({"targets", "snapshot", "timestamp"});
+  for (const auto& [file, bytes] : careless.metadata.files)
+    WriteText(from + "/metadata/" + file, bytes);
+  for (const auto& [file, bytes] : careless.targets.files)
+    WriteText(from + "/" + file.substr(file.rfind('/') + 1), bytes);
+  MirrorOptions options = site.Options();
+  options.root = from + "/metadata/1.root.json";
+  const Result<Mirrored> refused = site.Run(options);
+  REQUIRE_FALSE(refused);
+  INFO(refused.error().message);
+  CHECK(refused.error().message.contains("expected the release of this name"));
 }
 
 TEST_CASE("a mirror that is interrupted ends, and the next run goes on") {

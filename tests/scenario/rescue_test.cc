@@ -159,8 +159,10 @@ TEST_CASE("what a node had before it has again, also with metadata that counts n
   machine.Sink();
   machine.disk.content[0].reset();
   machine.source.resolve_error = Error{Code::kNotTrusted, "timestamp expired"};
+  machine.clock.Set(Seconds(4'070'908'800));  // in 2099
   CHECK(machine.Rescue().value().version == "1.0.0");
   CHECK(machine.source.resolved_at == 0);
+  CHECK(machine.state.record().Load().value().checked < 4'070'908'800);  // no metadata said so
 }
 
 TEST_CASE("a rescue that is cut short anywhere is only run again") {

@@ -1,4 +1,6 @@
 // Bundles: a release in one file, for nodes without network, by the rules of a server.
+#include <sys/stat.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
@@ -156,6 +158,13 @@ TEST_CASE("a bundle is an archive as tar makes and reads it") {
             .status == 0);
     CHECK(Archive::Open(made).error().message.contains("expected a regular file, found type '5'"));
   }
+}
+
+TEST_CASE("what is no regular file in a directory of releases is refused, and not waited for") {
+  TempDir directory;
+  REQUIRE(::mkfifo((directory / "fifo").c_str(), 0600) == 0);
+  Archive archive = Archive::Open(directory.path()).value();
+  CHECK(archive.OpenFile("fifo").error().message.contains("expected a regular file"));
 }
 
 TEST_CASE("a bundle that was cut off or altered anywhere installs nothing else") {

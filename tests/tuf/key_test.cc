@@ -1,7 +1,10 @@
 #include "updater/tuf/key.h"
 
+#include <openssl/ui.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <memory>
 
 #include "tests/tuf/repository.h"
 #include "updater/base/digest.h"
@@ -91,6 +94,28 @@ TEST_CASE("a key that is broken or too weak is no error and verifies nothing") {
   mixed = rsa.Public();
   mixed["keyval"] = ecdsa.Public()["keyval"];
   CHECK_FALSE(Read(mixed).Verifies("data", ecdsa.Sign("data")));
+}
+
+TEST_CASE("a key that says it is encrypted has nobody asked for its passphrase") {
+  static bool asked;
+  asked = false;
+  const std::unique_ptr<UI_METHOD, decltype([](UI_METHOD* method) {
+                          UI_set_default_method(UI_OpenSSL());
+                          UI_destroy_method(method);
+                        })>
+      somebody(UI_create_method("somebody"));
+  UI_method_set_reader(somebody.get(), [](UI*, UI_STRING*) {
+    asked = true;
+    return -1;
+  });
+  UI_set_default_method(somebody.get());
+  Json json = TestKey(TestKey::Kind::kRsa).Public();
+  std::string pem = json["keyval"]["public"];
+  pem.insert(pem.find('\n') + 1,
+             "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n");
+  json["keyval"]["public"] = pem;
+  CHECK_FALSE(Read(json).Verifies("data", ""));
+  CHECK_FALSE(asked);
 }
 
 TEST_CASE("keys are equal when their material is, however it is written") {

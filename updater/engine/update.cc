@@ -107,15 +107,19 @@ uint64_t BelievedTime(World& world, const UpdateView& view) {
 }
 
 // What this machine had before, it may have again without metadata that still counts: a rescue must
-// not be stranded by an expiry.
-Result<Target> Resolve(World& world, const UpdateOptions& options, uint64_t now) {
+// not be stranded by an expiry. Of metadata that does count, the time is noted.
+Result<Target> Resolve(World& world, UpdateView& view, const UpdateOptions& options) {
   if (options.again)
     if (std::optional<Target> kept = TRY(KeptTarget(world, *options.again)))
       return *std::move(kept);
-  return world.source.Resolve(options.version, now);
+  const uint64_t now = BelievedTime(world, view);
+  Target target = TRY(world.source.Resolve(options.version, now));
+  view.record.checked = now;
+  TRY(world.state.record().Save(view.record));
+  return target;
 }
 
-// Resolves and admits a target; notes the time of the check.
+// Resolves and admits a target.
 Result<Target> FindTarget(World& world, UpdateView& view, const UpdateOptions& options) {
   if (view.boot.on_trial)
     return Fail(Code::kBusy,
@@ -124,10 +128,7 @@ Result<Target> FindTarget(World& world, UpdateView& view, const UpdateOptions& o
     return Fail(Code::kBusy,
                 "a self-test of the boot loader is in progress; to end it: hostctl boot "
                 "selftest --cancel");
-  const uint64_t now = BelievedTime(world, view);
-  Target target = TRY(Resolve(world, options, now));
-  view.record.checked = now;
-  TRY(world.state.record().Save(view.record));
+  Target target = TRY(Resolve(world, view, options));
   const uint64_t floor = std::max(view.record.index, TRY(world.floor.Read()));
   TRY(CheckAllowed(view, target, floor, options));
   return target;

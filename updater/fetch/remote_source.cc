@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
 #include <vector>
@@ -32,6 +33,18 @@ Error Lost(Error error) {
 Result<uint64_t> Number(const tuf::Json& answer, const char* key) {
   const tuf::Object object = TRY(tuf::Object::From(answer, "answer"));
   return static_cast<uint64_t>(TRY(object.Integer(key, 0)));
+}
+
+// The failure that a worker answered with. That there is nothing to do, or not now, or not with
+// this release, is for the writer to find out: from a worker it is a failure like any other.
+Result<> CheckSuccess(const tuf::Json& json) {
+  const tuf::Object answer = TRY(tuf::Object::From(json, "answer"));
+  if (!answer.Has("error")) return {};
+  const auto found = static_cast<Code>(TRY(answer.Integer("error", 0)));
+  using enum Code;
+  const bool usual = std::ranges::contains(
+      std::array{kUsage, kNotTrusted, kNetwork, kNoSpace, kNotSupported, kNotFound}, found);
+  return std::unexpected(Error{usual ? found : kFailed, Plain(TRY(answer.Text("message")))});
 }
 
 constexpr size_t kMaxFilesBytes = 32 << 20;  // metadata and a commit, many times over
@@ -92,17 +105,17 @@ Result<> RemoteSource::Request(const tuf::Json& request, int descriptor) {
 }
 
 Result<tuf::Json> RemoteSource::Answer(Seconds limit, Progress* progress) {
+  tuf::Json answer = TRY(Outcome(limit, progress));
+  TRY(CheckSuccess(answer));
+  return answer;
+}
+
+Result<tuf::Json> RemoteSource::Outcome(Seconds limit, Progress* progress) {
   SystemClock clock;
   for (const Milliseconds end = clock.Monotonic() + limit; clock.Monotonic() < end;) {
     const std::string text = TRY(channel_->Receive().transform_error(Lost));
     tuf::Json json = TRY(tuf::ParseJson(text, kMaxMessageBytes).transform_error(Lost));
     const tuf::Object answer = TRY(tuf::Object::From(json, "answer").transform_error(Lost));
-    if (answer.Has("error")) {
-      const int64_t code = TRY(answer.Integer("error", 0));
-      return std::unexpected(
-          Error{static_cast<Code>(std::min<int64_t>(code, static_cast<int>(Code::kNotFound))),
-                Plain(TRY(answer.Text("message")))});
-    }
     if (!answer.Has("done")) return json;
     const uint64_t done = TRY(Number(json, "done")), total = TRY(Number(json, "total"));
     if (progress) progress->Bytes(std::min(done, total), total);
@@ -130,11 +143,16 @@ Result<Target> RemoteSource::Resolve(const std::optional<std::string>& version, 
   if (error) return FailErrno(options_.metadata, error.value());
   TRY(Request(request));
   for (const std::string& bytes : trusted) TRY(channel_->Send(bytes).transform_error(Lost));
-  const tuf::Json answer = TRY(Answer(patience_));
+  const tuf::Json answer = TRY(Outcome(patience_));
   const tuf::Object object = TRY(tuf::Object::From(answer, "answer").transform_error(Lost));
+  const Result<> resolved = CheckSuccess(answer);
+  if (!resolved && !object.Has("files")) return std::unexpected(resolved.error());
   const std::vector<std::string> names = TRY(object.Texts("files").transform_error(Lost));
   GivenFiles files = TRY(GivenFiles::Receive(*channel_, names));
-  const Target target = TRY(verifier_.Resolve(files, version, now));
+  // Also of a worker that failed: what it found before is trusted from now on, where it holds.
+  const Result<Target> verified = verifier_.Resolve(files, version, now);
+  TRY(resolved);
+  const Target target = TRY(verified);
   used_ = target.release.commit;
   return target;
 }

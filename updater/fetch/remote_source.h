@@ -40,8 +40,9 @@ class RemoteSource : public Source {
  private:
   Result<> Connect();
   Result<> Request(const tuf::Json& request, int descriptor = -1);
-  // The end of what was requested, with the progress before it.
+  // The end of what was requested, with the progress before it: good, or whatever it is.
   Result<tuf::Json> Answer(Seconds limit, Progress* progress = nullptr);
+  Result<tuf::Json> Outcome(Seconds limit, Progress* progress = nullptr);
   Result<tuf::Json> Call(const tuf::Json& request, int descriptor = -1);
   Result<> Use(const Target& target);
   Result<> RequestFetch(const Commit& commit);

@@ -111,9 +111,11 @@ class Worker {
     const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options_.url, options_.http));
     std::vector<NotedFile> found;
     NotedFiles noted(*files, found);
-    target_ = TRY(source_->Resolve(noted, version, now));
-    found_ = std::move(found);
-    Json answer = {{"files", Json::array()}};
+    Result<Target> target = source_->Resolve(noted, version, now);
+    Json answer = target ? Json::object() : FailureOf(target.error());
+    if (target) target_ = *std::move(target);
+    found_ = std::move(found);  // of a failure too: a root that came before it counts
+    answer["files"] = Json::array();
     for (const NotedFile& file : found_) answer["files"].push_back(file.name);
     return answer;
   }

@@ -131,9 +131,12 @@ Result<> Archive::ReadIndex(uint64_t size) {
 
 Result<Archive::File> Archive::OpenFile(const std::string& name) const {
   if (!bundle_) {
-    File file{TRY(hostos::Open(path_ + "/" + name, O_RDONLY))};
+    const std::string path = path_ + "/" + name;
+    File file{TRY(hostos::Open(path, O_RDONLY | O_NONBLOCK))};  // nothing waits for a FIFO's writer
     struct stat status;
-    if (::fstat(file.fd.get(), &status) < 0) return FailErrno(path_ + "/" + name);
+    if (::fstat(file.fd.get(), &status) < 0) return FailErrno(path);
+    if (!S_ISREG(status.st_mode))
+      return Fail(Code::kNotTrusted, "{}: expected a regular file", path);
     file.size = static_cast<uint64_t>(status.st_size);
     return file;
   }
