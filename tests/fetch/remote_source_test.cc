@@ -317,7 +317,7 @@ TEST_CASE("a worker that dies in any call is an error that names its unit") {
   CHECK(error.message.contains("journalctl -u 'hostos-fetch@*'"));
 }
 
-// Sends these bytes as UKI and image.
+// Sends these bytes as UKI and image. Without an end it is not over.
 Script Sending(const std::string& bytes, const std::string& end = "{}") {
   return [=](const Channel& channel) {
     // "use", with its commit and signatures, then "open".
@@ -327,6 +327,7 @@ Script Sending(const std::string& bytes, const std::string& end = "{}") {
     if (!channel.Send("{}") || !channel.Receive(kMaxMessageBytes, &stream) || !channel.Send("{}"))
       return;
     (void)WriteFull(stream.get(), AsBytes(bytes));
+    if (end.empty()) return (void)channel.Receive();
     stream = {};
     (void)channel.Send(end);
   };
@@ -343,9 +344,12 @@ TEST_CASE("a UKI of other bytes than the signed ones does not get past the worke
     CHECK(checkout.error().code == Code::kNotTrusted);
     CHECK(checkout.error().message.contains("UKI: expected SHA-256"));
   }
-  {
-    RemoteSource source = node.Source(Sending(uki.substr(1)));
-    CHECK(source.Open(node.target).error().message.contains("UKI: expected"));
+  for (const char* end : {"{}", ""}) {
+    RemoteSource source = node.Source(Sending(uki.substr(1), end), Seconds(1));
+    const Error error = source.Open(node.target).error();
+    CHECK(error.code == Code::kNetwork);
+    CHECK(error.message.starts_with(
+        "UKI: hostos-fetch@.service: expected 20 bytes in time, found less; what it said: "));
   }
   {
     RemoteSource source = node.Source(Sending(uki + "an image", R"({"error":5,"message":"why"})"));

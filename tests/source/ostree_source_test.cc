@@ -165,6 +165,27 @@ TEST_CASE("a commit without a valid signature by a trusted key is refused before
     WriteText(detached, std::string(kMaxDetachedBytes + 1, 'x'));
     CHECK(node.Refusal(node.Source()).message.contains("at most 1048576 bytes"));
   }
+  SECTION("more of them than anybody needs, the good ones among them") {
+    const size_t junk = GENERATE(kMaxSignatures - 1, kMaxSignatures);  // and the ML-DSA-65 one
+    const Signature good = *node.publisher.key[0].Sign(commit);
+    GVariantBuilder classical;
+    g_variant_builder_init(&classical, G_VARIANT_TYPE("aay"));
+    for (size_t i = 1; i < junk; i++)
+      g_variant_builder_add_value(&classical, NewByteArray(std::string(64, 'x')));
+    g_variant_builder_add_value(&classical, NewByteArray(good.bytes));
+    GVariantDict dict;
+    g_variant_dict_init(&dict, VariantFromBytes("a{sv}", ReadText(detached)).get());
+    g_variant_dict_insert_value(&dict, "ostree.sign.ed25519", g_variant_builder_end(&classical));
+    auto metadata = VariantRef::Retain(g_variant_dict_end(&dict));
+    WriteText(detached, std::string(VariantBytes(metadata.get())));
+    if (junk == kMaxSignatures - 1) {
+      CHECK(node.Source().Resolve(std::nullopt, kNow));
+    } else {
+      CHECK(node.Refusal(node.Source()).message.contains("expected at most 64, found 65"));
+      const Signature more{Algorithm::kEd25519, std::string(64, 'y')};
+      CHECK_FALSE(AddSignatures(ReadText(detached), {&more, 1}));
+    }
+  }
   SECTION("no key here") {
     fs::remove_all(node.publisher.keys);
     CHECK(node.Refusal(node.Source()).message.contains("no trusted key"));
@@ -379,7 +400,11 @@ TEST_CASE("what the server says instead of a commit is never taken for one") {
   }
   SECTION("no commit") {
     fs::remove(object);
-    CHECK(node.Refusal(node.Source()).code == Code::kNotFound);
+    CHECK(node.Refusal(node.Source()).code == Code::kNetwork);
+  }
+  SECTION("no target") {
+    fs::remove_all(node.publisher.path + "/targets");
+    CHECK(node.Refusal(node.Source()).code == Code::kNetwork);
   }
   SECTION("HTTP 500") {
     node.Serve("location /metadata/timestamp.json { return 500; }");

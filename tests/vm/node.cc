@@ -91,7 +91,7 @@ Result<std::string> Node::RunToReboot(const std::vector<std::string>& argv, int 
   if (exit_code && *exit_code != 0)
     return Fail(Code::kFailed, "{}: expected a reboot, found exit code {}:\n{}", Joined(argv),
                 *exit_code, output);
-  TRY(vm_->WaitBoots(target, boots * kBootLimit));
+  for (int boot = vm_->Boots() + 1; boot <= target; boot++) TRY(vm_->WaitBoots(boot, kBootLimit));
   TRY(WaitBooted());
   if (vm_->Boots() != target)
     return Fail(Code::kFailed, "{}: expected boot {} to last, found boot {}", Joined(argv), target,

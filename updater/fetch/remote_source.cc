@@ -234,8 +234,11 @@ Result<UniqueFd> RemoteSource::ReceiveUki(int stream, const Release& release) {
   std::vector<std::byte> buffer(1 << 20);
   for (uint64_t left = release.uki_size; left > 0;) {
     std::span<std::byte> piece = std::span(buffer).first(std::min<uint64_t>(left, buffer.size()));
-    if (TRY(ReadFull(stream, piece)) < piece.size())
-      return Fail(Code::kFailed, "expected {} bytes, found {} less", release.uki_size, left);
+    const Result<size_t> found = ReadFull(stream, piece);
+    if (!found || *found < piece.size())
+      return std::unexpected(
+          Lost({Code::kNetwork,
+                std::format("expected {} bytes in time, found less", release.uki_size)}));
     hash.Update(piece);
     TRY(WriteFull(uki.get(), piece));
     left -= piece.size();

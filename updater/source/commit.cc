@@ -300,6 +300,10 @@ Result<std::vector<Signature>> ReadSignatures(std::string_view detached) {
       return Fail(Code::kNotTrusted, "signatures: {}: expected type 'aay', found '{}'", key,
                   g_variant_get_type_string(value.get()));
     }
+    const size_t count = signatures.size() + g_variant_n_children(value.get());
+    if (count > kMaxSignatures)
+      return Fail(Code::kNotTrusted, "signatures: expected at most {}, found {}", kMaxSignatures,
+                  count);
     for (size_t i = 0; i < g_variant_n_children(value.get()); ++i)
       signatures.push_back({algorithm, std::string(VariantArray(Child(value.get(), i).get()))});
   }
@@ -324,7 +328,9 @@ Result<std::string> AddSignatures(std::string_view detached, std::span<const Sig
     g_variant_dict_insert_value(&dict, SignaturesKey(algorithm), g_variant_builder_end(&array));
   }
   auto metadata = VariantRef::Retain(g_variant_dict_end(&dict));
-  return std::string(VariantBytes(metadata.get()));
+  std::string bytes(VariantBytes(metadata.get()));
+  TRY(ReadSignatures(bytes));  // what is added can be read again
+  return bytes;
 }
 
 Result<uint32_t> VerifyCommit(std::string_view commit, std::string_view detached,

@@ -19,6 +19,8 @@ namespace hostos {
 
 inline constexpr size_t kMaxCommitBytes = 16 << 20;
 inline constexpr size_t kMaxDetachedBytes = 1 << 20;
+// Each is tried with each trusted key, whenever a commit is verified.
+inline constexpr size_t kMaxSignatures = 64;
 
 // OSTree's numbers (OstreeObjectType).
 enum class ObjectType : uint8_t { kFile = 1, kDirtree = 2, kDirmeta = 3, kCommit = 4 };
@@ -56,7 +58,7 @@ std::string ReleaseRef(const std::string& architecture, const std::string& versi
 
 // The signatures in serialized detached metadata (a{sv}), keys "ostree.sign.ed25519" and
 // "ostree.sign.spki" (both aay). Empty bytes, and metadata without the keys, have none. Malformed
-// metadata is kNotTrusted.
+// metadata is kNotTrusted, and so are more than kMaxSignatures.
 Result<std::vector<Signature>> ReadSignatures(std::string_view detached);
 // The same metadata with these signatures too; a signature that is there stays there once, other
 // keys are kept.

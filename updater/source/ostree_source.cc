@@ -78,6 +78,14 @@ Error NameDamagedObject(Error error, const Repo& repo, const Commit& commit,
   return error;
 }
 
+// What was signed, and a server has not, it withholds. A bundle may never have had it.
+auto Withheld(const std::string& url) {
+  return [&url](Error error) {
+    if (error.code == Code::kNotFound && !IsLocal(url)) error.code = Code::kNetwork;
+    return error;
+  };
+}
+
 Result<Digest> HashFile(int fd) {
   Sha256 hash;
   std::array<std::byte, 64 << 10> buffer;
@@ -106,7 +114,8 @@ Result<Target> OstreeSource::Resolve(tuf::Fetcher& files, const std::optional<st
     return Fail(Code::kUsage, "expected a version, found '{}'", *version);
   }
   const ReleaseTarget release = TRY_CONTEXT(options_.url, Find(files, version, now));
-  CommitFiles commit = TRY_CONTEXT(options_.url, FetchCommit(files, release.commit));
+  CommitFiles commit = TRY_CONTEXT(
+      options_.url, FetchCommit(files, release.commit).transform_error(Withheld(options_.url)));
   const std::string where = std::format("commit {} ({})", release.commit.Hex(), release.version);
   Target target = TRY_CONTEXT(
       where, VerifyTarget(std::move(commit.bytes), std::move(commit.signatures), options_));
@@ -137,7 +146,8 @@ Result<ReleaseTarget> OstreeSource::Find(tuf::Fetcher& files,
     if (*file.length > kMaxReleaseTargetBytes)
       return Fail(Code::kNotTrusted, "{}: expected at most {} bytes, found {}", path,
                   kMaxReleaseTargetBytes, *file.length);
-    const std::string bytes = TRY(client.Fetch(file, targets));
+    const std::string bytes =
+        TRY(client.Fetch(file, targets).transform_error(Withheld(options_.url)));
     const ReleaseTarget release = TRY_CONTEXT(path, ParseReleaseTarget(bytes));
     TRY_CONTEXT(path, CheckMeant("product", product, release.product));
     TRY_CONTEXT(path, CheckMeant("architecture", architecture, release.architecture));
