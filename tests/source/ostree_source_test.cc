@@ -7,6 +7,7 @@
 #include "tests/source/http_server.h"
 #include "tests/source/release_fixture.h"
 #include "tests/tuf/repository.h"
+#include "updater/source/glib.h"
 
 namespace hostos {
 namespace {
