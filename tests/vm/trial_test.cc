@@ -24,15 +24,19 @@ void GateSaysNo(const std::string& name, const std::string& fault, const std::st
              Catch::Matchers::ContainsSubstring("Journal stopped"));
 }
 
+// A condition of units: a boot of 1.1.0.
+std::string InTrial() {
+  const MadeRelease release = Held(Held(ReleaseSet::Open()).Get("1.1.0"));
+  return std::format("ConditionKernelCommandLine=roothash={}\n", release.root_hash.Hex());
+}
+
 // A unit for systemd in the initrd or after it, started in the boots of 1.1.0 only.
 Rig WithUnit(const std::string& condition, const std::string& script) {
-  const MadeRelease release = Held(Held(ReleaseSet::Open()).Get("1.1.0"));
   return {.credentials = {
               {"systemd.extra-unit.fault.service",
-               std::format("[Unit]\nDefaultDependencies=no\n"
-                           "ConditionKernelCommandLine=roothash={}\n{}\n"
+               std::format("[Unit]\nDefaultDependencies=no\n{}{}\n"
                            "[Service]\nType=oneshot\nExecStart=/bin/sh -c '{}'\n",
-                           release.root_hash.Hex(), condition, script)},
+                           InTrial(), condition, script)},
               {"systemd.unit-dropin.sysinit.target~fault", "[Unit]\nWants=fault.service\n"}}};
 }
 
@@ -143,6 +147,23 @@ TEST_CASE("trial: the service manager hangs in the initrd") {
   const json found = NeverReachesGate("initrd-hang", "", WithUnit(kInInitrd, kHang));
   CHECK(found["phase"] == "early boot");
   CHECK(found["cause"] == "the hardware watchdog reset the machine");
+}
+
+TEST_CASE("trial: a program hangs in the initrd") {
+  Rig rig = WithUnit(std::format("{}Before=sysinit.target\n", kInInitrd), "kill -STOP $$$$");
+  // The deadline as it is, but for how long it is. A repair of the state partition takes longer.
+  rig.credentials["systemd.unit-dropin.hostos-trial-deadline.timer~fault"] =
+      std::format("[Unit]\n{}[Timer]\nOnBootSec=\nOnBootSec=1min\n", InTrial());
+  const std::string fsck = R"(systemd-fsck@dev-disk-by\x2dpartlabel-hostos\x2dstate.service)";
+  rig.credentials[std::format("systemd.unit-dropin.{}~slow", fsck)] = R"([Service]
+ExecStartPre=/bin/sh -c 'until read -r now _ </proc/uptime && [ $${now%%.*} -gt 80 ]; do :; done; \
+  echo the repair has ended >/dev/kmsg')";
+  auto node = Try("initrd-stuck", "", 4, rig);
+  const int boots = node->vm().Boots();
+  const json found = CheckFellBack(*node, 3, "did not reach its health gate in 3 boots");
+  CHECK(found["phase"] == "early boot");
+  for (int boot = boots - 3; boot < boots; boot++)
+    CHECK_THAT(node->vm().Serial(boot), Catch::Matchers::ContainsSubstring("the repair has ended"));
 }
 
 TEST_CASE("trial: the service manager hangs after the root was switched to") {

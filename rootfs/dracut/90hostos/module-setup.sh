@@ -21,7 +21,7 @@ installkernel() {
 install() {
   local unit
   mkdir -p "$initdir/sysroot" "$initdir/usr/lib/hostos"
-  inst_multiple chmod cp fsck e2fsck fsck.ext4 kmod ln mkdir modprobe mount mv rm sync umount
+  inst_multiple chmod cp echo fsck e2fsck fsck.ext4 kmod ln mkdir modprobe mount mv rm sync umount
   inst_simple "$moddir/initrd-release" /usr/lib/initrd-release
   ln -sf ../usr/lib/initrd-release "$initdir/etc/initrd-release"
   ln -sf ../usr/lib/initrd-release "$initdir/etc/os-release"
@@ -31,9 +31,12 @@ install() {
     inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
   done
   ln -sfn hostos-emergency.service "$initdir$systemdsystemunitdir/emergency.service"
-  $SYSTEMCTL -q --root "$initdir" add-requires initrd-fs.target sysroot-var.mount sysroot-etc.mount
-  inst_multiple "$systemdsystemunitdir"/{modprobe@.service,hostos-.service.d/10-sandbox.conf}
-  # A kernel that panics leaves its last lines in the firmware's variables.
-  $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target modprobe@efi_pstore.service
+  $SYSTEMCTL -q --root "$initdir" add-requires initrd-fs.target sysroot-var.mount sysroot-etc.mount ||
+    exit 1  # dracut goes on after an error
+  inst_multiple "$systemdsystemunitdir"/{modprobe@.service,hostos-.service.d/10-sandbox.conf} \
+    "$systemdsystemunitdir"/hostos-trial-deadline.{service,timer}
+  # A trial that hangs here ends too. A kernel that panics leaves its last lines in the firmware's variables.
+  $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target hostos-trial-deadline.timer \
+    modprobe@efi_pstore.service || exit 1
   ln_r "$systemdsystemunitdir/initrd.target" "$systemdsystemunitdir/default.target"
 }
