@@ -40,8 +40,8 @@ install() {
     inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
   done
   $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target hostos-rescue-credentials.service \
-    systemd-{network-generator,resolved}.service
+    systemd-{network-generator,resolved}.service || exit 1  # dracut goes on after an error
   # Wanted, not required: the rescue goes on without the state partition.
-  $SYSTEMCTL -q --root "$initdir" add-wants local-fs.target var.mount hostos-rescue-setup.service
+  $SYSTEMCTL -q --root "$initdir" add-wants local-fs.target var.mount hostos-rescue-setup.service || exit 1
   ln_r "$systemdsystemunitdir/hostos-rescue.target" "$systemdsystemunitdir/default.target"
 }
