@@ -224,5 +224,64 @@ TEST_CASE("a file that cannot be read is an error, unlike one that is absent") {
   CHECK_THAT(config.error().message, ContainsSubstring("Is a directory"));
 }
 
+// What a rescue makes of a file, and what it leaves out.
+std::pair<Config, std::vector<std::string>> Rescued(Files& files, const std::string& text) {
+  REQUIRE(WriteFileAtomically(files.local, text));
+  std::vector<std::string> unused;
+  Config config = LoadWhatCanBe({files.shipped, files.local}, unused);
+  return {config, unused};
+}
+
+TEST_CASE("a rescue goes on with what it can use of a file, and names the rest") {
+  Files files;
+  struct {
+    const char *text, *unused;
+  } cases[] = {
+      {"[source]\nurl = \"https://a\"\nchannel = \"beta\"\n", ""},
+      {"[source]\nurl = \"https://a\"\nmirrors = 3\nchannel = \"beta\"\n",
+       "local.toml:3: unknown key mirrors"},
+      {"[later]\nx = 1\n[source]\nurl = \"https://a\"\nchannel = \"beta\"\n",
+       "local.toml:1: unknown key later"},
+      {"[source]\nurl = \"https://a\"\nkeys = {a = 1}\nchannel = \"beta\"\n",
+       "local.toml:3: [source] keys must be a list of strings"},
+      {"[source]\nurl = \"https://a\"\nsignatures = \"later\"\nchannel = \"beta\"\n",
+       "local.toml:3: [source] signatures must be"},
+      {"update = 3\n[source]\nurl = \"https://a\"\nchannel = \"beta\"\n",
+       "local.toml:1: update must be a table"},
+      {"[source]\nurl = \"https://a\"\nproduct = <later>\nchannel = \"beta\"\n", "local.toml:3: "},
+      {"[source]\nurl = \"https://a\"\nchannel = \"beta\"\nkeys = [\"/a\",\n  \"/b\"\n",
+       "local.toml:"},
+      {"[source]\nurl = \"https://a\"\nchannel = \"beta\"\n[source]\nproxy = \"http://b\"\n",
+       "local.toml:4: "},
+      {"\xff\xfe\n[source]\nurl = \"https://a\"\nchannel = \"beta\"\n", "local.toml:1: "},
+  };
+  for (const auto& test : cases) {
+    CAPTURE(test.text);
+    const auto& [config, unused] = Rescued(files, test.text);
+    CHECK(config.url == "https://a");
+    CHECK(config.channel == "beta");
+    CHECK(config.product == "hostos");
+    CHECK(config.signatures.policy == SignaturePolicy::kHybrid);
+    CHECK(unused.empty() == std::string(test.unused).empty());
+    if (!unused.empty()) CHECK_THAT(unused.front(), ContainsSubstring(test.unused));
+  }
+}
+
+TEST_CASE("a rescue goes on without a file that it cannot use at all") {
+  Files files;
+  REQUIRE(WriteFileAtomically(files.shipped, "[source]\nurl = \"https://shipped\"\n"));
+  for (const std::string& text :
+       {std::string(100'000, '\0'), std::string(1000, '\n') + "{",
+        std::string("\"\"\"\n") + std::string(500, '['), std::string("{")}) {
+    const auto& [config, unused] = Rescued(files, text);
+    CHECK(config.url == "https://shipped");
+    CHECK_FALSE(unused.empty());
+  }
+  std::vector<std::string> unused;
+  CHECK(LoadWhatCanBe({files.shipped, files.dir.path()}, unused).url == "https://shipped");
+  REQUIRE(unused.size() == 1);
+  CHECK_THAT(unused[0], ContainsSubstring("Is a directory"));
+}
+
 }  // namespace
 }  // namespace hostos

@@ -50,12 +50,18 @@ TEST_CASE("bytes that are not UTF-8 in what a boot left do not spoil its post-mo
   CHECK(PostMortemFromJson(ToJson(post_mortem)));
 }
 
-TEST_CASE("what is no post-mortem, or a newer one's, is an error") {
+TEST_CASE("what is no post-mortem is an error, a newer one is read as far as it is understood") {
   CHECK(PostMortemFromJson("{").error().code == Code::kFailed);
   CHECK(PostMortemFromJson("{\"format\": 1}").error().message.contains("release"));
-  std::string text = ToJson(FullPostMortem());
+  const std::string text = ToJson(FullPostMortem());
+  const auto changed = [&](std::string_view from, std::string_view to) {
+    std::string copy = text;
+    return copy.replace(copy.find(from), from.size(), to);
+  };
   const std::string format = "\"format\": 1";
-  CHECK(PostMortemFromJson(text.replace(text.find(format), format.size(), "\"format\": 9"))
-            .error()
-            .code == Code::kNotSupported);
+  CHECK(PostMortemFromJson(changed("\"boots\": 2", "\"boots\": []")).error().code == Code::kFailed);
+  CHECK(PostMortemFromJson(changed(format, "\"format\": 9, \"colour\": 1"))->check == "canary");
+  CHECK(PostMortemFromJson(changed("\"boots\": 2", "\"boot\": 2"))->boots == 0);
+  CHECK(PostMortemFromJson(changed("\"slot\": \"A\"", "\"slot\": \"C\"")).error().code ==
+        Code::kNotSupported);
 }

@@ -96,16 +96,16 @@ TEST_CASE("a fallback keeps the gate's reason and denies the release") {
   record.update->failure = "containerd: not serving";
   record.update->failure_output = "dial unix: connection refused";
   Record after = Settle(record, OldRuns({{0, 1}}), "boot-3", 160);
-  REQUIRE(after.FindDenied(kNew.commit));
-  CHECK(after.FindDenied(kNew.commit)->reason == "containerd: not serving");
-  CHECK(after.FindDenied(kNew.commit)->boots == 1);
+  REQUIRE(after.FindDenied(kNew.commit, kNew.root_hash));
+  CHECK(after.FindDenied(kNew.commit, kNew.root_hash)->reason == "containerd: not serving");
+  CHECK(after.FindDenied(kNew.commit, kNew.root_hash)->boots == 1);
   CHECK(after.history.at(0).output == "dial unix: connection refused");
   CHECK(after.floor == 0);
 }
 
 TEST_CASE("a release that never reached its gate falls back with the number of boots it took") {
   Record after = Settle(InPhase(Phase::kArmed), OldRuns({{0, 3}}), "boot-5", 160);
-  CHECK(after.FindDenied(kNew.commit)->boots == 3);
+  CHECK(after.FindDenied(kNew.commit, kNew.root_hash)->boots == 3);
   CHECK(after.history.at(0).reason.contains("did not reach its health gate in 3 boots"));
 }
 

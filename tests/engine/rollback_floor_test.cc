@@ -44,5 +44,19 @@ TEST_CASE("the floor rises and never falls, and outlives the loss of one of its 
   CHECK(ReadText(copy) == whole);
 }
 
+TEST_CASE("what a later version says behind the floor does not hide it") {
+  const TempDir directory;
+  FileFloor floor(directory / "floor");
+  REQUIRE(floor.Raise(7));
+  const std::string words = ReadText(directory / "floor.0").substr(0, 66);
+  const std::string later = words + GENERATE(" counter=3\n", "\ncounter 3\nmore\n");
+  for (const char* copy : {"floor.0", "floor.1"}) WriteText(directory / copy, later);
+  CHECK(floor.Read() == 7u);
+  REQUIRE(floor.Raise(7));
+  CHECK(ReadText(directory / "floor.0") == later);  // nothing to write
+  REQUIRE(floor.Raise(9));
+  CHECK(floor.Read() == 9u);
+}
+
 }  // namespace
 }  // namespace hostos

@@ -1,6 +1,9 @@
 #include "updater/engine/state_dir.h"
 
+#include <sys/inotify.h>
+
 #include <catch2/catch_test_macros.hpp>
+#include <set>
 
 #include "tests/engine/fill.h"
 #include "tests/temp_dir.h"
@@ -15,6 +18,29 @@ void Edit(const StateDir& state, const Digest& root_hash, const std::string& fil
   REQUIRE(MakeDirectories(upper + std::filesystem::path(file).parent_path().string()));
   REQUIRE(WriteFileAtomically(upper + file, "edited"));
 }
+
+// The names that come to be in a directory, and go, one by one.
+class NameChanges {
+ public:
+  explicit NameChanges(const std::string& directory) : fd_(::inotify_init1(IN_CLOEXEC)) {
+    REQUIRE(::inotify_add_watch(fd_.get(), directory.c_str(), IN_MOVED_TO | IN_DELETE) >= 0);
+  }
+  // Each with whether it is there from then on.
+  std::vector<std::pair<std::string, bool>> Read() const {
+    alignas(inotify_event) char buffer[16 << 10];
+    const ssize_t size = ::read(fd_.get(), buffer, sizeof buffer);
+    std::vector<std::pair<std::string, bool>> changes;
+    for (ssize_t at = 0; at < size;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+      changes.emplace_back(event->name, (event->mask & IN_MOVED_TO) != 0);
+      at += static_cast<ssize_t>(sizeof *event + event->len);
+    }
+    return changes;
+  }
+
+ private:
+  UniqueFd fd_;
+};
 
 }  // namespace
 
@@ -35,15 +61,97 @@ TEST_CASE("a second lock says who holds the first, and when it is gone the next 
 TEST_CASE("kept commits come back with their signatures, and unwanted ones are forgotten") {
   TempDir dir;
   StateDir state(dir.path(), dir / "run");
-  CHECK(state.Commits().value().empty());
+  CHECK(state.Commits().commits.empty());
   REQUIRE(state.Keep(Fill(1), {"one", "sig one"}));
   REQUIRE(state.Keep(Fill(2), {"two", "sig two"}));
-  CHECK(state.Commits().value().size() == 2);
+  CHECK(state.Commits().commits.size() == 2);
   REQUIRE(state.ForgetExcept({Fill(2)}));
-  std::vector<KeptCommit> left = state.Commits().value();
-  REQUIRE(left.size() == 1);
-  CHECK(left[0].commit == "two");
-  CHECK(left[0].signatures == "sig two");
+  const KeptCommits left = state.Commits();
+  CHECK(left.problems.empty());
+  REQUIRE(left.commits.size() == 1);
+  CHECK(left.commits[0].commit == "two");
+  CHECK(left.commits[0].signatures == "sig two");
+}
+
+TEST_CASE("whenever the power goes, a kept commit has its signatures") {
+  TempDir dir;
+  StateDir state(dir.path(), dir / "run");
+  // Of one the commit is the newer name, of another its signatures: in whatever order a file system
+  // lists them.
+  REQUIRE(state.Keep(Fill(1), {"one", "sig one"}));
+  REQUIRE(RemoveFileDurably(dir / "commits/" + Fill(1).Hex() + ".commitmeta"));
+  REQUIRE(WriteFileAtomically(dir / "commits/" + Fill(1).Hex() + ".commitmeta", "sig one"));
+  const NameChanges changes(dir / "commits");
+  REQUIRE(state.Keep(Fill(2), {"two", "sig two"}));
+  REQUIRE(state.Keep(Fill(3), {"three", "sig three"}));
+  REQUIRE(state.ForgetExcept({Fill(2)}));
+  std::set<std::string> there = {Fill(1).Hex() + ".commit", Fill(1).Hex() + ".commitmeta"};
+  size_t removed = 0;
+  for (const auto& [name, is_there] : changes.Read()) {
+    CAPTURE(name, is_there);
+    if (is_there)
+      there.insert(name);
+    else
+      removed += there.erase(name);
+    for (const std::string& file : there)
+      if (file.ends_with(".commit")) CHECK(there.contains(file + "meta"));
+  }
+  CHECK(removed == 4);
+  CHECK(there.size() == 2);
+}
+
+TEST_CASE("a kept commit that cannot be read is skipped and named, and hides no other") {
+  TempDir dir;
+  StateDir state(dir.path(), dir / "run");
+  REQUIRE(state.Keep(Fill(1), {"one", "sig one"}));
+  REQUIRE(state.Keep(Fill(2), {"two", "sig two"}));
+  const std::string bad = dir / "commits/" + Fill(1).Hex() + ".commit";
+  SECTION("its signatures are gone") {
+    REQUIRE(RemoveFileDurably(bad + "meta"));
+  }
+  SECTION("it is no file") {
+    REQUIRE(RemoveFileDurably(bad));
+    REQUIRE(MakeDirectories(bad + "/inside"));
+  }
+  SECTION("it leads nowhere") {
+    REQUIRE(RemoveFileDurably(bad));
+    std::filesystem::create_symlink(bad + "x/loop", bad);
+    // Nothing is there to be named.
+    CHECK(state.Commits().problems.empty());
+    REQUIRE(state.Keep(Fill(1), {"one", "sig one"}));
+    REQUIRE(RemoveFileDurably(bad + "meta"));
+  }
+  const KeptCommits kept = state.Commits();
+  REQUIRE(kept.commits.size() == 1);
+  CHECK(kept.commits[0].commit == "two");
+  REQUIRE(kept.problems.size() == 1);
+  CHECK(kept.problems[0].contains(bad));
+  REQUIRE(state.Keep(Fill(3), {"three", "sig three"}));
+  (void)state.ForgetExcept({Fill(3)});  // what is no file stays, and hides no other
+  CHECK(state.Commits().commits.size() == 1);
+}
+
+TEST_CASE("where no commits can be kept, none is known and that is said") {
+  TempDir dir;
+  StateDir state(dir.path(), dir / "run");
+  REQUIRE(WriteFileAtomically(dir / "commits", "no directory"));
+  CHECK(state.Commits().commits.empty());
+  REQUIRE(state.Commits().problems.size() == 1);
+  CHECK(state.Commits().problems[0].contains("commits"));
+}
+
+TEST_CASE("where the state partition has no lock to give, there is one all the same") {
+  TempDir dir;
+  StateDir state(dir / "state", dir / "run");
+  SECTION("its file cannot be written") {
+    REQUIRE(MakeDirectories(dir / "state/lock"));
+  }
+  SECTION("nothing of it is there") {
+    REQUIRE(WriteFileAtomically(dir / "state", "no directory"));
+  }
+  const Result<Lock> held = state.TryLock("hostctl gate", 0);
+  REQUIRE(held);
+  CHECK(state.TryLock("hostctl update", 0).error().code == Code::kBusy);
 }
 
 TEST_CASE("changes below /etc are listed by path") {

@@ -44,7 +44,8 @@ Result<Target> FakeSource::Resolve(const std::optional<std::string>& version, ui
   resolved_at = now;
   if (resolve_error) return std::unexpected(*std::exchange(resolve_error, std::nullopt));
   auto found = published_.find(version.value_or(newest_));
-  if (found == published_.end()) return Fail(Code::kNotFound, "no release {}", *version);
+  if (found == published_.end() || gone.contains(found->first))
+    return Fail(Code::kNotFound, "no release {}", version.value_or(newest_));
   return found->second.target;
 }
 

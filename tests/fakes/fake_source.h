@@ -33,6 +33,8 @@ class FakeSource : public Source {
   std::optional<Error> resolve_error;
   // Discard fails with this.
   std::optional<Error> discard_error;
+  // Versions that nobody has any more.
+  std::set<std::string> gone;
   uint64_t staging_free = 1 << 30;
   void SetIndex(const std::string& version, uint64_t index) {
     published_.at(version).target.index = index;

@@ -140,6 +140,15 @@ TEST_CASE("what the worker cannot do is said as without one") {
   CHECK_FALSE(error.message.contains("/proc/"));
 }
 
+TEST_CASE("what is no metadata beside the metadata is in nobody's way") {
+  Node node;
+  HttpServer server(node.update.publisher.path);
+  RemoteSource source = node.Source(server.url());
+  fs::create_directories(node.update.trusted + "/later/inside");
+  WriteText(node.update.trusted + "/root.json.tmp", "cut off");
+  CHECK(source.Resolve(std::nullopt, kNow));
+}
+
 TEST_CASE("a root that came before a failure is trusted from then on") {
   Node node;
   Publisher& publisher = node.update.publisher;

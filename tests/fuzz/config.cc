@@ -7,6 +7,9 @@ using namespace hostos;
 FUZZ(input) {
   const MemoryFile file(input);
   const Result<Config> config = LoadConfig({file.path()});
+  std::vector<std::string> unused;
+  (void)LoadWhatCanBe({file.path()}, unused);
+  PROMISE(config.has_value() == unused.empty());
   if (!config) {
     PROMISE(config.error().message.contains(file.path()));
     return;

@@ -6,4 +6,6 @@ using namespace hostos;
 
 FUZZ(input) {
   RoundTrips(input, RecordFromJson);
+  const std::string salvaged = ToJson(SalvageRecord(input));
+  PROMISE(RecordFromJson(salvaged));
 }

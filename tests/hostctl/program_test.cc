@@ -6,6 +6,7 @@
 
 #include "tests/hostctl/run.h"
 #include "tests/temp_dir.h"
+#include "updater/base/atomic_file.h"
 #include "updater/hostctl/help.h"
 
 namespace hostos {
@@ -64,6 +65,19 @@ TEST_CASE("a user who is not root is told so, but gets help") {
   CHECK(ran.exit_code == 1);
   CHECK_THAT(ran.output, StartsWith("hostctl: status must be run by root"));
   CHECK(RunShell(as_nobody + HOSTCTL " status --help").exit_code == 0);
+}
+
+TEST_CASE("a rescue says what it cannot use of its configuration, and goes on") {
+  if (::geteuid() != 0) SKIP("takes root");
+  if (::access("/dev/mapper/root", F_OK) == 0) SKIP("this may be a HostOS");
+  const TempDir dir;
+  const std::string file = dir / "hostctl.toml";
+  REQUIRE(WriteFileAtomically(file, "[source]\nmirrors = [1]\n[update]\ntries = \"many\"\n"));
+  const Ran ran = Hostctl("rescue --config " + file);
+  CHECK(ran.exit_code == 11);  // this is no HostOS; a configuration would be 2
+  CHECK_THAT(ran.output, ContainsSubstring(file + ":2: unknown key mirrors in [source]") &&
+                             ContainsSubstring(file + ":4: [update] tries must be"));
+  CHECK(Hostctl("rescue --config /absent/file").exit_code == 11);
 }
 
 TEST_CASE("a configuration file that was asked for must be there") {

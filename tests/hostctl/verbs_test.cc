@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "bootctl/entry_name.h"
+#include "tests/scenario/full_disk.h"
 #include "tests/scenario/machine.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/unique_fd.h"
@@ -310,6 +312,62 @@ TEST_CASE("status goes on without a readable record, and says so") {
                            ContainsSubstring("record.json"));
   CHECK(Json(Hostctl(machine, {"status", "--json"}))["problems"].size() == 1);
   CHECK(Hostctl(machine, {"history"}).code == 1);
+}
+
+TEST_CASE("a kept commit that cannot be read is a problem of status, and of no other verb") {
+  Machine machine;
+  const Digest commit = machine.source.Resolve("1.0.0", 0)->release.commit;
+  const std::string file = machine.dir / "state/commits/" + commit.Hex() + ".commit";
+  REQUIRE(RemoveFileDurably(file + "meta"));
+  const Said said = Hostctl(machine, {"status"});
+  CHECK(said.code == 1);
+  CHECK_THAT(said.out, ContainsSubstring("HostOS 1.0.0") && ContainsSubstring("Problem") &&
+                           ContainsSubstring(file + "meta"));
+  CHECK(Json(Hostctl(machine, {"status", "--json"}))["problems"].size() == 1);
+  CHECK(Hostctl(machine, {"verify", "--slot", "A"}).code == 7);
+  CHECK(Hostctl(machine, {"update"}).code == 4);
+  REQUIRE(machine.boot.Boot() == Slot::B);
+  CHECK_THAT(Hostctl(machine, {"gate"}).err, StartsWith("1.1.0 is healthy"));
+  CHECK(Hostctl(machine, {"rollback"}).code == 4);
+}
+
+TEST_CASE("what fails in the gate and decides nothing is logged, and fails no unit") {
+  Machine machine;
+  CHECK(Hostctl(machine, {"update"}).code == 4);
+  REQUIRE(machine.boot.Boot() == Slot::B);
+  {
+    const FullDisk full;
+    const Said said = Hostctl(machine, {"gate"});
+    CHECK(said.code == 0);
+    CHECK_THAT(said.err, ContainsSubstring("this decides nothing") &&
+                             ContainsSubstring("record.json") &&
+                             ContainsSubstring("1.1.0 is healthy"));
+  }
+  CHECK(machine.Boot() == "1.1.0");
+  CHECK(machine.state.record().Load()->history.size() == 1);
+}
+
+TEST_CASE("the rescue says what it cannot use, and goes on") {
+  Machine machine;
+  BootEntry entry{.file = std::string(kRescueFile), .size = 1 << 20};
+  entry.sort_key = "hostos-rescue";
+  machine.boot.entries.push_back(entry);
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  REQUIRE_FALSE(machine.boot.Boot());
+  machine.boot.kept = Slot::B;
+  REQUIRE(WriteFileAtomically(machine.dir / "state/record.json", "{"));
+  const Digest commit = machine.source.Resolve("1.0.0", 0)->release.commit;
+  const std::string file = machine.dir / "state/commits/" + commit.Hex() + ".commit";
+  REQUIRE(WriteFileAtomically(file, "other bytes"));
+  const Said said = Hostctl(machine, {"rescue"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, StartsWith("Neither slot has tries left"));
+  CHECK_THAT(said.err, ContainsSubstring("going on without record: ") &&
+                           ContainsSubstring("going on without " + file) &&
+                           ContainsSubstring("written again with 1.0.0"));
+  machine.boot.broken.clear();
+  CHECK(machine.Boot() == "1.0.0");
 }
 
 TEST_CASE("with a broken configuration only status and the gate go on") {

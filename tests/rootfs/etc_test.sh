@@ -72,7 +72,7 @@ shut_down
 # Power was cut while C's upper was copied: half a copy is no upper.
 mkdir -p $uppers/$C.new/upper
 echo half >$uppers/$C.new/upper/motd
-echo $B >$uppers/next-from
+printf '%s of a later version\nand more\n' $B >$uppers/next-from
 boot $C
 expect "$(cat /sysroot/etc/motd)" "edited by B" "/etc after an interrupted copy"
 shut_down

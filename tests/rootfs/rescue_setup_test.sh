@@ -82,4 +82,40 @@ rescue
 mountpoint -q /var || fail "no /var without the state partition"
 expect "$(cat /etc/hostctl/hostctl.toml)" "from the credential" "the configuration without the state partition"
 expect "$(head -n 1 /run/said)" "hostos-rescue: the state partition cannot be mounted: going on without it" "what is said"
+
+# A state partition that is full, or turned read-only, is read all the same; what is written is in memory.
+umount /var
+mount -t tmpfs -o size=1M tmpfs /var
+start $A
+edit hostctl/hostctl.toml "of A"
+shut_down
+mkdir -p /run/hostos
+for damage in read-only full; do
+  case $damage in
+    read-only) mount -o remount,ro /var ;;
+    full) mount -o remount,rw /var; dd if=/dev/zero of=/var/filler bs=4k 2>/dev/null || : ;;
+  esac
+  rescue
+  expect "$(head -n 1 /run/said)" \
+    "hostos-rescue: the state partition cannot be written: what it has is read, what changes is forgotten" "what is said"
+  expect "$(cat /etc/hostctl/hostctl.toml)" "of A" "the configuration of a state partition that is $damage"
+  echo 1 >/var/lib/hostos/record.json || fail "a state partition that is $damage stays so"
+  "$scripts/rescue-var" >/run/said
+  [ ! -s /run/said ] || fail "it is made twice"
+  umount /var /run/hostos-var
+  [ ! -e /var/lib/hostos/record.json ] || fail "it was written"
+done
+rm -f /var/filler
+: >/run/hostos/no-room  # as rescue leaves it
+rescue
+mountpoint -q /run/hostos-var || fail "the next try is not in memory"
+umount /var /run/hostos-var
+rm /run/hostos/no-room
+
+# What is no directory makes way.
+rm -rf /var/lib/hostos
+: >/var/lib/hostos
+rescue
+[ -d /var/lib/hostos ] || fail "no place for the state"
+expect "$(cat /etc/hostctl/hostctl.toml)" "from the credential" "the configuration without a state"
 echo "all nodes rescued"

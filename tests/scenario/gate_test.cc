@@ -73,6 +73,7 @@ TEST_CASE("a release on trial whose record was lost is kept or given up on its h
   SECTION("unhealthy") {
     machine.unhealthy["1.1.0"] = "not serving";
     CHECK(machine.Boot() == "1.0.0");
+    CHECK(machine.Update().error().code == Code::kRefused);
   }
 }
 
@@ -81,10 +82,10 @@ TEST_CASE("a record that cannot be understood is set aside, and decides nothing"
   REQUIRE(machine.Update());
   const std::string file = machine.state.record().path();
   const std::string good = ReadFile(file).value();
-  std::string newer = good;
-  newer.replace(newer.find("\"format\": 1"), 11, "\"format\": 2");
+  std::string wrong = good;
+  wrong.replace(wrong.find("\"floor\": "), 9, "\"floor\": -");
   const std::string bad = GENERATE_REF(std::string("{"), std::string(), std::string(100, '\0'),
-                                       good.substr(0, good.size() / 2), newer);
+                                       good.substr(0, good.size() / 2), wrong);
   REQUIRE(WriteFileAtomically(file, bad));
   SECTION("by the gate of a healthy release") {
     CHECK(machine.Boot() == "1.1.0");
@@ -94,6 +95,7 @@ TEST_CASE("a record that cannot be understood is set aside, and decides nothing"
     machine.unhealthy["1.1.0"] = "not serving";
     CHECK(machine.Boot() == "1.0.0");
     CHECK(machine.boots() == 3);
+    CHECK(machine.Update().error().code == Code::kRefused);
   }
   SECTION("by an update, which keeps the floor of what runs") {
     REQUIRE(machine.Update());
@@ -103,6 +105,42 @@ TEST_CASE("a record that cannot be understood is set aside, and decides nothing"
   CHECK(machine.state.record().Load());
 }
 
+TEST_CASE("a release that was given up stays refused when the record is damaged") {
+  Machine machine;
+  machine.unhealthy["1.1.0"] = "not serving";
+  REQUIRE(machine.Update());
+  REQUIRE(machine.Boot() == "1.0.0");
+  const std::string file = machine.state.record().path();
+  const std::string good = ReadFile(file).value();
+  std::string wrong = good;
+  wrong.replace(wrong.find("\"floor\": "), 9, "\"floor\": -");
+  // Broken off after its denials; a value of another type; nothing whole, but the boot entry tells;
+  // no file at all.
+  const std::string bad = GENERATE_REF(good.substr(0, good.find("\"format\"")), wrong,
+                                       std::string("{"), std::string("a directory"));
+  CAPTURE(bad);
+  if (bad != "a directory") {
+    REQUIRE(WriteFileAtomically(file, bad));
+  } else {
+    REQUIRE(RemoveFileDurably(file));
+    REQUIRE(MakeDirectories(file + "/inside"));
+  }
+  CHECK(machine.ReadStatus().problems.size() == 1);
+  SECTION("by an update") {}
+  SECTION("by an update that found no network before") {
+    machine.source.resolve_error = Error{Code::kNetwork, "nobody is there"};
+    CHECK(machine.Update().error().code == Code::kNetwork);
+  }
+  SECTION("by the gate of a boot on a full state partition") {
+    const FullDisk full;
+    CHECK_FALSE(RunGate(machine.world, machine.config).value().problems.empty());
+  }
+  CHECK(machine.Update().error().code == Code::kRefused);
+  CHECK(machine.Boot() == "1.0.0");
+  CHECK(machine.Update().error().code == Code::kRefused);
+  CHECK(machine.ReadStatus().problems.empty());
+}
+
 TEST_CASE("a state partition that is full does not decide a trial") {
   Machine machine;
   REQUIRE(machine.Update());
@@ -110,7 +148,9 @@ TEST_CASE("a state partition that is full does not decide a trial") {
     REQUIRE(machine.boot.Boot() == Slot::B);
     {
       const FullDisk full;
-      CHECK_FALSE(RunGate(machine.world, machine.config));  // it says so
+      const GateResult gate = RunGate(machine.world, machine.config).value();
+      CHECK(gate.verdict.healthy);
+      CHECK_FALSE(gate.problems.empty());  // it says so
     }
     CHECK_FALSE(machine.boot.Read()->on_trial);
     CHECK(machine.Boot() == "1.1.0");
@@ -121,7 +161,9 @@ TEST_CASE("a state partition that is full does not decide a trial") {
     REQUIRE(machine.boot.Boot() == Slot::B);
     {
       const FullDisk full;
-      CHECK_FALSE(RunGate(machine.world, machine.config));
+      const GateResult gate = RunGate(machine.world, machine.config).value();
+      CHECK(gate.rebooting);
+      CHECK_FALSE(gate.problems.empty());
     }
     CHECK(machine.Boot() == "1.0.0");
     CHECK(machine.ReadStatus().fallback->boots == 1);

@@ -56,6 +56,7 @@ std::string Machine::Boot() {
     source.SetRunning(version);
     const GateResult gate = RunGate(world, config).value();
     REQUIRE(gate.rebooting == reboot_asked_);
+    gate_problems = gate.problems;
     if (!reboot_asked_) return version;
   }
   FAIL("the machine reboots in circles");

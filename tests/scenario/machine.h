@@ -45,6 +45,8 @@ class Machine : private Health, private Power {
   Status ReadStatus() { return hostos::ReadStatus(world).value(); }
   std::string running();
   int boots() const { return boots_; }
+  // What the gate of the last boot could not do, and that decided nothing.
+  std::vector<std::string> gate_problems;
 
   // Versions whose health gate fails, and with what reason.
   std::map<std::string, std::string> unhealthy;

@@ -2,9 +2,14 @@
 #include "updater/engine/rescue.h"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "bootctl/entry_name.h"
+#include "tests/scenario/damage.h"
 #include "tests/scenario/machine.h"
+#include "tests/scenario/next_format.h"
 #include "updater/engine/post_mortem.h"
 
 using namespace hostos;
@@ -30,7 +35,8 @@ class Wreck : public Machine {
 
   Result<RescueResult> Rescue() {
     boot.kept = Slot::A;
-    boot.kept = Other(SlotToRescue(state.record().Load().value(), boot.Read().value()));
+    const Record record = state.record().Load().value_or(state.record().Salvage());
+    boot.kept = Other(SlotToRescue(record, boot.Read().value()));
     NoProgress progress;
     return hostos::Rescue(world, config, progress);
   }
@@ -188,6 +194,95 @@ TEST_CASE("a rescue that is cut short anywhere is only run again") {
     }
     machine.Repair();
     CHECK(machine.Boot() == "1.0.0");
+  }
+}
+
+TEST_CASE("the rescue goes on whatever is damaged in the state directory") {
+  const Damage& damage = GENERATE(from_range(kDamages));
+  const std::string name = GENERATE("record.json", "commits", "commits/*", "lock", "floor.0",
+                                    "failures", "etc", "verified-a.json", "");
+  CAPTURE(damage.what, name);
+  Wreck machine;
+  REQUIRE(machine.Update());
+  REQUIRE(machine.Boot() == "1.1.0");
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.BreakRoot("1.1.0");
+  machine.Sink();
+  const bool rotten = GENERATE(false, true);
+  if (rotten) machine.disk.content[1].reset();
+
+  const std::string state = machine.state.path();
+  std::vector<std::string> paths = {state + "/" + name};
+  if (name == "commits/*") {
+    paths.clear();
+    for (const auto& file : std::filesystem::directory_iterator(state + "/commits"))
+      paths.push_back(file.path());
+    REQUIRE(paths.size() == 4);
+  }
+  for (const std::string& path : paths) damage.happen(path);
+  // What is no directory is none for the rescue either: its /var is in memory then.
+  if (name == "" && std::filesystem::is_regular_file(state)) std::filesystem::remove(state);
+
+  const RescueResult result = machine.Rescue().value();
+  CHECK_FALSE(result.version.empty());
+  machine.Repair();
+  const std::string version = machine.Boot();
+  CHECK((version == "1.0.0" || version == "1.1.0"));
+  CHECK(version == result.version);
+  CHECK_FALSE(machine.boot.Read()->on_trial);
+}
+
+TEST_CASE("what a later version wrote is in the rescue's way no more") {
+  Wreck machine;
+  REQUIRE(machine.Update());
+  REQUIRE(machine.Boot() == "1.1.0");
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.BreakRoot("1.1.0");
+  machine.Sink();
+  WriteNextFormat(machine.state.path());
+  machine.disk.content[1].reset();
+  CHECK(machine.Rescue().value().version == "1.1.0");
+  machine.Repair();
+  CHECK(machine.Boot() == "1.1.0");
+}
+
+TEST_CASE("a self-test that never came to its end is in no rescue's way") {
+  Wreck machine;
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.Sink();
+  Record record = machine.state.record().Load().value();
+  record.selftest = SelfTest{.version = "1.0.0", .boot_id = "boot-1"};
+  REQUIRE(machine.state.record().Save(record));
+  machine.disk.content[0].reset();
+  CHECK(machine.Rescue().value().version == "1.0.0");
+  machine.Repair();
+  CHECK(machine.Boot() == "1.0.0");
+}
+
+TEST_CASE("a release whose commit is lost is installed again by what its slot claims to be") {
+  Wreck machine;
+  REQUIRE(machine.Update());  // which is newer, and fails
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.BreakRoot("1.1.0");
+  machine.Sink();
+  std::filesystem::remove_all(machine.state.path() + "/commits");
+  SECTION("where its publisher still has it") {
+    CHECK(machine.Rescue().value().version == "1.0.0");
+    machine.Repair();
+    CHECK(machine.Boot() == "1.0.0");
+  }
+  SECTION("else the newest takes its place, if it was not given up here") {
+    machine.source.gone.insert("1.0.0");
+    CHECK_THAT(machine.Rescue().error().message,
+               Catch::Matchers::StartsWith("no release 1.0.0; and the newest release: 1.1.0"));
+    machine.source.Publish("1.2.0", 3000, {"kernel 3"});
+    CHECK(machine.Rescue().value().version == "1.2.0");
+    machine.Repair();
+    CHECK(machine.Boot() == "1.2.0");
   }
 }
 

@@ -187,8 +187,9 @@ TEST_CASE("a self-test whose boot cannot be recorded ends without another reboot
   REQUIRE(machine.BeginSelfTest());
   {
     const FullDisk full;
-    CHECK_THROWS(machine.Boot());  // its gate says so
+    machine.Boot();
   }
+  CHECK_FALSE(machine.gate_problems.empty());
   CHECK(machine.boots() == 2);
   CHECK(machine.boot.Read()->selftest.empty());
   CheckFailed(machine, 1,
@@ -203,7 +204,8 @@ TEST_CASE("an ESP that is read-only refuses a self-test, and ends one that is ru
   machine.boot.esp_read_only = false;
   REQUIRE(machine.BeginSelfTest());
   machine.boot.esp_read_only = true;
-  CHECK_THROWS(machine.Boot());  // its gate cannot take the entry away
+  machine.Boot();
+  CHECK_FALSE(machine.gate_problems.empty());  // it cannot take the entry away
   CHECK(Last(machine).reason.contains("the loader does not count"));
   machine.boot.esp_read_only = false;
   CHECK(machine.Boot() == "1.0.0");

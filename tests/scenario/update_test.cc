@@ -43,7 +43,7 @@ TEST_CASE("updates go from slot to slot, release after release") {
     CHECK(machine.Boot() == version);
   }
   CHECK(machine.state.record().Load().value().history.size() == 4);
-  CHECK(machine.state.Commits().value().size() == 2);
+  CHECK(machine.state.Commits().commits.size() == 2);
 }
 
 TEST_CASE("running the newest release is nothing to do") {

@@ -3,6 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
+#include <filesystem>
 
 #include "tests/text_file.h"
 #include "tests/tuf/repository.h"
@@ -179,6 +180,65 @@ TEST_CASE("a kept file that cannot be read is an error, not an absent file") {
   const Error error = machine.Refused();
   CHECK(error.message.contains(role + ".json"));
   CHECK(error.message.contains("Is a directory"));
+}
+
+TEST_CASE("for a rescue, what the disk does not give is dropped by name, and the rest stays") {
+  Repository repository;
+  Machine machine(repository);
+  REQUIRE(machine.Refresh());
+  CHECK(Client::DropUnreadable(machine.metadata.path()).empty());
+  CHECK(machine.Trusted() == kFirst);
+  const std::string role = GENERATE("root", "timestamp", "snapshot", "targets");
+  const std::string file = machine.metadata / (role + ".json");
+  std::filesystem::remove(file);
+  std::filesystem::create_directories(file + "/inside");
+  const std::vector<std::string> dropped = Client::DropUnreadable(machine.metadata.path());
+  REQUIRE(dropped.size() == 1);
+  CHECK(dropped[0].starts_with(file + ": "));
+  REQUIRE(Client::Adopt(machine.metadata.path(), repository.root()));
+  CHECK(machine.Refresh());
+  CHECK(machine.Trusted() == kFirst);
+}
+
+TEST_CASE("for a rescue, what has the directory's name and is none makes way") {
+  const TempDir dir;
+  WriteText(dir / "tuf", "a file");
+  CHECK(Client::DropUnreadable(dir / "tuf").size() == 1);
+  CHECK_FALSE(std::filesystem::exists(dir / "tuf"));
+  CHECK(Client::DropUnreadable(dir / "tuf").empty());
+}
+
+TEST_CASE("a kept root that is of another line than the one that is given makes way for it") {
+  Repository repository, other;
+  Machine machine(repository);
+  std::string kept;
+  SECTION("of another repository") {
+    kept = other.root();
+  }
+  SECTION("of another repository, and newer") {
+    other.Publish({"root"});
+    kept = other.metadata.files.at("2.root.json");
+  }
+  SECTION("of a version of TUF that is not known") {
+    repository["root"]["spec_version"] = "2.0";
+    repository.Publish({"root"});
+    kept = repository.metadata.files.at("2.root.json");
+    repository.metadata.files.erase("2.root.json");
+  }
+  WriteText(machine.metadata / "root.json", kept);
+  REQUIRE(Client::Adopt(machine.metadata.path(), repository.root()));
+  CHECK(ReadText(machine.metadata / "root.json") == repository.root());
+  CHECK(machine.Refresh());
+}
+
+TEST_CASE("a kept root that follows the one that is given stays") {
+  Repository repository;
+  Machine machine(repository);
+  const int versions = GENERATE(0, 1, 2);
+  for (int i = 0; i < versions; i++) repository.Publish({"root"});
+  REQUIRE(machine.Refresh());
+  REQUIRE(Client::Adopt(machine.metadata.path(), repository.root()));
+  CHECK(machine.Version("root") == 1 + versions);
 }
 
 TEST_CASE("a disk that takes no file is an error, and what was kept stays") {

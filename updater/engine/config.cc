@@ -1,6 +1,8 @@
 #include "updater/engine/config.h"
 
 #include <algorithm>
+#include <map>
+#include <ranges>
 #include <span>
 #include <sstream>
 #include <toml++/toml.hpp>
@@ -19,7 +21,8 @@ auto InRange(int64_t low, int64_t high) {
 }
 
 // Reads keys of one file into a Config. A key is known when it was asked for; what was never asked
-// for is unknown. Keeps the first problem as the line it is on and what is wrong there.
+// for is unknown. A problem is the line it is on and what is wrong there; what it is with is left
+// out.
 class TomlReader {
  public:
   TomlReader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
@@ -78,9 +81,12 @@ class TomlReader {
   }
   void NoOtherSections() { NoOthers(root_, sections_, "at the top"); }
 
-  Result<> Finish() const {
-    if (problem_.empty()) return {};
-    return Fail(Code::kUsage, "{}:{}: {}", file_, line_, problem_);
+  // In the order of the file.
+  std::vector<std::string> Problems() const {
+    std::vector<std::string> problems;
+    for (const auto& [line, problem] : problems_)
+      problems.push_back(std::format("{}:{}: {}", file_, line, problem));
+    return problems;
   }
 
  private:
@@ -137,9 +143,7 @@ class TomlReader {
     NoteAt(node.source(), std::format(format, std::forward<Args>(args)...));
   }
   void NoteAt(const toml::source_region& source, std::string problem) {
-    if (!problem_.empty() && line_ <= source.begin.line) return;  // the first one in the file
-    line_ = source.begin.line;
-    problem_ = std::move(problem);
+    problems_.emplace(source.begin.line, std::move(problem));
   }
 
   const toml::table& root_;
@@ -147,8 +151,7 @@ class TomlReader {
   const toml::table* section_ = nullptr;
   std::string_view section_name_;
   std::vector<std::string_view> keys_, sections_;
-  toml::source_index line_ = 0;
-  std::string problem_;
+  std::multimap<toml::source_index, std::string> problems_;
 };
 
 // ---- what values may be; each returns the expectation that does not hold, or "" ----
@@ -197,7 +200,8 @@ std::string Names(const std::vector<std::string>& names) {
   return ok ? "" : "a list of names, none of them empty";
 }
 
-Result<> ReadInto(Config& config, const toml::table& root, std::string_view file) {
+// Returns the problems.
+std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::string_view file) {
   TomlReader reader(root, file);
   reader.Section("source");
   reader.Value("url", config.url, AnUrl);
@@ -240,15 +244,43 @@ Result<> ReadInto(Config& config, const toml::table& root, std::string_view file
   reader.Value("fall_back", config.probation.fall_back, AnyFlag);
   reader.NoOtherKeys();
   reader.NoOtherSections();
-  return reader.Finish();
+  return reader.Problems();
 }
 
-Result<toml::table> Parse(const std::string& text, const std::string& file) {
+struct NoToml {
+  toml::source_index line;
+  std::string problem;
+};
+
+std::expected<toml::table, NoToml> Parse(const std::string& text, const std::string& file) {
   try {  // the library reports by throwing; here it becomes a value
     return toml::parse(text, file);
   } catch (const toml::parse_error& error) {
-    return Fail(Code::kUsage, "{}:{}: {}", file, error.source().begin.line, error.description());
+    const toml::source_index line = error.source().begin.line;
+    return std::unexpected(NoToml{line, std::format("{}:{}: {}", file, line, error.description())});
   }
+}
+
+// Without the lines that are no TOML, as far as this version knows it.
+toml::table ParseWhatCanBe(const std::string& text, const std::string& file,
+                           std::vector<std::string>& unused) {
+  constexpr size_t kMostLines = 200;
+  std::vector<std::string> lines;
+  for (auto line : text | std::views::split('\n')) lines.emplace_back(std::string_view(line));
+  for (size_t dropped = 0; dropped < kMostLines; dropped++) {
+    std::string left;
+    for (const std::string& line : lines) left += line + "\n";
+    std::expected<toml::table, NoToml> parsed = Parse(left, file);
+    if (parsed) return *std::move(parsed);
+    // What a line lacks may be found out further down.
+    size_t at = std::min<size_t>(std::max<size_t>(parsed.error().line, 1), lines.size());
+    while (at > 1 && lines[at - 1].empty()) at--;
+    if (lines[at - 1].empty()) break;
+    lines[at - 1].clear();
+    unused.push_back(parsed.error().problem);
+  }
+  unused.push_back(file + ": expected TOML, found something else");
+  return {};
 }
 
 }  // namespace
@@ -259,8 +291,22 @@ Result<Config> LoadConfig(const std::vector<std::string>& files) {
     Result<std::string> text = ReadFile(file);
     if (!text && text.error().code == Code::kNotFound) continue;
     if (!text) return std::unexpected(std::move(text).error());
-    const toml::table root = TRY(Parse(*text, file));
-    TRY(ReadInto(config, root, file));
+    const std::expected<toml::table, NoToml> root = Parse(*text, file);
+    if (!root) return Fail(Code::kUsage, "{}", root.error().problem);
+    if (const std::vector<std::string> problems = ReadInto(config, *root, file); !problems.empty())
+      return Fail(Code::kUsage, "{}", problems.front());
+  }
+  return config;
+}
+
+Config LoadWhatCanBe(const std::vector<std::string>& files, std::vector<std::string>& unused) {
+  Config config;
+  for (const std::string& file : files) {
+    const Result<std::string> text = ReadFile(file);
+    if (!text && text.error().code != Code::kNotFound) unused.push_back(text.error().message);
+    if (!text) continue;
+    std::ranges::copy(ReadInto(config, ParseWhatCanBe(*text, file, unused), file),
+                      std::back_inserter(unused));
   }
   return config;
 }

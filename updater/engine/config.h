@@ -38,4 +38,8 @@ struct Config {
 // Reads the files that exist, later ones over earlier ones.
 Result<Config> LoadConfig(const std::vector<std::string>& files);
 
+// The same for a rescue, which may be older than the files, and must start whatever is in them:
+// each key, line and file that it cannot use is left out, and named in `unused`.
+Config LoadWhatCanBe(const std::vector<std::string>& files, std::vector<std::string>& unused);
+
 }  // namespace hostos

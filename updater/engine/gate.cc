@@ -8,6 +8,11 @@
 namespace hostos {
 namespace {
 
+// Failed, and does not decide.
+void Note(GateResult& result, const Result<>& what) {
+  if (!what) result.problems.push_back(what.error().message);
+}
+
 // What the last boots left: finish a commit that a power cut interrupted, or make sure that the
 // loader does not try a release again that fell back. The record last: until then this is done
 // again.
@@ -35,11 +40,14 @@ Result<> SettleBoot(World& world, Record& record, const BootState& boot,
   return world.floor.Raise(record.index);
 }
 
-// Healthy: the boot entry first, then what is no longer needed, then the record of it.
-Result<> Commit(World& world, Record& record, const std::string& boot_id) {
+// Healthy: the boot entry decides. Then what is no longer needed, then the record of it: what fails
+// there is done by the gate of the next boot.
+Result<> Commit(World& world, Record& record, const std::string& boot_id, GateResult& result) {
   TRY_CONTEXT("bless", world.boot.Bless());
   TRY(world.state.MarkGateFinished());
-  return SettleBoot(world, record, TRY(world.boot.Read()), boot_id);
+  const Result<BootState> boot = world.boot.Read();
+  Note(result, boot ? SettleBoot(world, record, *boot, boot_id) : std::unexpected(boot.error()));
+  return {};
 }
 
 // The record counts too: a loader that can't write to its ESP would try a release for ever.
@@ -63,29 +71,35 @@ bool CanFallBack(const BootState& boot) {
 
 // It was good before, is unhealthy, and there is no release left but it: one that runs can still be
 // looked at.
-Result<> Stay(World& world, Record& record, const BootState& boot, const Verdict& verdict,
-              const std::string& boot_id) {
-  const ReleaseId release = TRY(IdentifySlot(world, boot, boot.running));
-  TRY(Commit(world, record, boot_id));
+Result<> Stay(World& world, Record& record, const BootState& boot, const ReleaseId& release,
+              const std::string& boot_id, GateResult& result) {
+  TRY(Commit(world, record, boot_id, result));
+  const Verdict& verdict = result.verdict;
   record.AddHistory({Outcome::kDegraded, world.clock.Now(), release, release.version, boot.running,
                      0, "nothing to fall back to: " + verdict.reason, FailingOutput(verdict)});
-  return world.state.record().Save(record);
+  Note(result, world.state.record().Save(record));
+  return {};
 }
 
 // Unhealthy: why, then the boot entry, then the reboot.
 Result<> FallBack(World& world, Record& record, UpdateRecord* trial, const BootState& boot,
-                  const Verdict& verdict) {
-  Result<> explained;
+                  const ReleaseId& release, GateResult& result) {
+  const Verdict& verdict = result.verdict;
   if (trial) {
     trial->failure = verdict.reason;
     trial->failure_output = FailingOutput(verdict);
-    explained = world.state.record().Save(record);
-    (void)BeginPostMortem(world, *trial, verdict);  // the record has the essence
+  } else {  // the next boot could not tell from the record that it fell back
+    const uint64_t now = world.clock.Now();
+    const ReleaseId to = IdentifySlot(world, boot, Other(boot.running)).value_or(ReleaseId());
+    record.Deny(release, now, verdict.reason, 0);
+    record.AddHistory({Outcome::kFellBack, now, release, to.version, boot.running, 0,
+                       verdict.reason, FailingOutput(verdict)});
   }
+  Note(result, world.state.record().Save(record));
+  if (trial) (void)BeginPostMortem(world, *trial, verdict);  // the record has the essence
   TRY_CONTEXT("mark bad", world.boot.MarkBad(boot.running));
   TRY(world.power.Reboot());
-  TRY(world.state.MarkGateFinished());
-  return explained;
+  return world.state.MarkGateFinished();
 }
 
 }  // namespace
@@ -96,18 +110,19 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   (void)world.boot.RemoveTemporaries();
   const std::string boot_id = TRY(world.power.BootId());
   const BootState boot = TRY(world.boot.Read());
-  Record record = TRY(LoadRecord(world, boot));
-  const Result<> settled = SettleBoot(world, record, boot, boot_id);
+  const ReleaseId running = IdentifyRunning(boot, ReleaseOf(world, boot.running_root_hash));
+  GateResult result{.version = running.version, .on_trial = boot.on_trial};
+  Record record = LoadRecord(world, boot, &result.problems);
+  Note(result, SettleBoot(world, record, boot, boot_id));
 
   const Result<std::optional<SelfTest>> tested = ContinueSelfTest(world, record, boot, boot_id);
-
-  GateResult result{.on_trial = boot.on_trial};
-  if (tested) result.selftest = *tested;
+  if (tested)
+    result.selftest = *tested;
+  else
+    result.problems.push_back(tested.error().message);
   result.rebooting = result.selftest && record.SelfTesting();
   if (!boot.on_trial || result.rebooting) {
     TRY(world.state.MarkGateFinished());
-    TRY(settled);
-    TRY(tested);
     return result;
   }
   // A full state partition is not the release's fault: that the attempt is not in the record only
@@ -121,11 +136,11 @@ Result<GateResult> RunGate(World& world, const Config& config) {
               : WaitHealthy(world.health, world.clock, config.health,
                             {trial ? trial->before : std::vector<std::string>(), good_before});
   if (result.verdict.healthy) {
-    TRY(Commit(world, record, boot_id));
+    TRY(Commit(world, record, boot_id, result));
   } else if (good_before && !CanFallBack(boot)) {
-    TRY(Stay(world, record, boot, result.verdict, boot_id));
+    TRY(Stay(world, record, boot, running, boot_id, result));
   } else {
-    TRY(FallBack(world, record, trial, boot, result.verdict));
+    TRY(FallBack(world, record, trial, boot, running, result));
     result.rebooting = true;
   }
   return result;

@@ -191,10 +191,15 @@ Result<PostMortem> FinishPostMortem(World& world, const UpdateRecord& update,
   return post_mortem;
 }
 
-std::vector<PostMortem> ReadPostMortems(const World& world) {
+std::vector<PostMortem> ReadPostMortems(const World& world, std::vector<std::string>* problems) {
   std::vector<PostMortem> post_mortems;
-  for (const std::string& file : Files(world))
-    if (Result<PostMortem> read = Load(file)) post_mortems.push_back(std::move(*read));
+  for (const std::string& file : Files(world)) {
+    Result<PostMortem> read = Load(file);
+    if (read)
+      post_mortems.push_back(*std::move(read));
+    else if (problems && read.error().code == Code::kFailed)
+      problems->push_back(read.error().message);
+  }
   return post_mortems;
 }
 

@@ -46,7 +46,8 @@ Result<PostMortem> FinishPostMortem(World& world, const UpdateRecord& update,
 Result<> PostMortemOfProbation(World& world, const HistoryEntry& entry, uint64_t began,
                                const Verdict& verdict);
 
-// Those that can be read, oldest first.
-std::vector<PostMortem> ReadPostMortems(const World& world);
+// Those that can be read, oldest first; `problems` gets those that are damaged.
+std::vector<PostMortem> ReadPostMortems(const World& world,
+                                        std::vector<std::string>* problems = nullptr);
 
 }  // namespace hostos

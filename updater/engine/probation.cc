@@ -29,6 +29,12 @@ Seconds Left(const Config& config, uint64_t began, uint64_t now) {
   return all - std::clamp(Seconds(now > began ? now - began : 0), Seconds(0), all);
 }
 
+// Under the lock, as a damaged record is set aside; nobody waits for it while it watches.
+Result<View> LookOnce(World& world) {
+  Lock lock = TRY(world.state.WaitLock("hostctl probation", world.clock.Now()));
+  return Look(world);
+}
+
 // Looks once in a while. One bad round is looked into by the gate's own rules.
 Verdict Watch(World& world, const Config& config, Milliseconds limit) {
   const Milliseconds end = world.clock.Monotonic() + limit;
@@ -45,7 +51,7 @@ Verdict Watch(World& world, const Config& config, Milliseconds limit) {
 }  // namespace
 
 Result<ProbationResult> WatchProbation(World& world, const Config& config) {
-  const View first = TRY(Look(world));
+  const View first = TRY(LookOnce(world));
   const HistoryEntry* commit = OnProbation(first);
   if (!commit) return ProbationResult{};
   ProbationResult result{.release = commit->release};

@@ -27,16 +27,9 @@ std::string FallbackReason(const UpdateRecord& update, uint32_t boots) {
                      times);
 }
 
-void Deny(Record& record, const ReleaseId& release, uint64_t now, const std::string& reason,
-          uint32_t boots) {
-  std::erase_if(record.denied, [&](const Denied& d) { return d.release.commit == release.commit; });
-  record.denied.push_back({release, now, reason, boots});
-}
-
 void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
   const UpdateRecord& update = *record.update;
-  std::erase_if(record.denied,
-                [&](const Denied& d) { return d.release.commit == update.target.commit; });
+  record.Allow(update.target);
   if (update.recount) return record.update.reset();
   record.floor = std::max(record.floor, update.timestamp);
   record.index = std::max(record.index, update.index);
@@ -48,7 +41,7 @@ void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
 void FinishFallback(Record& record, uint32_t boots, uint64_t now) {
   const UpdateRecord& update = *record.update;
   std::string reason = FallbackReason(update, boots);
-  Deny(record, update.target, now, reason, boots);
+  record.Deny(update.target, now, reason, boots);
   record.AddHistory({Outcome::kFellBack, now, update.target, update.from.version, update.slot,
                      boots, reason, update.failure_output});
   record.update.reset();

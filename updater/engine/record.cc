@@ -1,7 +1,10 @@
 #include "updater/engine/record.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 #include "updater/base/atomic_file.h"
 #include "updater/base/unique_fd.h"
@@ -11,6 +14,8 @@ namespace hostos {
 namespace {
 
 using nlohmann::json;
+
+constexpr size_t kFileCap = 4 << 20;
 
 constexpr std::array<const char*, 6> kPhaseNames = {"fetch", "write", "prove",
                                                     "arm",   "armed", "trial"};
@@ -57,6 +62,8 @@ json Write(const UpdateRecord& update) {
 
 UpdateRecord ReadUpdate(JsonReader reader) {
   UpdateRecord update;
+  reader.Need("phase");
+  reader.Need("slot");
   update.phase = reader.Choice<Phase>("phase", kPhaseNames);
   update.target = ReadId(reader.Object("target"));
   update.slot = reader.Choice<Slot>("slot", kSlotNames);
@@ -84,6 +91,7 @@ json Write(const HistoryEntry& entry) {
 
 HistoryEntry ReadHistory(JsonReader reader) {
   HistoryEntry entry;
+  reader.Need("outcome");
   entry.outcome = reader.Choice<Outcome>("outcome", kOutcomeNames);
   entry.time = reader.Number("time");
   entry.release = ReadId(reader.Object("release"));
@@ -102,6 +110,7 @@ json Write(const SelfTest& test) {
 
 SelfTest ReadSelfTest(JsonReader reader) {
   SelfTest test;
+  reader.Need("state");
   test.state = reader.Choice<SelfTestState>("state", kSelfTestNames);
   test.version = reader.String("version");
   test.time = reader.Number("time");
@@ -142,9 +151,20 @@ Result<Phase> NextPhase(Phase phase, Event event) {
               static_cast<int>(event), Name(phase));
 }
 
-const Denied* Record::FindDenied(const Digest& commit) const {
-  auto found = std::ranges::find(denied, commit, [](const Denied& d) { return d.release.commit; });
+const Denied* Record::FindDenied(const Digest& commit, const Digest& root_hash) const {
+  auto found =
+      std::ranges::find_if(denied, [&](const Denied& d) { return d.Is(commit, root_hash); });
   return found == denied.end() ? nullptr : &*found;
+}
+
+void Record::Deny(const ReleaseId& release, uint64_t now, const std::string& reason,
+                  uint32_t boots) {
+  Allow(release);
+  denied.push_back({release, now, reason, boots});
+}
+
+void Record::Allow(const ReleaseId& release) {
+  std::erase_if(denied, [&](const Denied& d) { return d.Is(release.commit, release.root_hash); });
 }
 
 void Record::AddHistory(HistoryEntry entry) {
@@ -168,29 +188,58 @@ std::string ToJson(const Record& record) {
 }
 
 Result<Record> RecordFromJson(std::string_view text) {
-  return ReadDocument<Record>(text, [](JsonReader& reader) {
+  const auto read = [](JsonReader& reader) {
     Record record;
     record.floor = reader.Number("floor");
     record.index = reader.Number("index");
     record.checked = reader.Number("checked");
-    if (reader.Has("update")) record.update = ReadUpdate(reader.Object("update"));
-    if (reader.Has("selftest")) record.selftest = ReadSelfTest(reader.Object("selftest"));
+    record.update = reader.Part("update", ReadUpdate);
+    record.update_lost = reader.Has("update") && !record.update;
+    record.selftest = reader.Part("selftest", ReadSelfTest);
     record.history = reader.Array("history", ReadHistory);
     record.denied = reader.Array("denied", ReadDenied);
     return record;
-  });
+  };
+  return ReadDocument<Record>(text, read, Newer::kPartly);
+}
+
+Record SalvageRecord(std::string_view text) {
+  json whole = json::object();
+  std::string list;
+  // Each item as it ends: what comes after it may be anything, or nothing.
+  const auto note = [&](int depth, json::parse_event_t event, const json& parsed) {
+    if (event == json::parse_event_t::key && depth == 1) list = parsed.get<std::string>();
+    if (event == json::parse_event_t::object_end && depth == 2) whole[list].push_back(parsed);
+    return true;
+  };
+  [[maybe_unused]] const json all = json::parse(text, note, /*allow_exceptions=*/false);
+  Reading reading;
+  JsonReader reader(whole, "", reading);
+  Record record;
+  record.history = reader.Array("history", ReadHistory);
+  record.denied = reader.Array("denied", ReadDenied);
+  record.update_lost = true;
+  return record;
 }
 
 Result<Record> RecordFile::Load() const {
-  Result<std::string> text = ReadFile(path_, 4 << 20);
-  if (!text && text.error().code == Code::kNotFound) return Record{};
+  Result<std::string> text = ReadFile(path_, kFileCap);
+  if (!text && text.error().code == Code::kNotFound) return Record{.update_lost = true};
   std::string content = TRY(std::move(text));
   return TRY_CONTEXT(path_, RecordFromJson(content));
 }
 
+Record RecordFile::Salvage() const {
+  return SalvageRecord(ReadFile(path_, kFileCap).value_or(""));
+}
+
 Result<> RecordFile::SetAside() const {
   const std::string aside = path_ + ".unreadable";
-  if (::rename(path_.c_str(), aside.c_str()) < 0) return FailErrno(aside);
+  std::error_code error;
+  std::filesystem::remove_all(aside, error);
+  // It stays where it is until there is a new one; what is no file has to go first.
+  if (::link(path_.c_str(), aside.c_str()) < 0 && ::rename(path_.c_str(), aside.c_str()) < 0)
+    return FailErrno(aside);
   return SyncDirectory(path_.substr(0, path_.rfind('/')));
 }
 

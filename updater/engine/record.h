@@ -94,6 +94,11 @@ struct Denied {
   uint64_t time = 0;
   std::string reason;
   uint32_t boots = 0;
+
+  // By its commit; by its root where the commit was not known when it was denied.
+  bool Is(const Digest& commit, const Digest& root_hash) const {
+    return release.commit == Digest() ? release.root_hash == root_hash : release.commit == commit;
+  }
 };
 
 struct Record {
@@ -107,23 +112,33 @@ struct Record {
   uint64_t index = 0;    // the highest of the committed releases
   uint64_t checked = 0;  // last successful resolve, seconds since the epoch
   std::optional<SelfTest> selftest;
+  // There may be, or was, an update in progress that could not be understood. Not written.
+  bool update_lost = false;
 
   bool SelfTesting() const { return selftest && selftest->state == SelfTestState::kRunning; }
-  const Denied* FindDenied(const Digest& commit) const;
+  const Denied* FindDenied(const Digest& commit, const Digest& root_hash) const;
   void AddHistory(HistoryEntry entry);
+  // Not tried again from now on; and: no longer denied.
+  void Deny(const ReleaseId& release, uint64_t now, const std::string& reason, uint32_t boots);
+  void Allow(const ReleaseId& release);
 };
 
 std::string ToJson(const Record& record);
+// Of a newer format: as far as it is understood, which is denials and numbers in any case. An error
+// is damage. docs/state-record.md has the policy.
 Result<Record> RecordFromJson(std::string_view text);
+// What is whole of a record that is damaged, also where it breaks off: denials and history.
+Record SalvageRecord(std::string_view text);
 
-// The record's file. A missing file is an empty record; one that cannot be read or understood is an
-// error, except that one written by a newer format is kNotSupported.
+// The record's file. A missing file is an empty record; one that cannot be read is an error.
 class RecordFile {
  public:
   explicit RecordFile(std::string path) : path_(std::move(path)) {}
   Result<Record> Load() const;
+  // SalvageRecord() of one that Load() makes an error of.
+  Record Salvage() const;
   Result<> Save(const Record& record) const;
-  // Out of the way of a new one, as "<path>.unreadable".
+  // Also as "<path>.unreadable", for people, before a new one takes its place.
   Result<> SetAside() const;
   const std::string& path() const { return path_; }
 

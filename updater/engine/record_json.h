@@ -1,10 +1,12 @@
-// The JSON of what is kept on the state partition: a strict reader, and what its files share.
+// The JSON of what is kept on the state partition: a reader that goes by what it understands, and
+// what its files share. docs/state-record.md has the policy for what another version wrote.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <format>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,97 +15,143 @@
 
 namespace hostos {
 
-// A strict reader of one JSON object: every field is there, of the right type, and known. The first
-// problem in the document is kept; the fields after it read as empty.
+// What was found wrong with a document, or with one item of it: the first of each, "" when none.
+struct Reading {
+  std::string damage;   // a value that is of another type than it has in every version
+  std::string unknown;  // something that it cannot go without, as no version known here has it
+};
+
+// Reads one JSON object. What is absent reads as empty, what is not asked for is nobody's business.
 class JsonReader {
  public:
-  JsonReader(const nlohmann::json& object, std::string where, std::string& problem)
-      : object_(object), where_(std::move(where)), problem_(problem) {
-    if (!object.is_object()) Note("", "an object");
+  JsonReader(const nlohmann::json& object, std::string where, Reading& reading)
+      : object_(object), where_(std::move(where)), reading_(reading) {
+    if (!object.is_object()) Note(reading_.damage, "", "an object");
   }
 
-  bool Has(const char* key) const { return object_.is_object() && object_.contains(key); }
+  // null is as good as absent.
+  bool Has(const char* key) const {
+    return object_.is_object() && object_.contains(key) && !object_[key].is_null();
+  }
 
+  // Without this field nothing can be made of the object.
+  void Need(const char* key) {
+    if (!Has(key)) Note(reading_.unknown, key, "to be there");
+  }
   std::string String(const char* key) {
-    const nlohmann::json& value = Find(key);
-    if (value.is_string()) return value.get<std::string>();
-    Note(key, "a string");
+    const nlohmann::json* value = Find(key);
+    if (value && value->is_string()) return value->get<std::string>();
+    if (value) Note(reading_.damage, key, "a string");
     return {};
   }
   uint64_t Number(const char* key) {
-    const nlohmann::json& value = Find(key);
-    if (value.is_number_unsigned()) return value.get<uint64_t>();
-    Note(key, "a whole number");
+    const nlohmann::json* value = Find(key);
+    if (value && value->is_number_unsigned()) return value->get<uint64_t>();
+    if (value) Note(reading_.damage, key, "a whole number");
     return 0;
   }
   bool Flag(const char* key) {
-    const nlohmann::json& value = Find(key);
-    if (value.is_boolean()) return value.get<bool>();
-    Note(key, "true or false");
+    const nlohmann::json* value = Find(key);
+    if (value && value->is_boolean()) return value->get<bool>();
+    if (value) Note(reading_.damage, key, "true or false");
     return false;
   }
+  // Which release it is: needed, where it is there at all.
   Digest Hash(const char* key) {
+    if (!Has(key)) return {};
     Result<Digest> digest = Digest::FromHex(String(key));
     if (digest) return *digest;
-    Note(key, "64 hexadecimal digits");
+    Note(reading_.damage, key, "64 hexadecimal digits");
+    Note(reading_.unknown, key, "64 hexadecimal digits");
     return {};
   }
-  // The index of the string among `names`, as an enumerator.
+  // The index of the string among `names`, as an enumerator: needed, where it is there at all.
   template <class Enum, size_t N>
   Enum Choice(const char* key, const std::array<const char*, N>& names) {
+    if (!Has(key)) return {};
     auto found = std::ranges::find(names, String(key));
     if (found != names.end()) return static_cast<Enum>(found - names.begin());
-    Note(key, "one of the known names");
+    Note(reading_.unknown, key, "one of the known names");
     return {};
   }
   std::vector<std::string> Strings(const char* key) {
     std::vector<std::string> strings;
-    const nlohmann::json& value = Find(key);
-    if (!value.is_array()) Note(key, "an array");
-    for (const nlohmann::json& item : value) {
-      if (!item.is_string()) Note(key, "an array of strings");
+    for (const nlohmann::json& item : Items(key)) {
+      if (!item.is_string()) Note(reading_.damage, key, "an array of strings");
       strings.push_back(item.is_string() ? item.get<std::string>() : "");
     }
     return strings;
   }
-  JsonReader Object(const char* key) { return JsonReader(Find(key), where_ + key + ".", problem_); }
-  // `read(JsonReader)` of every element of an array of objects, collected.
+  // Needed.
+  JsonReader Object(const char* key) {
+    static const nlohmann::json nothing = nlohmann::json::object();
+    Need(key);
+    const nlohmann::json* value = Find(key);
+    if (value && !value->is_object()) Note(reading_.unknown, key, "an object");
+    return JsonReader(value ? *value : nothing, where_ + key + ".", reading_);
+  }
+  // `read(JsonReader)` of every element of an array of objects, as far as they are understood.
   template <class Read>
   auto Array(const char* key, Read read) {
     std::vector<decltype(read(*this))> items;
-    const nlohmann::json& value = Find(key);
-    if (!value.is_array()) Note(key, "an array");
-    for (const nlohmann::json& item : value)
-      items.push_back(read(JsonReader(item, where_ + key + "[].", problem_)));
+    for (const nlohmann::json& item : Items(key)) {
+      Reading found;
+      auto value = read(JsonReader(item, where_ + key + "[].", found));
+      if (found.unknown.empty() && item.is_object()) items.push_back(std::move(value));
+      if (reading_.damage.empty()) reading_.damage = found.damage;
+    }
     return items;
+  }
+  // The same of one object, of which every word counts; absent when it is, or is not understood.
+  template <class Read>
+  auto Part(const char* key, Read read) -> std::optional<decltype(read(*this))> {
+    if (!Has(key)) return std::nullopt;
+    Reading found;
+    auto value = read(JsonReader(object_[key], where_ + key + ".", found));
+    if (reading_.damage.empty()) reading_.damage = found.damage;
+    if (!found.damage.empty() || !found.unknown.empty()) return std::nullopt;
+    return value;
   }
 
  private:
-  const nlohmann::json& Find(const char* key) const {
-    static const nlohmann::json absent;
-    return Has(key) ? object_[key] : absent;
+  const nlohmann::json* Find(const char* key) const { return Has(key) ? &object_[key] : nullptr; }
+  const nlohmann::json& Items(const char* key) {
+    static const nlohmann::json none = nlohmann::json::array();
+    const nlohmann::json* value = Find(key);
+    if (value && value->is_array()) return *value;
+    if (value) Note(reading_.damage, key, "an array");
+    return none;
   }
-  void Note(std::string_view key, std::string_view expected = "") {
-    if (problem_.empty()) problem_ = std::format("{}{}: {}", where_, key, expected);
+  void Note(std::string& note, std::string_view key, std::string_view expected) const {
+    if (note.empty()) note = std::format("{}{}: {}", where_, key, expected);
   }
 
   const nlohmann::json& object_;
   std::string where_;
-  std::string& problem_;
+  Reading& reading_;
 };
 
-// A whole file: an object whose "format" is one that T knows; `read(JsonReader&)` makes a T of it.
-// kNotSupported when the format is a newer one.
+enum class Newer { kWhole, kPartly };
+
+// A whole file: an object with a "format"; `read(JsonReader&)` makes a T of it. kNotSupported when
+// what cannot be missed is only known to another version. A format that is newer than T's may have
+// given its fields other types: with kPartly, what they do not tell is left out.
 template <class T, class Read>
-Result<T> ReadDocument(std::string_view text, Read read) {
+Result<T> ReadDocument(std::string_view text, Read read, Newer newer = Newer::kWhole) {
   const nlohmann::json in = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (in.is_discarded()) return Fail(Code::kFailed, "not a JSON document");
-  std::string problem;
-  JsonReader reader(in, "", problem);
-  if (const uint64_t format = reader.Number("format"); problem.empty() && format > T::kFormat)
-    return Fail(Code::kNotSupported, "format {}, this version knows up to {}", format, T::kFormat);
+  Reading reading;
+  JsonReader reader(in, "", reading);
+  const uint64_t format = reader.Number("format");
+  if (reading.damage.empty() && format == 0) reading.damage = "format: a whole number from 1";
+  const Code code = format > T::kFormat ? Code::kNotSupported : Code::kFailed;
+  if (code == Code::kFailed && !reading.damage.empty())
+    return Fail(code, "expected {}", reading.damage);
   T document = read(reader);
-  if (!problem.empty()) return Fail(Code::kFailed, "expected {}", problem);
+  if (!reading.damage.empty() && (code == Code::kFailed || newer == Newer::kWhole))
+    return Fail(code, "expected {}", reading.damage);
+  if (!reading.unknown.empty())
+    return Fail(Code::kNotSupported, "format {}: expected {}", format, reading.unknown);
   return document;
 }
 

@@ -1,5 +1,7 @@
 #include "updater/engine/releases.h"
 
+#include <algorithm>
+
 namespace hostos {
 namespace {
 
@@ -8,24 +10,56 @@ ReleaseId Identify(const std::optional<Release>& release, const BootEntry* entry
   return release ? IdOf(*release) : ReleaseId{entry ? entry->version : "", {}, root_hash};
 }
 
-Result<std::optional<Target>> FindKept(World& world, const auto& matches) {
-  for (const KeptCommit& kept : TRY(world.state.Commits())) {
+std::optional<Target> FindKept(World& world, const auto& matches) {
+  for (const KeptCommit& kept : world.state.Commits().commits) {
     Result<Target> target = world.source.Verify(kept.commit, kept.signatures);
     if (target && matches(target->release)) return *std::move(target);
   }
   return std::nullopt;
 }
 
-}  // namespace
-
-Result<std::optional<Release>> ReleaseOf(World& world, const Digest& root_hash) {
-  std::optional<Target> kept =
-      TRY(FindKept(world, [&](const Release& release) { return release.root_hash == root_hash; }));
-  if (!kept) return std::nullopt;
-  return std::move(kept->release);
+// Of an update that the record does not tell any more, the evidence does: what the loader tried,
+// and gave up, fell back.
+void GoByEvidence(World& world, const BootState& boot, Record& record) {
+  const Slot slot = Other(boot.running);
+  const BootEntry* entry = boot.EntryOf(slot);
+  if (!entry || !entry->exhausted() || entry->tries->done == 0) return;
+  const Result<ReleaseId> failed = IdentifySlot(world, boot, slot);
+  if (!failed || record.FindDenied(failed->commit, failed->root_hash)) return;
+  const uint64_t now = world.clock.Now();
+  const std::string reason = "fell back, by its boot entry: the record of it cannot be read";
+  record.Deny(*failed, now, reason, entry->tries->done);
+  const ReleaseId running = IdentifyRunning(boot, ReleaseOf(world, boot.running_root_hash));
+  record.AddHistory(
+      {Outcome::kFellBack, now, *failed, running.version, slot, entry->tries->done, reason, ""});
 }
 
-Result<std::optional<Target>> KeptTarget(World& world, const Digest& commit) {
+}  // namespace
+
+const Release* KeptReleases::Of(const Digest& root_hash) const {
+  const auto found = std::ranges::find(releases, root_hash, &Release::root_hash);
+  return found == releases.end() ? nullptr : &*found;
+}
+
+KeptReleases ReadKept(World& world) {
+  KeptCommits commits = world.state.Commits();
+  KeptReleases kept{.releases = {}, .problems = std::move(commits.problems)};
+  for (const KeptCommit& commit : commits.commits) {
+    Result<Target> target = world.source.Verify(commit.commit, commit.signatures);
+    if (target)
+      kept.releases.push_back(std::move(target->release));
+    else
+      kept.problems.push_back(std::format("{}: {}", commit.file, target.error().message));
+  }
+  return kept;
+}
+
+std::optional<Release> ReleaseOf(World& world, const Digest& root_hash) {
+  return FindKept(world, [&](const Release& release) { return release.root_hash == root_hash; })
+      .transform([](Target kept) { return std::move(kept.release); });
+}
+
+std::optional<Target> KeptTarget(World& world, const Digest& commit) {
   return FindKept(world, [&](const Release& release) { return release.commit == commit; });
 }
 
@@ -40,14 +74,20 @@ Result<> ProveRelease(World& world, Slot slot, const Release& release, Progress&
   return world.disk.Prove(slot, release, progress);
 }
 
-Result<Record> LoadRecord(World& world, const BootState& boot) {
-  Result<Record> read = world.state.record().Load();
-  if (read) return read;
-  TRY(world.state.record().SetAside());
-  Record record;
-  if (boot.on_trial) return record;
-  if (const std::optional<Release> running = TRY(ReleaseOf(world, boot.running_root_hash)))
+Record LoadRecord(World& world, const BootState& boot, std::vector<std::string>* problems) {
+  const RecordFile& file = world.state.record();
+  Result<Record> read = file.Load();
+  Record record = read ? *std::move(read) : file.Salvage();
+  if (record.update_lost && !boot.on_trial && !boot.rescue) GoByEvidence(world, boot, record);
+  if (read) return record;
+  if (problems) problems->push_back("record: " + read.error().message);
+  const std::optional<Release> running = ReleaseOf(world, boot.running_root_hash);
+  if (boot.on_trial)
+    record.history.clear();  // nothing says that what runs was ever good
+  else if (running)
     record.floor = running->timestamp;
+  (void)file.SetAside();    // else the new one takes its place without
+  (void)file.Save(record);  // before its denials are lost; where it fails, they are read again
   return record;
 }
 
@@ -55,7 +95,7 @@ Result<ReleaseId> IdentifySlot(World& world, const BootState& boot, Slot slot) {
   std::optional<Digest> root_hash =
       slot == boot.running ? boot.running_root_hash : boot.slot(slot).root_hash;
   if (!root_hash) return Fail(Code::kNotFound, "slot {} holds no release", Name(slot));
-  return Identify(TRY(ReleaseOf(world, *root_hash)), boot.EntryOf(slot), *root_hash);
+  return Identify(ReleaseOf(world, *root_hash), boot.EntryOf(slot), *root_hash);
 }
 
 ReleaseId IdentifyRunning(const BootState& boot, const std::optional<Release>& release) {

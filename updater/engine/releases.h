@@ -1,16 +1,27 @@
 // Which release is in which slot: by the signed commits kept on the state partition, found through
-// the root hash. What cannot be verified is not known.
+// the root hash. What cannot be read or verified is not known, and in nobody's way.
 #pragma once
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "updater/engine/world.h"
 
 namespace hostos {
 
-Result<std::optional<Release>> ReleaseOf(World& world, const Digest& root_hash);
+std::optional<Release> ReleaseOf(World& world, const Digest& root_hash);
 // The release whose commit has this checksum, if this machine had it before.
-Result<std::optional<Target>> KeptTarget(World& world, const Digest& commit);
+std::optional<Target> KeptTarget(World& world, const Digest& commit);
+
+// All of them, and why one that is there is not among them.
+struct KeptReleases {
+  std::vector<Release> releases;
+  std::vector<std::string> problems;
+
+  const Release* Of(const Digest& root_hash) const;  // null when not known
+};
+KeptReleases ReadKept(World& world);
 
 // Every byte of what boots from the slot is as signed: the boot image on the ESP, the image, and
 // its hash tree. kNotTrusted says what differs.
@@ -20,9 +31,12 @@ inline ReleaseId IdOf(const Release& release) {
   return {release.version, release.commit, release.root_hash};
 }
 
-// The record; one that cannot be read or understood is set aside, and a new one begins: what boots
-// must not hang on why it does. The floor is then that of the running release, if it is no trial.
-Result<Record> LoadRecord(World& world, const BootState& boot);
+// The record, for who holds the lock. One that is damaged is set aside, and a new one begins with
+// what is whole of it: what boots must not hang on why it does. Where an update in progress is not
+// known any more, the boot entries say what became of it. The floor of a new one is that of the
+// running release, if it is no trial.
+Record LoadRecord(World& world, const BootState& boot,
+                  std::vector<std::string>* problems = nullptr);
 
 // What is known of the release in a slot: from its kept commit, else from its boot entry.
 Result<ReleaseId> IdentifySlot(World& world, const BootState& boot, Slot slot);

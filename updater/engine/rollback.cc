@@ -25,7 +25,7 @@ Result<> GiveUpRunning(World& world, View& view, const ReleaseId& other, Outcome
   // The record first: after the flip nothing else could tell that this release was given up.
   const uint64_t now = world.clock.Now();
   view.record.update.reset();
-  view.record.denied.push_back({current, now, reason, 0});
+  view.record.Deny(current, now, reason, 0);
   view.record.AddHistory({outcome, now, current, other.version, running, 0, reason, output});
   TRY(world.state.record().Save(view.record));
   if (Result<> flipped = world.boot.MarkBad(running); !flipped) {

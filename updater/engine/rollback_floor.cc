@@ -12,17 +12,20 @@ namespace {
 
 constexpr const char* kCopies[] = {".0", ".1"};
 
-std::string TextOf(uint64_t index) {
+std::string WordsOf(uint64_t index) {
   const std::string number = std::to_string(index);
-  return std::format("{} {}\n", number, Sha256::Of(AsBytes(number)).Hex());
+  return std::format("{} {}", number, Sha256::Of(AsBytes(number)).Hex());
 }
 
-// What a copy says; 0 when it is absent or damaged.
+// What a copy says; 0 when it is absent or damaged. A newer version may say more behind the two
+// words.
 uint64_t ReadCopy(const std::string& path) {
-  const std::string text = ReadFile(path, 128).value_or("");
+  const std::string text = ReadFile(path, 4096).value_or("");
   uint64_t index = 0;
   std::from_chars(text.data(), text.data() + text.size(), index);
-  return text == TextOf(index) ? index : 0;
+  const std::string words = WordsOf(index);
+  const bool whole = text.starts_with(words + "\n") || text.starts_with(words + " ");
+  return whole ? index : 0;
 }
 
 }  // namespace
@@ -35,9 +38,13 @@ Result<uint64_t> FileFloor::Read() const {
 
 Result<> FileFloor::Raise(uint64_t index) {
   index = std::max(index, TRY(Read()));
-  for (const char* copy : kCopies)
-    if (ReadCopy(path_ + copy) != index) TRY(WriteFileAtomically(path_ + copy, TextOf(index)));
-  return {};
+  Result<> raised;
+  for (const char* copy : kCopies) {
+    if (ReadCopy(path_ + copy) == index) continue;
+    Result<> written = WriteFileAtomically(path_ + copy, WordsOf(index) + "\n");
+    if (!written && raised) raised = std::move(written);  // the other one counts as well
+  }
+  return raised;
 }
 
 }  // namespace hostos

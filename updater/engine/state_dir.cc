@@ -3,6 +3,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -18,14 +19,36 @@ namespace fs = std::filesystem;
 constexpr size_t kObjectCap = 16 << 20;  // of a commit object or its detached metadata
 constexpr std::string_view kCommitSuffix = ".commit";
 
-// The names in a directory; none when it does not exist.
+// The names in a directory, sorted; none when it does not exist.
 Result<std::vector<std::string>> Names(const std::string& path) {
   std::vector<std::string> names;
   std::error_code error;
   for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
     names.push_back(it->path().filename());
   if (error && error != std::errc::no_such_file_or_directory) return FailErrno(path, error.value());
+  std::ranges::sort(names);
   return names;
+}
+
+// A lock needs no file that can be written: flock(2) holds on a read-only file system too.
+Result<UniqueFd> OpenLock(const std::string& file) {
+  const Result<> made = MakeDirectories(fs::path(file).parent_path());
+  Result<UniqueFd> opened =
+      made ? Open(file, O_RDWR | O_CREAT, 0600) : std::unexpected(made.error());
+  return opened ? std::move(opened) : Open(file, O_RDONLY);
+}
+
+Result<KeptCommit> ReadKept(const std::string& file) {
+  std::string commit = TRY(ReadFile(file, kObjectCap));
+  std::string signatures = TRY(ReadFile(file + "meta", kObjectCap));
+  return KeptCommit{std::move(commit), std::move(signatures), file};
+}
+
+// A directory of ours: what has its name and is none makes way.
+Result<> MakePlace(const std::string& path) {
+  std::error_code error;
+  if (fs::exists(path, error) && !fs::is_directory(path, error)) fs::remove(path, error);
+  return MakeDirectories(path);
 }
 
 Result<> RemoveTree(const std::string& path) {
@@ -33,6 +56,13 @@ Result<> RemoveTree(const std::string& path) {
   fs::remove_all(path, error);
   if (error) return FailErrno(path, error.value());
   return {};
+}
+
+// A file of ours; a directory that has its name makes way.
+Result<> WriteOver(const std::string& path, std::string_view content) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) TRY(RemoveTree(path));
+  return WriteFileAtomically(path, content);
 }
 
 }  // namespace
@@ -51,9 +81,10 @@ Result<Lock> StateDir::WaitLock(std::string_view holder, uint64_t now) {
 }
 
 Result<Lock> StateDir::TakeLock(std::string_view holder, uint64_t now, int how) {
-  TRY(MakeDirectories(path_));
-  const std::string file = path_ + "/lock";
-  Lock lock{TRY(Open(file, O_RDWR | O_CREAT, 0600))};
+  std::string file = path_ + "/lock";
+  Result<UniqueFd> opened = OpenLock(file);
+  if (!opened) opened = OpenLock(file = run_ + "/lock");
+  Lock lock{TRY(std::move(opened))};
   if (::flock(lock.fd.get(), how) < 0) {
     if (errno != EWOULDBLOCK) return FailErrno(file + ": lock");
     return Fail(Code::kBusy, "another operation is in progress: {}", HolderIn(file));
@@ -66,31 +97,39 @@ Result<Lock> StateDir::TakeLock(std::string_view holder, uint64_t now, int how) 
 
 Result<> StateDir::Keep(const Digest& checksum, const KeptCommit& commit) {
   const std::string base = path_ + "/commits/" + checksum.Hex();
-  TRY(MakeDirectories(path_ + "/commits"));
+  TRY(MakePlace(path_ + "/commits"));
   // The signatures first: a commit that is there has them.
-  TRY(WriteFileAtomically(base + ".commitmeta", commit.signatures));
-  return WriteFileAtomically(base + std::string(kCommitSuffix), commit.commit);
+  TRY(WriteOver(base + ".commitmeta", commit.signatures));
+  return WriteOver(base + std::string(kCommitSuffix), commit.commit);
 }
 
-Result<std::vector<KeptCommit>> StateDir::Commits() const {
+KeptCommits StateDir::Commits() const {
   const std::string directory = path_ + "/commits/";
-  std::vector<KeptCommit> commits;
-  for (const std::string& name : TRY(Names(directory))) {
+  const Result<std::vector<std::string>> names = Names(directory);
+  if (!names) return {.commits = {}, .problems = {names.error().message}};
+  KeptCommits kept;
+  for (const std::string& name : *names) {
     if (!name.ends_with(kCommitSuffix)) continue;
-    commits.push_back({TRY(ReadFile(directory + name, kObjectCap)),
-                       TRY(ReadFile(directory + name + "meta", kObjectCap))});
+    Result<KeptCommit> commit = ReadKept(directory + name);
+    if (commit)
+      kept.commits.push_back(*std::move(commit));
+    else if (::access((directory + name).c_str(), F_OK) == 0)  // else it was forgotten meanwhile
+      kept.problems.push_back(commit.error().message);
   }
-  return commits;
+  return kept;
 }
 
 Result<> StateDir::ForgetExcept(const std::vector<Digest>& wanted) {
   const std::string directory = path_ + "/commits/";
+  Result<> forgotten;
+  // Sorted, a commit goes before its signatures: one that is there has them at any moment.
   for (const std::string& name : TRY(Names(directory))) {
     Result<Digest> checksum = Digest::FromHex(name.substr(0, name.find('.')));
     if (checksum && std::ranges::contains(wanted, *checksum)) continue;
-    TRY(RemoveFileDurably(directory + name));
+    Result<> removed = RemoveFileDurably(directory + name);
+    if (!removed && forgotten) forgotten = std::move(removed);
   }
-  return {};
+  return forgotten;
 }
 
 std::string StateDir::EtcOf(const Digest& root_hash) const {
@@ -100,7 +139,7 @@ std::string StateDir::EtcOf(const Digest& root_hash) const {
 Result<> StateDir::PrepareEtc(const Digest& from, const Digest& target) {
   if (from == target) return {};
   const std::string directory = path_ + "/etc";
-  TRY(MakeDirectories(directory));
+  TRY(MakePlace(directory));
   const std::string kept = fs::path(EtcOf(from)).filename();
   for (const std::string& name : TRY(Names(directory)))
     if (name != kept) TRY(RemoveTree(directory + "/" + name));
@@ -115,7 +154,7 @@ Result<std::vector<std::string>> StateDir::EtcChanges(const Digest& root_hash) c
        it.increment(error)) {
     if (!it->is_directory(error)) changes.push_back(it->path().lexically_relative(upper));
   }
-  if (error && error != std::errc::no_such_file_or_directory)
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
     return FailErrno(upper.string(), error.value());
   std::ranges::sort(changes);
   return changes;

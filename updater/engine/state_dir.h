@@ -26,6 +26,12 @@ std::string HolderIn(const std::string& lock_file);
 struct KeptCommit {
   std::string commit;      // bytes of the commit object
   std::string signatures;  // bytes of its detached metadata
+  std::string file = {};   // where its commit object was read
+};
+
+struct KeptCommits {
+  std::vector<KeptCommit> commits;
+  std::vector<std::string> problems;  // what is there and cannot be read: where, and why
 };
 
 class StateDir {
@@ -37,15 +43,18 @@ class StateDir {
   const RecordFile& record() const { return record_; }
   const std::string& path() const { return path_; }
 
-  // kBusy says who holds it ("hostctl update, pid 812, since 2026-11-21 01:02 UTC").
+  // kBusy says who holds it ("hostctl update, pid 812, since 2026-11-21 01:02 UTC"). Where the
+  // state partition has no lock to give, one in <run> is taken: it is not what decides.
   Result<Lock> TryLock(std::string_view holder, uint64_t now);
   // The same, but waits: for the gate, which must not fail because somebody looked.
   Result<Lock> WaitLock(std::string_view holder, uint64_t now);
 
-  // Commits kept on this machine. Keep() is durable when it returns.
+  // Commits kept on this machine, each with its signatures at any moment. Keep() is durable when it
+  // returns.
   Result<> Keep(const Digest& checksum, const KeptCommit& commit);
-  Result<std::vector<KeptCommit>> Commits() const;
-  // Removes the kept commits whose checksum is not in `wanted`.
+  // Those that can be read. Without the lock, one that goes meanwhile is no problem.
+  KeptCommits Commits() const;
+  // Removes the kept commits whose checksum is not in `wanted`; one that stays hides no other.
   Result<> ForgetExcept(const std::vector<Digest>& wanted);
 
   // Before a release is armed: forgets a stale upper of the target and those of releases in no

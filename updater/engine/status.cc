@@ -26,20 +26,21 @@ SlotCondition Condition(const BootState& boot, const Record& record, Slot slot) 
                                                                : SlotCondition::kFactory;
 }
 
-Result<SlotStatus> Describe(World& world, const BootState& boot, const Record& record, Slot slot) {
+SlotStatus Describe(World& world, const BootState& boot, const Record& record,
+                    const KeptReleases& kept, Slot slot, std::vector<std::string>& problems) {
   SlotStatus status{.slot = slot};
   status.running = slot == boot.running;
   status.boots_next = boot.next() == slot;
   status.condition = Condition(boot, record, slot);
   status.root_hash = status.running ? boot.running_root_hash : boot.slot(slot).root_hash;
   if (!status.root_hash) return status;
-  status.release = TRY(ReleaseOf(world, *status.root_hash));
-  status.verified = ReadVerification(world.state, slot, *status.root_hash);
+  if (const Release* release = kept.Of(*status.root_hash)) status.release = *release;
+  status.verified = ReadVerification(world.state, slot, *status.root_hash, problems);
   if (const BootEntry* entry = boot.EntryOf(slot)) status.tries = entry->tries;
   if (const HistoryEntry* committed = LastOf(record, Outcome::kCommitted, *status.root_hash))
     status.blessed_at = committed->time;
   if (status.condition == SlotCondition::kBad && status.release)
-    if (const Denied* denied = record.FindDenied(status.release->commit))
+    if (const Denied* denied = record.FindDenied(status.release->commit, *status.root_hash))
       status.reason = denied->reason;
   return status;
 }
@@ -67,13 +68,17 @@ Result<Status> ReadStatus(World& world) {
   const std::string boot_id = TRY(world.power.BootId());
   Status status;
   Result<Record> loaded = world.state.record().Load();
-  if (!loaded) status.problem = loaded.error().message;
-  const Record record =
-      Settle(std::move(loaded).value_or(Record{}), boot, boot_id, world.clock.Now());
+  if (!loaded) status.problems.push_back("record: " + loaded.error().message);
+  const Record record = Settle(loaded ? *std::move(loaded) : world.state.record().Salvage(), boot,
+                               boot_id, world.clock.Now());
+  const KeptReleases kept = ReadKept(world);
+  std::ranges::copy(kept.problems, std::back_inserter(status.problems));
   for (Slot slot : {Slot::A, Slot::B})
-    status.slots[static_cast<int>(slot)] = TRY(Describe(world, boot, record, slot));
-  status.version = TRY(IdentifySlot(world, boot, boot.running)).version;
-  if (const auto& release = status.slots[static_cast<int>(boot.running)].release) {
+    status.slots[static_cast<int>(slot)] =
+        Describe(world, boot, record, kept, slot, status.problems);
+  const std::optional<Release>& release = status.slots[static_cast<int>(boot.running)].release;
+  status.version = IdentifyRunning(boot, release).version;
+  if (release) {
     status.channel = release->channel;
     status.architecture = release->architecture;
   }
@@ -99,7 +104,7 @@ Result<SlotProof> VerifySlot(World& world, Slot slot, Progress& progress) {
     proof.problem = "the slot holds no release";
     return proof;
   }
-  proof.release = TRY(ReleaseOf(world, *root_hash));
+  proof.release = ReleaseOf(world, *root_hash);
   if (!proof.release) {
     proof.problem =
         std::format("no signed commit with root hash {} is kept on this machine", root_hash->Hex());

@@ -45,9 +45,9 @@ struct Status {
   std::optional<HistoryEntry> last;      // the newest of the history
   std::vector<Denied> denied;
   uint64_t checked = 0;
-  uint64_t floor = 0;                // index of the newest committed release
-  std::optional<SelfTest> selftest;  // of the boot loader: in progress, or the last one
-  std::string problem;  // "": else why the record could not be read; the rest is from the evidence
+  uint64_t floor = 0;                 // index of the newest committed release
+  std::optional<SelfTest> selftest;   // of the boot loader: in progress, or the last one
+  std::vector<std::string> problems;  // what is there and could not be read: where, and why
 };
 
 Result<Status> ReadStatus(World& world);

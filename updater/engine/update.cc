@@ -22,7 +22,7 @@ struct UpdateView : View {
 
 Result<UpdateView> LookForUpdate(World& world) {
   UpdateView view{TRY(Look(world)), {}, {}};
-  view.release = TRY(ReleaseOf(world, view.boot.running_root_hash));
+  view.release = ReleaseOf(world, view.boot.running_root_hash);
   view.running = IdentifyRunning(view.boot, view.release);
   return view;
 }
@@ -38,8 +38,9 @@ Result<> CheckAllowed(const UpdateView& view, const Target& found, uint64_t floo
   if (target.root_hash == view.boot.running_root_hash)
     return Fail(Code::kNothingToDo, "{} ({}) is running already", target.version,
                 target.commit.Short());
-  if (options.again == target.commit) return {};
-  const Denied* denied = view.record.FindDenied(target.commit);
+  if (const auto& again = options.again)
+    if (again->commit == target.commit || again->root_hash == target.root_hash) return {};
+  const Denied* denied = view.record.FindDenied(target.commit, target.root_hash);
   if (denied && !options.retry)
     return Fail(Code::kRefused, "{} ({}) was given up here on {}: {}", target.version,
                 target.commit.Short(), FormatTime(denied->time), denied->reason);
@@ -52,7 +53,8 @@ Result<> CheckAllowed(const UpdateView& view, const Target& found, uint64_t floo
     return Fail(Code::kNotTrusted,
                 "{} was released {}, before the newest release this machine committed to ({})",
                 target.version, FormatTime(target.timestamp), FormatTime(view.record.floor));
-  if (CompareVersions(target.version, view.running.version) <= 0)
+  // The other entry of a rescue has no tries left, and comes last whatever its version.
+  if (!view.boot.rescue && CompareVersions(target.version, view.running.version) <= 0)
     return Fail(Code::kNotSupported,
                 "{} is not newer than the running {}: the boot loader starts the newest release "
                 "first (to go back to the other slot: hostctl rollback)",
@@ -110,7 +112,7 @@ uint64_t BelievedTime(World& world, const UpdateView& view) {
 // not be stranded by an expiry. Of metadata that does count, the time is noted.
 Result<Target> Resolve(World& world, UpdateView& view, const UpdateOptions& options) {
   if (options.again)
-    if (std::optional<Target> kept = TRY(KeptTarget(world, *options.again)))
+    if (std::optional<Target> kept = KeptTarget(world, options.again->commit))
       return *std::move(kept);
   const uint64_t now = BelievedTime(world, view);
   Target target = TRY(world.source.Resolve(options.version, now));
@@ -124,7 +126,7 @@ Result<Target> FindTarget(World& world, UpdateView& view, const UpdateOptions& o
   if (view.boot.on_trial)
     return Fail(Code::kBusy,
                 "the running release is on trial; its health gate decides first (hostctl status)");
-  if (view.record.SelfTesting())
+  if (view.record.SelfTesting() && !view.boot.rescue)
     return Fail(Code::kBusy,
                 "a self-test of the boot loader is in progress; to end it: hostctl boot "
                 "selftest --cancel");
@@ -179,9 +181,13 @@ class Session {
                                        .index = plan_.target.index,
                                        .started = world_.clock.Now()};
     TRY(Save());
-    TRY(ForgetVerification(world_.state, plan_.slot));
+    (void)ForgetVerification(world_.state, plan_.slot);  // it says of what root it was
     TRY(world_.boot.Invalidate(plan_.slot));
-    return world_.state.ForgetExcept({target.commit, running.commit});
+    // What stays takes up room, and the next update tries again. So does what runs when it is not
+    // known: its commit may be readable again.
+    if (running.commit != Digest())
+      (void)world_.state.ForgetExcept({target.commit, running.commit});
+    return {};
   }
 
   // Written with the next phase.

@@ -16,8 +16,9 @@ namespace hostos {
 struct UpdateOptions {
   std::optional<std::string> version;  // absent: the channel's newest
   bool retry = false;                  // also a release that fell back here before
-  // A commit that the slot held before: written again whatever its age, and whatever it did here.
-  std::optional<Digest> again;
+  // What the slot held before: written again whatever its age, and whatever it did here. It is the
+  // commit, or, where that is not known, the root.
+  std::optional<ReleaseId> again;
 };
 
 // What an update would do, and whether there is room for it.
@@ -78,10 +79,14 @@ Result<ProbationResult> WatchProbation(World& world, const Config& config);
 Result<bool> Recount(World& world, const Config& config);
 
 struct GateResult {
+  std::string version;    // that runs, as far as it is known
   bool on_trial = false;  // false: nothing to decide in this boot
   Verdict verdict;
   bool rebooting = false;
   std::optional<SelfTest> selftest;  // what this boot made of it; kRunning: rebooting for it
+  // What failed and does not decide: the record, the floor, files that are no longer needed. A unit
+  // that failed for it would be held against the next release.
+  std::vector<std::string> problems;
 };
 
 // Runs once in every boot, before boot-complete.target: settles what the last boot left, and, when

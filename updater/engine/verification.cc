@@ -22,6 +22,7 @@ std::string ToJson(const Verification& verification) {
 
 Result<Verification> VerificationFromJson(std::string_view text) {
   return ReadDocument<Verification>(text, [](JsonReader& reader) {
+    for (const char* key : {"time", "root_hash", "problem"}) reader.Need(key);
     return Verification{reader.Number("time"), reader.Hash("root_hash"), reader.String("problem")};
   });
 }
@@ -35,12 +36,16 @@ Result<> ForgetVerification(const StateDir& state, Slot slot) {
 }
 
 std::optional<Verification> ReadVerification(const StateDir& state, Slot slot,
-                                             const Digest& root_hash) {
-  const Result<std::string> text = ReadFile(VerificationFile(state, slot), 64 << 10);
-  if (!text) return std::nullopt;
-  const Result<Verification> read = VerificationFromJson(*text);
-  if (!read || read->root_hash != root_hash) return std::nullopt;
-  return *read;
+                                             const Digest& root_hash,
+                                             std::vector<std::string>& problems) {
+  const std::string file = VerificationFile(state, slot);
+  Result<std::string> text = ReadFile(file, 64 << 10);
+  if (!text && text.error().code == Code::kNotFound) return std::nullopt;
+  const Result<Verification> read = std::move(text).and_then(VerificationFromJson);
+  if (read && read->root_hash == root_hash) return *read;
+  if (!read && read.error().code != Code::kNotSupported)
+    problems.push_back(std::format("{}: {}", file, read.error().message));
+  return std::nullopt;
 }
 
 }  // namespace hostos

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "updater/engine/state_dir.h"
 
@@ -26,8 +27,10 @@ Result<Verification> VerificationFromJson(std::string_view text);
 Result<> SaveVerification(const StateDir& state, Slot slot, const Verification& verification);
 // Before the slot is written.
 Result<> ForgetVerification(const StateDir& state, Slot slot);
-// Absent when the slot, which has this root hash now, was not verified since, or that is not known.
+// Absent when the slot, which has this root hash now, was not verified since, or that is not known;
+// `problems` gets a file that is damaged.
 std::optional<Verification> ReadVerification(const StateDir& state, Slot slot,
-                                             const Digest& root_hash);
+                                             const Digest& root_hash,
+                                             std::vector<std::string>& problems);
 
 }  // namespace hostos

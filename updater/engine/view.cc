@@ -31,7 +31,7 @@ void SettleAndExplain(World& world, Record& record, const BootState& boot,
 
 Result<View> Look(World& world) {
   View view{TRY(world.boot.Read()), {}, TRY(world.power.BootId())};
-  view.record = TRY(LoadRecord(world, view.boot));
+  view.record = LoadRecord(world, view.boot);
   view.record = Settle(std::move(view.record), view.boot, view.boot_id, world.clock.Now());
   return view;
 }

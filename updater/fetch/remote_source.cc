@@ -137,6 +137,7 @@ Result<Target> RemoteSource::Resolve(const std::optional<std::string>& version, 
   std::vector<std::string> trusted;
   std::error_code error;
   for (const fs::directory_entry& file : fs::directory_iterator(options_.metadata, error)) {
+    if (file.path().extension() != ".json") continue;  // a later version's, or a write cut off
     request["metadata"].push_back(file.path().filename());
     trusted.push_back(TRY(ReadFile(file.path(), tuf::kTargetsCap)));
   }

@@ -15,6 +15,7 @@
 #include "updater/blackbox/system_black_box.h"
 #include "updater/engine/rescue.h"
 #include "updater/fetch/remote_source.h"
+#include "updater/health/printable.h"
 #include "updater/health/system_health.h"
 #include "updater/hostctl/failure.h"
 #include "updater/hostctl/help.h"
@@ -49,6 +50,14 @@ ExitCode PrintFailure(const Error& error, const std::string& advice) {
 
 Result<Config> ReadConfig(const Invocation& invocation) {
   std::vector<std::string> files = {kShippedConfig, kLocalConfig};
+  if (invocation.command->verb == Verb::kRescue) {
+    if (invocation.config) files.push_back(*invocation.config);
+    std::vector<std::string> unused;
+    const Config config = LoadWhatCanBe(files, unused);
+    for (const std::string& problem : unused)
+      std::cerr << "hostctl: going on without this: " << Printable(problem) << "\n";
+    return config;
+  }
   if (invocation.config) {
     // The usual files may be absent; one that was asked for may not.
     if (::access(invocation.config->c_str(), R_OK) < 0) {
@@ -91,7 +100,8 @@ SystemdBootOptions BootOptions(const Invocation& invocation, const StateDir& sta
   if (invocation.command->verb != Verb::kRescue) return options;
   options.kept = Slot::A;
   if (const Result<BootState> boot = SystemdBoot(options).Read())
-    options.kept = Other(SlotToRescue(state.record().Load().value_or(Record{}), *boot));
+    options.kept =
+        Other(SlotToRescue(state.record().Load().value_or(state.record().Salvage()), *boot));
   return options;
 }
 
@@ -127,6 +137,9 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
        .seal_formats = {kSealFormat},
        .http = {.proxy = config.proxy}},
       invocation.command->verb == Verb::kGate ? kGatePatience : kFetchPatience);
+  if (rescue)
+    for (const std::string& problem : tuf::Client::DropUnreadable(OstreeSourceOptions().metadata))
+      std::cerr << "hostctl: going on without the metadata that was kept: " << problem << "\n";
   StateDir state(kStateDirectory, kRunDirectory);
   SystemdBoot boot(BootOptions(invocation, state));
   PartitionSlotDisk disk(boot);

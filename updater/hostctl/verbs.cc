@@ -5,6 +5,7 @@
 #include <format>
 
 #include "updater/engine/post_mortem.h"
+#include "updater/engine/releases.h"
 #include "updater/engine/rescue.h"
 #include "updater/engine/selftest.h"
 #include "updater/engine/status.h"
@@ -96,6 +97,8 @@ class Runner {
   Result<ExitCode> RunRescue();
   Result<ExitCode> RunSelfTest();
 
+  // What can be read of the record, also while somebody else changes it.
+  Record ReadRecord(std::vector<std::string>* problems) const;
   Result<> NeedSource() const;
   Result<std::string> RunningVersion();
   // kNothingToDo and kRefused are findings of a check, not failures of it.
@@ -134,13 +137,21 @@ Result<ExitCode> Runner::RunStatus() {
   view.now = world_.clock.Now();
   view.lock_holder = LockHolder(world_.state.path() + "/lock");
   if (problem_) view.problems.push_back("configuration: " + problem_->message);
-  if (!view.status.problem.empty()) view.problems.push_back("record: " + view.status.problem);
-  if (Result<Record> record = world_.state.record().Load()) view.history = record->history;
-  view.post_mortems = ReadPostMortems(world_);
+  std::ranges::copy(view.status.problems, std::back_inserter(view.problems));
+  view.history = ReadRecord(nullptr).history;
+  view.post_mortems = ReadPostMortems(world_, &view.problems);
   Print(invocation_.json  ? StatusJson(view)
         : invocation_.why ? WhyText(view, console_.paint)
                           : StatusText(view, console_.paint));
   return problem_ ? ExitCodeOf(problem_->code) : ExitOf(view);
+}
+
+Record Runner::ReadRecord(std::vector<std::string>* problems) const {
+  const RecordFile& file = world_.state.record();
+  Result<Record> read = file.Load();
+  if (read) return *std::move(read);
+  if (problems) problems->push_back("record: " + read.error().message);
+  return file.Salvage();
 }
 
 Result<> Runner::NeedSource() const {
@@ -275,10 +286,12 @@ Result<ExitCode> Runner::RunHealth() {
 }
 
 Result<ExitCode> Runner::RunHistory() {
-  const Record record = TRY(world_.state.record().Load());
-  const HistoryView view{record.history, ReadPostMortems(world_)};
+  std::vector<std::string> problems;
+  const Record record = ReadRecord(&problems);
+  const HistoryView view{record.history, ReadPostMortems(world_, &problems)};
   Print(invocation_.json ? HistoryJson(view) : HistoryText(view));
-  return ExitCode::kDone;
+  for (const std::string& problem : problems) Log(kError, "hostctl: " + problem);
+  return problems.empty() ? ExitCode::kDone : ExitCode::kFailed;
 }
 
 void Runner::Remember(Slot slot, const Verification& verification) {
@@ -309,7 +322,6 @@ Result<ExitCode> Runner::RunVerify() {
 }
 
 Result<ExitCode> Runner::RunTrialGate() {
-  const std::string version = TRY(RunningVersion());
   GateResult result;
   if (problem_) {
     BrokenConfigHealth broken(*problem_);
@@ -321,6 +333,9 @@ Result<ExitCode> Runner::RunTrialGate() {
   } else {
     result = TRY(RunGate(world_, config_));
   }
+  const std::string& version = result.version;
+  for (const std::string& problem : result.problems)
+    Log(kError, "this decides nothing, and is looked at again in the next boot: " + problem);
   if (result.selftest)
     Log(result.selftest->state == SelfTestState::kFailed ? kError : kNotice,
         "self-test of the boot loader: " + SelfTestText(*result.selftest) +
@@ -374,7 +389,11 @@ Result<ExitCode> Runner::RunRecount() {
 
 Result<ExitCode> Runner::RunRescue() {
   Print("Neither slot has tries left. What happened here:\n");
-  TRY(RunHistory());
+  std::vector<std::string> problems = ReadKept(world_).problems;
+  const Record record = ReadRecord(&problems);
+  Print(HistoryText({record.history, ReadPostMortems(world_, &problems)}));
+  // Said, and in nobody's way: what the rescue trusts is in its image.
+  for (const std::string& problem : problems) Log(kError, "going on without " + problem);
   InterruptibleProgress progress(console_.err, world_.clock, console_.style, console_.columns,
                                  "run it again, it resumes");
   const Result<RescueResult> result = Rescue(world_, config_, progress);

@@ -26,7 +26,7 @@ struct Console {
 
 // `problem`: why the configuration could not be used, "" when it could; `config` has the defaults
 // then. Only status and gate go on with it: the gate fails a trial with it as the reason, as the
-// release before this one could read the same configuration.
+// release before this one could read the same configuration. A rescue has what could be used of it.
 ExitCode RunVerb(const Invocation& invocation, World& world, const Config& config,
                  const Error* problem, Console& console);
 

@@ -1,6 +1,7 @@
 #include "updater/tuf/client.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <ranges>
 #include <set>
 
@@ -25,6 +26,10 @@ Result<std::optional<std::string>> ReadKeptFile(const std::string& path, size_t 
   return std::unexpected(std::move(content.error()));
 }
 
+bool SignedAs(const Header& metadata, const Role& role) {
+  return std::cmp_greater_equal(ValidSignatures(metadata, role), role.threshold);
+}
+
 // Where a target is, below the repository's targets: with consistent snapshots its file's name
 // begins with one of its hashes.
 std::string RemotePath(const TargetFile& target, bool consistent) {
@@ -45,8 +50,29 @@ Result<> Client::Adopt(const std::string& directory, std::string_view root) {
   const Root given = TRY(TrustFirstRoot(root));
   if (const Result<std::string> bytes = ReadFile(PathOf(directory, "root"), kRootCap))
     if (const Result<Root> kept = TrustFirstRoot(*bytes); kept && kept->version >= given.version)
-      return {};
+      if (kept->version - given.version > 1 || SignedAs(*kept, given.root)) return {};
   return Init(directory, root);
+}
+
+std::vector<std::string> Client::DropUnreadable(const std::string& directory) {
+  std::vector<std::string> dropped;
+  std::error_code error;
+  const auto drop = [&](const std::filesystem::path& path, const std::string& why) {
+    std::filesystem::remove_all(path, error);
+    dropped.push_back(why);
+  };
+  const auto kind = std::filesystem::status(directory, error).type();
+  if (kind != std::filesystem::file_type::directory &&
+      kind != std::filesystem::file_type::not_found)
+    drop(directory, directory + ": expected a directory");
+  std::vector<std::string> files;
+  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end;
+       it.increment(error))
+    files.push_back(it->path());
+  for (const std::string& file : files)
+    if (const Result<std::string> read = ReadFile(file, kTargetsCap); !read)
+      drop(file, read.error().message);
+  return dropped;
 }
 
 Result<Client> Client::Refresh(std::string directory, Fetcher& fetcher, uint64_t now) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "updater/base/result.h"
 #include "updater/tuf/metadata.h"
@@ -28,9 +29,14 @@ class Client {
   // Makes `root` what the directory trusts: for a person, or an installation, to say. It has to be
   // signed by its own keys.
   static Result<> Init(const std::string& directory, std::string_view root);
-  // The same, unless the directory holds a readable root that is as new: what is trusted never goes
-  // back, and a directory that was lost or damaged strands nobody.
+  // The same, unless the directory holds a readable root that is as new, and of the same line: what
+  // is trusted never goes back, and a directory that was lost or damaged, or is of another
+  // repository, strands nobody. Of a root more than one version ahead the line cannot be seen.
   static Result<> Adopt(const std::string& directory, std::string_view root);
+
+  // Removes what the disk does not give of the directory, and says what. For a rescue: to anybody
+  // else it is an error, as an older state would get in where a newer one is taken for lost.
+  static std::vector<std::string> DropUnreadable(const std::string& directory);
 
   // Brings the directory up to date: every root since the last run, timestamp, snapshot and
   // targets. `now` is the time for the whole life of the client. kNetwork when fetching failed,
