@@ -3,6 +3,7 @@
 #include <sys/inotify.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <filesystem>
 #include <set>
 
 #include "tests/engine/fill.h"
@@ -162,17 +163,47 @@ TEST_CASE("changes below /etc are listed by path") {
   Edit(state, Fill(1), "hostname");
   CHECK(state.EtcChanges(Fill(1)).value() ==
         std::vector<std::string>{"hostname", "ssh/sshd_config.d/10-site.conf"});
+  const std::string upper = dir / "etc/" + Fill(1).Hex().substr(0, 16) + "/upper/";
+  std::filesystem::create_directory_symlink(dir.path(), upper + "linked");
+  std::filesystem::create_symlink("nowhere", upper + "dangling");
+  CHECK(
+      state.EtcChanges(Fill(1)).value() ==
+      std::vector<std::string>{"dangling", "hostname", "linked", "ssh/sshd_config.d/10-site.conf"});
 }
 
-TEST_CASE(
-    "arming keeps the running release's /etc, drops stale ones, and leaves word for the next") {
+TEST_CASE("arming a release leaves word for its first boot, and every upper") {
   TempDir dir;
   StateDir state(dir.path(), dir / "run");
   const Digest running = Fill(1), target = Fill(2), gone = Fill(3);
   for (const Digest& release : {running, target, gone}) Edit(state, release, "hostname");
-  REQUIRE(state.PrepareEtc(running, target));
-  CHECK(state.EtcChanges(running).value().size() == 1);
-  CHECK(state.EtcChanges(target).value().empty());
-  CHECK(state.EtcChanges(gone).value().empty());
-  CHECK(ReadFile(dir / "etc/next-from").value() == running.Hex().substr(0, 16) + "\n");
+  REQUIRE(state.PrepareEtc(running, target, /*afresh=*/true));
+  CHECK(ReadFile(dir / "etc/next-from").value() == "0101010101010101\n0202020202020202\n");
+  REQUIRE(state.PrepareEtc(running, target, /*afresh=*/false));
+  CHECK(ReadFile(dir / "etc/next-from").value() == "0101010101010101\n");
+  for (const Digest& release : {running, target, gone})
+    CHECK(state.EtcChanges(release).value().size() == 1);
+}
+
+TEST_CASE("after a trial, the uppers of both slots are left, and the word for a first boot") {
+  TempDir dir;
+  StateDir state(dir.path(), dir / "run");
+  CHECK(state.ForgetEtc(Fill(1), Fill(2)));
+  const Digest running = Fill(1), other = Fill(2), gone = Fill(3);
+  for (const Digest& release : {other, gone}) Edit(state, release, "hostname");
+  Edit(state, Fill(4), "../../0404040404040404.new/upper/hostname");
+  REQUIRE(state.PrepareEtc(running, other, /*afresh=*/true));
+  const auto names = [&] {
+    std::set<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(dir / "etc"))
+      found.insert(entry.path().filename());
+    return found;
+  };
+  const std::set<std::string> before = names();
+  REQUIRE(state.ForgetEtc(running, other));  // without an upper of its own
+  CHECK(names() == before);
+  Edit(state, running, "hostname");
+  REQUIRE(state.ForgetEtc(running, other));
+  CHECK(names() == std::set<std::string>{"0101010101010101", "0202020202020202", "next-from"});
+  REQUIRE(state.ForgetEtc(running, std::nullopt));
+  CHECK(names() == std::set<std::string>{"0101010101010101", "next-from"});
 }

@@ -254,6 +254,7 @@ Result<Slot> FakeBootControl::Boot() {
       running_ = slot;
       running_root_hash_ = entry.root_hash;
       booted_id_ = LoaderId(entry);
+      initrd();
       return slot;
     }
   }

@@ -44,6 +44,8 @@ class FakeBootControl : public BootControl {
     return !broken.contains(root_hash);
   };
   std::set<Digest> broken;
+  // Called when a release's initrd has its root: the last thing before userspace.
+  std::function<void()> initrd = [] {};
 
   // Called before each durable step, with its name.
   std::function<void(const char*)> step = [](const char*) {};

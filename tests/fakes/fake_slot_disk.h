@@ -19,6 +19,8 @@ class FakeSlotDisk : public SlotDisk {
   std::optional<Digest> content[2];
   // The next write puts wrong bytes on the medium, as a failing disk would.
   bool spoil_next_write = false;
+  // The next write fails with this in its middle.
+  std::optional<Error> write_error;
   int writes = 0;
 
   Result<> Write(Slot slot, const Release& release, int, Progress& progress) override {
@@ -30,6 +32,8 @@ class FakeSlotDisk : public SlotDisk {
     for (uint64_t done = 1; done <= 3; done++) {
       step_("write the slot");
       progress.Bytes(done, 3);
+      if (done == 2 && write_error)
+        return std::unexpected(*std::exchange(write_error, std::nullopt));
     }
     if (!std::exchange(spoil_next_write, false))
       content[static_cast<int>(slot)] = release.root_hash;

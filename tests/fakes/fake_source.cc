@@ -80,7 +80,8 @@ Result<FetchStats> FakeSource::Fetch(const Target& target, Progress& progress) {
 Result<Checkout> FakeSource::Open(const Target& target) {
   if (!Missing(target).empty()) return Fail(Code::kFailed, "objects are missing");
   Checkout checkout;
-  checkout.sent = std::async(std::launch::deferred, [] { return Result<>(); });
+  checkout.sent =
+      std::async(std::launch::deferred, [end = std::exchange(sent, {})] { return end; });
   checkout.uki = UniqueFd(::memfd_create("uki", MFD_CLOEXEC));
   TRY(WriteFull(checkout.uki.get(), AsBytes("uki " + target.release.version)));
   if (::lseek(checkout.uki.get(), 0, SEEK_SET) < 0) return FailErrno("uki");

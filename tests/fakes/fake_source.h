@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "updater/base/clock.h"
 #include "updater/source/source.h"
 
 namespace hostos {
@@ -20,6 +21,11 @@ class FakeSource : public Source {
   // Publishes a release as the channel's newest. Its digests follow from its version.
   const Release& Publish(const std::string& version, uint64_t timestamp,
                          std::vector<std::string> objects);
+  const Release& Find(const std::string& version) const {
+    return published_.at(version).target.release;
+  }
+  // Has the release bring a rescue, whose bytes are "rescue " and its version.
+  void BringRescue(const std::string& version);
   // What the machine has in its running root: never fetched.
   void SetRunning(const std::string& version);
 
@@ -35,19 +41,24 @@ class FakeSource : public Source {
   std::optional<Error> discard_error;
   // Versions that nobody has any more.
   std::set<std::string> gone;
-  uint64_t staging_free = 1 << 30;
+  // What the sender of the next opened image comes to.
+  Result<> sent;
+  Space staging_free = {1 << 30, 1 << 20};
   void SetIndex(const std::string& version, uint64_t index) {
     published_.at(version).target.index = index;
   }
+  // What is published from now on counts until then, as a repository's metadata of that version.
+  void PublishMetadata(int64_t version, uint64_t expires);
   int verified = 0;  // commits, by Verify
   // The time that the last Resolve was asked for.
   uint64_t resolved_at = 0;
 
   Result<Target> Resolve(const std::optional<std::string>& version, uint64_t now) override;
+  Result<std::vector<tuf::TrustedRole>> Trusted() override { return trusted_; }
   Result<FetchPlan> Plan(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
   Result<Checkout> Open(const Target& target) override;
-  Result<uint64_t> StagingFree() override { return staging_free; }
+  Result<Space> StagingFree() override { return staging_free; }
   Result<> Discard() override;
   Result<Target> Verify(const std::string& commit, const std::string& signatures) override;
 
@@ -64,6 +75,8 @@ class FakeSource : public Source {
   std::set<std::string> running_;  // objects of the running root
   std::set<std::string> staged_;
   std::map<std::string, int> transfers_;
+  std::vector<tuf::TrustedRole> metadata_ = {{"root", 1, kLastTime}, {"targets", 1, kLastTime}};
+  std::vector<tuf::TrustedRole> trusted_ = {{"root", 1, kLastTime}};
 };
 
 }  // namespace hostos

@@ -101,7 +101,8 @@ TEST_CASE("a process of another user fetches and seals a release, and stages not
   CHECK(target->valid_signatures == 1);
   const FetchPlan plan = source.Plan(*target).value();
   CHECK(plan.objects > 20);
-  CHECK(source.StagingFree().value() > 0);
+  CHECK(source.StagingFree().value().bytes > 0);
+  CHECK(source.StagingFree().value().inodes > 0);
   CountingProgress progress;
   const Result<FetchStats> stats = source.Fetch(*target, progress);
   INFO((stats ? "" : stats.error().message));
@@ -126,6 +127,32 @@ TEST_CASE("a process of another user fetches and seals a release, and stages not
     CHECK(status.st_uid == (::geteuid() == 0 ? kNobody : ::geteuid()));
     CHECK((status.st_mode & (S_ISUID | S_ISGID)) == 0);
   }
+}
+
+TEST_CASE("what is whole of a damaged slot is not fetched, also where only root may read it") {
+  Node node;
+  node.update.server = std::make_unique<HttpServer>(node.update.publisher.path);
+  OstreeSourceOptions options = node.update.Options(node.update.server->url());
+  options.parent = "";
+  options.damaged = {node.update.parent};
+  RemoteSource source = node.Source(options);
+  const Target target = source.Resolve("1.0", kNow).value();
+  std::string hidden;  // an object that only root may read
+  for (const auto& entry : fs::recursive_directory_iterator(node.update.parent + "/objects")) {
+    if (entry.is_symlink() || !entry.is_regular_file()) continue;
+    if ((entry.status().permissions() & fs::perms::others_read) == fs::perms::none)
+      hidden = entry.path();
+  }
+  REQUIRE_FALSE(hidden.empty());
+  NoProgress progress;
+  const Result<FetchStats> stats = source.Fetch(target, progress);
+  INFO((stats ? "" : stats.error().message));
+  REQUIRE(stats);
+  CHECK(stats->objects == 0);
+  WriteText(hidden, "spoilt", 0600);
+  REQUIRE(source.Discard());
+  CHECK(source.Fetch(target, progress)->objects == 1);
+  CHECK(source.Open(target));
 }
 
 TEST_CASE("what the worker cannot do is said as without one") {
@@ -300,7 +327,7 @@ TEST_CASE("a taken-over worker that says nothing, or progress without end, is gi
     expected = "found progress only";
   }
   RemoteSource source = node.Source(script, Seconds(1));
-  const Result<uint64_t> free = source.StagingFree();
+  const Result<Space> free = source.StagingFree();
   REQUIRE_FALSE(free);
   CHECK(free.error().code == Code::kNetwork);
   CHECK(free.error().message.contains(expected));
@@ -340,6 +367,40 @@ Script Sending(const std::string& bytes, const std::string& end = "{}") {
     stream = {};
     (void)channel.Send(end);
   };
+}
+
+TEST_CASE("what a worker said before it went counts more than that it is gone") {
+  TakenOver node;
+  const std::string why = R"({"error":6,"message":"no room"})";
+  SECTION("while it is told what there is") {
+    RemoteSource source = node.Source([why](const Channel& channel) {
+      (void)channel.Send(why);  // and does not even look at what it was asked
+    });
+    NoProgress progress;
+    const Error error = source.Fetch(node.target, progress).error();
+    CHECK(error.code == Code::kNoSpace);
+    CHECK(error.message == "no room");
+  }
+  SECTION("in the middle of the UKI") {
+    RemoteSource source = node.Source(Sending("MZ", why));
+    const Error error = source.Open(node.target).error();
+    CHECK(error.code == Code::kNoSpace);
+    CHECK(error.message == "UKI: no room");
+  }
+}
+
+TEST_CASE("a worker that can't keep what it is given says so, and answers the next request") {
+  if (::geteuid() != 0) SKIP("nothing can be kept from a worker of the same user");
+  Node node;
+  RemoteSource source = node.Source(node.update.publisher.path);
+  REQUIRE(source.Resolve(std::nullopt, kNow));
+  const std::string metadata = node.own + "/tuf";
+  REQUIRE(::chown(metadata.c_str(), 0, 0) == 0);
+  const Error error = source.Resolve(std::nullopt, kNow).error();
+  INFO(error.message);
+  CHECK(error.message.contains(metadata));
+  REQUIRE(::chown(metadata.c_str(), kNobody, kNobody) == 0);
+  CHECK(source.Resolve(std::nullopt, kNow));
 }
 
 TEST_CASE("a UKI of other bytes than the signed ones does not get past the worker") {

@@ -151,6 +151,10 @@ TEST_CASE("check and plan as JSON have the same head, and the plan lists everyth
   CHECK(Keys(plan["plan"]) == std::set<std::string>{"slot", "objects", "download_bytes",
                                                     "unpacked_bytes", "reused_bytes", "esp",
                                                     "state", "packages", "etc_changes"});
+  CHECK(plan["plan"]["state"] == json{{"needed_bytes", 143'800'000},
+                                      {"free_bytes", 3'100'000'000},
+                                      {"needed_inodes", 2412},
+                                      {"free_inodes", 120'000}});
   CHECK(plan["plan"]["esp"] == json{{"free_bytes", 445'000'000}, {"size_bytes", 478'000'000}});
   CHECK(plan["plan"]["packages"].size() == 3);
   CHECK(plan["plan"]["packages"][1] == json{{"name", "nano"}, {"from", nullptr}, {"to", "8.4"}});

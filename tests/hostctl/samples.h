@@ -117,7 +117,8 @@ inline PlanView SamplePlan() {
       .fetch = {1303, 41'200'000, 110'000'000, 382'900'000},
       .esp_free = 445'000'000,
       .esp_size = 478'000'000,
-      .state_free = 3'100'000'000,
+      .state_needed = {143'800'000, 2412},
+      .state_free = {3'100'000'000, 120'000},
       .packages = {{"linux", "6.12.107", "6.12.117"}, {"nano", "", "8.4"}, {"vi", "9", ""}},
       .etc_changes = {"hostname", "ssh/sshd_config.d/10-site.conf"}};
   view.check = {.finding = Finding::kAvailable, .running = "1.1.0", .target = plan.target};

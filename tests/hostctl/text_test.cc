@@ -42,7 +42,8 @@ TEST_CASE("a plan says what is moved, written, changed and kept, and that nothin
   CHECK_THAT(text, ContainsSubstring("41.2 MB in 1,303 objects; 382.9 MB reused"));
   CHECK_THAT(text, ContainsSubstring("431.0 MB to slot A"));
   CHECK_THAT(text, ContainsSubstring("ESP needs 32.2 MB, has 445.0 of 478.0 MB free"));
-  CHECK_THAT(text, ContainsSubstring("state needs 110.0 MB, has 3.1 GB free"));
+  CHECK_THAT(text,
+             ContainsSubstring("needs 143.8 MB and 2,412 inodes, has 3.1 GB and 120,000 free"));
   CHECK_THAT(text, ContainsSubstring("3 changed: linux 6.12.107 -> 6.12.117, nano 8.4 added, vi "
                                      "removed"));
   CHECK_THAT(text, ContainsSubstring("2 files of yours stay as they are: hostname, "

@@ -15,9 +15,13 @@ expect() { [ "$1" = "$2" ] || fail "$3: expected '$2', found '$1'"; }
 # boot HASH: the release's own /etc below, the overlay on it.
 boot() {
   printf 'ro roothash=%s%s panic=5\n' "$1" "$(printf '0%.0s' {1..48})" >/run/hostos-test/cmdline
-  (umask 077 && "$script") && mount -t overlay -o "$options" overlay /sysroot/etc
+  sleep 0.1  # file systems keep the time in ticks
+  (umask 077 && "$script") 2>/run/hostos-test/said && mount -t overlay -o "$options" overlay /sysroot/etc
 }
-shut_down() { umount /sysroot/etc; }
+shut_down() {
+  umount /sysroot/etc
+  rm -rf /run/hostos-etc/*  # in memory
+}
 
 # In a chroot this can't be done, nor need it: whoever made the chroot's mounts made them private.
 mount --make-rprivate / 2>/dev/null || true
@@ -78,16 +82,59 @@ expect "$(cat /sysroot/etc/motd)" "edited by B" "/etc after an interrupted copy"
 shut_down
 rm -r ${uppers:?}/$C
 
-# A next-from that names no upper, or anything but one, starts from /etc as released.
+# A next-from that names no upper, or anything but one: /etc as the release left it that was started last.
 mkdir -p $uppers/../elsewhere/upper
 echo elsewhere >$uppers/../elsewhere/upper/motd
+boot $A
+shut_down
+boot $B
+shut_down
 for from in 0123456789abcdef ../elsewhere ''; do
   echo "$from" >$uppers/next-from
   boot $C
-  expect "$(cat /sysroot/etc/motd)" released "/etc with next-from '$from'"
+  expect "$(cat /sysroot/etc/motd)" "edited by B" "/etc with next-from '$from'"
   shut_down
   rm -r ${uppers:?}/$C
 done
+rm $uppers/next-from
+boot $A
+shut_down
+boot $C
+expect "$(cat /sysroot/etc/motd)" edited "/etc without next-from"
+shut_down
+
+# A release that is armed anew begins anew, once: also when the power goes before it went on. One that the
+# rescue puts back has what it had.
+boot $C
+echo "edited by C" >/sysroot/etc/motd
+shut_down
+printf '%s\n' $B >$uppers/next-from
+boot $C
+expect "$(cat /sysroot/etc/motd)" "edited by C" "/etc of a release that was put back"
+shut_down
+printf '%s\n' $A $B >$uppers/next-from
+boot $C
+expect "$(cat /sysroot/etc/motd)" "edited by C" "/etc, while another release is armed"
+shut_down
+for left in nothing "half an upper" "a whole copy" "half a copy"; do
+  printf '%s\n' $B $C >$uppers/next-from
+  case $left in
+    "half an upper") rm $uppers/$C/upper/motd ;;
+    "a whole copy") rm -r ${uppers:?}/$C && cp -a $uppers/$B $uppers/$C ;;
+    "half a copy") mv $uppers/$C $uppers/$C.new ;;
+  esac
+  boot $C
+  expect "$(cat /sysroot/etc/motd)" "edited by B" "/etc of a release that was armed anew, with $left of it left"
+  echo "edited by C again" >/sysroot/etc/motd
+  shut_down
+  boot $C
+  expect "$(cat /sysroot/etc/motd)" "edited by C again" "/etc of it in its second boot"
+  shut_down
+done
+printf '%s\n' 0123456789abcdef $C >$uppers/next-from
+boot $C
+expect "$(cat /sysroot/etc/motd)" "edited by C again" "/etc of a release that was armed anew, by one without /etc"
+shut_down
 
 # Without a root hash there is no telling whose /etc it is: the boot must not go on.
 echo 'ro quiet' >/run/hostos-test/cmdline
@@ -95,4 +142,91 @@ before=$(find $uppers | sort)
 if "$script"; then fail "booted without a root hash"; fi
 if mountpoint -q /sysroot/etc; then fail "/etc is mounted without a root hash"; fi
 expect "$(find $uppers | sort)" "$before" "the uppers, after a boot without a root hash"
+
+# new_node OPTIONS: with a state partition that has so much room, A has run, and it armed B.
+new_node() {
+  umount /sysroot/var 2>/dev/null || true
+  mount -t tmpfs -o "$1" tmpfs /sysroot/var
+  boot $A
+  echo edited >/sysroot/etc/motd
+  rm -r /sysroot/etc/replaced
+  mkdir -p /sysroot/etc/site
+  for i in {1..64}; do head -c 8192 /dev/zero >/sysroot/etc/site/$i; done
+  shut_down
+  printf '%s\n' $A $B >$uppers/next-from
+}
+# starts_as_A_left_it FREE: with that of `stat -f` free as before.
+starts_as_A_left_it() {
+  local a_was free
+  a_was=$(cd $uppers/$A/upper && find . -ls)
+  free=$(stat -f -c "$1" /sysroot/var)
+  boot $B
+  expect "$(cat /sysroot/etc/motd)" edited "/etc without room for a copy"
+  [ ! -e /sysroot/etc/replaced ] || fail "a deleted directory came back without room for a copy"
+  expect "$(cat /sysroot/etc/unwanted)" released "the release's own file, without room for a copy"
+  expect "$(cd /sysroot/etc/site && echo * | wc -w)" 64 "the files of the operator, without room for a copy"
+  grep -q 'in memory only' /run/hostos-test/said || fail "not said: there is no room for a copy"
+  expect "$(cd $uppers && echo *)" "$A next-from" "what a copy without room left"
+  expect "$(stat -f -c "$1" /sysroot/var)" "$free" "what is free after a copy without room"
+  echo "edited in memory" >/sysroot/etc/motd
+  expect "$(cat /sysroot/etc/motd)" "edited in memory" "an edit without room for a copy"
+  expect "$(cd $uppers/$A/upper && find . -ls)" "$a_was" "the upper that there was no room to copy"
+  shut_down
+}
+# has_its_own: B has a copy, which holds what is written.
+has_its_own() {
+  boot $B
+  expect "$(cat /sysroot/etc/motd)" edited "/etc, when there is room again"
+  echo "edited by B" >/sysroot/etc/motd
+  shut_down
+  boot $B
+  expect "$(cat /sysroot/etc/motd)" "edited by B" "an edit, when there was room again"
+  [ ! -e $uppers/next-from ] || fail "the word of A is left"
+  shut_down
+}
+
+# No bytes, then no inodes, for a copy of A's upper: B starts with it all the same, until there is room.
+new_node size=1100k
+head -c 400000 /dev/zero >/sysroot/var/full
+starts_as_A_left_it %f
+starts_as_A_left_it %f
+rm /sysroot/var/full
+has_its_own
+new_node nr_inodes=120
+starts_as_A_left_it %d
+mount -o remount,nr_inodes=200 /sysroot/var
+has_its_own
+
+# What was fetched makes room first.
+new_node size=1100k
+mkdir -p /sysroot/var/lib/hostos-fetch/repo/objects
+head -c 400000 /dev/zero >/sysroot/var/lib/hostos-fetch/repo/objects/one
+has_its_own
+expect "$(ls /sysroot/var/lib/hostos-fetch)" "" "what was fetched"
+
+# No copy for another reason: a state partition that took errors is read-only.
+new_node size=4m
+mount -o remount,ro /sysroot/var
+boot $B
+expect "$(cat /sysroot/etc/motd)" edited "/etc on a state partition that is read-only"
+shut_down
+mount -o remount,rw /sysroot/var
+has_its_own
+
+# What should be the directory of the uppers is none.
+umount /sysroot/var
+mount -t tmpfs tmpfs /sysroot/var
+mkdir -p /sysroot/var/lib/hostos
+echo damaged >$uppers
+boot $A
+expect "$(cat /sysroot/etc/motd)" released "/etc without a directory for the uppers"
+shut_down
+
+# The first boot of all, and no room for anything.
+umount /sysroot/var
+mount -t tmpfs -o nr_inodes=2 tmpfs /sysroot/var
+boot $A
+expect "$(cat /sysroot/etc/motd)" released "/etc of a first boot without room"
+echo edited >/sysroot/etc/motd
+shut_down
 echo "all lives lived"

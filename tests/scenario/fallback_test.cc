@@ -2,6 +2,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "tests/scenario/machine.h"
+#include "tests/text_file.h"
 #include "updater/engine/post_mortem.h"
 
 using namespace hostos;
@@ -51,6 +52,35 @@ TEST_CASE("a release that fell back is not tried again unless asked") {
   CHECK(machine.Boot() == "1.1.0");
   CHECK(machine.ReadStatus().denied.empty());
   CHECK_FALSE(machine.ReadStatus().fallback);
+}
+
+TEST_CASE("a release that is tried again begins with the /etc of the one that arms it") {
+  Machine machine;
+  machine.unhealthy["1.1.0"] = "not serving";
+  REQUIRE(machine.Update());
+  machine.Boot();
+  WriteText(machine.Etc("1.1.0") + "/site.conf", "of the first try");
+  WriteText(machine.Etc("1.0.0") + "/site.conf", "mended");
+  machine.unhealthy.clear();
+  REQUIRE(machine.Update({.retry = true}));
+  CHECK(machine.Boot() == "1.1.0");
+  CHECK(ReadText(machine.Etc("1.1.0") + "/site.conf") == "mended");
+  WriteText(machine.Etc("1.1.0") + "/site.conf", "edited");
+  CHECK(machine.Boot() == "1.1.0");
+  CHECK(ReadText(machine.Etc("1.1.0") + "/site.conf") == "edited");
+}
+
+TEST_CASE("releases that fall back one after the other leave no more uppers than there are slots") {
+  Machine machine;
+  for (const char* version : {"1.2.0", "1.3.0", "1.4.0"}) {
+    machine.source.Publish(version, 3000, {"kernel 3"});
+    machine.unhealthy[version] = "not serving";
+    REQUIRE(machine.Update());
+    CHECK(machine.Boot() == "1.0.0");
+    CHECK(std::filesystem::exists(machine.Etc(version)));
+  }
+  CHECK_FALSE(std::filesystem::exists(machine.Etc("1.2.0")));
+  CHECK_FALSE(std::filesystem::exists(machine.Etc("1.3.0")));
 }
 
 TEST_CASE("the release after a bad one is installed over it, and its objects are kept") {

@@ -1,10 +1,17 @@
 #include "tests/scenario/machine.h"
 
-#include <catch2/catch_test_macros.hpp>
+#include <sys/stat.h>
 
+#include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/text_file.h"
 #include "updater/engine/releases.h"
 
 namespace hostos {
+
+namespace fs = std::filesystem;
 
 FakeSource Machine::Server(std::function<void(const char*)> step) {
   FakeSource source(std::move(step));
@@ -21,9 +28,13 @@ Machine::Machine()
       state(dir / "state", dir / "run"),
       world{source, disk, boot, *this, *this, clock, black_box, floor, state} {
   boot.step = [this](const char* name) { Step(name); };
+  boot.initrd = [this] { StartEtc(); };
   const Target factory = source.Resolve("1.0.0", 0).value();
   disk.content[0] = factory.release.root_hash;
   REQUIRE(state.Keep(factory.release.commit, {factory.commit, factory.signatures}));
+  last_etc_ = Etc("1.0.0");
+  WriteText(last_etc_ + "/machine-id", "this node");
+  etc_ = Open(dir / "state/etc", O_RDONLY | O_DIRECTORY).value();
 }
 
 void Machine::Step(const char*) {
@@ -45,6 +56,42 @@ std::string Machine::running() {
   return hostos::IdentifySlot(world, now, now.running).value().version;
 }
 
+static std::string UpperIn(const StateDir& state, const std::string& id) {
+  return state.path() + "/etc/" + id + "/upper";
+}
+
+std::string Machine::Etc(const std::string& version) {
+  return UpperIn(state, source.Find(version).root_hash.Hex().substr(0, 16));
+}
+
+bool Machine::EtcIsDamaged() const {
+  struct stat made, found;
+  return ::fstat(etc_.get(), &made) < 0 || ::stat((dir / "state/etc").c_str(), &found) < 0 ||
+         made.st_ino != found.st_ino;
+}
+
+void Machine::StartEtc() {
+  std::error_code error;  // what a test damaged is in no boot's way
+  const std::string id = boot.Read()->running_root_hash.Hex().substr(0, 16);
+  const std::string own = UpperIn(state, id), next = state.path() + "/etc/next-from";
+  std::string from, anew;
+  std::ifstream(next) >> from >> anew;
+  const bool known = !from.empty() && fs::exists(UpperIn(state, from), error);
+  const bool again = anew == id && from != id && known;
+  if (again || !fs::exists(own, error)) {
+    const std::string copied = known ? UpperIn(state, from) : last_etc_;
+    fs::remove_all(fs::path(own).parent_path(), error);
+    if (no_room_for_etc) {
+      last_etc_ = copied;  // below an empty one in memory
+      return;
+    }
+    fs::create_directories(own, error);
+    fs::copy(copied, own, fs::copy_options::recursive, error);
+    if (again) fs::remove(next, error);
+  }
+  last_etc_ = own;
+}
+
 std::string Machine::Boot() {
   for (int rounds = 0; rounds < 10; rounds++) {
     const Slot slot = boot.Boot().value();
@@ -52,6 +99,7 @@ std::string Machine::Boot() {
     reboot_asked_ = false;
     const BootState now = boot.Read().value();
     REQUIRE(disk.content[static_cast<int>(slot)] == now.running_root_hash);
+    REQUIRE((EtcIsDamaged() || fs::exists(last_etc_ + "/machine-id")));
     const std::string version = running();
     source.SetRunning(version);
     const GateResult gate = RunGate(world, config).value();

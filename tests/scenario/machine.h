@@ -1,6 +1,6 @@
 // A whole machine in memory: loader, slots, release server, containerd's health, power; with the
 // real engine and the real state files in between. Boots, updates, loses power, falls back; and
-// after every boot checks the one promise: what runs is a complete root.
+// after every boot checks the promises: what runs is a complete root, and the node is still itself.
 #pragma once
 
 #include <optional>
@@ -40,10 +40,12 @@ class Machine : private Health, private Power {
   Result<> BeginSelfTest() { return hostos::BeginSelfTest(world); }
   Result<ReleaseId> Rollback() { return hostos::Rollback(world, "asked by the operator"); }
   // Power on or reboot, then the gate; as often as the gate asks for a reboot. Returns the version
-  // that runs in the end. Every boot is checked to be of a complete root.
+  // that runs in the end. Every boot is checked to be of a complete root, with this node's /etc.
   std::string Boot();
   Status ReadStatus() { return hostos::ReadStatus(world).value(); }
   std::string running();
+  // The upper of its /etc, as an upper of that release.
+  std::string Etc(const std::string& version);
   int boots() const { return boots_; }
   // What the gate of the last boot could not do, and that decided nothing.
   std::vector<std::string> gate_problems;
@@ -54,6 +56,8 @@ class Machine : private Health, private Power {
   std::function<void()> before_round = [] {};
   // Checks that fail whatever runs, beside these.
   std::vector<CheckResult> always;
+  // The initrd finds no room for an upper.
+  bool no_room_for_etc = false;
   // Versions whose kernel or initrd never gets as far as our code.
   void BreakRoot(const std::string& version);
 
@@ -71,6 +75,10 @@ class Machine : private Health, private Power {
  private:
   static FakeSource Server(std::function<void(const char*)> step);
   void Step(const char* name);
+  // What the initrd makes of the uppers (rootfs/dracut/90hostos/prepare-etc).
+  void StartEtc();
+  // By a test: nobody else replaces the directory of the uppers.
+  bool EtcIsDamaged() const;
   std::vector<CheckResult> Round(Milliseconds limit) override;
   Result<> Reboot() override;
   Result<std::string> BootId() override { return "boot-" + std::to_string(boots_); }
@@ -78,6 +86,8 @@ class Machine : private Health, private Power {
   int steps_ = 0;
   int cut_in_ = 0;
   bool reboot_asked_ = false;
+  std::string last_etc_;  // the upper that was mounted last
+  UniqueFd etc_;          // the directory of the uppers, as it was made
 
  protected:
   int boots_ = 1;

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "tests/scenario/machine.h"
+#include "tests/text_file.h"
 
 using namespace hostos;
 
@@ -53,8 +54,30 @@ TEST_CASE("a full ESP is refused, and what fills it is named") {
 
 TEST_CASE("a full state partition is refused") {
   Machine machine;
-  machine.source.staging_free = 1000;
+  SECTION("of bytes") {
+    machine.source.staging_free.bytes = 1000;
+    CHECK(Refused(machine, Code::kNoSpace).contains("state partition"));
+  }
+  SECTION("of inodes") {
+    machine.source.staging_free.inodes = 1012;
+    const std::string message = Refused(machine, Code::kNoSpace);
+    CHECK(message.contains("state partition"));
+    CHECK(message.contains("inodes, has 1012"));
+  }
+}
+
+TEST_CASE("an update counts the copy of /etc with which its release begins") {
+  Machine machine;
+  const Space before = PlanUpdate(machine.world, {}).value().state_needed;
+  for (int i = 0; i < 10; i++)
+    WriteText(std::format("{}/site/{}", machine.Etc("1.0.0"), i), std::string(5000, 'x'));
+  const Space after = PlanUpdate(machine.world, {}).value().state_needed;
+  CHECK(after.inodes == before.inodes + 11);
+  CHECK(after.bytes >= before.bytes + 10 * 8192);
+  machine.source.staging_free.bytes = after.bytes - 1;
   CHECK(Refused(machine, Code::kNoSpace).contains("state partition"));
+  machine.source.staging_free.bytes = after.bytes;
+  REQUIRE(machine.Update());
 }
 
 TEST_CASE("a release that is not newer than the running one is refused") {

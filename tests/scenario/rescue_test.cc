@@ -10,6 +10,7 @@
 #include "tests/scenario/damage.h"
 #include "tests/scenario/machine.h"
 #include "tests/scenario/next_format.h"
+#include "tests/text_file.h"
 #include "updater/engine/post_mortem.h"
 
 using namespace hostos;
@@ -42,6 +43,14 @@ class Wreck : public Machine {
   }
 
   void Repair() { boot.broken.clear(); }
+};
+
+class Listening : public NoProgress {
+ public:
+  void Begin(std::string_view, std::string_view detail) override {
+    said += std::format("{}\n", detail);
+  }
+  std::string said;
 };
 
 }  // namespace
@@ -171,6 +180,19 @@ TEST_CASE("what a node had before it has again, also with metadata that counts n
   CHECK(machine.state.record().Load().value().checked < 4'070'908'800);  // no metadata said so
 }
 
+TEST_CASE("a rescue beside an empty slot says that the rescue system is behind its trial") {
+  Wreck machine;
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.Sink();
+  machine.disk.content[0].reset();
+  machine.boot.kept = Slot::B;
+  Listening progress;
+  REQUIRE(Rescue(machine.world, machine.config, progress));
+  CHECK(progress.said.contains("then back to the rescue system\n"));
+  CHECK(progress.said.contains("health under the rescue system\n"));
+}
+
 TEST_CASE("a rescue that is cut short anywhere is only run again") {
   Wreck whole;
   REQUIRE(whole.Recount().value());
@@ -284,6 +306,50 @@ TEST_CASE("a release whose commit is lost is installed again by what its slot cl
     machine.Repair();
     CHECK(machine.Boot() == "1.2.0");
   }
+}
+
+TEST_CASE("what the rescue installs again has its own /etc, whatever is in the other slot") {
+  Wreck machine;
+  std::string version = "1.0.0";
+  SECTION("nothing is in the other slot") {}
+  SECTION("what an interrupted update left is in the other slot") {
+    machine.CutPowerAt(6);
+    CHECK_THROWS_AS(machine.Update(), PowerCut);
+    REQUIRE(machine.Boot() == "1.0.0");
+    REQUIRE(machine.state.record().Load()->update);
+  }
+  SECTION("a release that fails its trial is in the other slot") {
+    REQUIRE(machine.Update());
+  }
+  SECTION("the release before it is in the other slot") {
+    REQUIRE(machine.Update());
+    REQUIRE(machine.Boot() == "1.1.0");
+    version = "1.1.0";
+  }
+  WriteText(machine.Etc(version) + "/kubernetes/kubelet.conf", "its own");
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.BreakRoot("1.1.0");
+  machine.Sink();
+  machine.disk.content[version == "1.0.0" ? 0 : 1].reset();
+  REQUIRE(machine.Rescue().value().version == version);
+  machine.Repair();
+  CHECK(machine.Boot() == version);
+  CHECK(ReadText(machine.Etc(version) + "/kubernetes/kubelet.conf") == "its own");
+}
+
+TEST_CASE("what the rescue installs where no commit is kept has the /etc of what was there") {
+  Wreck machine;
+  WriteText(machine.Etc("1.0.0") + "/kubernetes/kubelet.conf", "its own");
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.Sink();
+  machine.disk.content[0].reset();
+  REQUIRE(machine.state.ForgetExcept({}));
+  const std::string version = machine.Rescue().value().version;  // the same, or a newer one
+  machine.Repair();
+  CHECK(machine.Boot() == version);
+  CHECK(ReadText(machine.Etc(version) + "/kubernetes/kubelet.conf") == "its own");
 }
 
 TEST_CASE("a system that runs from a slot is no rescue system") {

@@ -1,5 +1,7 @@
 // The happy way, and the ways back onto it.
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <filesystem>
 
 #include "tests/scenario/machine.h"
 
@@ -74,4 +76,54 @@ TEST_CASE("a medium that does not hold what was written is found out before anyt
   REQUIRE(machine.Update());
   CHECK(machine.Boot() == "1.1.0");
   CHECK(machine.source.transfers("kernel 2") == 1);
+}
+
+TEST_CASE("of a write that fails the first cause is told, which may be its sender's") {
+  Machine machine;
+  const Error pipe{Code::kFailed, "write: Broken pipe"};
+  machine.source.sent = std::unexpected(pipe);
+  SECTION("the disk's") {
+    const Error error = GENERATE(Error{Code::kFailed, "/dev/vda4: Input/output error"},
+                                 Error{Code::kNotTrusted, "hash area: expected 4096 bytes"});
+    machine.disk.write_error = error;
+    const Error told = machine.Update().error();
+    CHECK(told.code == error.code);
+    CHECK(told.message == "write: " + error.message);
+  }
+  SECTION("the sender's") {
+    machine.disk.write_error = Error{Code::kNetwork, "image: expected 4096 bytes, found 7"};
+    machine.source.sent = Fail(Code::kNotTrusted, "an object is damaged");
+    const Error told = machine.Update().error();
+    CHECK(told.code == Code::kNotTrusted);
+    CHECK(told.message == "write: an object is damaged");
+  }
+  SECTION("nobody's but the stream's") {
+    machine.disk.write_error = Error{Code::kNetwork, "image: expected 4096 bytes, found 7"};
+    machine.source.sent = {};
+    CHECK(machine.Update().error().message == "write: image: expected 4096 bytes, found 7");
+  }
+  REQUIRE(machine.Boot() == "1.0.0");
+  REQUIRE(machine.Update());
+}
+
+TEST_CASE("a node without room for its /etc lives on the one before it, and says so") {
+  Machine machine;
+  machine.no_room_for_etc = true;
+  REQUIRE(machine.Update());
+  CHECK(machine.Boot() == "1.1.0");
+  CHECK_FALSE(machine.boot.Read()->on_trial);
+  CHECK(machine.ReadStatus().etc_in_memory);
+  CHECK(PlanUpdate(machine.world, {}).error().code == Code::kNothingToDo);
+  // The upper that it lives on goes with no update, until there is another.
+  for (const char* version : {"1.2.0", "1.3.0"}) {
+    machine.source.Publish(version, 3000, {"kernel 3"});
+    REQUIRE(machine.Update().value().state_needed.inodes > 1024);
+    CHECK(machine.Boot() == version);
+    CHECK(machine.ReadStatus().etc_in_memory);
+  }
+  CHECK(std::filesystem::exists(machine.Etc("1.0.0") + "/machine-id"));
+  machine.no_room_for_etc = false;
+  CHECK(machine.Boot() == "1.3.0");
+  CHECK_FALSE(machine.ReadStatus().etc_in_memory);
+  CHECK(std::filesystem::exists(machine.Etc("1.3.0") + "/machine-id"));
 }

@@ -161,13 +161,13 @@ TEST_CASE(
   const auto honest = m.send;
   SECTION("short") {
     m.release.image_size += 4096;
-    CheckError(m.Write(), Code::kFailed,
+    CheckError(m.Write(), Code::kNetwork,
                std::format("image: expected {} bytes, found {}", m.release.image_size,
                            m.release.image_size - 4096));
   }
   SECTION("empty") {
     m.send = [](int) { return Result<>(); };
-    CheckError(m.Write(), Code::kFailed, "found 0");
+    CheckError(m.Write(), Code::kNetwork, "found 0");
   }
   SECTION("other bytes") {
     m.send = [&](int socket) {

@@ -89,6 +89,80 @@ TEST_CASE("an update moves the missing objects and less than two percent more") 
   CHECK(source.Plan(target)->objects == plan.objects);
 }
 
+TEST_CASE("what was staged for a release that is given up counts as room for the next one") {
+  Update update;
+  AddFiles(update.tree, "new", 20, 2);
+  update.publisher.Publish(update.tree, "1.1");
+  OstreeSource source = update.LocalSource();
+  NoProgress progress;
+  const Target given_up = source.Resolve(std::nullopt, kNow).value();
+  CHECK(source.Plan(given_up)->removed.inodes == 0);
+  REQUIRE(source.Fetch(given_up, progress));
+  CHECK(source.Plan(given_up)->removed.inodes == 0);
+  fs::remove_all(update.tree + "/usr/lib/new");
+  AddFiles(update.tree, "newer", 1, 3);
+  update.publisher.Publish(update.tree, "1.2");
+  const Target target = source.Resolve(std::nullopt, kNow).value();
+  const Space removed = source.Plan(target)->removed;
+  CHECK(removed.inodes >= 20);
+  CHECK(removed.bytes >= 20 * kBlockBytes);
+  REQUIRE(source.Fetch(target, progress));
+  CHECK(source.Plan(target)->removed.inodes == 0);
+}
+
+// Damages one object of each kind, in each way: how many.
+size_t DamageObjects(const std::string& repository) {
+  std::vector<fs::path> files, links, trees;
+  for (const auto& entry : fs::recursive_directory_iterator(repository + "/objects")) {
+    const fs::path& path = entry.path();
+    if (path.extension() == ".dirtree") trees.push_back(path);
+    if (path.extension() != ".file") continue;
+    if (entry.is_symlink()) {
+      links.push_back(path);
+    } else if (entry.file_size() > 1000) {
+      files.push_back(path);
+    }
+  }
+  REQUIRE(files.size() > 5);
+  std::string bytes = ReadText(files[0]);
+  bytes[500] ^= 1;
+  WriteText(files[0], bytes);
+  fs::remove(files[1]);
+  fs::remove(files[2]);
+  REQUIRE(::mkfifo(files[2].c_str(), 0644) == 0);
+  fs::permissions(files[3], fs::perms{0321});
+  fs::resize_file(files[4], uint64_t{1} << 40);
+  fs::remove(links.at(0));
+  fs::create_symlink("elsewhere", links[0]);
+  fs::remove(trees.at(0));  // it may be the publisher's too, by another name
+  WriteText(trees[0], "no dirtree");
+  return 7;
+}
+
+TEST_CASE("of what is damaged on this machine only that is fetched, locally or from a server") {
+  Update update;
+  const size_t damaged = DamageObjects(update.parent);
+  OstreeSource served = update.Source();
+  OstreeSourceOptions options =
+      update.Options(GENERATE(true, false) ? update.server->url() : update.publisher.path);
+  options.parent = "";
+  options.damaged = {update.publisher.directory / "nowhere", update.parent};
+  OstreeSource source(options);
+  const Target target = source.Resolve(std::nullopt, kNow).value();
+  CHECK(source.Plan(target)->objects > 50);  // all of it takes up room
+  NoProgress progress;
+  const Result<FetchStats> stats = source.Fetch(target, progress);
+  INFO((stats ? "" : stats.error().message));
+  REQUIRE(stats);
+  CHECK(stats->objects == damaged);
+  if (options.url == update.server->url())
+    CHECK(WholeObjects(*update.server, update.publisher.path).size() == damaged);
+  CHECK(Shell("ostree fsck --repo=" + update.staging).status == 0);
+  Result<Checkout> checkout = source.Open(target);
+  REQUIRE(checkout);
+  CHECK(CheckImage(*checkout, target.release));
+}
+
 TEST_CASE("a staging repository with parts missing or another configuration is repaired") {
   Update update;
   Digest newest = update.publisher.Publish(update.tree, "1.1");

@@ -1,4 +1,5 @@
 // The loader's own limits: boot images, entries and an ESP that are not as they should be.
+#include <algorithm>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "tests/temp_dir.h"
@@ -157,6 +158,39 @@ mke2fs -q -t ext4 -L HOSTOS-REPO -d repo disk 512M)sh",
   IsRescued("rescue-disk",
             R"sh(sed -i s/:8080/:9/ /etc/hostctl/hostctl.toml "$etc/hostctl/hostctl.toml")sh",
             {.attached = directory / "disk"});
+}
+
+// As a node is after its installation: the other slot is empty, and never had a release.
+TEST_CASE("loader: a node as installed that the rescue installs again is the same node", "[vm]") {
+  auto node = Held(NodeAt(Milestone::kFirst, "rescue-installed"));
+  Sh(*node, R"sh(mkdir -p /etc/kubernetes
+echo site >/etc/site.conf
+echo kubelet >/etc/kubernetes/kubelet.conf)sh");
+  const char* identity =
+      "cd /etc && sha256sum machine-id ssh/ssh_host_* site.conf kubernetes/kubelet.conf";
+  const std::string before = Sh(*node, identity);
+  // A byte of a program that nothing here runs; and no release has a try left.
+  Sh(*node, R"sh(block=$(filefrag -b4096 -v /usr/bin/ctr | awk '$1 == "0:" { print $4 + 0 }')
+[ "$block" -gt 0 ]
+printf X | dd of=/dev/vda2 bs=1 seek=$((block * 4096 + 64)) conv=notrunc
+cd /efi/EFI/Linux
+mv hostos_1.0.0_*.efi "$(echo hostos_1.0.0_*.efi | sed s/.efi/+0-3.efi/)"
+sync)sh");
+  Held(node->vm().Reset());
+  Held(node->vm().WaitBoots(node->vm().Boots() + 1, Node::kBootLimit));
+  Held(node->WaitBooted());
+  const json status = Held(node->Json({"status"}));
+  INFO(status.dump(2));
+  CHECK(status["running"] == "A");
+  CHECK(status["version"] == "1.0.0");
+  CHECK(status["slots"][0]["state"] == "blessed");
+  CHECK(Sh(*node, identity) == before);
+  // The damaged program, the boot image, and what names them and the commit.
+  const std::vector<HttpRequest> requests = node->server().Requests();
+  CHECK(std::ranges::count_if(requests, [](const HttpRequest& request) {
+          return request.path.contains("/objects/") && request.status == 200;
+        }) < 16);
+  Held(node->Run({"hostctl", "verify", "--slot", "A"}, 0, Node::kUpdateLimit));
 }
 
 }  // namespace

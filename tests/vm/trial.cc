@@ -18,6 +18,7 @@ uppers=/var/lib/hostos/etc
 etc=$uppers/$1/upper
 mkdir -p "$uppers/$1/work"
 cp -a "$uppers/$2/upper" "$etc"
+rm "$uppers/next-from"
 units=$etc/systemd/system
 checks=$etc/hostctl/health.d/required
 mkdir -p "$units/containerd.service.d" "$units/hostos-health-gate.service.d" "$checks"

@@ -227,6 +227,33 @@ TEST_CASE("trial: the reset button is pressed, and the release is healthy") {
   CHECK(status["update"] == nullptr);
 }
 
+// The plan counted the copy, and then the room for it was taken.
+TEST_CASE("trial: there is no room for the copy of /etc, and the release is healthy") {
+  auto node = Held(NodeAt(Milestone::kStaged, "no-room-for-etc"));
+  const char* etc = "cd /etc && sha256sum machine-id ssh/ssh_host_* site/*";
+  const std::string before = Held(node->Run({"sh", "-euc",
+                                             R"sh(
+mkdir /etc/site
+for i in 1 2 3; do head -c 10M /dev/urandom >/etc/site/$i; done
+rm -r /var/lib/hostos-fetch/repo
+sync
+fallocate -l $(($(stat -f -c '%f * %S' /var) - 20 * 1024 * 1024)) /var/full)sh" +
+                                                 std::string("\n") + etc}));
+  Held(node->RunToReboot({"systemctl", "reboot"}, 1));
+  json status = Held(node->Json({"status"}, 1));
+  INFO(status.dump(2));
+  CHECK(status["running"] == "B");
+  CHECK(status["slots"][1]["state"] == "blessed");
+  CHECK_THAT(status["problems"].dump(), Catch::Matchers::ContainsSubstring("/etc: at boot"));
+  CHECK(Held(node->Run({"sh", "-euc", etc})) == before);
+  Held(node->Run({"rm", "/var/full"}));
+  Held(node->RunToReboot({"systemctl", "reboot"}, 1));
+  status = Held(node->Json({"status"}));
+  INFO(status.dump(2));
+  CHECK(status["problems"].empty());
+  CHECK(Held(node->Run({"sh", "-euc", etc})) == before);
+}
+
 // Damage that fsck would not repair by itself (e2fsck -p): the first block behind the superblock.
 TEST_CASE("trial: the state partition's file system needs repair, and the release is healthy") {
   auto node = Held(NodeAt(Milestone::kStaged, "state-repair"));

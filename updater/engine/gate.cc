@@ -1,6 +1,7 @@
 #include "updater/engine/post_mortem.h"
 #include "updater/engine/reconcile.h"
 #include "updater/engine/releases.h"
+#include "updater/engine/rescue_image.h"
 #include "updater/engine/selftest.h"
 #include "updater/engine/update.h"
 #include "updater/engine/view.h"
@@ -13,6 +14,12 @@ void Note(GateResult& result, const Result<>& what) {
   if (!what) result.problems.push_back(what.error().message);
 }
 
+// Only now, after a trial: an upper that somebody may still boot with is not to be had again.
+void ForgetEtc(World& world, const BootState& boot) {
+  const Slot other = Other(boot.running);
+  (void)world.state.ForgetEtc(boot.running_root_hash, boot.slot(other).root_hash);
+}
+
 // What the last boots left: finish a commit that a power cut interrupted, or make sure that the
 // loader does not try a release again that fell back. The record last: until then this is done
 // again.
@@ -21,8 +28,9 @@ Result<> SettleBoot(World& world, Record& record, const BootState& boot,
   const Situation situation = Reconcile(record, boot, boot_id);
   switch (situation) {
     case Situation::kPassed:
-      // Room that the next fetch makes too: nothing is wrong with a release because of it.
+      // Room, no more: nothing is wrong with a release that cannot make it.
       (void)world.source.Discard();
+      ForgetEtc(world, boot);
       // What it would have fallen back to was counted with it.
       if (const Slot other = Other(boot.running);
           boot.slot(other).root_hash == record.update->from.root_hash)
@@ -31,6 +39,7 @@ Result<> SettleBoot(World& world, Record& record, const BootState& boot,
     case Situation::kFellBack:
       if (const BootEntry* entry = boot.EntryOf(record.update->slot); entry && !entry->exhausted())
         TRY(world.boot.MarkBad(record.update->slot));
+      ForgetEtc(world, boot);  // that of what was in the slot before
       break;
     default:
       break;
@@ -102,6 +111,14 @@ Result<> FallBack(World& world, Record& record, UpdateRecord* trial, const BootS
   return world.state.MarkGateFinished();
 }
 
+// The last line of defence is not what a trial is about: it is tried again at the next boot.
+void Renew(World& world, const Record& record, GateResult& result) {
+  if (result.rebooting) return;
+  const Result<bool> renewed = RenewRescue(world, record);
+  if (!renewed) result.rescue_problem = renewed.error().message;
+  result.rescue_renewed = renewed.value_or(false);
+}
+
 }  // namespace
 
 Result<GateResult> RunGate(World& world, const Config& config) {
@@ -123,6 +140,7 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   result.rebooting = result.selftest && record.SelfTesting();
   if (!boot.on_trial || result.rebooting) {
     TRY(world.state.MarkGateFinished());
+    Renew(world, record, result);
     return result;
   }
   // A full state partition is not the release's fault: that the attempt is not in the record only
@@ -143,6 +161,7 @@ Result<GateResult> RunGate(World& world, const Config& config) {
     TRY(FallBack(world, record, trial, boot, running, result));
     result.rebooting = true;
   }
+  Renew(world, record, result);
   return result;
 }
 

@@ -2,7 +2,6 @@
 
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kObjectCap = 16 << 20;  // of a commit object or its detached metadata
 constexpr std::string_view kCommitSuffix = ".commit";
+constexpr char kNextFrom[] = "next-from";
 
 // The names in a directory, sorted; none when it does not exist.
 Result<std::vector<std::string>> Names(const std::string& path) {
@@ -56,6 +56,22 @@ Result<> RemoveTree(const std::string& path) {
   fs::remove_all(path, error);
   if (error) return FailErrno(path, error.value());
   return {};
+}
+
+// What a copy of the tree takes; nothing if there is none. Somebody may be at work in it.
+Result<Space> SizeOf(const fs::path& tree) {
+  Space size;
+  const auto add = [&size](const fs::path& path) {
+    if (const Result<Space> entry = SizeOnDisk(path)) size += *entry;
+  };
+  add(tree);
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(tree, error), end; !error && it != end;
+       it.increment(error))
+    add(it->path());
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+    return FailErrno(tree.string(), error.value());
+  return size;
 }
 
 // A file of ours; a directory that has its name makes way.
@@ -136,14 +152,43 @@ std::string StateDir::EtcOf(const Digest& root_hash) const {
   return path_ + "/etc/" + root_hash.Hex().substr(0, 16);
 }
 
-Result<> StateDir::PrepareEtc(const Digest& from, const Digest& target) {
-  if (from == target) return {};
-  const std::string directory = path_ + "/etc";
-  TRY(MakePlace(directory));
-  const std::string kept = fs::path(EtcOf(from)).filename();
-  for (const std::string& name : TRY(Names(directory)))
-    if (name != kept) TRY(RemoveTree(directory + "/" + name));
-  return WriteFileAtomically(directory + "/next-from", kept + "\n");
+Result<> StateDir::PrepareEtc(const Digest& from, const Digest& target, bool afresh) {
+  const auto name = [this](const Digest& root_hash) {
+    return fs::path(EtcOf(root_hash)).filename().string() + "\n";
+  };
+  TRY(MakePlace(path_ + "/etc"));
+  return WriteFileAtomically(path_ + "/etc/" + kNextFrom,
+                             name(from) + (afresh ? name(target) : ""));
+}
+
+Result<> StateDir::ForgetEtc(const Digest& running, const std::optional<Digest>& other) {
+  const std::string directory = path_ + "/etc/";
+  if (EtcInMemory(running)) return {};
+  for (const std::string& name : TRY(Names(directory))) {
+    const std::string path = directory + name;
+    if (path != EtcOf(running) && !(other && path == EtcOf(*other)) && name != kNextFrom)
+      TRY(RemoveTree(path));
+  }
+  return {};
+}
+
+bool StateDir::EtcInMemory(const Digest& running) const {
+  std::error_code error;
+  if (fs::is_directory(EtcOf(running) + "/upper", error)) return false;
+  const std::vector<std::string> names = Names(path_ + "/etc").value_or(std::vector<std::string>());
+  return std::ranges::any_of(names, [&](const std::string& name) {
+    return fs::is_directory(path_ + "/etc/" + name + "/upper", error);
+  });
+}
+
+Result<Space> StateDir::EtcSize(const Digest& running) const {
+  if (!EtcInMemory(running)) return SizeOf(EtcOf(running) + "/upper");
+  Space largest;
+  for (const std::string& name : TRY(Names(path_ + "/etc"))) {
+    const Space size = TRY(SizeOf(path_ + "/etc/" + name + "/upper"));
+    largest = {std::max(largest.bytes, size.bytes), std::max(largest.inodes, size.inodes)};
+  }
+  return largest;
 }
 
 Result<std::vector<std::string>> StateDir::EtcChanges(const Digest& root_hash) const {
@@ -152,7 +197,9 @@ Result<std::vector<std::string>> StateDir::EtcChanges(const Digest& root_hash) c
   std::error_code error;
   for (fs::recursive_directory_iterator it(upper, error), end; !error && it != end;
        it.increment(error)) {
-    if (!it->is_directory(error)) changes.push_back(it->path().lexically_relative(upper));
+    // Of itself: a link is a change, also to a directory, or to nothing.
+    if (it->symlink_status(error).type() != fs::file_type::directory)
+      changes.push_back(it->path().lexically_relative(upper));
   }
   if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
     return FailErrno(upper.string(), error.value());
@@ -178,12 +225,6 @@ Result<> StateDir::SaveMetrics(const std::string& text) {
   // Whatever the caller's umask.
   if (::chmod(file.c_str(), 0644) < 0) return FailErrno(file);
   return {};
-}
-
-Result<uint64_t> StateDir::Free() const {
-  struct statvfs space;
-  if (::statvfs(path_.c_str(), &space) < 0) return FailErrno(path_);
-  return uint64_t{space.f_bavail} * space.f_frsize;
 }
 
 }  // namespace hostos

@@ -10,6 +10,7 @@
 
 #include "updater/base/digest.h"
 #include "updater/base/result.h"
+#include "updater/base/space.h"
 #include "updater/base/unique_fd.h"
 #include "updater/engine/record.h"
 
@@ -57,9 +58,19 @@ class StateDir {
   // Removes the kept commits whose checksum is not in `wanted`; one that stays hides no other.
   Result<> ForgetExcept(const std::vector<Digest>& wanted);
 
-  // Before a release is armed: forgets a stale upper of the target and those of releases in no
-  // slot, and leaves word for the target's first boot to begin with a copy of the upper of `from`.
-  Result<> PrepareEtc(const Digest& from, const Digest& target);
+  // Before a release is armed: leaves word for the target's first boot to begin with a copy of the
+  // upper of `from`; with `afresh`, in place of the one that an earlier try of it left. Removes
+  // nothing: until the target has booted, only its slot's entry says which uppers count.
+  Result<> PrepareEtc(const Digest& from, const Digest& target, bool afresh);
+  // After a trial: removes the uppers of releases in neither slot. None while the running release
+  // has no upper of its own: then it lives on another's.
+  Result<> ForgetEtc(const Digest& running, const std::optional<Digest>& other);
+  // No room for an upper of its own was found at boot: it lives on another's, and what is changed
+  // now is in memory.
+  bool EtcInMemory(const Digest& running) const;
+  // What a copy of the running release's upper takes. If it has none of its own, the largest
+  // counts.
+  Result<Space> EtcSize(const Digest& running) const;
   // Paths below /etc that differ from the image (files of the running release's upper), sorted.
   Result<std::vector<std::string>> EtcChanges(const Digest& root_hash) const;
 
@@ -70,8 +81,8 @@ class StateDir {
   Result<Lock> LockMetrics();
   Result<> SaveMetrics(const std::string& text);
 
-  // Bytes free on the state partition.
-  Result<uint64_t> Free() const;
+  // Free on the state partition.
+  Result<Space> Free() const { return FreeSpaceAt(path_); }
 
  private:
   Result<Lock> TakeLock(std::string_view holder, uint64_t now, int how);

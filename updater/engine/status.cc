@@ -92,6 +92,7 @@ Result<Status> ReadStatus(World& world) {
   status.checked = record.checked;
   status.floor = std::max(record.index, TRY(world.floor.Read()));
   status.selftest = record.selftest;
+  status.etc_in_memory = world.state.EtcInMemory(boot.running_root_hash);
   return status;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "updater/engine/reconcile.h"
+#include "updater/engine/rescue_image.h"
 #include "updater/engine/verification.h"
 #include "updater/engine/world.h"
 
@@ -44,9 +45,14 @@ struct Status {
   std::optional<HistoryEntry> degraded;  // what runs went bad, and stays
   std::optional<HistoryEntry> last;      // the newest of the history
   std::vector<Denied> denied;
+  // What failed before the update in progress, else before the last one: checks and their parts.
+  std::vector<std::string> known;
   uint64_t checked = 0;
   uint64_t floor = 0;                 // index of the newest committed release
   std::optional<SelfTest> selftest;   // of the boot loader: in progress, or the last one
+  RescueStatus rescue;
+  bool etc_in_memory = false;         // what is changed in /etc is lost at the next boot
+  std::vector<std::string> twins;     // as in BootState
   std::vector<std::string> problems;  // what is there and could not be read: where, and why
 };
 

@@ -10,8 +10,10 @@
 namespace hostos {
 namespace {
 
-constexpr uint64_t kEspMargin = 1 << 20;     // FAT rounds up to clusters and keeps directories
-constexpr uint64_t kStateMargin = 32 << 20;  // the node's own services go on writing
+constexpr uint64_t kEspMargin = 1 << 20;  // FAT rounds up to clusters and keeps directories
+constexpr Space kStateMargin = {.bytes = 32 << 20, .inodes = 512};  // for the node's own services
+// Of the staging repository: 256 for its objects, 256 for those of an unfinished pull, and a few.
+constexpr Space kDirectories = {.bytes = 544 * kBlockBytes, .inodes = 544};
 constexpr Milliseconds kBaselineLimit = Seconds(60);
 
 // What an update begins with: one look, and what runs, whose kept commit is verified once.
@@ -95,8 +97,27 @@ Result<> CheckSpace(const BootState& boot, const UpdatePlan& plan) {
             release.verity_size, slot.verity_capacity, ""));
   TRY(check(std::format("on the ESP ({})", boot.esp.path), release.uki_size + kEspMargin,
             plan.esp_free, unknown));
-  return check("on the state partition", plan.fetch.unpacked_bytes + kStateMargin, plan.state_free,
-               "");
+  TRY(check("on the state partition", plan.state_needed.bytes, plan.state_free.bytes, ""));
+  if (plan.state_needed.inodes > plan.state_free.inodes)
+    return Fail(Code::kNoSpace,
+                "not enough space on the state partition for {}: needs {} inodes, has {} (df -i)",
+                release.version, plan.state_needed.inodes, plan.state_free.inodes);
+  return {};
+}
+
+// What the update and the first boot of its release write to the state partition. What they make
+// needless goes later.
+Result<Space> StateNeeded(World& world, const BootState& boot, const UpdatePlan& plan) {
+  Space needed = kDirectories;
+  needed += {.bytes = plan.fetch.unpacked_bytes, .inodes = plan.fetch.objects};
+  // Kept here, and staged.
+  for (const std::string& bytes : {plan.target.commit, plan.target.signatures})
+    needed += {.bytes = 2 * InBlocks(bytes.size()), .inodes = 2};
+  // In the rescue nothing else runs, and what it puts back has its /etc.
+  if (boot.rescue) return needed;
+  needed += kStateMargin;
+  needed += TRY(world.state.EtcSize(boot.running_root_hash));
+  return needed;
 }
 
 // The clock, unless it is before a time that has been: the one of the running release, of a release
@@ -148,7 +169,11 @@ Result<UpdatePlan> MakePlan(World& world, UpdateView& view, const UpdateOptions&
   plan.esp_free = boot.esp.free;
   for (const BootEntry& entry : boot.entries)
     if (entry.root_hash == boot.slot(plan.slot).root_hash) plan.esp_free += entry.size;
-  plan.state_free = TRY(world.source.StagingFree());
+  plan.state_needed = TRY(StateNeeded(world, boot, plan));
+  // One file system, unless somebody mounted another there.
+  const Space staging = TRY(world.source.StagingFree()), own = TRY(world.state.Free());
+  plan.state_free = {std::min(staging.bytes, own.bytes), std::min(staging.inodes, own.inodes)};
+  plan.state_free += plan.fetch.removed;
   if (plan.running) plan.packages = ComparePackages(*plan.running, plan.target.release);
   plan.etc_changes = TRY(world.state.EtcChanges(boot.running_root_hash));
   if (!plan.staged) TRY(CheckSpace(boot, plan));
@@ -160,7 +185,18 @@ Result<> WriteSlot(World& world, const UpdatePlan& plan, Checkout& checkout, Pro
       world.disk.Write(plan.slot, plan.target.release, checkout.image.get(), progress);
   checkout.image = {};
   const Result<> sent = checkout.sent.get();
-  return written || sent ? written : sent;  // a stream that ended early: its writer knows why
+  // Of a stream that ended early, its sender knows why. What the sender says of one that was no
+  // longer read only follows from what went wrong here.
+  const bool ended_early = !written && written.error().code == Code::kNetwork;
+  return !sent && (written || ended_early) ? sent : written;
+}
+
+// A release begins with the /etc of the one that arms it. The rescue puts one back where it was:
+// with the /etc that it had, else with that of what was in its slot.
+Result<> PrepareEtc(World& world, const BootState& boot, const UpdatePlan& plan) {
+  Digest from = boot.running_root_hash;
+  if (boot.rescue) from = boot.slot(plan.slot).root_hash.value_or(from);
+  return world.state.PrepareEtc(from, plan.target.release.root_hash, /*afresh=*/!boot.rescue);
 }
 
 // One update between its plan and its armed release: every phase is in the record before it begins.
@@ -271,7 +307,7 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
                  std::format("boots next: {} in slot {}, {} tries; then back to {} in slot {}",
                              release.version, Name(plan.slot), config.tries, running.version,
                              Name(view.boot.running)));
-  TRY_CONTEXT("arm", world.state.PrepareEtc(running.root_hash, release.root_hash));
+  TRY_CONTEXT("arm", PrepareEtc(world, view.boot, plan));
   TRY_CONTEXT("arm", world.boot.Arm(plan.slot, release, checkout.uki.get(), config.tries));
   TRY(session.Done(Event::kArmed));
   return plan;

@@ -29,7 +29,9 @@ struct UpdatePlan {
   bool staged = false;             // it is armed already: a reboot is all that is left
   FetchPlan fetch;
   uint64_t esp_free = 0, esp_size = 0;
-  uint64_t state_free = 0;
+  // On the state partition: what has to be free there for the objects that are fetched, for the
+  // kept commit, and for the copy of /etc with which the release begins.
+  Space state_needed, state_free;
   struct PackageChange {
     std::string name, from, to;  // "" when added or removed
   };

@@ -11,6 +11,7 @@
 
 #include "updater/base/atomic_file.h"
 #include "updater/fetch/worker.h"
+#include "updater/source/archive.h"
 #include "updater/source/repo.h"
 
 namespace hostos {
@@ -89,6 +90,7 @@ Result<> RemoteSource::Connect() {
                              {"channel", options_.channel},
                              {"architecture", options_.architecture},
                              {"parent", options_.parent},
+                             {"damaged", options_.damaged},
                              {"proxy", options_.http.proxy},
                              {"keys", options_.key_directories},
                              {"policy", static_cast<int>(options_.signatures.policy)},
@@ -101,7 +103,15 @@ Result<> RemoteSource::Connect() {
 
 Result<> RemoteSource::Request(const tuf::Json& request, int descriptor) {
   TRY(Connect());
-  return channel_->Send(request.dump(), descriptor).transform_error(Lost);
+  return Send(request.dump(), descriptor);
+}
+
+// A worker that is gone said why, if it could: that came before nobody listened.
+Result<> RemoteSource::Send(std::string_view message, int descriptor) {
+  const Result<> sent = channel_->Send(message, descriptor);
+  if (sent) return {};
+  if (const Result<tuf::Json> said = Outcome(patience_)) TRY(CheckSuccess(*said));
+  return std::unexpected(Lost(sent.error()));
 }
 
 Result<tuf::Json> RemoteSource::Answer(Seconds limit, Progress* progress) {
@@ -143,7 +153,7 @@ Result<Target> RemoteSource::Resolve(const std::optional<std::string>& version, 
   }
   if (error) return FailErrno(options_.metadata, error.value());
   TRY(Request(request));
-  for (const std::string& bytes : trusted) TRY(channel_->Send(bytes).transform_error(Lost));
+  for (const std::string& bytes : trusted) TRY(Send(bytes));
   const tuf::Json answer = TRY(Outcome(patience_));
   const tuf::Object object = TRY(tuf::Object::From(answer, "answer").transform_error(Lost));
   const Result<> resolved = CheckSuccess(answer);
@@ -162,8 +172,7 @@ Result<Target> RemoteSource::Resolve(const std::optional<std::string>& version, 
 Result<> RemoteSource::Use(const Target& target) {
   if (used_ == target.release.commit) return {};
   TRY(Request({{"call", "use"}}));
-  for (const std::string& bytes : {target.commit, target.signatures})
-    TRY(channel_->Send(bytes).transform_error(Lost));
+  for (const std::string& bytes : {target.commit, target.signatures}) TRY(Send(bytes));
   TRY(Answer(patience_));
   used_ = target.release.commit;
   return {};
@@ -175,7 +184,9 @@ Result<FetchPlan> RemoteSource::Plan(const Target& target) {
   return FetchPlan{.objects = TRY(Number(answer, "objects")),
                    .download_bytes = TRY(Number(answer, "download")),
                    .unpacked_bytes = TRY(Number(answer, "unpacked")),
-                   .reused_bytes = TRY(Number(answer, "reused"))};
+                   .reused_bytes = TRY(Number(answer, "reused")),
+                   .removed = {.bytes = TRY(Number(answer, "removed-bytes")),
+                               .inodes = TRY(Number(answer, "removed-inodes"))}};
 }
 
 Result<FetchStats> RemoteSource::Fetch(const Target& target, Progress& progress) {
@@ -191,25 +202,37 @@ Result<FetchStats> RemoteSource::Fetch(const Target& target, Progress& progress)
                     .bytes = TRY(Number(answer, "bytes"))};
 }
 
-// A worker is not root: what of the running release only root may read, it is given.
-Result<> RemoteSource::RequestFetch(const Commit& commit) {
-  std::vector<std::string> names, contents;
-  std::optional<Repo> parent;
-  if (!options_.parent.empty()) parent = TRY(Repo::Open(options_.parent));
+// The content objects of a repository that only root may read; of a damaged one those that are
+// whole.
+static Result<> AddPrivate(const std::string& path, bool damaged, const Commit& commit,
+                           std::map<std::string, std::string>& contents) {
+  const Repo repo = TRY(Repo::Open(path));
   for (const ObjectSize& object : commit.sizes) {
-    if (!parent || object.type != ObjectType::kFile) continue;
-    const std::string hex = object.checksum.Hex();
-    const std::string path =
-        std::format("{}/objects/{}/{}.file", options_.parent, hex.substr(0, 2), hex.substr(2));
+    if (object.type != ObjectType::kFile) continue;
+    const std::string file = path + "/" + ObjectPath(object.checksum, "file");
     struct stat status;
-    if (::lstat(path.c_str(), &status) < 0 || !S_ISREG(status.st_mode) ||
+    if (::lstat(file.c_str(), &status) < 0 || !S_ISREG(status.st_mode) ||
         (status.st_mode & S_IROTH))
       continue;
-    names.push_back(hex);
-    contents.push_back(TRY(parent->ReadContent(object.checksum)));
+    Result<std::string> content = repo.ReadContent(object.checksum);
+    if (content && Sha256::Of(AsBytes(*content)) != object.checksum)
+      content = Fail(Code::kNotTrusted, "{}: is not what it is named after", file);
+    if (content) contents[object.checksum.Hex()] = *std::move(content);
+    if (!content && !damaged) return std::unexpected(content.error());
   }
+  return {};
+}
+
+// A worker is not root: what of the releases on this machine only root may read, it is given.
+Result<> RemoteSource::RequestFetch(const Commit& commit) {
+  std::map<std::string, std::string> contents;
+  if (!options_.parent.empty()) TRY(AddPrivate(options_.parent, false, commit, contents));
+  for (const std::string& damaged : options_.damaged)
+    (void)AddPrivate(damaged, true, commit, contents);
+  std::vector<std::string> names;
+  for (const auto& [name, content] : contents) names.push_back(name);
   TRY(Request({{"call", "fetch"}, {"objects", names}}));
-  for (const std::string& content : contents) TRY(channel_->Send(content).transform_error(Lost));
+  for (const auto& [name, content] : contents) TRY(Send(content));
   return {};
 }
 
@@ -236,6 +259,7 @@ Result<UniqueFd> RemoteSource::ReceiveUki(int stream, const Release& release) {
   for (uint64_t left = release.uki_size; left > 0;) {
     std::span<std::byte> piece = std::span(buffer).first(std::min<uint64_t>(left, buffer.size()));
     const Result<size_t> found = ReadFull(stream, piece);
+    if (found && *found < piece.size()) TRY(Answer(patience_));  // why it ended
     if (!found || *found < piece.size())
       return std::unexpected(
           Lost({Code::kNetwork,
@@ -251,8 +275,9 @@ Result<UniqueFd> RemoteSource::ReceiveUki(int stream, const Release& release) {
   return uki;
 }
 
-Result<uint64_t> RemoteSource::StagingFree() {
-  return Number(TRY(Call({{"call", "staging-free"}})), "bytes");
+Result<Space> RemoteSource::StagingFree() {
+  const tuf::Json answer = TRY(Call({{"call", "staging-free"}}));
+  return Space{.bytes = TRY(Number(answer, "bytes")), .inodes = TRY(Number(answer, "inodes"))};
 }
 
 Result<> RemoteSource::Discard() {

@@ -31,7 +31,7 @@ class RemoteSource : public Source {
   Result<FetchPlan> Plan(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
   Result<Checkout> Open(const Target& target) override;
-  Result<uint64_t> StagingFree() override;
+  Result<Space> StagingFree() override;
   Result<> Discard() override;
   Result<Target> Verify(const std::string& commit, const std::string& signatures) override {
     return verifier_.Verify(commit, signatures);
@@ -40,6 +40,7 @@ class RemoteSource : public Source {
  private:
   Result<> Connect();
   Result<> Request(const tuf::Json& request, int descriptor = -1);
+  Result<> Send(std::string_view message, int descriptor = -1);
   // The end of what was requested, with the progress before it: good, or whatever it is.
   Result<tuf::Json> Answer(Seconds limit, Progress* progress = nullptr);
   Result<tuf::Json> Outcome(Seconds limit, Progress* progress = nullptr);

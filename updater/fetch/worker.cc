@@ -38,6 +38,14 @@ Result<> Copy(int from, int to) {
   return {};
 }
 
+// Makes it an empty directory.
+Result<> Renew(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::remove_all(directory, error);
+  if (error) return FailErrno(directory, error.value());
+  return MakeDirectories(directory);
+}
+
 class Worker {
  public:
   Worker(const Channel& channel, const std::string& directory) : channel_(channel) {
@@ -68,7 +76,7 @@ class Worker {
     if (!source_) return Fail(Code::kUsage, "request.call: expected connect first, found {}", call);
     if (call == "resolve") return Resolve(request);
     if (call == "use") return Use();
-    if (call == "staging-free") return Json{{"bytes", TRY(source_->StagingFree())}};
+    if (call == "staging-free") return StagingFree();
     if (call == "discard") {
       TRY(source_->Discard());
       return Json::object();
@@ -86,6 +94,7 @@ class Worker {
     o.channel = TRY(request.Text("channel"));
     o.architecture = TRY(request.Text("architecture"));
     o.parent = TRY(request.Text("parent"));
+    o.damaged = TRY(request.Texts("damaged"));
     o.http.proxy = TRY(request.Text("proxy"));
     o.key_directories = TRY(request.Texts("keys"));
     o.signatures.policy = static_cast<SignaturePolicy>(TRY(request.Integer("policy", 0)));
@@ -100,14 +109,12 @@ class Worker {
     const auto now = static_cast<uint64_t>(TRY(request.Integer("now", 0)));
     std::optional<std::string> version;
     if (request.Has("version")) version = TRY(request.Text("version"));
-    std::error_code error;
-    std::filesystem::remove_all(options_.metadata, error);
-    if (error) return FailErrno(options_.metadata, error.value());
-    TRY(MakeDirectories(options_.metadata));
+    Result<> kept = Renew(options_.metadata);  // what follows a failure is no request
     for (const std::string& name : TRY(request.Texts("metadata"))) {
       const std::string bytes = TRY(channel_.Receive(tuf::kTargetsCap));
-      TRY(WriteFileAtomically(options_.metadata + "/" + name, bytes));
+      if (kept) kept = WriteFileAtomically(options_.metadata + "/" + name, bytes);
     }
+    TRY(kept);
     const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options_.url, options_.http));
     std::vector<NotedFile> found;
     NotedFiles noted(*files, found);
@@ -127,23 +134,35 @@ class Worker {
     return Json::object();
   }
 
+  Result<Json> StagingFree() {
+    const Space free = TRY(source_->StagingFree());
+    return Json{{"bytes", free.bytes}, {"inodes", free.inodes}};
+  }
+
   Result<Json> Plan() {
     const FetchPlan plan = TRY(source_->Plan(target_));
     return Json{{"objects", plan.objects},
                 {"download", plan.download_bytes},
                 {"unpacked", plan.unpacked_bytes},
-                {"reused", plan.reused_bytes}};
+                {"reused", plan.reused_bytes},
+                {"removed-bytes", plan.removed.bytes},
+                {"removed-inodes", plan.removed.inodes}};
   }
 
   Result<Json> Fetch(const tuf::Object& request) {
+    Result<> taken;  // what follows a failure is no request
     for (const std::string& name : TRY(request.Texts("objects"))) {
       const std::string content = TRY(channel_.Receive(kMaxContentBytes));
-      const Digest checksum = TRY(Digest::FromHex(name));
-      TRY(source_->Take(checksum, content));
+      if (taken) taken = Take(name, content);
     }
+    TRY(taken);
     ChannelProgress progress(channel_);
     const FetchStats stats = TRY(source_->Fetch(target_, progress));
     return Json{{"objects", stats.objects}, {"bytes", stats.bytes}};
+  }
+
+  Result<> Take(const std::string& name, const std::string& content) {
+    return source_->Take(TRY(Digest::FromHex(name)), content);
   }
 
   Result<Json> Open(UniqueFd stream) {

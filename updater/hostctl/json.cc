@@ -150,7 +150,11 @@ Json Of(const UpdatePlan& plan) {
           {"unpacked_bytes", plan.fetch.unpacked_bytes},
           {"reused_bytes", plan.fetch.reused_bytes},
           {"esp", {{"free_bytes", plan.esp_free}, {"size_bytes", plan.esp_size}}},
-          {"state", {{"free_bytes", plan.state_free}}},
+          {"state",
+           {{"needed_bytes", plan.state_needed.bytes},
+            {"free_bytes", plan.state_free.bytes},
+            {"needed_inodes", plan.state_needed.inodes},
+            {"free_inodes", plan.state_free.inodes}}},
           {"packages", plan.running ? packages : Json()},
           {"etc_changes", plan.etc_changes}};
 }

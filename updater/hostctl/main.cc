@@ -39,6 +39,7 @@ constexpr const char* kShippedConfig = "/usr/lib/hostctl/hostctl.toml";
 constexpr const char* kLocalConfig = "/etc/hostctl/hostctl.toml";
 constexpr const char* kStateDirectory = "/var/lib/hostos";
 constexpr const char* kRunDirectory = "/run/hostos";
+constexpr const char* kSlotsDirectory = "/run/hostos/slots";
 constexpr char kFetchSocket[] = "/run/hostos/fetch.socket";
 constexpr Seconds kFetchPatience{900};
 constexpr Seconds kGatePatience{60};  // which only has it make room: not worth a trial's time
@@ -105,6 +106,16 @@ SystemdBootOptions BootOptions(const Invocation& invocation, const StateDir& sta
   return options;
 }
 
+// What the rescue system mounted of the slots, as damaged as they are (rescue-slots).
+std::vector<std::string> DamagedSlots() {
+  std::vector<std::string> repositories;
+  std::error_code error;  // none
+  for (std::filesystem::directory_iterator slot(kSlotsDirectory, error), end; !error && slot != end;
+       slot.increment(error))
+    repositories.push_back(slot->path() / "ostree/repo");
+  return repositories;
+}
+
 // systemd starts a process that fetches for each connection.
 Result<UniqueFd> ConnectToFetch() {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -132,6 +143,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
        .channel = config.channel,
        .architecture = kArchitecture,
        .parent = rescue ? "" : OstreeSourceOptions().parent,
+       .damaged = rescue ? DamagedSlots() : std::vector<std::string>(),
        .key_directories = config.keys,
        .signatures = config.signatures,
        .seal_formats = {kSealFormat},

@@ -61,10 +61,14 @@ std::string PlanRows(const PlanView& view) {
   row("download",
       std::format("{} in {}; {} reused from this machine", FormatSize(plan.fetch.download_bytes),
                   Plural(plan.fetch.objects, "object"), FormatSize(plan.fetch.reused_bytes)));
-  row("write", std::format("{} to slot {}; ESP needs {}, has {} free; state needs {}, has {} free",
-                           FormatSize(release.image_size + release.verity_size), Name(plan.slot),
-                           FormatSize(release.uki_size), FormatSizeOf(plan.esp_free, plan.esp_size),
-                           FormatSize(plan.fetch.unpacked_bytes), FormatSize(plan.state_free)));
+  row("write",
+      std::format("{} to slot {}; ESP needs {}, has {} free",
+                  FormatSize(release.image_size + release.verity_size), Name(plan.slot),
+                  FormatSize(release.uki_size), FormatSizeOf(plan.esp_free, plan.esp_size)));
+  row("state",
+      std::format("needs {} and {}, has {} and {} free", FormatSize(plan.state_needed.bytes),
+                  Plural(plan.state_needed.inodes, "inode"), FormatSize(plan.state_free.bytes),
+                  FormatCount(plan.state_free.inodes)));
   row("packages", PackageLine(plan));
   row("/etc", EtcLine(plan));
   row("reboot", std::format("yes; containers stop; health gate: {} steady within {}; {}, then back "

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <format>
 
+#include "updater/base/mask.h"
 #include "updater/engine/post_mortem.h"
 #include "updater/engine/releases.h"
 #include "updater/engine/rescue.h"
@@ -21,7 +22,7 @@
 namespace hostos {
 namespace {
 
-constexpr int kError = 3, kNotice = 5, kInfo = 6;    // syslog(3)
+constexpr int kError = 3, kWarning = 4, kNotice = 5, kInfo = 6;  // syslog(3)
 constexpr Milliseconds kHealthLimit = Seconds(120);  // of `hostctl health`: one round of all checks
 
 constexpr Verb kReading[] = {Verb::kStatus, Verb::kHealth, Verb::kHistory};  // they change nothing
@@ -109,13 +110,20 @@ class Runner {
   void Remember(Slot slot, const Verification& verification);
 
   UpdateOptions Options() const {
-    return {.version = invocation_.version, .retry = invocation_.retry};
+    return {.version = invocation_.version,
+            .retry = invocation_.retry,
+            .ignore_health = invocation_.ignore_health};
   }
   void Print(const std::string& text) {
     if (!invocation_.quiet) console_.out << text;
   }
   void Log(int level, std::string_view line) {
     console_.err << (console_.journal ? std::format("<{}>", level) : "") << Printable(line) << "\n";
+  }
+  // The keys that are left decide; what they lack is not to be looked for elsewhere.
+  void NameUnusedKeys() {
+    for (const std::string& problem : ReadTrustedKeys(config_.keys).problems)
+      Log(kWarning, "a key is not used: " + problem);
   }
   Result<ExitCode> Reboot() {
     TRY_CONTEXT("reboot", world_.power.Reboot());
@@ -137,7 +145,14 @@ Result<ExitCode> Runner::RunStatus() {
   view.now = world_.clock.Now();
   view.lock_holder = LockHolder(world_.state.path() + "/lock");
   if (problem_) view.problems.push_back("configuration: " + problem_->message);
+  for (const std::string& problem : ReadTrustedKeys(config_.keys).problems)
+    view.problems.push_back("key: " + problem);
   std::ranges::copy(view.status.problems, std::back_inserter(view.problems));
+  if (view.status.etc_in_memory)
+    view.problems.push_back(
+        "/etc: at boot there was no room for it on the state partition: what is changed in it is "
+        "lost at the next boot. Make room, then reboot");
+  for (const std::string& twin : view.status.twins) view.problems.push_back(TwinText(twin));
   view.history = ReadRecord(nullptr).history;
   view.post_mortems = ReadPostMortems(world_, &view.problems);
   Print(invocation_.json  ? StatusJson(view)
@@ -168,7 +183,10 @@ Result<> Runner::NeedSource() const {
     return Fail(
         Code::kUsage,
         "[source] url: expected https://, found {}; to use it all the same: allow_http = true",
-        config_.url);
+        Masked(config_.url));
+  if (config_.url.starts_with("http://") && !config_.token_file.empty())
+    return Fail(Code::kUsage, "[source] url: expected https:// for a token, found {}",
+                Masked(config_.url));
   if (!config_.url.empty()) return {};
   return Fail(Code::kUsage,
               "no source of releases is configured: [source] url is empty; set it in "
@@ -199,7 +217,8 @@ Result<CheckView> Runner::Check() {
 }
 
 Result<PlanView> Runner::Plan() {
-  PlanView view{.tries = config_.tries, .health = config_.health};
+  PlanView view{
+      .tries = config_.tries, .health = config_.health, .ignore_health = invocation_.ignore_health};
   std::string running = TRY(RunningVersion());
   Result<UpdatePlan> plan = PlanUpdate(world_, Options());
   if (!plan && IsFinding(plan.error())) {
@@ -217,6 +236,7 @@ Result<PlanView> Runner::Plan() {
 Result<ExitCode> Runner::RunPlan() {
   left_ = "Nothing was changed.";
   TRY(NeedSource());
+  NameUnusedKeys();
   PlanView view;
   if (invocation_.plan)
     view = TRY(Plan());
@@ -228,12 +248,13 @@ Result<ExitCode> Runner::RunPlan() {
     return Fail(Code::kRefused, "{}", view.check.message);
   else
     Print(invocation_.plan ? PlanText(view) : CheckText(view.check));
-  return ExitOf(view.check.finding);
+  return view.Refused() ? ExitCode::kNotHealthy : ExitOf(view.check.finding);
 }
 
 Result<ExitCode> Runner::RunUpdate() {
   left_ = "Nothing was changed.";
   TRY(NeedSource());
+  NameUnusedKeys();
   const BootState before = TRY(world_.boot.Read());
   InterruptibleProgress progress(console_.err, world_.clock, console_.style, console_.columns,
                                  "run it again, it resumes");
@@ -245,7 +266,8 @@ Result<ExitCode> Runner::RunUpdate() {
     return ExitCode::kNothingToDo;
   }
   if (!plan) {
-    const bool began = !progress.phase().empty() && progress.phase() != "resolve";
+    const bool began =
+        progress.phase() != "" && progress.phase() != "resolve" && progress.phase() != "check";
     left_ = WhatIsLeft(before, world_.boot.Read(), began);
     return std::unexpected(plan.error());
   }
@@ -316,6 +338,7 @@ Result<ExitCode> Runner::RunVerify() {
     if (root_hash)
       Remember(slot, {world_.clock.Now(), *root_hash, view.slots.back().proof.problem});
   }
+  if (wanted == "both") view.rescue = TRY(VerifyRescue(world_));
   progress.Finish(ExitOf(view) == ExitCode::kDone);
   Print(invocation_.json ? VerifyJson(view) : VerifyText(view, console_.paint));
   return ExitOf(view);
@@ -325,8 +348,8 @@ Result<ExitCode> Runner::RunTrialGate() {
   GateResult result;
   if (problem_) {
     BrokenConfigHealth broken(*problem_);
-    World world{world_.source, world_.disk,      world_.boot,  broken,      world_.power,
-                world_.clock,  world_.black_box, world_.floor, world_.state};
+    World world{world_.source, world_.disk,      world_.boot,  broken,       world_.power,
+                world_.clock,  world_.black_box, world_.floor, world_.state, world_.rescue_file};
     Config at_once = config_;
     at_once.health.deadline = at_once.health.window = Seconds(0);
     result = TRY(RunGate(world, at_once));
@@ -336,10 +359,17 @@ Result<ExitCode> Runner::RunTrialGate() {
   const std::string& version = result.version;
   for (const std::string& problem : result.problems)
     Log(kError, "this decides nothing, and is looked at again in the next boot: " + problem);
+  if (const Result<BootState> boot = world_.boot.Read())  // a report, and the gate has decided
+    for (const std::string& twin : boot->twins) Log(kWarning, TwinText(twin));
   if (result.selftest)
     Log(result.selftest->state == SelfTestState::kFailed ? kError : kNotice,
         "self-test of the boot loader: " + SelfTestText(*result.selftest) +
             (result.rebooting ? ", rebooting" : ""));
+  if (result.rescue_renewed)
+    Log(kNotice, std::format("the rescue on the ESP is that of {} now", version));
+  if (!result.rescue_problem.empty())
+    Log(kError, "the rescue on the ESP stays as it was, until the next boot tries again: " +
+                    result.rescue_problem);
   if (!result.on_trial) {
     Log(kInfo, std::format("{} is not on trial: nothing to decide", version));
     return ExitCode::kDone;

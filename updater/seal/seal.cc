@@ -46,16 +46,17 @@ Result<Digest> ReceiveImage(int stream, uint64_t size, int image_fd, int verity_
   for (uint64_t done = 0; done < size;) {
     std::span<std::byte> buffer = TRY(hasher.Next());
     buffer = buffer.first(std::min<uint64_t>(buffer.size(), size - done));
-    const size_t n = TRY_CONTEXT("image", ReadFull(stream, buffer));
-    if (n < buffer.size())
-      return Fail(Code::kFailed, "image: expected {} bytes, found {}", size, done + n);
-    hasher.Submit(n);
+    const Result<size_t> n = ReadFull(stream, buffer);
+    if (!n) return Fail(Code::kNetwork, "image: {}", n.error().message);
+    if (*n < buffer.size())
+      return Fail(Code::kNetwork, "image: expected {} bytes, found {}", size, done + *n);
+    hasher.Submit(*n);
     TRY_CONTEXT("image", PwriteFull(image_fd, buffer, done));
     // Writeback begins now, so that the fsync at the end finds little left to do. It is only a
     // hint.
-    (void)::sync_file_range(image_fd, static_cast<off_t>(done), static_cast<off_t>(n),
+    (void)::sync_file_range(image_fd, static_cast<off_t>(done), static_cast<off_t>(*n),
                             SYNC_FILE_RANGE_WRITE);
-    done += n;
+    done += *n;
     if (progress) progress(done, size);
   }
   TRY(hasher.Finish());

@@ -45,7 +45,8 @@ Result<> SendImage(const Tree& tree, ContentReader& content, int socket);
 
 // Takes an image of `size` bytes from a stream, and writes it and its hash area to files or block
 // devices from their offset 0; returns the root hash. They are not synced and not truncated. What a
-// failure leaves is no image. Nothing of the image is understood: it may be anybody's.
+// failure leaves is no image. Nothing of the image is understood: it may be anybody's. kNetwork
+// when the stream ended early, or stood still: its sender knows why.
 Result<Digest> ReceiveImage(int stream, uint64_t size, int image_fd, int verity_fd,
                             const SealProgress& progress);
 

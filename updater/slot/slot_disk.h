@@ -13,8 +13,9 @@ class SlotDisk {
   virtual ~SlotDisk() = default;
 
   // Reads `release.image_size` bytes of `image`, a stream that nobody vouches for, into the slot's
-  // two partitions, fsynced. kNotTrusted when the root hash that comes out is not
-  // `release.root_hash`; kNoSpace when a partition is too small.
+  // two partitions, fsynced. kNetwork when the stream ends early: its sender knows why. kNotTrusted
+  // when the root hash that comes out is not `release.root_hash`; kNoSpace when a partition is too
+  // small.
   virtual Result<> Write(Slot slot, const Release& release, int image, Progress& progress) = 0;
 
   // Reads the slot's image from the medium, not from the cache, and recomputes the hash tree;

@@ -181,6 +181,8 @@ Result<FetchPlan> OstreeSource::Plan(const Target& target) {
 
 Result<FetchStats> OstreeSource::Fetch(const Target& target, Progress& progress) {
   Repo repo = TRY(OpenStaging());
+  for (const std::string& damaged : options_.damaged)
+    (void)repo.Salvage(damaged, TRY(ParseCommit(target.commit)), progress);  // else it is fetched
   if (IsLocal(options_.url)) {
     Archive from = TRY(Archive::Open(options_.url));
     return repo.Copy(from, target.commit, target.signatures, progress);
@@ -228,8 +230,8 @@ Result<Checkout> OstreeSource::Open(const Target& target) {
                   std::move(image), std::move(uki)};
 }
 
-Result<uint64_t> OstreeSource::StagingFree() {
-  return TRY(OpenStaging()).FreeBytes();
+Result<Space> OstreeSource::StagingFree() {
+  return FreeSpaceAt(TRY(OpenStaging()).path());
 }
 
 Result<> OstreeSource::Discard() {

@@ -29,6 +29,8 @@ struct OstreeSourceOptions {
   std::string metadata = "/var/lib/hostos/tuf";        // the TUF metadata that is trusted
   std::string staging;                                 // the repository that is pulled into
   std::string parent = "/ostree/repo";                 // empty: none
+  // Bare repositories on this machine that may be damaged: what is whole of them is not fetched.
+  std::vector<std::string> damaged;
   std::vector<std::string> key_directories = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};
   SignatureRule signatures;
   std::vector<uint32_t> seal_formats;  // what this node can seal
@@ -51,7 +53,7 @@ class OstreeSource : public Source {
   Result<FetchPlan> Plan(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
   Result<Checkout> Open(const Target& target) override;
-  Result<uint64_t> StagingFree() override;
+  Result<Space> StagingFree() override;
   Result<> Discard() override;
   Result<Target> Verify(const std::string& commit, const std::string& signatures) override;
 

@@ -1,11 +1,11 @@
 #include "updater/source/pull_watch.h"
 
 #include <signal.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cstdlib>
 
+#include "updater/base/space.h"
 #include "updater/base/unique_fd.h"
 #include "updater/source/objects.h"
 
@@ -67,12 +67,12 @@ bool PullWatch::Check() {
   }
   // Others may write to the same file system meanwhile: they get half of what is to be left.
   uint64_t floor = (limits_.free_bytes - std::min(limits_.free_bytes, plan.unpacked_bytes)) / 2;
-  auto free = FreeBytesAt(limits_.repository);
-  if (free && *free < floor) {
+  auto free = FreeSpaceAt(limits_.repository);
+  if (free && free->bytes < floor) {
     Stop(Code::kNoSpace,
          std::format("{}: expected the {} bytes of this release to leave more than {} bytes free, "
                      "found {}",
-                     limits_.repository, plan.unpacked_bytes, floor, *free));
+                     limits_.repository, plan.unpacked_bytes, floor, free->bytes));
   }
   return !verdict_;
 }
@@ -87,12 +87,6 @@ uint64_t LargestObject(std::span<const ObjectSize> sizes) {
   uint64_t largest = kMaxMetadataBytes;  // nothing that is no object comes near this
   for (const ObjectSize& size : sizes) largest = std::max({largest, size.archived, size.unpacked});
   return largest;
-}
-
-Result<uint64_t> FreeBytesAt(const std::string& path) {
-  struct statvfs status;
-  if (::statvfs(path.c_str(), &status) < 0) return FailErrno(path);
-  return uint64_t{status.f_bavail} * status.f_frsize;
 }
 
 }  // namespace hostos

@@ -65,7 +65,4 @@ class PullWatch {
 
 uint64_t LargestObject(std::span<const ObjectSize> sizes);
 
-// Bytes free for us on the file system of `path`.
-Result<uint64_t> FreeBytesAt(const std::string& path);
-
 }  // namespace hostos

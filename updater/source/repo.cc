@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "updater/base/atomic_file.h"
+#include "updater/base/space.h"
 #include "updater/source/glib.h"
 #include "updater/source/objects.h"
 #include "updater/source/pull_watch.h"
@@ -19,7 +20,7 @@ namespace hostos {
 namespace {
 
 constexpr char kRemote[] = "hostos";
-constexpr uint64_t kBlockBytes = 4096;  // what the smallest file takes
+constexpr Seconds kSalvageTime{600};  // a disk may take seconds to say that it can't read a block
 
 // The out parameter of a GLib call, and its end as our Error.
 class GErrorOut {
@@ -202,6 +203,31 @@ Result<> CopyObject(Archive& from, const ObjectSize& object, Repo::Transaction& 
   return to.WriteFile(content.file, content.bytes.get());
 }
 
+// The same from a bare repository, whose files are what the objects say.
+Result<> SalvageObject(int from, const ObjectSize& object, Repo::Transaction& to) {
+  const std::string name = ObjectPath(object.checksum, Extension(object.type));
+  struct stat status;
+  if (::fstatat(from, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return FailErrno(name);
+  const bool is_link = S_ISLNK(status.st_mode) && object.type == ObjectType::kFile;
+  const auto size = static_cast<uint64_t>(status.st_size);
+  if (!is_link && (!S_ISREG(status.st_mode) || size > std::max(object.unpacked, kBlockBytes)))
+    return Fail(Code::kNotTrusted, "{}: expected at most {} bytes, found {}, mode {:o}", name,
+                object.unpacked, size, status.st_mode);
+  UniqueFd content;
+  if (!is_link) content = TRY(OpenAt(from, name, O_RDONLY | O_NOFOLLOW));
+  if (object.type == ObjectType::kFile) {
+    const FileObject file = TRY(ReadDiskFile(from, name));
+    if (file.checksum != object.checksum)
+      return Fail(Code::kNotTrusted, "{}: found {}", name, file.checksum.Hex());
+    return to.WriteFile(file, content.get());
+  }
+  std::string bytes(size, '\0');
+  TRY(ReadFull(content.get(), std::as_writable_bytes(std::span(bytes))));
+  if (Sha256::Of(AsBytes(bytes)) != object.checksum)
+    return Fail(Code::kNotTrusted, "{}: is not what it is named after", name);
+  return to.WriteMetadata(object.type, object.checksum, bytes);
+}
+
 // libostree compares an object with its checksum only when it is asked for the one it found.
 Result<> WriteObject(OstreeRepo* repo, const Digest& checksum, GInputStream* object,
                      guint64 length) {
@@ -212,6 +238,12 @@ Result<> WriteObject(OstreeRepo* repo, const Digest& checksum, GInputStream* obj
   g_free(found);
   if (!written) return error.Fail("writing file object " + checksum.Hex());
   return {};
+}
+
+ObjectNames Wanted(const Commit& commit) {
+  ObjectNames wanted{{commit.release.commit, ObjectType::kCommit}};
+  for (const ObjectSize& object : commit.sizes) wanted.insert({object.checksum, object.type});
+  return wanted;
 }
 
 // A pull under its watch. libostree runs it in the thread's default main context, which is one of
@@ -470,6 +502,7 @@ Result<FetchPlan> Repo::Plan(const Commit& commit) const {
   const ObjectNames interrupted =
       IsArchive(repo_.get()) ? ObjectNames() : TRY(InterruptedObjects(path_));
   FetchPlan plan;
+  if (!IsArchive(repo_.get())) plan.removed = TRY(SizeOfOtherObjects(path_, Wanted(commit)));
   for (const ObjectSize& object : commit.sizes) {
     if (interrupted.contains({object.checksum, object.type}) ||
         TRY(Has(object.type, object.checksum))) {
@@ -477,23 +510,24 @@ Result<FetchPlan> Repo::Plan(const Commit& commit) const {
     } else {
       plan.objects += 1;
       plan.download_bytes += object.archived;
-      plan.unpacked_bytes += (object.unpacked + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+      plan.unpacked_bytes += InBlocks(object.unpacked);
     }
   }
   return plan;
 }
 
 Result<FetchPlan> Repo::Prepare(const Commit& commit) {
-  ObjectNames wanted{{commit.release.commit, ObjectType::kCommit}};
-  for (const ObjectSize& object : commit.sizes) wanted.insert({object.checksum, object.type});
+  const ObjectNames wanted = Wanted(commit);
   TRY(RemoveOtherObjects(path_, wanted));
   TRY(AdoptInterruptedObjects(path_, wanted));
   TRY(RemoveLeftovers(path_));
   FetchPlan plan = TRY(Plan(commit));
-  if (const uint64_t free = TRY(FreeBytes()); free < plan.unpacked_bytes) {
-    return Fail(Code::kNoSpace, "{}: expected {} bytes free for the objects of {}, found {}", path_,
-                plan.unpacked_bytes, commit.release.version, free);
-  }
+  const Space free = TRY(FreeSpaceAt(path_));
+  if (free.bytes < plan.unpacked_bytes || free.inodes < plan.objects)
+    return Fail(Code::kNoSpace,
+                "{}: expected {} bytes and {} inodes free for the objects of {}, found {} and {}",
+                path_, plan.unpacked_bytes, plan.objects, commit.release.version, free.bytes,
+                free.inodes);
   return plan;
 }
 
@@ -511,6 +545,20 @@ Result<> Repo::StoreCommit(const Digest& checksum, std::string_view bytes,
   return WriteDetachedMetadata(checksum, detached);
 }
 
+Result<> Repo::Salvage(const std::string& from, const Commit& commit, Progress& progress) {
+  const FetchPlan plan = TRY(Prepare(commit));
+  const UniqueFd directory = TRY(hostos::Open(from, O_RDONLY | O_DIRECTORY));
+  SystemClock clock;
+  const Milliseconds end = clock.Monotonic() + kSalvageTime;
+  Transaction transaction = TRY(Transaction::Begin(*this));
+  for (const ObjectSize& object : commit.sizes) {
+    if (progress.Cancelled() || clock.Monotonic() > end) break;
+    if (TRY(Has(object.type, object.checksum))) continue;
+    if (SalvageObject(directory.get(), object, transaction)) progress.Bytes(0, plan.download_bytes);
+  }
+  return transaction.Commit();
+}
+
 Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_bytes,
                               std::string_view detached, const HttpOptions& http,
                               Progress& progress) {
@@ -526,7 +574,7 @@ Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_by
                    .plan = plan,
                    .largest_object = LargestObject(commit.sizes),
                    .attempts = static_cast<uint64_t>(http.attempts),
-                   .free_bytes = TRY(FreeBytes()),
+                   .free_bytes = TRY(FreeSpaceAt(path_)).bytes,
                    .time = http.pull_time + Seconds(plan.download_bytes / http.pull_rate)},
                   progress);
   PullContext context(watch);
@@ -569,10 +617,6 @@ Result<FetchStats> Repo::Copy(Archive& from, std::string_view commit_bytes,
     return error.Fail(path_);
   (void)RemoveLeftovers(path_);
   return stats;
-}
-
-Result<uint64_t> Repo::FreeBytes() const {
-  return FreeBytesAt(path_);
 }
 
 }  // namespace hostos

@@ -115,6 +115,10 @@ class Repo {
   // What a pull of this verified commit would move. Changes nothing. Objects of an interrupted pull
   // count as present.
   Result<FetchPlan> Plan(const Commit& commit) const;
+  // Takes from a bare repository that may be damaged anywhere what the verified commit lacks, each
+  // object only if it has its checksum. What it does not have, or does not give, is left to a pull:
+  // an error says that nothing at all could be taken.
+  Result<> Salvage(const std::string& from, const Commit& commit, Progress& progress);
   // Stores the verified commit, then pulls what its tree lacks from the archive repository at
   // `url`. Bytes over the wire and on the disk are bounded by what the commit's signed sizes say.
   // Into an archive, which keeps its other commits, files come as they are stored there: they are
@@ -126,8 +130,6 @@ class Repo {
   Result<FetchStats> Copy(Archive& from, std::string_view commit_bytes, std::string_view detached,
                           Progress& progress);
 
-  // Bytes free on the repository's file system.
-  Result<uint64_t> FreeBytes() const;
   const std::string& path() const { return path_; }
 
  private:

@@ -13,6 +13,7 @@
 #include "updater/base/progress.h"
 #include "updater/base/release.h"
 #include "updater/base/result.h"
+#include "updater/base/space.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
@@ -34,6 +35,7 @@ struct FetchPlan {
   uint64_t download_bytes = 0;  // their size in the archive repository
   uint64_t unpacked_bytes = 0;  // their size in the staging repository
   uint64_t reused_bytes = 0;    // unpacked size of the objects this machine has already
+  Space removed;  // of the staging repository, before: objects of a release that was given up
 };
 
 struct FetchStats {
@@ -63,8 +65,8 @@ class Source {
   // Pulls what is missing into the staging repository; resumes by object after any interruption.
   virtual Result<FetchStats> Fetch(const Target& target, Progress& progress) = 0;
   virtual Result<Checkout> Open(const Target& target) = 0;  // one at a time
-  // Bytes free where the staging repository lives.
-  virtual Result<uint64_t> StagingFree() = 0;
+  // What is free where the staging repository lives.
+  virtual Result<Space> StagingFree() = 0;
   // Empties the staging repository: after a commit the running slot has every object itself.
   virtual Result<> Discard() = 0;
 

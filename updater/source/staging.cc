@@ -140,6 +140,16 @@ Result<> RemoveLeftovers(const std::string& repository) {
   return {};
 }
 
+Result<Space> SizeOfOtherObjects(const std::string& repository, const ObjectNames& wanted) {
+  Space size;
+  const auto add = [&](const fs::path& path, const ObjectName& name) -> Result<> {
+    if (!wanted.contains(name)) size += TRY(SizeOnDisk(path));
+    return {};
+  };
+  TRY(ForEachObject(fs::path(repository) / "objects", add));
+  return size;
+}
+
 Result<> RemoveOtherObjects(const std::string& repository, const ObjectNames& wanted) {
   return ForEachObject(fs::path(repository) / "objects",
                        [&](const fs::path& path, const ObjectName& name) -> Result<> {

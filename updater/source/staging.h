@@ -13,6 +13,7 @@
 
 #include "updater/base/digest.h"
 #include "updater/base/result.h"
+#include "updater/base/space.h"
 #include "updater/source/commit.h"
 
 namespace hostos {
@@ -31,6 +32,8 @@ Result<> AdoptInterruptedObjects(const std::string& repository, const ObjectName
 // yet. Nobody else may be using the repository.
 Result<> RemoveLeftovers(const std::string& repository);
 
+// Room that RemoveOtherObjects() makes.
+Result<Space> SizeOfOtherObjects(const std::string& repository, const ObjectNames& wanted);
 // Removes the repository's own objects that are not wanted: those of a release that was given up.
 Result<> RemoveOtherObjects(const std::string& repository, const ObjectNames& wanted);
 

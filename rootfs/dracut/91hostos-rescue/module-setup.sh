@@ -11,8 +11,8 @@ installkernel() {
   # Disks and watchdogs as in a release.
   # shellcheck source=rootfs/dracut/90hostos/module-setup.sh disable=SC2154 # moddir is dracut's
   (. "$moddir/../90hostos/module-setup.sh" && installkernel)
-  # The ESP, sticks, and network cards: those of the clouds, paravirtual ones, Ethernet.
-  hostonly='' instmods usb_storage uas xhci_pci ehci_pci vfat nls_ascii nls_cp437 virtio_net hv_netvsc vmxnet3 xen-netfront \
+  # The slots, the ESP, sticks, and network cards: those of the clouds, paravirtual ones, Ethernet.
+  hostonly='' instmods loop usb_storage uas xhci_pci ehci_pci vfat nls_ascii nls_cp437 virtio_net hv_netvsc vmxnet3 xen-netfront \
     '=drivers/net/ethernet'
 }
 
@@ -28,7 +28,7 @@ install() {
     grep -E '^(systemd-resolve|hostos-fetch):' "/etc/$table" >>"$initdir/etc/$table"
   done
 
-  for script in rescue{,-disk,-setup,-var}; do
+  for script in rescue{,-disk,-setup,-slots,-var}; do
     inst_script "$moddir/$script" "/usr/lib/hostos/$script"
   done
   inst_simple "$moddir/journald.conf" "$systemdutildir/journald.conf.d/hostos-rescue.conf"
