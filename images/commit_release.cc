@@ -7,6 +7,7 @@
 #include "images/root_tree.h"
 #include "images/uki.h"
 #include "images/work_directory.h"
+#include "updater/base/clock.h"
 #include "updater/seal/seal.h"
 #include "updater/source/repo.h"
 #include "updater/source/scan.h"
@@ -70,6 +71,16 @@ Result<Sealed> SealTree(const Scan& scan, const std::string& image, const std::s
 }
 
 }  // namespace
+
+Result<> CheckReleaseTime(uint64_t timestamp, uint64_t now) {
+  constexpr uint64_t kEarliest = 315'532'800, kClocksDiffer = 86'400;
+  if (timestamp >= kEarliest && timestamp <= now + kClocksDiffer) return {};
+  return Fail(
+      Code::kUsage,
+      "time of the release: expected one from {} to {}, found {}: nodes would refuse it, or "
+      "what comes after it",
+      FormatTimeIso(kEarliest), FormatTimeIso(now + kClocksDiffer), FormatTimeIso(timestamp));
+}
 
 Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) {
   TRY(CheckNames(options));

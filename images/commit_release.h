@@ -30,6 +30,10 @@ struct CommitOptions {
   std::string image_out, verity_out, uki_out;
 };
 
+// A release is made on its day, give or take a clock: not before 1980, which is the first time that
+// every file system of ours can say, nor more than a day after `now`. kUsage.
+Result<> CheckReleaseTime(uint64_t timestamp, uint64_t now);
+
 Result<Release> CommitRelease(const CommitOptions& options, Progress& progress);
 
 }  // namespace hostos

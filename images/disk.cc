@@ -9,11 +9,13 @@
 
 #include "bootctl/entry_name.h"
 #include "bootctl/gpt.h"
+#include "images/commit_release.h"
 #include "images/program.h"
 #include "images/reseal.h"
 #include "images/uki.h"
 #include "images/work_directory.h"
 #include "updater/base/atomic_file.h"
+#include "updater/base/clock.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
@@ -80,8 +82,9 @@ Result<> SetTimes(const std::string& path, uint64_t seconds) {
   const timespec times[2] = {time, time};
   std::vector<std::string> paths = {path};
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(path, error))
-    paths.push_back(entry.path());
+  for (fs::recursive_directory_iterator entry(path, error), end; !error && entry != end;
+       entry.increment(error))
+    paths.push_back(entry->path());
   if (error) return FailErrno(path, error.value());
   for (const std::string& each : paths)
     if (::utimensat(AT_FDCWD, each.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0) return FailErrno(each);
@@ -189,6 +192,7 @@ Result<DiskImage> MakeDisk(const ReleaseQuery& query, const DiskOptions& options
   const std::string definitions = fs::absolute(options.definitions, error);
   const SignedRelease release = TRY(OpenSignedRelease(query));
   const Release& facts = release.commit.release;
+  TRY_CONTEXT(query.name, CheckReleaseTime(facts.timestamp, SystemClock().Now()));
   const WorkDirectory work = TRY(WorkDirectory::Beside(options.output));
 
   const std::string esp = work / "content/esp", state = work / "content/state";

@@ -13,6 +13,7 @@
 #include "images/reseal.h"
 #include "images/work_directory.h"
 #include "updater/base/atomic_file.h"
+#include "updater/base/mask.h"
 #include "updater/source/archive.h"
 #include "updater/source/commit.h"
 #include "updater/source/files.h"
@@ -32,7 +33,7 @@ Result<> AddHeldChannels(const std::string& repo, std::set<std::string>& channel
   std::error_code error;
   for (fs::recursive_directory_iterator entry(targets, error), end; !error && entry != end;
        entry.increment(error))
-    if (entry.depth() == 2 && entry->is_directory())
+    if (entry.depth() == 2 && entry->is_directory(error))
       channels.insert(entry->path().lexically_relative(targets));
   if (error && error != std::errc::no_such_file_or_directory)
     return FailErrno(targets.string(), error.value());
@@ -104,7 +105,8 @@ class Copier {
     // What is not whole is fetched once more; then it is the source's.
     for (bool again : {true, false}) {
       const FetchStats stats =
-          TRY(repo_.Pull(options_.from, found.bytes, found.signatures, HttpOptions(), progress));
+          TRY(repo_.Pull(options_.from, found.bytes, found.signatures, HttpOptions(), progress)
+                  .transform_error(MaskedError));
       copied.objects += stats.objects;
       copied.bytes += stats.bytes;
       TRY(RemoveDamaged(commit.sizes));
@@ -114,7 +116,7 @@ class Copier {
       if (damaged == commit.sizes.end()) break;
       if (!again)
         return Fail(Code::kNotTrusted, "{}/{}: is not the object that was signed: {}",
-                    options_.from, ObjectPath(*damaged), why_[damaged->checksum]);
+                    Masked(options_.from), ObjectPath(*damaged), why_[damaged->checksum]);
     }
     const std::string ref = ReleaseRef(release.architecture, release.version);
     if (!repo_.ResolveRef(ref)) TRY(SetRef(ref, release.commit));
@@ -188,22 +190,22 @@ Result<Mirrored> Mirror(MirrorOptions options, uint64_t now, Progress& progress)
   if (::flock(lock.get(), LOCK_EX) < 0) return FailErrno(options.repo);
   TRY(AddHeldChannels(options.repo, options.channels));
 
-  progress.Begin("resolve", options.from);
+  const std::string from = Masked(options.from);
+  progress.Begin("resolve", from);
   const WorkDirectory work = TRY(WorkDirectory::Beside(options.repo));
   std::vector<NotedFile> found = {TRY(Remember(options, work.path()))};
   const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options.from, {}));
   NotedFiles noted(*files, found);
   Folder metadata(noted, "metadata/"), targets(noted, "targets/");
-  const tuf::Client client =
-      TRY_CONTEXT(options.from, tuf::Client::Refresh(work.path(), metadata, now));
+  const tuf::Client client = TRY_CONTEXT(from, tuf::Client::Refresh(work.path(), metadata, now));
   const std::string signed_targets = TRY(ReadFile(work / "targets.json", tuf::kTargetsCap));
   const tuf::Targets all = TRY(tuf::Targets::Parse("targets", signed_targets));
 
   Mirrored done;
-  Copier copier(options, repo, TRY(LoadTrustedKeys(options.keys)));
+  Copier copier(options, repo, TRY(LoadGivenKeys(options.keys)));
   for (const std::string& channel : options.channels) {
     const std::vector<ReleaseTarget> releases =
-        TRY_CONTEXT(options.from, ReleasesOf(channel, client, all, targets));
+        TRY_CONTEXT(from, ReleasesOf(channel, client, all, targets));
     for (const ReleaseTarget& release : releases) {
       progress.Begin("copy", std::format("{} of {}", release.version, channel));
       const FetchStats copied =

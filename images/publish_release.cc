@@ -1,5 +1,7 @@
 #include "images/publish_release.h"
 
+#include "images/commit_release.h"
+#include "updater/base/clock.h"
 #include "updater/source/repo.h"
 
 namespace hostos {
@@ -9,6 +11,28 @@ Result<Commit> ReadCommit(const Repo& repo, const PublishOptions& options) {
   const Digest commit = TRY(repo.ResolveRef(ReleaseRef(options.architecture, options.version)));
   const std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
   return ParseCommit(bytes);
+}
+
+// Would nodes take it, from where the channel is now?
+Result<> CheckTime(const TufRepository& repository, const Repo& repo, const PublishOptions& options,
+                   const Release& release) {
+  TRY(CheckReleaseTime(release.timestamp, repository.now()));
+  const std::vector<ReleaseTarget> before =
+      TRY(repository.Releases(options.product, release.architecture, release.channel));
+  if (before.empty()) return {};
+  const Result<std::string> bytes = repo.ReadMetadata(ObjectType::kCommit, before.back().commit);
+  if (!bytes && bytes.error().code == Code::kNotFound) return {};
+  const std::string newest_bytes = TRY(bytes);
+  const Commit newest = TRY(ParseCommit(newest_bytes));
+  // One whose own time cannot be has no say.
+  if (release.timestamp >= newest.release.timestamp ||
+      !CheckReleaseTime(newest.release.timestamp, repository.now()))
+    return {};
+  return Fail(Code::kRefused,
+              "time of the release: expected none before {}'s, {}, which nodes run already, found "
+              "{}: commit it with a later --timestamp",
+              newest.release.version, FormatTimeIso(newest.release.timestamp),
+              FormatTimeIso(release.timestamp));
 }
 
 Result<ReleaseTarget> Publish(TufRepository& repository, const PublishOptions& options,
@@ -24,6 +48,7 @@ Result<ReleaseTarget> Publish(TufRepository& repository, const PublishOptions& o
 Result<ReleaseTarget> PublishRelease(TufRepository& repository, const PublishOptions& options) {
   const Repo repo = TRY(Repo::Open(options.repo));
   const Commit commit = TRY(ReadCommit(repo, options));
+  TRY(CheckTime(repository, repo, options, commit.release));
   return Publish(repository, options, commit.release);
 }
 
@@ -33,6 +58,7 @@ Result<ReleaseTarget> PromoteRelease(TufRepository& repository, const PublishOpt
   Repo repo = TRY(Repo::Open(options.repo));
   Commit commit = TRY(ReadCommit(repo, options));
   commit.release.channel = channel;
+  TRY(CheckTime(repository, repo, options, commit.release));
   commit.release.commit = TRY(repo.CommitAgain(commit, keys));
   return Publish(repository, options, commit.release);
 }

@@ -27,15 +27,16 @@ void ForEachLine(std::string_view text, Line line) {
 Result<> FindKernel(const std::string& directory, RootTree& root) {
   const std::string modules = directory + "/usr/lib/modules";
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(modules, error)) {
+  for (fs::directory_iterator entry(modules, error), end; !error && entry != end;
+       entry.increment(error)) {
     std::error_code absent;
-    const fs::path kernel = entry.path() / "vmlinuz";
+    const fs::path kernel = entry->path() / "vmlinuz";
     if (!fs::is_regular_file(fs::symlink_status(kernel, absent))) continue;
     if (!root.kernel.empty())
       return Fail(Code::kFailed, "expected one kernel, found two: {} and {}", root.kernel,
                   kernel.string());
     root.kernel = kernel;
-    root.kernel_version = entry.path().filename();
+    root.kernel_version = entry->path().filename();
   }
   if (error) return FailErrno(modules, error.value());
   if (root.kernel.empty())

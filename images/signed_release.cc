@@ -3,7 +3,7 @@
 namespace hostos {
 
 Result<SignedRelease> OpenSignedRelease(const ReleaseQuery& query) {
-  const std::vector<PublicKey> trusted = TRY(LoadTrustedKeys(query.keys));
+  const std::vector<PublicKey> trusted = TRY(LoadGivenKeys(query.keys));
   Repo repo = TRY(Repo::Open(query.repo));
   const Result<Digest> checksum = Digest::FromHex(query.name);
   const Digest commit = checksum ? *checksum : TRY(repo.ResolveRef(query.name));

@@ -6,7 +6,11 @@
 #include "images/tuf_repository.h"
 #include "images/verb_options.h"
 #include "images/verbs.h"
+#include "images/work_directory.h"
 #include "updater/base/clock.h"
+#include "updater/source/archive.h"
+#include "updater/source/files.h"
+#include "updater/tuf/client.h"
 
 namespace hostos {
 namespace {
@@ -38,9 +42,35 @@ Result<PublishOptions> OptionsFrom(const Arguments& arguments) {
                         .minimum_index = TRY(arguments.Number("minimum-index")).value_or(0)};
 }
 
+// A sentence about the roles that `chosen` says something of; "" when there is none.
+std::string Sentence(const std::vector<PublishedRole>& roles, const Arguments& arguments,
+                     auto chosen) {
+  std::string list;
+  for (const PublishedRole& role : roles)
+    if (chosen(role))
+      list += std::format("{}{} version {} expires at {}", list.empty() ? "" : ", ", role.role,
+                          role.version, FormatTimeIso(role.expires));
+  if (list.empty()) return list;
+  return std::format("{}; next: hostimage renew ROLE --repo {} --key FILE", list,
+                     arguments.Get("repo"));
+}
+
+// Is what nodes see fresh? kNotTrusted when they refuse it.
+Result<> CheckFresh(const std::vector<PublishedRole>& roles, const Arguments& arguments,
+                    uint64_t now) {
+  const std::string expired =
+      Sentence(roles, arguments, [&](const PublishedRole& role) { return role.expires <= now; });
+  if (expired.empty()) return {};
+  return Fail(Code::kNotTrusted, "nodes refuse what is published: {}", expired);
+}
+
+std::string Due(const std::vector<PublishedRole>& roles, const Arguments& arguments, uint64_t now) {
+  return Sentence(roles, arguments, [&](const PublishedRole& role) { return role.due <= now; });
+}
+
 // Every verb ends here.
-Result<> Sign(Signing& signing, const Arguments& arguments, Json done = Json::object()) {
-  const std::optional<Unsigned> left = TRY(signing.repository.Sign(signing.keys));
+Result<> Finish(Signing& signing, const Arguments& arguments, const std::optional<Unsigned>& left,
+                Json done = Json::object()) {
   done["published"] = !left;
   if (left)
     done["waiting"] = {{"role", left->role},
@@ -56,7 +86,17 @@ Result<> Sign(Signing& signing, const Arguments& arguments, Json done = Json::ob
   } else {
     Print(std::string("published\n"));
   }
+  if (left) return {};
+  const std::vector<PublishedRole> roles = TRY(signing.repository.Published());
+  TRY(CheckFresh(roles, arguments, signing.repository.now()));
+  if (const std::string due = Due(roles, arguments, signing.repository.now()); !due.empty())
+    (void)std::fputs(std::format("hostimage: soon to be renewed: {}\n", due).c_str(), stderr);
   return {};
+}
+
+Result<> Sign(Signing& signing, const Arguments& arguments, Json done = Json::object()) {
+  const std::optional<Unsigned> left = TRY(signing.repository.Sign(signing.keys));
+  return Finish(signing, arguments, left, std::move(done));
 }
 
 // root --------------------------------------------------------------------------------------------
@@ -155,8 +195,70 @@ constexpr Option kSignOptions[] = {kRepo, kSigningKeys, kPassphraseFile, kJson};
 
 Result<> RunRenew(const Arguments& arguments) {
   Signing signing = TRY(OpenFrom(arguments));
-  TRY(signing.repository.StageRenewal(arguments.operand()));
-  return Sign(signing, arguments);
+  const std::string& role = arguments.operand();
+  const std::optional<Unsigned> left = TRY(signing.repository.Renew(role, signing.keys));
+  TRY(Finish(signing, arguments, left));
+  // A timer that has not the key is not to go on for weeks as if it had.
+  if (left && (role == "snapshot" || role == "timestamp"))
+    return Fail(Code::kUnhealthy, "{} was not renewed: its version lacks signatures", left->role);
+  const std::string due =
+      Due(TRY(signing.repository.Published()), arguments, signing.repository.now());
+  if (left || due.empty()) return {};
+  return Fail(Code::kUnhealthy, "the keys given are not enough to renew what is due: {}", due);
+}
+
+// check -------------------------------------------------------------------------------------------
+
+constexpr Option kCheckOptions[] = {
+    kRepo,
+    {"within", "DAYS", Times::kAtMostOnce,
+     "what expires within so many days is due (default: a quarter of what its role counts)"},
+    kJson,
+};
+
+// Follows what is published as a node does that has the first root and nothing else.
+Result<> FollowAsNode(const std::string& repo, uint64_t now) {
+  const WorkDirectory work = TRY(WorkDirectory::Beside(repo + "/staged/node"));
+  Archive archive = TRY(Archive::Open(repo));
+  const std::string root = TRY(archive.Fetch("metadata/1.root.json", tuf::kRootCap));
+  TRY(tuf::Client::Init(work.path(), root));
+  Folder metadata(archive, "metadata/");
+  TRY(tuf::Client::Refresh(work.path(), metadata, now));
+  return {};
+}
+
+Result<> RunCheck(const Arguments& arguments) {
+  const uint64_t now = SystemClock().Now();
+  const std::optional<uint64_t> within = TRY(arguments.Number("within"));
+  if (within && *within > 36'500)
+    return Fail(Code::kUsage, "--within: expected at most 36500, found {}", *within);
+  const TufRepository repository = TRY(TufRepository::Open(arguments.Get("repo"), now));
+  std::vector<PublishedRole> roles = TRY(repository.Published());
+  Json json = {{"roles", Json::array()}};
+  std::string text;
+  for (PublishedRole& role : roles) {
+    if (within) role.due = role.expires - std::min(role.expires, *within * 86'400);
+    const char* state = role.expires <= now ? "expired" : role.due <= now ? "due" : "good";
+    json["roles"].push_back({{"role", role.role},
+                             {"version", role.version},
+                             {"expires", FormatTimeIso(role.expires)},
+                             {"state", state}});
+    text += std::format("{:<10} {:>6}  expires {}  {}\n", role.role, role.version,
+                        FormatTimeIso(role.expires), state);
+  }
+  const Result<> followed = FollowAsNode(arguments.Get("repo"), now);
+  json["refused"] = followed ? Json() : Json(followed.error().message);
+  if (arguments.Has("json")) {
+    Print(json);
+  } else {
+    Print(text);
+  }
+  TRY(CheckFresh(roles, arguments, now));
+  if (!followed)
+    return Fail(Code::kNotTrusted, "nodes refuse what is published: {}", followed.error().message);
+  const std::string due = Due(roles, arguments, now);
+  if (due.empty()) return {};
+  return Fail(Code::kUnhealthy, "to be renewed: {}", due);
 }
 
 Result<> RunSign(const Arguments& arguments) {
@@ -219,8 +321,11 @@ constexpr Subcommand kTrustVerbs[] = {
     {"promote", "VERSION", "Makes a release of one channel the newest of another.", kPromoteOptions,
      RunPromote},
     {"withdraw", "VERSION", "Takes a release out of its channel.", kWithdrawOptions, RunWithdraw},
-    {"renew", "ROLE", "Says the same for longer: root, targets, snapshot or timestamp.",
+    {"renew", "ROLE",
+     "Says the same for longer: root, targets, snapshot or timestamp, and what else is due.",
      kSignOptions, RunRenew},
+    {"check", "", "Says what nodes see of each role, and ends with 10 when one is to be renewed.",
+     kCheckOptions, RunCheck},
     {"sign", "", "Adds signatures to what is staged, and publishes what is complete.", kSignOptions,
      RunSign},
     {"releases", "", "Lists the releases of a channel.", kReleasesOptions, RunReleases},

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <set>
 
 #include "bootctl/boot_control.h"
 #include "updater/base/atomic_file.h"
@@ -105,6 +106,16 @@ Result<> ChangeRole(tuf::Json& root, const std::string& name, const RoleChange& 
               name, threshold, keys);
 }
 
+// The role whose version this one names; "" when it names none.
+std::string NamedBy(const std::string& role) {
+  return role == "timestamp" ? "snapshot" : role == "snapshot" ? "targets" : "";
+}
+
+// For how long a version of the role counts.
+uint64_t DaysOf(const tuf::Json& root, const std::string& role) {
+  return root.contains(kDaysKey) ? root[kDaysKey].value(role, 1U) : 1U;
+}
+
 // Keys that no role names any more.
 void DropUnusedKeys(tuf::Json& root) {
   std::erase_if(root["keys"].get_ref<tuf::Json::object_t&>(), [&](const auto& key) {
@@ -141,12 +152,30 @@ Result<> TufRepository::StageRoot(const std::map<std::string, RoleChange>& chang
   return Stage("root", *std::move(root));
 }
 
-Result<> TufRepository::StageRenewal(const std::string& role) {
+Result<std::optional<Unsigned>> TufRepository::Renew(const std::string& role,
+                                                     std::span<const SecretKey> keys) {
   if (!std::ranges::contains(kTufRoles, role))
     return Fail(Code::kUsage, "expected root, targets, snapshot or timestamp, found \"{}\"", role);
-  std::optional<Json> body = TRY(Next(role));
-  if (!body) return Fail(Code::kNotFound, "{}: no {} was published yet", directory_, role);
-  return Stage(role, *std::move(body));
+  std::set<std::string> renewed = {role};
+  for (const PublishedRole& each : TRY(Published())) {
+    // What people have staged of a role is theirs to publish.
+    const bool waits = NamedBy(each.role).empty() && ::access(Staged(each.role).c_str(), F_OK) == 0;
+    if (each.due <= now_ && !waits && TRY(CanSign(each.role, keys))) renewed.insert(each.role);
+  }
+  for (const std::string& each : kTufRoles) {
+    if (!renewed.contains(each)) continue;
+    std::optional<Json> body = TRY(Next(each));
+    if (!body) return Fail(Code::kNotFound, "{}: no {} was published yet", directory_, each);
+    if (const std::string before = NamedBy(each); !before.empty()) {
+      const Json meta = TRY(Meta(before));
+      body = Json{{"meta", meta}};
+    }
+    TRY(Stage(each, *std::move(body)));
+    if (auto left = TRY(SignRole(each, keys))) return left;
+  }
+  const auto first = std::ranges::find_if(
+      kTufRoles, [&](const std::string& each) { return renewed.contains(each); });
+  return SignFrom(*first, keys);
 }
 
 Result<ReleaseTarget> TufRepository::StageRelease(ReleaseTarget release) {
@@ -167,6 +196,10 @@ Result<ReleaseTarget> TufRepository::StageRelease(ReleaseTarget release) {
   if (release.minimum_index > release.index)
     return Fail(Code::kUsage, "minimum index: expected at most the release's own, {}, found {}",
                 release.index, release.minimum_index);
+  const auto version = static_cast<uint64_t>(TRY(Newest("targets")) + 1);
+  if (release.index > version * kMaxReleasesAtOnce)  // nodes refuse it too
+    return Fail(Code::kRefused, "{}: expected at most {} releases before all of them are signed",
+                directory_, kMaxReleasesAtOnce);
   TRY(Put(targets, VersionOf(release), release));
   TRY(Put(targets, channel, release));
   TRY(Stage("targets", std::move(targets)));
@@ -196,7 +229,40 @@ Result<> TufRepository::StageWithdrawal(const std::string& product, const std::s
 }
 
 Result<std::optional<Unsigned>> TufRepository::Sign(std::span<const SecretKey> keys) {
-  for (const std::string& role : kTufRoles) {
+  return SignFrom("root", keys);
+}
+
+Result<std::vector<PublishedRole>> TufRepository::Published() const {
+  const tuf::Root root = TRY(Root());
+  const std::optional<Json> body = TRY(Body(Metadata("root", root.version)));
+  std::vector<PublishedRole> published;
+  int64_t version = root.version;
+  // A role's version is what the one behind it says; so from the last to the first.
+  for (const char* role : {"root", "timestamp", "snapshot", "targets"}) {
+    const std::optional<RoleFile> file = TRY(ReadRoleFile(Metadata(role, version)));
+    if (!file) break;
+    const tuf::Header header = TRY(Parse(role, file->bytes));
+    PublishedRole each{tuf::Summary(header), 0};
+    const uint64_t quarter = DaysOf(*body, role) * kSecondsOfDay / 4;
+    each.due = each.expires - std::min(each.expires, quarter);
+    published.push_back(std::move(each));
+    if (const std::string next = NamedBy(role); !next.empty()) {
+      const Json& meta = file->json["signed"]["meta"];
+      if (!meta.contains(next + ".json")) break;
+      version = meta[next + ".json"]["version"];
+    }
+  }
+  const auto place = [](const PublishedRole& each) {
+    return std::ranges::find(kTufRoles, each.role) - kTufRoles.begin();
+  };
+  std::ranges::sort(published, {}, place);
+  return published;
+}
+
+Result<std::optional<Unsigned>> TufRepository::SignFrom(const std::string& first,
+                                                        std::span<const SecretKey> keys) {
+  for (auto role_at = std::ranges::find(kTufRoles, first); role_at != kTufRoles.end(); ++role_at) {
+    const std::string& role = *role_at;
     TRY(Follow(role));
     if (::access(Staged(role).c_str(), F_OK) < 0) continue;
     if (auto left = TRY(SignRole(role, keys))) return left;
@@ -277,8 +343,8 @@ Result<> TufRepository::Follow(const std::string& role) {
   const std::optional<Json> next = TRY(Next(role));
   Json body = next.value_or(Json{{"targets", Json::object()}});
   bool due = !next;
-  if (role != "targets") {
-    const Json meta = TRY(Meta(role == "snapshot" ? "targets" : "snapshot"));
+  if (const std::string before = NamedBy(role); !before.empty()) {
+    const Json meta = TRY(Meta(before));
     due = due || body["meta"] != meta;
     body = {{"meta", meta}};
   }
@@ -295,12 +361,25 @@ Result<> TufRepository::Follow(const std::string& role) {
 Result<> TufRepository::Stage(const std::string& role, Json body) {
   const std::string newest = Metadata("root", TRY(Newest("root")));
   const Json root = role == "root" ? body : *TRY(Body(newest));
-  const uint64_t days = root.contains(kDaysKey) ? root[kDaysKey].value(role, 1U) : 1U;
+  const uint64_t days = DaysOf(root, role);
   body["_type"] = role;
   body["spec_version"] = "1.0.31";
   body["version"] = TRY(Newest(role)) + 1;
   body["expires"] = FormatTimeIso(now_ + days * kSecondsOfDay);
   return WriteFileAtomically(Staged(role), Document(body, Json::array()));
+}
+
+// Are they enough for a next version of the role? That of a root changes no keys here.
+Result<bool> TufRepository::CanSign(const std::string& role,
+                                    std::span<const SecretKey> keys) const {
+  const tuf::Root root = TRY(Root());
+  const tuf::Role& signers = RoleIn(root, role);
+  std::set<std::string> ids;
+  for (const SecretKey& key : keys) {
+    const PublicKey half = TRY(key.Public());
+    if (signers.keys.contains(KeyId(half))) ids.insert(KeyId(half));
+  }
+  return !std::cmp_less(ids.size(), signers.threshold);
 }
 
 Result<std::optional<Unsigned>> TufRepository::SignRole(const std::string& role,

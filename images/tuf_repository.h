@@ -44,17 +44,26 @@ struct Unsigned {
   int64_t threshold = 1;
 };
 
+// A role as nodes see it. It is due when a quarter of its days is left.
+struct PublishedRole : tuf::TrustedRole {
+  uint64_t due = 0;  // seconds since the epoch
+};
+
 class TufRepository {
  public:
   // Beside the archive repository in `directory`; waits while another process changes it. What is
   // staged counts from `now` on, in seconds since the epoch.
   static Result<TufRepository> Open(const std::string& directory, uint64_t now);
 
+  uint64_t now() const { return now_; }
+
   // The first root, or the next. kUsage when a role would have fewer keys than its threshold.
   Result<> StageRoot(const std::map<std::string, RoleChange>& changes);
 
-  // The next version of a role that says the same for longer.
-  Result<> StageRenewal(const std::string& role);
+  // The next version of a role that says the same for longer, and what follows from it, signed with
+  // `keys` and published; of the online roles over what is published, whatever else is staged. Then
+  // the same of every other role whose time is nearly over, where the keys are enough for it.
+  Result<std::optional<Unsigned>> Renew(const std::string& role, std::span<const SecretKey> keys);
 
   // Makes the release the newest of its channel; returns it with its index, which is the next one.
   // The least index that is still allowed never shrinks. kRefused when the channel has this version
@@ -70,6 +79,9 @@ class TufRepository {
   // and goes on with what follows from that (targets, snapshot, timestamp). Returns where it had to
   // stop; nothing when clients see all of it.
   Result<std::optional<Unsigned>> Sign(std::span<const SecretKey> keys);
+
+  // What nodes see of each role, in the order of kTufRoles, as far as there is any.
+  Result<std::vector<PublishedRole>> Published() const;
 
   // The releases of a channel, staged ones included, by index.
   Result<std::vector<ReleaseTarget>> Releases(const std::string& product,
@@ -90,7 +102,10 @@ class TufRepository {
   Result<std::optional<Json>> Next(const std::string& role) const;
   Result<Json> Targets() const;
   Result<Json> Meta(const std::string& role) const;
+  Result<bool> CanSign(const std::string& role, std::span<const SecretKey> keys) const;
   Result<> Follow(const std::string& role);
+  Result<std::optional<Unsigned>> SignFrom(const std::string& role,
+                                           std::span<const SecretKey> keys);
   Result<> Stage(const std::string& role, Json body);
   Result<std::optional<Unsigned>> SignRole(const std::string& role,
                                            std::span<const SecretKey> keys);

@@ -141,10 +141,14 @@ constexpr Option kCommitOptions[] = {
 };
 
 Result<uint64_t> Timestamp(const Arguments& arguments) {
-  if (auto given = TRY(arguments.Number("timestamp"))) return *given;
+  const uint64_t now = SystemClock().Now();
   const char* epoch = ::getenv("SOURCE_DATE_EPOCH");
-  if (!epoch) return SystemClock().Now();
-  return TRY_CONTEXT("$SOURCE_DATE_EPOCH", ParseNumber(epoch));
+  const auto given = TRY(arguments.Number("timestamp"));
+  if (!given && !epoch) return now;
+  const char* where = given ? "--timestamp" : "$SOURCE_DATE_EPOCH";
+  const uint64_t timestamp = given ? *given : TRY_CONTEXT(where, ParseNumber(epoch));
+  TRY_CONTEXT(where, CheckReleaseTime(timestamp, now));
+  return timestamp;
 }
 
 Result<> RunCommit(const Arguments& arguments) {

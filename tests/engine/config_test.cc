@@ -48,6 +48,7 @@ TEST_CASE("the file as shipped has every default, so that reading it changes not
   CHECK(config->url == defaults.url);
   CHECK(config->allow_http == defaults.allow_http);
   CHECK(config->proxy == defaults.proxy);
+  CHECK(config->token_file == defaults.token_file);
   CHECK(config->product == defaults.product);
   CHECK(config->channel == defaults.channel);
   CHECK(config->keys == defaults.keys);
@@ -175,6 +176,8 @@ TEST_CASE("a value out of range is refused with its line, the range and what was
       {"source", "url = \"ftp://a\"", "url must be an http:// or https:// address"},
       {"source", "url = \"https:///repo\"", "url must be an http:// or https:// address"},
       {"source", "proxy = \"proxy:3128\"", "proxy must be an http:// or https:// address"},
+      {"source", "url = \"ftp://me:pw@a.example\"", "https:// address, found ***@a.example"},
+      {"source", "url = \"me:pw@a.example\"", "https:// address, found ***@a.example"},
       {"source", "proxy = \"http://a\\nb=c\"", "proxy must be an http:// or https:// address"},
       {"source", "channel = \"\"", "channel must be a name of letters"},
       {"source", "channel = \"a/b\"", "channel must be a name of letters"},

@@ -81,6 +81,7 @@ TEST_CASE("a blessed target is committed: floor raised, history written, denial 
   Record record = InPhase(Phase::kTrial);
   record.denied.push_back({kNew, 1, "earlier", 1});
   record.update->attempts = {{"boot-2", 100}};
+  record.checked = 1000;
   Record after = Settle(record, NewRuns(std::nullopt), "boot-2", 160);
   CHECK_FALSE(after.update);
   CHECK(after.floor == 500);
@@ -88,6 +89,12 @@ TEST_CASE("a blessed target is committed: floor raised, history written, denial 
   REQUIRE(after.history.size() == 1);
   CHECK(after.history[0].outcome == Outcome::kCommitted);
   CHECK(after.history[0].from == "1.0.0");
+}
+
+TEST_CASE("a committed release whose time is still to come raises no floor of times") {
+  Record record = InPhase(Phase::kTrial);
+  record.checked = 400;
+  CHECK(Settle(record, NewRuns(std::nullopt), "boot-2", 160).floor == 0);
 }
 
 TEST_CASE("a fallback keeps the gate's reason and denies the release") {

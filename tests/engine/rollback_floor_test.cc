@@ -10,6 +10,15 @@
 namespace hostos {
 namespace {
 
+TEST_CASE("a floor that no release can reach is replaced") {
+  const TempDir directory;
+  FileFloor floor(directory / "floor");
+  REQUIRE(floor.Raise(UINT64_MAX));
+  CHECK(floor.Read() == UINT64_MAX);
+  REQUIRE(floor.Replace(7));
+  CHECK(floor.Read() == 7u);
+}
+
 TEST_CASE("the floor rises and never falls, and outlives the loss of one of its copies") {
   const TempDir directory;
   FileFloor floor(directory / "floor");

@@ -35,6 +35,10 @@ const Release& FakeSource::Publish(const std::string& version, uint64_t timestam
   return published.target.release;
 }
 
+void FakeSource::PublishMetadata(int64_t version, uint64_t expires) {
+  metadata_ = {{"root", 1, kLastTime}, {"targets", version, expires}};
+}
+
 void FakeSource::SetRunning(const std::string& version) {
   const std::vector<std::string>& objects = published_.at(version).objects;
   running_ = {objects.begin(), objects.end()};
@@ -43,6 +47,10 @@ void FakeSource::SetRunning(const std::string& version) {
 Result<Target> FakeSource::Resolve(const std::optional<std::string>& version, uint64_t now) {
   resolved_at = now;
   if (resolve_error) return std::unexpected(*std::exchange(resolve_error, std::nullopt));
+  if (metadata_.back().expires <= now)
+    return Fail(Code::kNotTrusted, "expired at {}, it is {} now",
+                FormatTimeIso(metadata_.back().expires), FormatTimeIso(now));
+  trusted_ = metadata_;
   auto found = published_.find(version.value_or(newest_));
   if (found == published_.end() || gone.contains(found->first))
     return Fail(Code::kNotFound, "no release {}", version.value_or(newest_));

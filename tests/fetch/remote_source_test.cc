@@ -47,6 +47,12 @@ class Node {
     return RemoteSource([this] { return StartWorker(); }, std::move(options), Seconds(60));
   }
 
+  // Until the worker of a source that is gone is gone too.
+  void Wait() {
+    if (const pid_t pid = std::exchange(pid_, -1); pid > 0)
+      REQUIRE(::waitpid(pid, nullptr, 0) == pid);
+  }
+
   Update update;
   std::string own = update.publisher.directory / "fetch";
 
@@ -155,6 +161,67 @@ TEST_CASE("what is whole of a damaged slot is not fetched, also where only root 
   CHECK(source.Open(target));
 }
 
+TEST_CASE("any number of objects that only root may read are handed to the worker") {
+  Node node;
+  // More than fit into one message by their names.
+  for (int i = 0; i < 1100; i++)
+    WriteText(std::format("{}/usr/lib/root-only/{}", node.update.tree, i), std::to_string(i), 0600);
+  const Digest running = node.update.publisher.Publish(node.update.tree, "1.2");
+  REQUIRE(Shell("ostree pull-local --disable-fsync --repo=" + node.update.parent + " " +
+                node.update.publisher.path + " " + running.Hex())
+              .status == 0);
+  AddFiles(node.update.tree, "newer", 3, 3);
+  node.update.publisher.Publish(node.update.tree, "1.3");
+  RemoteSource source = node.Source(node.update.publisher.path);
+  const Result<Target> target = source.Resolve(std::nullopt, kNow);
+  REQUIRE(target);
+  NoProgress progress;
+  const Result<FetchStats> stats = source.Fetch(*target, progress);
+  INFO((stats ? "" : stats.error().message));
+  REQUIRE(stats);
+  CHECK(stats->objects < 100);
+}
+
+TEST_CASE("a password in an address is in no message, whatever fails") {
+  Node node;
+  constexpr const char* kSecret = "s3cret";
+  const auto at = [&](std::string url) {
+    return url.insert(url.find("://") + 3, std::string("me:") + kSecret + "@");
+  };
+  const auto message = [&](const OstreeSourceOptions& options) {
+    auto source = std::make_unique<RemoteSource>(node.Source(options));
+    const Result<Target> target = source->Resolve(std::nullopt, kNow);
+    NoProgress progress;
+    std::string said =
+        target ? source->Fetch(*target, progress).error().message : target.error().message;
+    source.reset();
+    node.Wait();
+    INFO(said);
+    CHECK_FALSE(said.contains(kSecret));
+    return said;
+  };
+  auto options = [&](const std::string& url) { return node.update.Options(at(url)); };
+  CHECK(message(options("http://127.0.0.1:1")).contains("http://***@127.0.0.1:1"));
+  const std::string& path = node.update.publisher.path;
+  for (const std::string& extra : {
+           std::string("location / { return 401; }"),
+           std::string("location / { return 500 'http://me:s3cret@here/'; }"),
+           std::string("location / { return 302 http://me:s3cret@127.0.0.1:1/x; }"),
+           std::string("location / { return 302 http://127.0.0.1:1/x?signature=s3cret; }"),
+           std::string("location /metadata/timestamp.json { return 404; }"),
+           std::string("location /objects { location ~ filez { return 500; } }"),
+           std::string("location /objects { location ~ filez { return 404; } }"),
+           std::string("location /objects { location ~ filez { return 200 'what?'; } }"),
+       }) {
+    CAPTURE(extra);
+    const HttpServer server(path, extra);
+    CHECK(message(options(server.url())).contains("***"));
+  }
+  OstreeSourceOptions proxied = node.update.Options("http://releases.invalid");
+  proxied.http.proxy = at("http://127.0.0.1:1");
+  message(proxied);
+}
+
 TEST_CASE("what the worker cannot do is said as without one") {
   Node node;
   CHECK(node.Source("http://127.0.0.1:1").Resolve(std::nullopt, kNow).error().code ==
@@ -201,6 +268,42 @@ TEST_CASE("a release is found and fetched through the proxy that is configured")
   const Result<FetchStats> stats = source.Fetch(*target, progress);
   INFO((stats ? "" : stats.error().message));
   CHECK(stats);
+}
+
+TEST_CASE("a release is found and fetched with the token that is configured, which nobody sees") {
+  Node node;
+  const HttpServer server(
+      node.update.publisher.path,
+      "if ($http_authorization != 'Bearer s3cret') { return 401 'not $http_authorization'; }");
+  OstreeSourceOptions options = node.update.Options(server.url());
+  options.token_file = node.update.publisher.directory / "token";
+  WriteText(options.token_file, "s3cret\n", 0600);
+  SECTION("the right one") {
+    RemoteSource source = node.Source(options);
+    const Result<Target> target = source.Resolve(std::nullopt, kNow);
+    INFO((target ? "" : target.error().message));
+    REQUIRE(target);
+    NoProgress progress;
+    const Result<FetchStats> stats = source.Fetch(*target, progress);
+    INFO((stats ? "" : stats.error().message));
+    CHECK(stats);
+    const std::string at = node.own;
+    CHECK(Shell("grep -r s3cret " + at).status == 1);  // it is kept nowhere
+  }
+  SECTION("another one") {
+    WriteText(options.token_file, "0ther\n", 0600);
+    const Error error = node.Source(options).Resolve(std::nullopt, kNow).error();
+    CHECK(error.code == Code::kNetwork);
+    CHECK(error.message.contains("401 (not Bearer ***)"));
+  }
+  SECTION("one that others can read") {
+    WriteText(options.token_file, "s3cret\n", 0644);
+    CHECK(node.Source(options).Resolve(std::nullopt, kNow).error().message.contains("/token"));
+  }
+  SECTION("none") {
+    WriteText(options.token_file, "\n", 0600);
+    CHECK(node.Source(options).Resolve(std::nullopt, kNow).error().code == Code::kUsage);
+  }
 }
 
 using Script = std::function<void(const Channel& channel)>;

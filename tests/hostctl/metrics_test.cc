@@ -14,7 +14,8 @@ TEST_CASE("metrics say what runs, how the last update ended and what was verifie
   status.floor = 13;
   status.slots[0].verified = Verification{.time = kNow - 60, .problem = "block 12 differs"};
   status.slots[1].verified = Verification{.time = kNow};
-  CHECK(MetricsText(status) == R"(# HELP hostos_info What runs, and in which slot.
+  const std::vector<tuf::TrustedRole> trusted = {{"root", 1, kNow + 9}, {"timestamp", 7, kNow + 5}};
+  CHECK(MetricsText(status, trusted) == R"(# HELP hostos_info What runs, and in which slot.
 # TYPE hostos_info gauge
 hostos_info{version="1.1.0",channel="stable",architecture="x86-64",slot="B"} 1
 # HELP hostos_update_phase 1 for the phase that an update is in, or stopped in.
@@ -45,13 +46,17 @@ hostos_verify_ok{slot="B"} 1
 # TYPE hostos_verify_time_seconds gauge
 hostos_verify_time_seconds{slot="A"} 1795225740
 hostos_verify_time_seconds{slot="B"} 1795225800
+# HELP hostos_metadata_expires_seconds When what is trusted of a role counts no more.
+# TYPE hostos_metadata_expires_seconds gauge
+hostos_metadata_expires_seconds{role="root"} 1795225809
+hostos_metadata_expires_seconds{role="timestamp"} 1795225805
 )");
 }
 
 TEST_CASE("a label of a metric stays in its quotes whatever a boot entry says") {
   Status status = SampleStatus().status;
   status.version = "1\"\\\n2";
-  CHECK(MetricsText(status).contains(R"(hostos_info{version="1\"\\ 2",channel=)"));
+  CHECK(MetricsText(status, {}).contains(R"(hostos_info{version="1\"\\ 2",channel=)"));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "bootctl/entry_name.h"
 #include "tests/scenario/full_disk.h"
 #include "tests/scenario/machine.h"
+#include "tests/text_file.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/unique_fd.h"
 
@@ -40,6 +41,19 @@ Said Hostctl(Machine& machine, std::vector<const char*> words, const Error* prob
 
 nlohmann::json Json(const Said& said) {
   return nlohmann::json::parse(said.out, nullptr, false);
+}
+
+TEST_CASE("a key that is not used is named, and ends no update") {
+  Machine machine;
+  machine.config.keys = {machine.dir / "keys.d"};
+  WriteText(machine.dir / "keys.d/own.pub", "no key");
+  Said said = Hostctl(machine, {"status", "--json"});
+  CHECK(said.code == 1);
+  CHECK_THAT(Json(said)["problems"].at(0).get<std::string>(),
+             StartsWith("key: " + machine.dir.path() + "/keys.d/own.pub:1: expected a public key"));
+  said = Hostctl(machine, {"update"});
+  CHECK(said.code == 4);
+  CHECK_THAT(said.err, ContainsSubstring("a key is not used: "));
 }
 
 TEST_CASE("update --check exits with 0 when there is a release, 4 when staged, 3 when it runs") {

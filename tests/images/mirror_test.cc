@@ -69,7 +69,7 @@ bool Has(const std::string& path, const std::string& what) {
 TEST_CASE("a node updates from a mirror as from the publisher") {
   Site site;
   const std::string& from = site.update.publisher.path;
-  const HttpServer publisher(from);
+  const HttpServer publisher(from, GENERATE("", kForbidsTheAbsent));
   MirrorOptions options = site.Options();
   const bool http = GENERATE(false, true);
   options.from = http ? publisher.url() + "/" : from;

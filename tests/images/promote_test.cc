@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "images/program.h"
+#include "tests/announce.h"
 #include "tests/images/small_release.h"
 #include "updater/base/clock.h"
 #include "updater/source/ostree_source.h"
@@ -68,6 +69,52 @@ TEST_CASE("hostimage promote publishes a release's content in another channel, s
   CHECK(refused({"promote", "1.0.0", "--channel", "../edge", "--commit-key", key})
             .contains("ended with exit code 2"));
   CHECK(FoundIn(small, "edge")->release.commit == found->release.commit);
+}
+
+TEST_CASE("a release whose time cannot be is neither committed nor published") {
+  const SmallRelease small;
+  const std::string repo = small / "repo", key = small / "ci.pem", trusted = small / "keys/ci.pub";
+  const auto hostimage = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), HOSTIMAGE);
+    words.insert(words.end(), {"--repo", repo, "--key", key});
+    return RunProgram(words);
+  };
+  for (const char* time : {"4102444800", "18446744073709551615", "0"}) {
+    const auto refused =
+        hostimage({"commit", "--tree", small / "root", "--initrd", small / "initrd", "--version",
+                   "1.0.0", "--channel", "stable", "--timestamp", time});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message.contains("ended with exit code 2"));
+    CHECK(refused.error().message.contains("--timestamp: time of the release: expected one from "));
+  }
+  REQUIRE(hostimage({"root", "--root-key", trusted, "--targets-key", trusted, "--snapshot-key",
+                     trusted, "--timestamp-key", trusted}));
+  CommitOptions options = small.Options();
+  options.timestamp = 4'102'444'800;  // by a tool that did not look
+  REQUIRE(small.Commit(options));
+  const auto refused = hostimage({"publish", "1.0.0"});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.contains("found 2100-01-01T00:00:00Z: nodes would refuse it"));
+}
+
+TEST_CASE("a release that was made before the channel's newest is not published") {
+  const SmallRelease small;
+  const std::vector<SecretKey> keys = SecretKey::Load(small / "ci.pem").value();
+  const std::string os_release = small / "root/usr/lib/os-release";
+  const auto publish = [&](const std::string& version, uint64_t timestamp) {
+    WriteText(os_release, "ID=hostos\nIMAGE_VERSION=" + version + "\n");
+    CommitOptions options = small.Options();
+    options.version = version;
+    options.timestamp = timestamp;
+    REQUIRE(small.Commit(options));
+    return Announce(small / "repo", version, keys);
+  };
+  REQUIRE(publish("1.0.0", kReleaseTime));
+  const Result<> refused = publish("1.1.0", kReleaseTime - 1);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Code::kRefused);
+  CHECK(refused.error().message.contains("expected none before 1.0.0's"));
+  CHECK(publish("1.2.0", kReleaseTime));
 }
 
 }  // namespace

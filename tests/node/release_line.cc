@@ -6,9 +6,11 @@
 
 namespace hostos {
 
-ReleaseLine::ReleaseLine() {
-  const Release from = small_.Commit().value();
-  Announce(from.version);
+ReleaseLine::ReleaseLine(uint64_t time) {
+  CommitOptions options = small_.Options();
+  options.timestamp = time;
+  const Release from = small_.Commit(options).value();
+  if (time == kReleaseTime) Announce(from.version);
   const std::string parent = small_ / "parent";
   Run(std::format("ostree init --repo={0} --mode=bare && ostree pull-local --repo={0} {1} {2}",
                   parent, small_ / "repo", from.commit.Hex()));

@@ -8,8 +8,8 @@ namespace hostos {
 
 class ReleaseLine {
  public:
-  // With 1.0.0, which nodes run from the beginning.
-  ReleaseLine();
+  // With 1.0.0, which nodes run from the beginning. When its time cannot be, nobody publishes it.
+  explicit ReleaseLine(uint64_t time = kReleaseTime);
 
   // Makes the channel's newest. Differs from the one before in `files` files of 20 kB that do not
   // compress.

@@ -45,6 +45,7 @@ export CREDENTIALS_DIRECTORY=/run/credentials
 mount -t tmpfs tmpfs /var
 rescue
 expect "$(cat /etc/hostctl/hostctl.toml)" "from the credential" "the configuration of a new node"
+expect "$(stat -c %a /etc/hostctl/hostctl.toml)" 600 "the mode of the configuration"
 expect "$(stat -c %a /var/lib/hostos)" 700 "the mode of /var/lib/hostos"
 grep -q 'udevadm trigger' /run/said || fail "the network cards were not looked at again"
 

@@ -147,6 +147,67 @@ TEST_CASE("a clock before a time that has been is not believed") {
   CHECK(machine.source.resolved_at == 5000);  // metadata counted then
 }
 
+// A release that was published with a time, or an index, that cannot be, was installed and
+// committed by a version that looked at neither; and what is published next is good.
+constexpr uint64_t kDay = 86'400, kYear2100 = 4'102'444'800;
+
+void Strand(Machine& machine, uint64_t timestamp, uint64_t index) {
+  machine.source.PublishMetadata(2, machine.clock.Now() + 7 * kDay);
+  machine.source.Publish("1.1.7", timestamp, {"kernel 2"});
+  REQUIRE(machine.Update());
+  REQUIRE(machine.Boot() == "1.1.7");
+  Record record = machine.state.record().Load().value();
+  record.floor = timestamp;
+  record.index = index;
+  REQUIRE(machine.state.record().Save(record));
+  REQUIRE(machine.floor.Raise(index));
+}
+
+TEST_CASE("a node that runs a release from the year 2100 takes the next good one") {
+  Machine machine;
+  const uint64_t begin = machine.clock.Now();
+  Strand(machine, kYear2100, 3);
+  SECTION("by its clock") {
+    machine.clock.Set(Seconds(begin + kDay));
+  }
+  SECTION("with a clock that is behind") {
+    machine.clock.Set(Seconds(0));
+  }
+  SECTION("by a record that was lost") {
+    std::filesystem::remove(machine.dir / "state/record.json");
+  }
+  machine.source.PublishMetadata(3, begin + 8 * kDay);
+  const uint64_t made = begin + kDay;
+  machine.source.Publish("1.1.8", made, {"kernel 3"});
+  const Result<UpdatePlan> update = machine.Update();
+  CAPTURE(update ? "" : update.error().message);
+  REQUIRE(update);
+  CHECK(machine.source.resolved_at < begin + 7 * kDay);
+  CHECK(machine.Boot() == "1.1.8");
+  CHECK(machine.state.record().Load()->floor <= made);
+  machine.clock.Set(Seconds(made));
+  machine.source.Publish("1.1.9", 3000, {"kernel 4"});
+  CHECK(machine.Update().error().message.contains("before the newest release"));
+}
+
+TEST_CASE("a node with an index that no release can have takes the next good one") {
+  Machine machine;
+  Strand(machine, 3000, INT64_MAX);
+  machine.source.PublishMetadata(3, machine.clock.Now() + 8 * kDay);
+  machine.source.Publish("1.1.8", 4000, {"kernel 3"});
+  REQUIRE(machine.Update());
+  CHECK(machine.floor.Read() == 0u);
+  CHECK(machine.Boot() == "1.1.8");
+  CHECK(machine.floor.Read() == 4u);
+  CHECK(machine.state.record().Load()->index == 4);
+}
+
+TEST_CASE("a node takes nothing that was made before the release it came with") {
+  Machine machine;
+  machine.source.Publish("1.2.0", 999, {"kernel 2"});
+  CHECK(machine.Update().error().message.contains("before the newest release"));
+}
+
 TEST_CASE("a second run says who holds the lock") {
   Machine machine;
   const Lock held = machine.state.TryLock("hostctl update", 0).value();

@@ -18,6 +18,10 @@ struct HttpRequest {
   uint64_t bytes = 0;  // with the response's headers
 };
 
+// For `extra`: a store whose users may not list what is there, and so are forbidden what is not.
+inline constexpr const char* kForbidsTheAbsent =
+    "error_page 404 =403 /absent; location = /absent { internal; return 403; }";
+
 class HttpServer {
  public:
   // `extra` is put into nginx's server block as it is: locations, limit_rate, ...

@@ -48,15 +48,22 @@ TEST_CASE("an absent file is not found, other statuses are network errors") {
   TempDir root;
   HttpServer server(root.path(),
                     "location /500 { return 500 'out of order'; }\n"
-                    "location /403 { return 403; }\n"
+                    "location /403 { return 403 'not yours'; }\n"
+                    "location /401 { return 401; }\n"
+                    "location /407 { return 407; }\n"
                     "location /204 { return 204; }\n");
   CHECK(Failure(server.url() + "/none").code == Code::kNotFound);
+  // What an object store says of it, where nobody may list what is there.
+  const Error forbidden = Failure(server.url() + "/403");
+  CHECK(forbidden.code == Code::kNotFound);
+  CHECK(forbidden.message == server.url() + "/403: HTTP status 403 (not yours)");
+  for (const char* path : {"/401", "/407"})
+    CHECK(Failure(server.url() + path).code == Code::kNetwork);
   Error broken = Failure(server.url() + "/500");
   CHECK(broken.code == Code::kNetwork);
   CHECK(broken.message == server.url() +
                               "/500: expected HTTP status 200, found 500 (out of order), after 3 "
                               "attempts");
-  CHECK(Failure(server.url() + "/403").message.contains("found 403"));
   CHECK(Failure(server.url() + "/204").message.contains("found 204"));
   size_t retried = 0;
   for (const HttpRequest& request : server.Requests()) retried += request.path == "/500";
@@ -80,6 +87,20 @@ TEST_CASE("a redirect leads to the same server or to https, never elsewhere") {
   CHECK(Failure(server.url() + "/local").code == Code::kNetwork);
   CHECK(Failure(server.url() + "/loop").message.contains("refused redirect 6"));
   CHECK(other.Requests().empty());
+}
+
+TEST_CASE("a token goes with every request to its server, and caches can be passed by") {
+  TempDir root;
+  const char* echo = "location /echo { return 200 '$http_authorization,$http_cache_control'; }\n";
+  HttpServer other(root.path(), echo);
+  HttpServer server(root.path(), std::string(echo) + "location /same { return 302 /echo; }");
+  HttpOptions options = Impatient();
+  options.token = "abc.DEF";
+  HttpClient http(options);
+  CHECK(http.Get(server.url() + "/echo", 100) == "Bearer abc.DEF,");
+  CHECK(http.Get(server.url() + "/same", 100) == "Bearer abc.DEF,");
+  CHECK(http.Get(server.url() + "/echo", 100, /*fresh=*/true) == "Bearer abc.DEF,no-cache");
+  CHECK(HttpClient(Impatient()).Get(other.url() + "/echo", 100) == ",");
 }
 
 TEST_CASE("a server that is gone, and one that never ends, are network errors in time") {

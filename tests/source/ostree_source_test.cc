@@ -206,6 +206,18 @@ TEST_CASE("two keys sign a release for nodes that require two") {
   CHECK(target->valid_signatures == 2);
 }
 
+TEST_CASE("a key of the operator's that is none ends no update, and is named when others lack") {
+  Node node;
+  node.publisher.Publish(node.tree, "1.0");
+  WriteText(node.publisher.keys + "/own.pub", "ssh-ed25519 AAAA me@example\n");
+  CHECK(node.Source().Resolve(std::nullopt, kNow));
+  const Error error =
+      node.Refusal(node.Source([](OstreeSourceOptions& o) { o.signatures.required = 2; }));
+  CHECK(error.code == Code::kNotTrusted);
+  CHECK(
+      error.message.contains("not used: " + node.publisher.keys + "/own.pub:1: expected a public"));
+}
+
 TEST_CASE("a signed release for another machine is refused, saying what was expected") {
   Node node;
   auto serve = [&](auto change) {
@@ -326,6 +338,42 @@ TEST_CASE("releases have an index that only grows, and those before the least on
   CHECK(error.message.contains("1.0 was withdrawn: expected a release with an index from 2 on"));
 }
 
+TEST_CASE("a server that says 403 of what is not there is asked for the next root all the same") {
+  Node node;
+  node.publisher.Publish(node.tree, "1.0");
+  node.Serve(kForbidsTheAbsent);
+  OstreeSource source = node.Source();
+  const Result<Target> target = source.Resolve(std::nullopt, kNow);
+  REQUIRE(target);
+  NoProgress progress;
+  const Result<FetchStats> stats = source.Fetch(*target, progress);
+  CAPTURE(stats ? "" : stats.error().message);
+  CHECK(stats);
+  for (const HttpRequest& request : node.server->Requests()) CHECK(request.status != 404);
+  SECTION("a commit whose signatures are not there has none") {
+    fs::remove(node.publisher.ObjectPath(target->release.commit, "commitmeta"));
+    CHECK(source.Resolve(std::nullopt, kNow).error().code == Code::kNotTrusted);
+  }
+  SECTION("what has to be there is the server's failure") {
+    node.Serve("return 403;");
+    const Error error = node.Source().Resolve(std::nullopt, kNow).error();
+    CHECK(error.code == Code::kNetwork);
+    CHECK(error.message.contains("expected timestamp.json of the repository"));
+    CHECK(error.message.contains("HTTP status 403"));
+  }
+}
+
+TEST_CASE("the timestamp and the next root are asked for past all caches, and nothing else") {
+  Node node;
+  node.publisher.Publish(node.tree, "1.0");
+  node.Serve(
+      "set $wrong '';\n"
+      "if ($uri ~ '(timestamp|[.]root)[.]json$') { set $wrong '$http_cache_control'; }\n"
+      "if ($uri !~ '(timestamp|[.]root)[.]json$') { set $wrong 'no-cache$http_cache_control'; }\n"
+      "if ($wrong != 'no-cache') { return 500; }");
+  CHECK(node.Source().Resolve(std::nullopt, kNow));
+}
+
 TEST_CASE("what was published counts until it expires, and again when it was renewed") {
   Node node;
   node.publisher.Publish(node.tree, "1.0");
@@ -341,9 +389,59 @@ TEST_CASE("what was published counts until it expires, and again when it was ren
     const TufRepository unlocked = std::move(node.publisher.metadata);
   }
   TufRepository later = *TufRepository::Open(node.publisher.path, kNow + kWeek);
-  REQUIRE(later.StageRenewal("timestamp"));
-  CHECK_FALSE(later.Sign(node.publisher.key)->has_value());
+  CHECK_FALSE(later.Renew("timestamp", node.publisher.key)->has_value());
   CHECK(source.Resolve(std::nullopt, kNow + kWeek));
+}
+
+TEST_CASE("a release that was made after the metadata that names it expires cannot be") {
+  Node node;
+  constexpr uint64_t kWeek = 7 * 86'400;
+  Release release = node.publisher.Describe("1.0");
+  release.timestamp = kNow + kWeek + GENERATE(0, 1);
+  node.publisher.Publish(node.tree, release, node.publisher.key);
+  const uint64_t now = GENERATE(uint64_t{0}, kNow);  // a clock that is behind decides nothing here
+  const Result<Target> target = node.Source().Resolve(std::nullopt, now);
+  if (release.timestamp == kNow + kWeek) {
+    CHECK(target);
+  } else {
+    REQUIRE_FALSE(target);
+    CHECK(target.error().code == Code::kNotTrusted);
+    CHECK(
+        target.error().message.contains("time of the release: expected one before "
+                                        "2027-01-22T08:00:00Z, when the metadata that names "
+                                        "it expires, found 2027-01-22T08:00:01Z"));
+  }
+}
+
+TEST_CASE("a version of the targets vouches for so many releases and no more") {
+  const std::vector<tuf::TrustedRole> trusted = {
+      {"root", 1, 900}, {"targets", 3, 800}, {"snapshot", 9, 700}, {"timestamp", 9, 1000}};
+  const ReleaseLimits limits = LimitsOf(trusted);
+  CHECK(limits.time == 700);
+  CHECK(CheckLimits({.timestamp = 700}, 3000, limits));
+  CHECK(CheckLimits({.timestamp = 700}, 3001, limits).error().code == Code::kNotTrusted);
+  CHECK(CheckLimits({.timestamp = 701}, 3000, limits).error().code == Code::kNotTrusted);
+}
+
+TEST_CASE("what a node trusts of each role is what was signed for it, as long as it is there") {
+  Node node;
+  node.publisher.Publish(node.tree, "1.0");
+  OstreeSource source = node.Source();
+  const auto roles = [&] {
+    std::string text;
+    const auto trusted = source.Trusted();
+    REQUIRE(trusted);
+    for (const tuf::TrustedRole& role : *trusted)
+      text += std::format("{} {} {} ", role.role, role.version, (role.expires - kNow) / 86'400);
+    return text;
+  };
+  CHECK(roles() == "root 1 365 ");  // the release's
+  REQUIRE(source.Resolve(std::nullopt, kNow));
+  CHECK(roles() == "root 1 365 targets 2 180 snapshot 2 60 timestamp 2 7 ");
+  WriteText(node.publisher.directory / "trusted/timestamp.json", "{}");
+  CHECK(roles() == "root 1 365 targets 2 180 snapshot 2 60 ");
+  WriteText(node.publisher.directory / "trusted/root.json", "{}");
+  CHECK(roles() == "root 1 365 ");
 }
 
 TEST_CASE("a node whose own metadata is lost or damaged begins with the release's root again") {

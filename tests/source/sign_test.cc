@@ -172,17 +172,45 @@ TEST_CASE("trusted keys come from several directories, each key material once") 
   std::vector<std::string> directories = {temp / "a", temp / "b", temp / "absent"};
   auto keys = LoadTrustedKeys(directories);
   REQUIRE(keys);
-  REQUIRE(keys->size() == 4);
-  CHECK(keys->at(0).SameAs(*one[0].Public()));
-  CHECK(keys->at(0).name == temp / "a/one.pub");
-  CHECK(keys->at(1).SameAs(*one[1].Public()));
-  CHECK(keys->at(3).SameAs(*two[1].Public()));
+  CHECK(keys->problems.empty());
+  REQUIRE(keys->keys.size() == 4);
+  CHECK(keys->keys.at(0).SameAs(*one[0].Public()));
+  CHECK(keys->keys.at(0).name == temp / "a/one.pub");
+  CHECK(keys->keys.at(1).SameAs(*one[1].Public()));
+  CHECK(keys->keys.at(3).SameAs(*two[1].Public()));
+}
+
+TEST_CASE("a key file that is none is not used as a whole, and named; the other keys count") {
+  TempDir temp;
+  const std::vector<SecretKey> one = *SecretKey::GenerateHybrid(),
+                               two = *SecretKey::GenerateHybrid();
+  WriteText(temp / "a/good.pub", *PublicText(one));
+  WriteText(temp / "a/half.pub", *PublicText(two) + "not a key\n");
+  WriteText(temp / "a/empty.pub", "");
+  REQUIRE(std::filesystem::create_directory(temp / "a/directory.pub"));
+  WriteText(temp / "file", "");
+  std::vector<std::string> directories = {temp / "a", temp / "file"};
+  const TrustedKeys keys = LoadTrustedKeys(directories).value();
+  REQUIRE(keys.keys.size() == 2);
+  CHECK(keys.keys[0].SameAs(*one[0].Public()));
+  REQUIRE(keys.problems.size() == 4);
+  CHECK(keys.problems[0].starts_with(temp / "a/directory.pub"));
+  CHECK(keys.problems[1].starts_with(temp / "a/empty.pub"));
+  CHECK(keys.problems[2].starts_with(temp / "a/half.pub:"));
+  CHECK(keys.problems[3].starts_with(temp / "file"));
+  CHECK_FALSE(LoadGivenKeys(directories));
+
+  std::filesystem::remove(temp / "a/good.pub");
+  const auto none = LoadTrustedKeys(directories);
+  REQUIRE_FALSE(none);
+  CHECK(none.error().code == Code::kNotTrusted);
+  CHECK(none.error().message.contains("not used: " + (temp / "a/half.pub:")));
 }
 
 TEST_CASE("a malformed key is an error with file and line; no key at all is not trusted") {
   TempDir temp;
   std::vector<std::string> directories = {temp / "a"};
-  auto none = LoadTrustedKeys(directories);
+  auto none = LoadGivenKeys(directories);
   REQUIRE_FALSE(none);
   CHECK(none.error().code == Code::kNotTrusted);
   CHECK(none.error().message.contains(temp / "a"));
@@ -197,17 +225,17 @@ TEST_CASE("a malformed key is an error with file and line; no key at all is not 
         Shell("openssl genpkey -quiet -algorithm ML-DSA-44 | openssl pkey -pubout").output}) {
     CAPTURE(bad);
     WriteText(temp / "a/k.pub", "# first\n" + good + "\n" + bad + "\n");
-    auto found = LoadTrustedKeys(directories);
+    auto found = LoadGivenKeys(directories);
     REQUIRE_FALSE(found);
     CHECK(found.error().message.contains("a/k.pub:3: expected a public key"));
   }
   WriteText(temp / "a/k.pub", pem + "junk\n");
-  CHECK(LoadTrustedKeys(directories)
+  CHECK(LoadGivenKeys(directories)
             .error()
             .message.contains(std::format("a/k.pub:{}: expected a public key",
                                           std::ranges::count(pem, '\n') + 1)));
   WriteText(temp / "a/k.pub", "# nothing\n");
-  CHECK(LoadTrustedKeys(directories).error().message.contains("found none"));
+  CHECK(LoadGivenKeys(directories).error().message.contains("found none"));
 }
 
 TEST_CASE("signers are counted over distinct key material") {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace hostos {
@@ -26,8 +27,14 @@ class SystemClock : public Clock {
   void Sleep(Milliseconds time) override;
 };
 
+// The end of the year 9999: the last time that both formats can say. A later one is written as
+// this.
+inline constexpr uint64_t kLastTime = 253'402'300'799;
+
 // "2026-11-21 01:02 UTC", and RFC 3339 "2026-11-21T01:02:03Z" for records and JSON.
 std::string FormatTime(uint64_t seconds);
 std::string FormatTimeIso(uint64_t seconds);
+// What FormatTimeIso() writes, and nothing else but times before the epoch, which are 0.
+std::optional<uint64_t> ParseTimeIso(const std::string& text);
 
 }  // namespace hostos

@@ -8,6 +8,7 @@
 #include <toml++/toml.hpp>
 #include <type_traits>
 
+#include "updater/base/mask.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
@@ -46,9 +47,10 @@ class TomlReader {
     if (!node) return;
     T value{};
     if (!Take(*node, value)) {
-      Note(*node, "[{}] {} must be {}, found {}", section_name_, key, Expected<T>(), Shown(*node));
+      Note(*node, "[{}] {} must be {}, found {}", section_name_, key, Expected<T>(),
+           Shown(key, *node));
     } else if (std::string expected = check(value); !expected.empty()) {
-      Note(*node, "[{}] {} must be {}, found {}", section_name_, key, expected, Shown(*node));
+      Note(*node, "[{}] {} must be {}, found {}", section_name_, key, expected, Shown(key, *node));
     } else {
       out = std::move(value);
     }
@@ -120,11 +122,13 @@ class TomlReader {
     return true;
   }
 
-  // A value as it stands in the file.
-  static std::string Shown(const toml::node& node) {
+  // A value as it stands in the file, but for a password in an address, also one that is none.
+  static std::string Shown(std::string_view key, const toml::node& node) {
     std::ostringstream out;
     node.visit([&](const auto& value) { out << value; });
-    return out.str();
+    const std::string text = Masked(out.str());
+    const size_t host = key == "url" || key == "proxy" ? text.rfind('@') : text.npos;
+    return host == text.npos ? text : "***" + text.substr(host);
   }
 
   void NoOthers(const toml::table& table, std::span<const std::string_view> known,
@@ -181,6 +185,10 @@ std::string AnAbsolutePath(const std::string& path) {
   return path.starts_with('/') ? "" : "an absolute path";
 }
 
+std::string APathOrNone(const std::string& path) {
+  return path.empty() ? "" : AnAbsolutePath(path);
+}
+
 std::string AbsolutePaths(const std::vector<std::string>& paths) {
   bool ok =
       !paths.empty() && std::ranges::all_of(paths, [](auto& p) { return p.starts_with('/'); });
@@ -207,6 +215,7 @@ std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::
   reader.Value("url", config.url, AnUrl);
   reader.Value("allow_http", config.allow_http, AnyFlag);
   reader.Value("proxy", config.proxy, AnUrl);
+  reader.Value("token_file", config.token_file, APathOrNone);
   reader.Value("product", config.product, AChannel);
   reader.Value("channel", config.channel, AChannel);
   reader.Value("keys", config.keys, AbsolutePaths);

@@ -23,6 +23,7 @@ struct Config {
   std::string url;          // of the OSTree archive repository; http, https
   bool allow_http = false;  // a plain http:// url
   std::string proxy;        // http, https; empty: none
+  std::string token_file;   // a bearer token for url; empty: none
   std::string product = "hostos";
   std::string channel = "stable";
   std::vector<std::string> keys = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};

@@ -31,7 +31,8 @@ void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
   const UpdateRecord& update = *record.update;
   record.Allow(update.target);
   if (update.recount) return record.update.reset();
-  record.floor = std::max(record.floor, update.timestamp);
+  // A publisher's clock that ran ahead does not refuse what is released next.
+  if (update.timestamp <= record.checked) record.floor = std::max(record.floor, update.timestamp);
   record.index = std::max(record.index, update.index);
   record.AddHistory(
       {Outcome::kCommitted, now, update.target, update.from.version, update.slot, boots, "", ""});

@@ -37,14 +37,17 @@ Result<uint64_t> FileFloor::Read() const {
 }
 
 Result<> FileFloor::Raise(uint64_t index) {
-  index = std::max(index, TRY(Read()));
-  Result<> raised;
+  return Replace(std::max(index, TRY(Read())));
+}
+
+Result<> FileFloor::Replace(uint64_t index) {
+  Result<> replaced;
   for (const char* copy : kCopies) {
     if (ReadCopy(path_ + copy) == index) continue;
     Result<> written = WriteFileAtomically(path_ + copy, WordsOf(index) + "\n");
-    if (!written && raised) raised = std::move(written);  // the other one counts as well
+    if (!written && replaced) replaced = std::move(written);  // the other one counts as well
   }
-  return raised;
+  return replaced;
 }
 
 }  // namespace hostos

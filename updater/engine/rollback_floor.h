@@ -16,6 +16,8 @@ class RollbackFloor {
   virtual Result<uint64_t> Read() const = 0;  // 0: none yet
   // Durable when it returns. Never lowers it.
   virtual Result<> Raise(uint64_t index) = 0;
+  // In place of one that no release can have, and that would refuse all of them.
+  virtual Result<> Replace(uint64_t index) = 0;
 };
 
 // Two small files, "<path>.0" and "<path>.1": the index and its SHA-256. The higher of those that
@@ -26,6 +28,7 @@ class FileFloor : public RollbackFloor {
   explicit FileFloor(std::string path) : path_(std::move(path)) {}
   Result<uint64_t> Read() const override;
   Result<> Raise(uint64_t index) override;
+  Result<> Replace(uint64_t index) override;
 
  private:
   std::string path_;

@@ -4,8 +4,10 @@
 #include <map>
 
 #include "updater/engine/releases.h"
+#include "updater/engine/rescue_image.h"
 #include "updater/engine/verification.h"
 #include "updater/engine/view.h"
+#include "updater/source/release_target.h"
 
 namespace hostos {
 namespace {
@@ -33,8 +35,21 @@ double Megabytes(uint64_t bytes) {
   return static_cast<double>(bytes) / 1e6;
 }
 
+// What a release must not come before.
+struct Floor {
+  uint64_t index = 0, time = 0;
+};
+
+Result<Floor> FloorOf(World& world, const UpdateView& view) {
+  // What came with the disk was committed to as well. A time that is still to come is no floor.
+  const uint64_t released = view.release ? view.release->timestamp : 0;
+  const uint64_t running = released <= world.clock.Now() ? released : 0;
+  return Floor{.index = std::max(view.record.index, TRY(world.floor.Read())),
+               .time = std::max(view.record.floor, running)};
+}
+
 // Is the target one that this machine may install, from where it is now?
-Result<> CheckAllowed(const UpdateView& view, const Target& found, uint64_t floor,
+Result<> CheckAllowed(const UpdateView& view, const Target& found, const Floor& floor,
                       const UpdateOptions& options) {
   const Release& target = found.release;
   if (target.root_hash == view.boot.running_root_hash)
@@ -46,15 +61,15 @@ Result<> CheckAllowed(const UpdateView& view, const Target& found, uint64_t floo
   if (denied && !options.retry)
     return Fail(Code::kRefused, "{} ({}) was given up here on {}: {}", target.version,
                 target.commit.Short(), FormatTime(denied->time), denied->reason);
-  if (found.index < floor)
+  if (found.index < floor.index)
     return Fail(
         Code::kNotTrusted,
         "{} has index {} in the order of releases, before {}, which this machine committed to",
-        target.version, found.index, floor);
-  if (target.timestamp < view.record.floor)
+        target.version, found.index, floor.index);
+  if (target.timestamp < floor.time)
     return Fail(Code::kNotTrusted,
                 "{} was released {}, before the newest release this machine committed to ({})",
-                target.version, FormatTime(target.timestamp), FormatTime(view.record.floor));
+                target.version, FormatTime(target.timestamp), FormatTime(floor.time));
   // The other entry of a rescue has no tries left, and comes last whatever its version.
   if (!view.boot.rescue && CompareVersions(target.version, view.running.version) <= 0)
     return Fail(Code::kNotSupported,
@@ -120,13 +135,37 @@ Result<Space> StateNeeded(World& world, const BootState& boot, const UpdatePlan&
   return needed;
 }
 
+// Both are on the ESP while one takes the place of the other. An ESP without room for that is no
+// reason to refuse a release: the present rescue stays.
+std::optional<UpdatePlan::RescueChange> PlanRescue(const BootState& boot, const UpdatePlan& plan) {
+  const Release& release = plan.target.release;
+  if (!release.rescue || HasRescue(boot, *release.rescue)) return std::nullopt;
+  const BootEntry* present = boot.Rescue();
+  const uint64_t free = plan.esp_free - std::min(plan.esp_free, release.uki_size);
+  return UpdatePlan::RescueChange{.image = *release.rescue,
+                                  .from = present ? present->version : "",
+                                  .fits = RescueFits(*release.rescue, free)};
+}
+
 // The clock, unless it is before a time that has been: the one of the running release, of a release
-// that was committed, or of the last metadata that counted. No clock can have made the last one
-// later than that metadata's expiry, so a clock that ran ahead once does no harm for longer than
-// that.
-uint64_t BelievedTime(World& world, const UpdateView& view) {
-  return std::max({world.clock.Now(), view.release ? view.release->timestamp : 0, view.record.floor,
-                   view.record.checked});
+// that was committed, or of the last metadata that counted. None of them can be later than the
+// expiry of what is trusted here, so no clock that ran ahead once, and no release with a wrong
+// time, does harm for longer than that.
+uint64_t BelievedTime(World& world, const UpdateView& view, const ReleaseLimits& limits) {
+  uint64_t now = world.clock.Now();
+  for (const uint64_t been :
+       {view.release ? view.release->timestamp : 0, view.record.floor, view.record.checked})
+    if (been < limits.time) now = std::max(now, been);
+  return now;
+}
+
+// A floor that no release can reach is none: a release that was committed to before anybody looked
+// at its time, or its index, strands no machine.
+Result<> ForgetImpossibleFloors(World& world, Record& record, const ReleaseLimits& limits) {
+  if (record.floor > limits.time) record.floor = 0;
+  if (record.index > limits.index) record.index = 0;
+  if (TRY(world.floor.Read()) > limits.index) TRY(world.floor.Replace(record.index));
+  return {};
 }
 
 // What this machine had before, it may have again without metadata that still counts: a rescue must
@@ -135,8 +174,10 @@ Result<Target> Resolve(World& world, UpdateView& view, const UpdateOptions& opti
   if (options.again)
     if (std::optional<Target> kept = KeptTarget(world, options.again->commit))
       return *std::move(kept);
-  const uint64_t now = BelievedTime(world, view);
+  const uint64_t now = BelievedTime(world, view, LimitsOf(TRY(world.source.Trusted())));
   Target target = TRY(world.source.Resolve(options.version, now));
+  const ReleaseLimits limits = LimitsOf(TRY(world.source.Trusted()));
+  TRY(ForgetImpossibleFloors(world, view.record, limits));
   view.record.checked = now;
   TRY(world.state.record().Save(view.record));
   return target;
@@ -152,7 +193,7 @@ Result<Target> FindTarget(World& world, UpdateView& view, const UpdateOptions& o
                 "a self-test of the boot loader is in progress; to end it: hostctl boot "
                 "selftest --cancel");
   Target target = TRY(Resolve(world, view, options));
-  const uint64_t floor = std::max(view.record.index, TRY(world.floor.Read()));
+  const Floor floor = TRY(FloorOf(world, view));
   TRY(CheckAllowed(view, target, floor, options));
   return target;
 }
@@ -169,6 +210,7 @@ Result<UpdatePlan> MakePlan(World& world, UpdateView& view, const UpdateOptions&
   plan.esp_free = boot.esp.free;
   for (const BootEntry& entry : boot.entries)
     if (entry.root_hash == boot.slot(plan.slot).root_hash) plan.esp_free += entry.size;
+  plan.rescue = PlanRescue(boot, plan);
   plan.state_needed = TRY(StateNeeded(world, boot, plan));
   // One file system, unless somebody mounted another there.
   const Space staging = TRY(world.source.StagingFree()), own = TRY(world.state.Free());
@@ -178,6 +220,26 @@ Result<UpdatePlan> MakePlan(World& world, UpdateView& view, const UpdateOptions&
   plan.etc_changes = TRY(world.state.EtcChanges(boot.running_root_hash));
   if (!plan.staged) TRY(CheckSpace(boot, plan));
   return plan;
+}
+
+// All checks, once, before anything is changed: the trial is held against it.
+std::vector<CheckResult> FailingNow(World& world) {
+  std::vector<CheckResult> checks = world.health.Round(kBaselineLimit);
+  std::erase_if(checks, &CheckResult::ok);
+  return checks;
+}
+
+// The rescue system's own health says nothing of the release that it installs.
+Result<> CheckHealth(const UpdatePlan& plan, const ReleaseId& running,
+                     const UpdateOptions& options) {
+  const std::string fails = FailsAlready(plan.failing);
+  if (fails.empty() || options.ignore_health || options.again) return {};
+  return Fail(
+      Code::kUnhealthy,
+      "{} is not healthy now, so that a trial of {} would fail as well: {}\n"
+      "Mend it, or name the units in [health] allowed_failed_units. To update all the same, "
+      "with these units known to fail: hostctl update --ignore-health",
+      running.version, plan.target.release.version, fails);
 }
 
 Result<> WriteSlot(World& world, const UpdatePlan& plan, Checkout& checkout, Progress& progress) {
@@ -215,7 +277,8 @@ class Session {
                                        .from = running,
                                        .timestamp = target.timestamp,
                                        .index = plan_.target.index,
-                                       .started = world_.clock.Now()};
+                                       .started = world_.clock.Now(),
+                                       .before = FailedIn(plan_.failing)};
     TRY(Save());
     (void)ForgetVerification(world_.state, plan_.slot);  // it says of what root it was
     TRY(world_.boot.Invalidate(plan_.slot));
@@ -224,12 +287,6 @@ class Session {
     if (running.commit != Digest())
       (void)world_.state.ForgetExcept({target.commit, running.commit});
     return {};
-  }
-
-  // Written with the next phase.
-  void Note(const std::vector<CheckResult>& before) {
-    for (const CheckResult& check : before)
-      if (!check.ok) view_.record.update->before.push_back(check.name);
   }
 
   Result<> Done(Event event) {
@@ -249,6 +306,14 @@ class Session {
 
 }  // namespace
 
+std::string FailsAlready(const std::vector<CheckResult>& failing) {
+  std::string text;
+  for (const CheckResult& check : failing)
+    if (check.required && !check.environment)
+      text += std::format("{}{}: {}", text.empty() ? "" : "; ", check.name, check.detail);
+  return text;
+}
+
 Result<Target> CheckForUpdate(World& world, const UpdateOptions& options) {
   Lock lock = TRY(world.state.TryLock("hostctl update --check", world.clock.Now()));
   UpdateView view = TRY(LookForUpdate(world));
@@ -258,7 +323,9 @@ Result<Target> CheckForUpdate(World& world, const UpdateOptions& options) {
 Result<UpdatePlan> PlanUpdate(World& world, const UpdateOptions& options) {
   Lock lock = TRY(world.state.TryLock("hostctl update --plan", world.clock.Now()));
   UpdateView view = TRY(LookForUpdate(world));
-  return MakePlan(world, view, options);
+  UpdatePlan plan = TRY(MakePlan(world, view, options));
+  if (!plan.staged) plan.failing = FailingNow(world);
+  return plan;
 }
 
 // The recipe. Each step is on stable storage before the next one begins, so a power cut boots the
@@ -278,6 +345,11 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
                              plan.target.valid_signatures, plan.target.required_signatures));
   const ReleaseId& running = view.running;
 
+  // check: what fails already now is not the release's fault, and no trial is begun for it unasked
+  progress.Begin("check", "health under " + running.FallbackName());
+  plan.failing = FailingNow(world);
+  TRY(CheckHealth(plan, running, options));
+
   // invalidate: from here the target slot cannot be chosen
   Session session(world, view, plan);
   TRY_CONTEXT("invalidate", session.Begin(running));
@@ -296,17 +368,15 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   // prove: read back from the medium, to the signed root hash
   progress.Begin("prove", std::format("slot {}", Name(plan.slot)));
   TRY_CONTEXT("prove", world.disk.Prove(plan.slot, release, progress));
-
-  // check: what fails already now, for a reason outside this machine, is not the release's fault
-  progress.Begin("check", std::format("health under {}", running.version));
-  session.Note(world.health.Round(kBaselineLimit));
   TRY(session.Done(Event::kProven));
 
   // arm: the only step that changes what boots
-  progress.Begin("arm",
-                 std::format("boots next: {} in slot {}, {} tries; then back to {} in slot {}",
-                             release.version, Name(plan.slot), config.tries, running.version,
-                             Name(view.boot.running)));
+  progress.Begin(
+      "arm",
+      std::format(
+          "boots next: {} in slot {}, {} tries; then back to {}{}", release.version,
+          Name(plan.slot), config.tries, running.FallbackName(),
+          running.version.empty() ? "" : std::format(" in slot {}", Name(view.boot.running))));
   TRY_CONTEXT("arm", PrepareEtc(world, view.boot, plan));
   TRY_CONTEXT("arm", world.boot.Arm(plan.slot, release, checkout.uki.get(), config.tries));
   TRY(session.Done(Event::kArmed));

@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "updater/base/atomic_file.h"
+#include "updater/base/mask.h"
 #include "updater/fetch/worker.h"
 #include "updater/source/archive.h"
+#include "updater/source/files.h"
 #include "updater/source/repo.h"
 
 namespace hostos {
@@ -45,7 +47,19 @@ Result<> CheckSuccess(const tuf::Json& json) {
   using enum Code;
   const bool usual = std::ranges::contains(
       std::array{kUsage, kNotTrusted, kNetwork, kNoSpace, kNotSupported, kNotFound}, found);
-  return std::unexpected(Error{usual ? found : kFailed, Plain(TRY(answer.Text("message")))});
+  return std::unexpected(
+      Error{usual ? found : kFailed, Masked(Plain(TRY(answer.Text("message"))))});
+}
+
+// Only root can read it; the worker gets it with what it is asked for, and keeps it nowhere.
+Result<std::string> ReadToken(const OstreeSourceOptions& options) {
+  if (options.token_file.empty() || IsLocal(options.url)) return options.http.token;
+  std::string token = TRY(ReadSecretFile(options.token_file));
+  while (token.ends_with('\n') || token.ends_with('\r')) token.pop_back();
+  if (!token.empty() && std::ranges::all_of(token, [](char c) { return c > ' ' && c <= '~'; }))
+    return token;
+  return Fail(Code::kUsage, "{}: expected a token of one line without spaces, found none",
+              options.token_file);
 }
 
 constexpr size_t kMaxFilesBytes = 32 << 20;  // metadata and a commit, many times over
@@ -79,6 +93,7 @@ class GivenFiles : public tuf::Fetcher {
 
 Result<> RemoteSource::Connect() {
   if (channel_) return {};
+  const std::string token = TRY(ReadToken(options_));
   UniqueFd socket = TRY(connect_());
   TRY(SetPatience(socket.get(), patience_));
   channel_.emplace(std::move(socket));
@@ -92,6 +107,7 @@ Result<> RemoteSource::Connect() {
                              {"parent", options_.parent},
                              {"damaged", options_.damaged},
                              {"proxy", options_.http.proxy},
+                             {"token", token},
                              {"keys", options_.key_directories},
                              {"policy", static_cast<int>(options_.signatures.policy)},
                              {"required", options_.signatures.required}};
@@ -146,10 +162,11 @@ Result<Target> RemoteSource::Resolve(const std::optional<std::string>& version, 
   if (version) request["version"] = *version;
   std::vector<std::string> trusted;
   std::error_code error;
-  for (const fs::directory_entry& file : fs::directory_iterator(options_.metadata, error)) {
-    if (file.path().extension() != ".json") continue;  // a later version's, or a write cut off
-    request["metadata"].push_back(file.path().filename());
-    trusted.push_back(TRY(ReadFile(file.path(), tuf::kTargetsCap)));
+  for (fs::directory_iterator file(options_.metadata, error), end; !error && file != end;
+       file.increment(error)) {
+    if (file->path().extension() != ".json") continue;  // a later version's, or a write cut off
+    request["metadata"].push_back(file->path().filename());
+    trusted.push_back(TRY(ReadFile(file->path(), tuf::kTargetsCap)));
   }
   if (error) return FailErrno(options_.metadata, error.value());
   TRY(Request(request));
@@ -229,10 +246,9 @@ Result<> RemoteSource::RequestFetch(const Commit& commit) {
   if (!options_.parent.empty()) TRY(AddPrivate(options_.parent, false, commit, contents));
   for (const std::string& damaged : options_.damaged)
     (void)AddPrivate(damaged, true, commit, contents);
-  std::vector<std::string> names;
-  for (const auto& [name, content] : contents) names.push_back(name);
-  TRY(Request({{"call", "fetch"}, {"objects", names}}));
-  for (const auto& [name, content] : contents) TRY(Send(content));
+  TRY(Request({{"call", "fetch"}, {"objects", contents.size()}}));
+  for (const auto& [name, content] : contents)
+    for (const std::string& message : {name, content}) TRY(Send(message));
   return {};
 }
 

@@ -28,6 +28,7 @@ class RemoteSource : public Source {
         verifier_(options_) {}
 
   Result<Target> Resolve(const std::optional<std::string>& version, uint64_t now) override;
+  Result<std::vector<tuf::TrustedRole>> Trusted() override { return verifier_.Trusted(); }
   Result<FetchPlan> Plan(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
   Result<Checkout> Open(const Target& target) override;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "updater/base/atomic_file.h"
+#include "updater/base/mask.h"
 #include "updater/seal/seal.h"
 #include "updater/source/commit.h"
 #include "updater/source/files.h"
@@ -96,6 +97,7 @@ class Worker {
     o.parent = TRY(request.Text("parent"));
     o.damaged = TRY(request.Texts("damaged"));
     o.http.proxy = TRY(request.Text("proxy"));
+    o.http.token = TRY(request.Text("token"));
     o.key_directories = TRY(request.Texts("keys"));
     o.signatures.policy = static_cast<SignaturePolicy>(TRY(request.Integer("policy", 0)));
     o.signatures.required = static_cast<uint32_t>(TRY(request.Integer("required", 1)));
@@ -150,19 +152,21 @@ class Worker {
   }
 
   Result<Json> Fetch(const tuf::Object& request) {
-    Result<> taken;  // what follows a failure is no request
-    for (const std::string& name : TRY(request.Texts("objects"))) {
-      const std::string content = TRY(channel_.Receive(kMaxContentBytes));
-      if (taken) taken = Take(name, content);
-    }
+    int64_t left = TRY(request.Integer("objects", 0));
+    const auto next = [&]() -> Result<std::optional<OstreeSource::Given>> {
+      if (left == 0) return std::nullopt;
+      left--;
+      const std::string name = TRY(channel_.Receive());
+      std::string content = TRY(channel_.Receive(kMaxContentBytes));
+      return OstreeSource::Given{TRY(Digest::FromHex(name)), std::move(content)};
+    };
+    Result<> taken;
+    if (left > 0) taken = source_->Take(next);
+    while (left > 0) (void)next();  // what follows a failure is no request
     TRY(taken);
     ChannelProgress progress(channel_);
     const FetchStats stats = TRY(source_->Fetch(target_, progress));
     return Json{{"objects", stats.objects}, {"bytes", stats.bytes}};
-  }
-
-  Result<> Take(const std::string& name, const std::string& content) {
-    return source_->Take(TRY(Digest::FromHex(name)), content);
   }
 
   Result<Json> Open(UniqueFd stream) {
@@ -178,11 +182,15 @@ class Worker {
   // Messages name the directory as who asked knows it.
   Json FailureOf(const Error& error) const {
     std::string message = error.message;
-    const std::string& url = options_.url;
-    for (size_t at = 0; directory_ && (at = message.find(url, at)) != message.npos;
-         at += shown_.size())
-      message.replace(at, url.size(), shown_);
-    return {{"error", static_cast<int>(error.code)}, {"message", message.substr(0, kMaxText)}};
+    const auto replace = [&](const std::string& what, const std::string& with) {
+      for (size_t at = 0; !what.empty() && (at = message.find(what, at)) != message.npos;
+           at += with.size())
+        message.replace(at, what.size(), with);
+    };
+    if (directory_) replace(options_.url, shown_);
+    replace(options_.http.token, "***");  // a server may say it back
+    return {{"error", static_cast<int>(error.code)},
+            {"message", Masked(message).substr(0, kMaxText)}};
   }
 
   static constexpr size_t kMaxText = 8 << 10;

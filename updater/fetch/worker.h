@@ -7,9 +7,9 @@
 //   resolve     "now", and "version" unless it is to be the newest; "metadata", the names of the
 //               files that whoever asks trusts, each of which follows
 //   use         a release that was verified before: its commit and its detached metadata follow
-//   plan, fetch of the release that was resolved or used last; with "fetch" come "objects",
-//               checksums of content objects of the parent that not everybody may read, each of
-//               which follows
+//   plan, fetch of the release that was resolved or used last; with "fetch" come so many
+//               "objects", content objects of the parent that not everybody may read: of each
+//               follow its checksum and its bytes
 //   open        the same; with a stream socket, which gets the UKI and then the sealed image
 //   staging-free, discard
 // Before the answer come any number of {"done", "total"}. The answer is an object with the call's

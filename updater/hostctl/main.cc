@@ -144,6 +144,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
        .architecture = kArchitecture,
        .parent = rescue ? "" : OstreeSourceOptions().parent,
        .damaged = rescue ? DamagedSlots() : std::vector<std::string>(),
+       .token_file = config.token_file,
        .key_directories = config.keys,
        .signatures = config.signatures,
        .seal_formats = {kSealFormat},

@@ -57,7 +57,7 @@ void AddVerification(Metrics& metrics, const Status& status) {
 
 }  // namespace
 
-std::string MetricsText(const Status& status) {
+std::string MetricsText(const Status& status, std::span<const tuf::TrustedRole> trusted) {
   Metrics metrics;
   metrics.Begin("hostos_info", "What runs, and in which slot.");
   for (const SlotStatus& slot : status.slots)
@@ -70,13 +70,18 @@ std::string MetricsText(const Status& status) {
   metrics.Begin("hostos_index_floor", "No release with a smaller index is installed.");
   metrics.Add(status.floor);
   AddVerification(metrics, status);
+  metrics.Begin("hostos_metadata_expires_seconds",
+                "When what is trusted of a role counts no more.");
+  for (const tuf::TrustedRole& role : trusted) metrics.Add(role.expires, Label("role", role.role));
   return metrics.text();
 }
 
 Result<> WriteMetrics(World& world) {
   const Lock lock = TRY(world.state.LockMetrics());
   const Status status = TRY(ReadStatus(world));
-  return world.state.SaveMetrics(MetricsText(status));
+  // Without them, the rest is still to be known.
+  return world.state.SaveMetrics(
+      MetricsText(status, world.source.Trusted().value_or(std::vector<tuf::TrustedRole>())));
 }
 
 }  // namespace hostos

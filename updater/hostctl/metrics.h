@@ -2,13 +2,14 @@
 // node_exporter's textfile collector reads it. docs/operations.md lists the metrics.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "updater/engine/status.h"
 
 namespace hostos {
 
-std::string MetricsText(const Status& status);
+std::string MetricsText(const Status& status, std::span<const tuf::TrustedRole> trusted);
 
 // /run/hostos/metrics.prom, as things are now.
 Result<> WriteMetrics(World& world);

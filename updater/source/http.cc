@@ -8,6 +8,8 @@
 #include <random>
 #include <utility>
 
+#include "updater/base/mask.h"
+
 namespace hostos {
 namespace {
 
@@ -32,19 +34,40 @@ std::string Part(CURLU* url, CURLUPart part) {
   return result;
 }
 
+Url Parsed(const std::string& text) {
+  Url url(curl_url());
+  if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) url.reset();
+  return url;
+}
+
+bool SameServer(const std::string& from, const std::string& to) {
+  const Url source = Parsed(from), target = Parsed(to);
+  return source && target &&
+         std::ranges::all_of(
+             std::array{CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT},
+             [&](CURLUPart part) { return Part(source.get(), part) == Part(target.get(), part); });
+}
+
 // A server may send us to https anywhere, or elsewhere on itself; never to plain http on another
 // host, nor to another protocol.
 bool MayRedirect(const std::string& from, const std::string& to) {
-  Url source(curl_url()), target(curl_url());
-  if (curl_url_set(source.get(), CURLUPART_URL, from.c_str(), 0) != CURLUE_OK ||
-      curl_url_set(target.get(), CURLUPART_URL, to.c_str(), 0) != CURLUE_OK) {
-    return false;
-  }
-  if (Part(target.get(), CURLUPART_SCHEME) == "https") return true;
-  return std::ranges::all_of(
-      std::array{CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT},
-      [&](CURLUPart part) { return Part(source.get(), part) == Part(target.get(), part); });
+  const Url target = Parsed(to);
+  return target && (Part(target.get(), CURLUPART_SCHEME) == "https" || SameServer(from, to));
 }
+
+// Request headers.
+class Headers {
+ public:
+  Headers() = default;
+  Headers(const Headers&) = delete;
+  Headers& operator=(const Headers&) = delete;
+  ~Headers() { curl_slist_free_all(list_); }
+  void Add(const std::string& line) { list_ = curl_slist_append(list_, line.c_str()); }
+  curl_slist* list() const { return list_; }
+
+ private:
+  curl_slist* list_ = nullptr;
+};
 
 struct Body {
   CURL* curl = nullptr;
@@ -86,6 +109,11 @@ bool IsTransient(long status) {
   return status == 408 || status == 429 || status >= 500;
 }
 
+// An object store says 403 of what is not there to whoever may not list what is.
+bool IsAbsent(long status) {
+  return status == 403 || status == 404 || status == 410;
+}
+
 // Half of it to one and a half: a fleet that lost its server does not come back as one.
 Milliseconds Jittered(Milliseconds pause) {
   thread_local std::minstd_rand random{std::random_device{}()};
@@ -107,8 +135,15 @@ struct HttpClient::Response {
   uint64_t size = 0;  // what the server says the body has
 };
 
+struct HttpClient::Asked {
+  const std::string& url;
+  size_t cap = 0;
+  bool head = false, fresh = false;
+};
+
 struct HttpClient::Handle {
   CURL* curl = curl_easy_init();
+  std::string token;
   ~Handle() { curl_easy_cleanup(curl); }
 
   void Configure(const HttpOptions& options) {
@@ -119,17 +154,17 @@ struct HttpClient::Handle {
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, options.stall_timeout.count());
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &Append);
+    token = options.token;
     if (!options.proxy.empty()) curl_easy_setopt(curl, CURLOPT_PROXY, options.proxy.c_str());
   }
 
   // One attempt, redirects followed, over by `deadline` of the monotonic clock.
-  std::expected<Response, Failure> Attempt(const std::string& url, size_t cap, bool head,
-                                           Milliseconds deadline);
+  std::expected<Response, Failure> Attempt(const Asked& asked, Milliseconds deadline);
 };
 
-std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const std::string& url,
-                                                                         size_t cap, bool head,
+std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const Asked& asked,
                                                                          Milliseconds deadline) {
+  const auto& [url, cap, head, fresh] = asked;
   auto fail = [&](bool transient, Code code, std::string what) {
     return std::unexpected(Failure{{code, url + ": " + std::move(what)}, transient});
   };
@@ -137,6 +172,10 @@ std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const s
   for (int redirects = 0;; ++redirects) {
     Body body{.curl = curl, .cap = cap, .data = {}};
     std::array<char, CURL_ERROR_SIZE> reason{};
+    Headers headers;
+    if (fresh) headers.Add("Cache-Control: no-cache");
+    if (!token.empty() && SameServer(url, location)) headers.Add("Authorization: Bearer " + token);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.list());
     curl_easy_setopt(curl, CURLOPT_NOBODY, head ? 1L : 0L);
     curl_easy_setopt(curl, CURLOPT_HTTPGET, head ? 0L : 1L);
     curl_easy_setopt(curl, CURLOPT_URL, location.c_str());
@@ -146,13 +185,15 @@ std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const s
                      std::max<long>(1, (deadline - SystemClock().Monotonic()).count()));
     CURLcode code = curl_easy_perform(curl);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, nullptr);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, nullptr);
 
     long status = 0;
     char* next = nullptr;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &next);
-    if (status == 404 || status == 410) {
-      return fail(false, Code::kNotFound, std::format("HTTP status {}", status));
+    if (IsAbsent(status)) {
+      return fail(false, Code::kNotFound,
+                  std::format("HTTP status {} ({})", status, Excerpt(body.data)));
     }
     if (status >= 400) {
       curl_off_t retry_after = 0;
@@ -196,20 +237,20 @@ HttpClient::~HttpClient() = default;
 HttpClient::HttpClient(HttpClient&&) noexcept = default;
 HttpClient& HttpClient::operator=(HttpClient&&) noexcept = default;
 
-Result<std::string> HttpClient::Get(const std::string& url, size_t cap) {
-  return TRY(Request(url, cap, /*head=*/false)).body;
+Result<std::string> HttpClient::Get(const std::string& url, size_t cap, bool fresh) {
+  return TRY(Request({.url = url, .cap = cap, .fresh = fresh})).body;
 }
 
 Result<uint64_t> HttpClient::Size(const std::string& url) {
-  return TRY(Request(url, 0, /*head=*/true)).size;
+  return TRY(Request({.url = url, .head = true})).size;
 }
 
-Result<HttpClient::Response> HttpClient::Request(const std::string& url, size_t cap, bool head) {
+Result<HttpClient::Response> HttpClient::Request(const Asked& asked) {
   SystemClock clock;
   Milliseconds deadline = clock.Monotonic() + options_.total_timeout;
   Milliseconds pause = options_.backoff;
   for (int attempt = 1;; ++attempt, pause *= 2) {
-    auto response = handle_->Attempt(url, cap, head, deadline);
+    auto response = handle_->Attempt(asked, deadline);
     if (response) return *std::move(response);
     Failure& failure = response.error();
     const Milliseconds wait = std::max<Milliseconds>(Jittered(pause), failure.retry_after);
@@ -219,7 +260,7 @@ Result<HttpClient::Response> HttpClient::Request(const std::string& url, size_t 
       if (failure.retry_after > Seconds(0))
         failure.error.message +=
             std::format("; the server asks to come back in {} s", failure.retry_after.count());
-      return std::unexpected(std::move(failure.error));
+      return std::unexpected(MaskedError(std::move(failure.error)));
     }
     clock.Sleep(wait);
   }

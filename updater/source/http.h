@@ -24,6 +24,7 @@ struct HttpOptions {
   int attempts = 4;           // in all
   Milliseconds backoff{500};  // before the second attempt, give or take half; doubles each time
   std::string proxy;          // http:// or https://; empty: what the environment says (curl(1))
+  std::string token;          // a bearer token (RFC 6750), for this server only; empty: none
 };
 
 class HttpClient {
@@ -33,16 +34,18 @@ class HttpClient {
   HttpClient(HttpClient&&) noexcept;
   HttpClient& operator=(HttpClient&&) noexcept;
 
-  // The body. kNotFound for 404 and 410; kNetwork for everything else, saying the URL, the status
-  // and what was expected. A body of more than `cap` bytes is kNetwork.
-  Result<std::string> Get(const std::string& url, size_t cap);
+  // The body. kNotFound for 403, 404 and 410; kNetwork for everything else, saying the URL, the
+  // status and what was expected. A body of more than `cap` bytes is kNetwork.
+  // A `fresh` one is the server's own, and not what a cache between has kept.
+  Result<std::string> Get(const std::string& url, size_t cap, bool fresh = false);
   // The size of the body that Get() would give (a HEAD request); the same errors.
   Result<uint64_t> Size(const std::string& url);
 
  private:
   struct Handle;  // one connection, reused
   struct Response;
-  Result<Response> Request(const std::string& url, size_t cap, bool head);
+  struct Asked;
+  Result<Response> Request(const Asked& asked);
 
   HttpOptions options_;
   std::unique_ptr<Handle> handle_;

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "updater/base/atomic_file.h"
+#include "updater/base/mask.h"
 #include "updater/seal/seal.h"
 #include "updater/source/archive.h"
 #include "updater/source/commit.h"
@@ -15,6 +16,7 @@
 #include "updater/source/repo.h"
 #include "updater/source/scan.h"
 #include "updater/tuf/client.h"
+#include "updater/tuf/trust.h"
 
 namespace hostos {
 namespace {
@@ -43,10 +45,15 @@ Result<> CheckBindings(const Release& release, const OstreeSourceOptions& option
 // Signatures first: nothing else of the commit is looked at before they hold.
 Result<Target> VerifyTarget(std::string commit, std::string signatures,
                             const OstreeSourceOptions& options) {
-  std::vector<PublicKey> trusted = TRY(LoadTrustedKeys(options.key_directories));
+  const TrustedKeys trusted = TRY(LoadTrustedKeys(options.key_directories));
+  const auto name_unused = [&](Error error) {
+    for (const std::string& problem : trusted.problems) error.message += "; not used: " + problem;
+    return error;
+  };
   Target target;
   target.required_signatures = options.signatures.required;
-  target.valid_signatures = TRY(VerifyCommit(commit, signatures, trusted, options.signatures));
+  target.valid_signatures = TRY(VerifyCommit(commit, signatures, trusted.keys, options.signatures)
+                                    .transform_error(name_unused));
   target.release = TRY(ParseCommit(commit)).release;
   TRY(CheckBindings(target.release, options));
   target.commit = std::move(commit);
@@ -67,8 +74,8 @@ Error NameDamagedObject(Error error, const Repo& repo, const Commit& commit,
     auto size = http.Size(url);
     if (!size) break;
     if (*size != object.archived) {
-      error.message =
-          std::format("{}: expected the signed {} bytes, found {}", url, object.archived, *size);
+      error.message = std::format("{}: expected the signed {} bytes, found {}", Masked(url),
+                                  object.archived, *size);
       return error;
     }
   }
@@ -113,13 +120,16 @@ Result<Target> OstreeSource::Resolve(tuf::Fetcher& files, const std::optional<st
   if (version && !IsValidName(*version)) {
     return Fail(Code::kUsage, "expected a version, found '{}'", *version);
   }
-  const ReleaseTarget release = TRY_CONTEXT(options_.url, Find(files, version, now));
-  CommitFiles commit = TRY_CONTEXT(
-      options_.url, FetchCommit(files, release.commit).transform_error(Withheld(options_.url)));
+  const std::string url = Masked(options_.url);
+  const ReleaseTarget release = TRY_CONTEXT(url, Find(files, version, now));
+  CommitFiles commit =
+      TRY_CONTEXT(url, FetchCommit(files, release.commit).transform_error(Withheld(options_.url)));
   const std::string where = std::format("commit {} ({})", release.commit.Hex(), release.version);
   Target target = TRY_CONTEXT(
       where, VerifyTarget(std::move(commit.bytes), std::move(commit.signatures), options_));
   TRY_CONTEXT(where, CheckBinding(release, target.release));
+  const ReleaseLimits limits = LimitsOf(TRY(tuf::Client::Trusted(options_.metadata)));
+  TRY_CONTEXT(where, CheckLimits(target.release, release.index, limits));
   target.index = release.index;
   return target;
 }
@@ -129,6 +139,16 @@ Result<> OstreeSource::PrepareMetadata() const {
   const std::string root = TRY(ReadFile(options_.root, tuf::kRootCap));
   TRY_CONTEXT(options_.root, tuf::Client::Adopt(options_.metadata, root));
   return {};
+}
+
+Result<std::vector<tuf::TrustedRole>> OstreeSource::Trusted() {
+  Result<std::vector<tuf::TrustedRole>> kept = tuf::Client::Trusted(options_.metadata);
+  if (kept || (kept.error().code != Code::kNotFound && kept.error().code != Code::kNotTrusted))
+    return kept;
+  // Lost, or damaged: the next run begins with the release's root.
+  const std::string bytes = TRY(ReadFile(options_.root, tuf::kRootCap));
+  const tuf::Root root = TRY_CONTEXT(options_.root, tuf::TrustFirstRoot(bytes));
+  return std::vector{tuf::Summary(root)};
 }
 
 // What the release team says of a release of this machine's channel.
@@ -187,7 +207,8 @@ Result<FetchStats> OstreeSource::Fetch(const Target& target, Progress& progress)
     Archive from = TRY(Archive::Open(options_.url));
     return repo.Copy(from, target.commit, target.signatures, progress);
   }
-  auto stats = repo.Pull(options_.url, target.commit, target.signatures, options_.http, progress);
+  auto stats = repo.Pull(options_.url, target.commit, target.signatures, options_.http, progress)
+                   .transform_error(MaskedError);
   if (stats || stats.error().code != Code::kNotTrusted ||
       stats.error().message.contains("Corrupted")) {
     return stats;
@@ -196,10 +217,11 @@ Result<FetchStats> OstreeSource::Fetch(const Target& target, Progress& progress)
       NameDamagedObject(std::move(stats.error()), repo, TRY(ParseCommit(target.commit)), options_));
 }
 
-Result<> OstreeSource::Take(const Digest& checksum, std::string_view content) {
+Result<> OstreeSource::Take(const std::function<Result<std::optional<Given>>()>& next) {
   Repo repo = TRY(OpenStaging());
   auto transaction = TRY(Repo::Transaction::Begin(repo));
-  TRY(transaction.WriteContent(checksum, content));
+  while (const std::optional<Given> object = TRY(next()))
+    TRY(transaction.WriteContent(object->checksum, object->content));
   return transaction.Commit();
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ struct OstreeSourceOptions {
   std::string parent = "/ostree/repo";                 // empty: none
   // Bare repositories on this machine that may be damaged: what is whole of them is not fetched.
   std::vector<std::string> damaged;
+  std::string token_file;  // what http.token is read from, by a RemoteSource; empty: nothing
   std::vector<std::string> key_directories = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};
   SignatureRule signatures;
   std::vector<uint32_t> seal_formats;  // what this node can seal
@@ -41,8 +43,13 @@ class OstreeSource : public Source {
  public:
   explicit OstreeSource(OstreeSourceOptions options);
 
-  // Stages an object that this machine has, but this process may not read there.
-  Result<> Take(const Digest& checksum, std::string_view content);
+  // Stages objects that this machine has, but this process may not read there: all that `next`
+  // gives, at once.
+  struct Given {
+    Digest checksum;
+    std::string content;
+  };
+  Result<> Take(const std::function<Result<std::optional<Given>>()>& next);
 
   // Makes the directory of trusted metadata, and has it trust the release's root.
   Result<> PrepareMetadata() const;
@@ -50,6 +57,7 @@ class OstreeSource : public Source {
   Result<Target> Resolve(tuf::Fetcher& files, const std::optional<std::string>& version,
                          uint64_t now);
   Result<Target> Resolve(const std::optional<std::string>& version, uint64_t now) override;
+  Result<std::vector<tuf::TrustedRole>> Trusted() override;
   Result<FetchPlan> Plan(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
   Result<Checkout> Open(const Target& target) override;

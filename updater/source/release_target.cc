@@ -1,5 +1,8 @@
 #include "updater/source/release_target.h"
 
+#include <algorithm>
+
+#include "updater/base/clock.h"
 #include "updater/tuf/json.h"
 
 namespace hostos {
@@ -46,6 +49,12 @@ Result<ReleaseTarget> ParseReleaseTarget(std::string_view bytes) {
     return Fail(Code::kNotSupported,
                 "release.format: expected {}, found {}; update to a release in between first",
                 kFormat, format);
+  const uint64_t index = TRY(NumberAt(object, "index", 1));
+  const uint64_t minimum_index = TRY(NumberAt(object, "minimum_index", 0));
+  if (minimum_index > index)
+    return Fail(Code::kNotTrusted,
+                "release.minimum_index: expected at most its index, {}, found {}", index,
+                minimum_index);
   return ReleaseTarget{.product = TRY(object.Text("product")),
                        .version = TRY(object.Text("version")),
                        .channel = TRY(object.Text("channel")),
@@ -55,8 +64,8 @@ Result<ReleaseTarget> ParseReleaseTarget(std::string_view bytes) {
                        .image_size = TRY(NumberAt(object, "image_size", 1)),
                        .uki_digest = TRY(DigestAt(object, "uki_sha256")),
                        .uki_size = TRY(NumberAt(object, "uki_size", 1)),
-                       .index = TRY(NumberAt(object, "index", 1)),
-                       .minimum_index = TRY(NumberAt(object, "minimum_index", 0))};
+                       .index = index,
+                       .minimum_index = minimum_index};
 }
 
 std::string WriteReleaseTarget(const ReleaseTarget& target) {
@@ -85,6 +94,29 @@ Result<> CheckBinding(const ReleaseTarget& target, const Release& release) {
   TRY(CheckField("image size", target.image_size, release.image_size));
   TRY(CheckField("SHA-256 of the UKI", target.uki_digest.Hex(), release.uki_digest.Hex()));
   return CheckField("size of the UKI", target.uki_size, release.uki_size);
+}
+
+ReleaseLimits LimitsOf(std::span<const tuf::TrustedRole> trusted) {
+  ReleaseLimits limits;
+  for (const tuf::TrustedRole& role : trusted) {
+    limits.time = std::min(limits.time, role.expires);
+    if (role.role == "targets")
+      limits.index = static_cast<uint64_t>(role.version) * kMaxReleasesAtOnce;
+  }
+  return limits;
+}
+
+Result<> CheckLimits(const Release& release, uint64_t index, const ReleaseLimits& limits) {
+  if (release.timestamp > limits.time)
+    return Fail(Code::kNotTrusted,
+                "time of the release: expected one before {}, when the metadata that names it "
+                "expires, found {}",
+                FormatTimeIso(limits.time), FormatTimeIso(release.timestamp));
+  if (index > limits.index)
+    return Fail(Code::kNotTrusted,
+                "index of the release: expected at most {} in targets of that version, found {}",
+                limits.index, index);
+  return {};
 }
 
 std::string ChannelTarget(const std::string& product, const std::string& architecture,

@@ -7,12 +7,14 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "updater/base/digest.h"
 #include "updater/base/release.h"
 #include "updater/base/result.h"
+#include "updater/tuf/metadata.h"
 
 namespace hostos {
 
@@ -38,6 +40,18 @@ std::string WriteReleaseTarget(const ReleaseTarget& target);
 
 // `release`, which a commit says, is what the target says, field by field; kNotTrusted.
 Result<> CheckBinding(const ReleaseTarget& target, const Release& release);
+
+// What metadata can vouch for. It has no time of signing; but what it names was there before it was
+// signed, and so before it expires. Each version of the targets may add this many releases.
+inline constexpr uint64_t kMaxReleasesAtOnce = 1000;
+struct ReleaseLimits {
+  uint64_t time = UINT64_MAX;   // no release was made later,
+  uint64_t index = UINT64_MAX;  // and none comes after this one
+};
+ReleaseLimits LimitsOf(std::span<const tuf::TrustedRole> trusted);
+
+// Nobody's clock, and nobody's floor, is set by a release that cannot be; kNotTrusted.
+Result<> CheckLimits(const Release& release, uint64_t index, const ReleaseLimits& limits);
 
 // Paths below targets/. Of the channel's newest release, and of a version in it.
 std::string ChannelTarget(const std::string& product, const std::string& architecture,

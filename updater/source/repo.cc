@@ -96,6 +96,11 @@ VariantRef PullOptions(const std::string& url, const std::string& checksum, bool
   g_variant_dict_init(&options, nullptr);
   const char* refs[] = {checksum.c_str()};
   g_variant_dict_insert_value(&options, "refs", g_variant_new_strv(refs, 1));
+  if (!http.token.empty()) {  // curl keeps it from other servers that this one leads to
+    const std::string bearer = "Bearer " + http.token;
+    GVariant* header = g_variant_new("(ss)", "Authorization", bearer.c_str());
+    g_variant_dict_insert_value(&options, "http-headers", g_variant_new_array(nullptr, &header, 1));
+  }
   g_variant_dict_insert(&options, "override-url", "s",
                         (url.starts_with('/') ? "file://" + url : url).c_str());
   g_variant_dict_insert(&options, "flags", "i",

@@ -215,31 +215,46 @@ bool PublicKey::Verifies(std::string_view data, const Signature& signature) cons
                           Bytes(data), data.size()) == 1;
 }
 
-Result<std::vector<PublicKey>> LoadTrustedKeys(std::span<const std::string> directories) {
-  std::vector<PublicKey> keys;
-  std::string names;
+TrustedKeys ReadTrustedKeys(std::span<const std::string> directories) {
+  TrustedKeys trusted;
   for (const std::string& directory : directories) {
-    names += (names.empty() ? "" : ", ") + directory;
     std::error_code error;
     std::vector<std::string> files;
     for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
          entry.increment(error)) {
       if (entry->path().extension() == ".pub") files.push_back(entry->path());
     }
-    if (error && error != std::errc::no_such_file_or_directory) {
-      return FailErrno(directory, error.value());
-    }
+    if (error && error != std::errc::no_such_file_or_directory)
+      trusted.problems.push_back(FailErrno(directory, error.value()).error().message);
     std::ranges::sort(files);
     for (const std::string& file : files) {
-      for (PublicKey& key : TRY(PublicKey::Load(file))) {
-        if (!Contains(keys, key)) keys.push_back(std::move(key));
+      Result<std::vector<PublicKey>> keys = PublicKey::Load(file);
+      if (!keys) {
+        trusted.problems.push_back(std::move(keys.error().message));
+        continue;
+      }
+      for (PublicKey& key : *keys) {
+        if (!Contains(trusted.keys, key)) trusted.keys.push_back(std::move(key));
       }
     }
   }
-  if (keys.empty()) {
-    return Fail(Code::kNotTrusted, "no trusted key: expected at least one *.pub file in {}", names);
-  }
-  return keys;
+  return trusted;
+}
+
+Result<TrustedKeys> LoadTrustedKeys(std::span<const std::string> directories) {
+  TrustedKeys trusted = ReadTrustedKeys(directories);
+  if (!trusted.keys.empty()) return trusted;
+  std::string names, problems;
+  for (const std::string& directory : directories) names += (names.empty() ? "" : ", ") + directory;
+  for (const std::string& problem : trusted.problems) problems += "; not used: " + problem;
+  return Fail(Code::kNotTrusted, "no trusted key: expected at least one *.pub file in {}{}", names,
+              problems);
+}
+
+Result<std::vector<PublicKey>> LoadGivenKeys(std::span<const std::string> directories) {
+  TrustedKeys trusted = ReadTrustedKeys(directories);
+  if (!trusted.problems.empty()) return Fail(Code::kUsage, "{}", trusted.problems.front());
+  return TRY(LoadTrustedKeys(directories)).keys;
 }
 
 std::vector<PublicKey> ValidSigners(std::span<const PublicKey> trusted, std::string_view data,

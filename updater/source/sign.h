@@ -67,8 +67,17 @@ struct PublicKey {
 };
 
 // The keys of every *.pub file directly in these directories, each key once. A directory that does
-// not exist has no keys; no key at all is an error (kNotTrusted) that names the directories.
-Result<std::vector<PublicKey>> LoadTrustedKeys(std::span<const std::string> directories);
+// not exist has no keys. A file that cannot be read, or has anything else than keys, trusts nobody:
+// the releases that the other keys signed go on.
+struct TrustedKeys {
+  std::vector<PublicKey> keys;
+  std::vector<std::string> problems;  // what is not used, and why
+};
+TrustedKeys ReadTrustedKeys(std::span<const std::string> directories);
+// No key at all is an error (kNotTrusted) that names the directories.
+Result<TrustedKeys> LoadTrustedKeys(std::span<const std::string> directories);
+// For whoever named the directories just now: the first problem is an error too.
+Result<std::vector<PublicKey>> LoadGivenKeys(std::span<const std::string> directories);
 
 // The trusted keys, each key material once, that made at least one of `signatures` over `data`.
 std::vector<PublicKey> ValidSigners(std::span<const PublicKey> trusted, std::string_view data,

@@ -9,12 +9,14 @@
 #include <future>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "updater/base/progress.h"
 #include "updater/base/release.h"
 #include "updater/base/result.h"
 #include "updater/base/space.h"
 #include "updater/base/unique_fd.h"
+#include "updater/tuf/metadata.h"
 
 namespace hostos {
 
@@ -61,6 +63,8 @@ class Source {
   // counts at `now` (seconds since the epoch). kNetwork, kNotTrusted, kNotSupported (another
   // product, architecture, channel or seal format), kNotFound (no such version).
   virtual Result<Target> Resolve(const std::optional<std::string>& version, uint64_t now) = 0;
+  // What was trusted before, or by the last Resolve; no network. At least the root.
+  virtual Result<std::vector<tuf::TrustedRole>> Trusted() = 0;
   virtual Result<FetchPlan> Plan(const Target& target) = 0;
   // Pulls what is missing into the staging repository; resumes by object after any interruption.
   virtual Result<FetchStats> Fetch(const Target& target, Progress& progress) = 0;

@@ -75,6 +75,25 @@ std::vector<std::string> Client::DropUnreadable(const std::string& directory) {
   return dropped;
 }
 
+Result<std::vector<TrustedRole>> Client::Trusted(const std::string& directory) {
+  const std::string path = PathOf(directory, "root");
+  const std::string root_bytes = TRY(ReadFile(path, kRootCap));
+  const Root root = TRY_CONTEXT(path, TrustFirstRoot(root_bytes));
+  std::vector<TrustedRole> trusted = {Summary(root)};
+  const auto add = [&](const char* name, size_t cap, const Role& role, auto parse) -> Result<> {
+    const auto file = TRY(ReadKeptFile(PathOf(directory, name), cap));
+    if (!file) return {};
+    const auto kept = parse(*file);
+    if (kept && CheckSignatures(*kept, role)) trusted.push_back(Summary(*kept));
+    return {};
+  };
+  TRY(add("targets", kTargetsCap, root.targets,
+          [](std::string_view bytes) { return Targets::Parse("targets", bytes); }));
+  TRY(add("snapshot", kSnapshotCap, root.snapshot, &Snapshot::Parse));
+  TRY(add("timestamp", kTimestampCap, root.timestamp, &Timestamp::Parse));
+  return trusted;
+}
+
 Result<Client> Client::Refresh(std::string directory, Fetcher& fetcher, uint64_t now) {
   const std::string path = PathOf(directory, "root");
   const std::string kept = TRY(ReadFile(path, kRootCap));

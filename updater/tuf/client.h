@@ -37,6 +37,9 @@ class Client {
   // Removes what the disk does not give of the directory, and says what. For a rescue: to anybody
   // else it is an error, as an older state would get in where a newer one is taken for lost.
   static std::vector<std::string> DropUnreadable(const std::string& directory);
+  // What the directory holds, as far as its root's keys signed it; of any age. kNotTrusted when the
+  // root is none.
+  static Result<std::vector<TrustedRole>> Trusted(const std::string& directory);
 
   // Brings the directory up to date: every root since the last run, timestamp, snapshot and
   // targets. `now` is the time for the whole life of the client. kNetwork when fetching failed,

@@ -3,9 +3,7 @@
 #include <openssl/evp.h>
 
 #include <array>
-#include <chrono>
 #include <set>
-#include <sstream>
 
 #include "updater/base/clock.h"
 #include "updater/base/digest.h"
@@ -23,12 +21,14 @@ std::string HashOf(const char* algorithm, std::string_view bytes) {
   return Hex(std::span(digest).first(size));
 }
 
-// Exactly as TUF writes a time, and a time that exists.
-bool IsTime(const std::string& text) {
-  std::chrono::sys_seconds time;
-  std::istringstream in(text);
-  in >> std::chrono::parse("%Y-%m-%dT%H:%M:%SZ", time);
-  return in && FormatTimeIso(static_cast<uint64_t>(time.time_since_epoch().count())) == text;
+// Beyond it, readers of JSON do not agree on what a number is; and it has a next one.
+constexpr int64_t kMostVersion = int64_t{1} << 53;
+
+Result<int64_t> ReadVersion(const Object& object) {
+  const int64_t version = TRY(object.Integer("version", 1));
+  if (version <= kMostVersion) return version;
+  return Fail(Code::kNotTrusted, "{}.version: expected at most {}, found {}", object.where(),
+              kMostVersion, version);
 }
 
 Result<std::vector<Signature>> ReadSignatures(const Object& file) {
@@ -62,13 +62,13 @@ Result<Object> ReadHeader(const Json& json, const std::string& role, std::string
                 EncodeName(specification));
   }
   header.expires = TRY(body.Text("expires"));
-  if (!IsTime(header.expires)) {
+  if (!ParseTimeIso(header.expires)) {
     return Fail(Code::kNotTrusted,
                 "{}.expires: expected a time like 2030-01-02T03:04:05Z, found '{}'", body.where(),
                 EncodeName(header.expires));
   }
   header.role = role;
-  header.version = TRY(body.Integer("version", 1));
+  header.version = TRY(ReadVersion(body));
   header.signatures = TRY(ReadSignatures(file));
   header.payload = CanonicalJson(body.json());
   return body;
@@ -92,7 +92,7 @@ Result<FileInfo> ReadFileInfo(const Object& file) {
 }
 
 Result<MetaFile> ReadMetaFile(const Object& file) {
-  return MetaFile{TRY(ReadFileInfo(file)), TRY(file.Integer("version", 1))};
+  return MetaFile{TRY(ReadFileInfo(file)), TRY(ReadVersion(file))};
 }
 
 Result<TargetFile> ReadTargetFile(const std::string& path, const Object& file) {
@@ -104,6 +104,10 @@ Result<TargetFile> ReadTargetFile(const std::string& path, const Object& file) {
 }
 
 }  // namespace
+
+TrustedRole Summary(const Header& metadata) {
+  return {metadata.role, metadata.version, ParseTimeIso(metadata.expires).value_or(0)};
+}
 
 Result<> CheckFile(const FileInfo& info, std::string_view bytes) {
   if (info.length && *info.length != bytes.size()) {

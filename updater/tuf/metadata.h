@@ -36,6 +36,14 @@ struct Header {
   std::vector<Signature> signatures;
 };
 
+// What a machine trusts of a role, and until when it counts.
+struct TrustedRole {
+  std::string role;  // one of the four
+  int64_t version = 0;
+  uint64_t expires = 0;  // seconds since the epoch
+};
+TrustedRole Summary(const Header& metadata);
+
 // What signed metadata says of the bytes of another file.
 struct FileInfo {
   std::optional<uint64_t> length;

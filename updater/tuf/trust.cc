@@ -8,15 +8,6 @@
 namespace hostos::tuf {
 namespace {
 
-Result<> CheckSignatures(const Header& metadata, const Role& role) {
-  const size_t valid = ValidSignatures(metadata, role);
-  if (std::cmp_less(valid, role.threshold)) {
-    return Fail(Code::kNotTrusted, "{}: expected good signatures by {} of {} keys, found {}",
-                metadata.role, role.threshold, role.keys.size(), valid);
-  }
-  return {};
-}
-
 Result<> CheckVersion(const Header& metadata, int64_t expected) {
   if (metadata.version != expected) {
     return Fail(Code::kNotTrusted, "{}: version: expected {}, found {}", metadata.role, expected,
@@ -55,6 +46,15 @@ size_t ValidSignatures(const Header& metadata, const Role& role) {
     }
   }
   return signers.size();
+}
+
+Result<> CheckSignatures(const Header& metadata, const Role& role) {
+  const size_t valid = ValidSignatures(metadata, role);
+  if (std::cmp_less(valid, role.threshold)) {
+    return Fail(Code::kNotTrusted, "{}: expected good signatures by {} of {} keys, found {}",
+                metadata.role, role.threshold, role.keys.size(), valid);
+  }
+  return {};
 }
 
 Result<Root> TrustFirstRoot(std::string_view bytes) {

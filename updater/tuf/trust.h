@@ -17,6 +17,9 @@ namespace hostos::tuf {
 // How many of the role's keys signed it; a key with several ids is one key.
 size_t ValidSignatures(const Header& metadata, const Role& role);
 
+// By as many as its threshold asks for.
+Result<> CheckSignatures(const Header& metadata, const Role& role);
+
 // The root this machine was given: signed by its own keys, of any age.
 Result<Root> TrustFirstRoot(std::string_view bytes);
 // The one after `trusted`: signed by the keys of both, its version the next one. It may have

@@ -1,0 +1,47 @@
+// A node that met a release with a time that cannot be, before anybody looked at it.
+#include <catch2/catch_test_macros.hpp>
+
+#include "tests/node/release_line.h"
+#include "tests/source/http_server.h"
+#include "tests/vm/held.h"
+#include "tests/vm/process.h"
+#include "updater/engine/record.h"
+#include "updater/engine/rollback_floor.h"
+#include "updater/hostctl/exit_code.h"
+
+namespace hostos {
+namespace {
+
+constexpr uint64_t kYear2200 =
+    7'258'118'400;  // what the tests' metadata says ends a century before
+
+TEST_CASE("a fleet whose release is from the year 2200 updates to the next good one") {
+  ReleaseLine line(kYear2200);
+  line.Publish("1.1.0", 5);
+  const HttpServer server(line.releases().repo, "");
+  const FileNode node(line.releases(), server.url());
+  const RecordFile record(node / "state/record.json");
+  Record stranded;
+  stranded.floor = stranded.checked = kYear2200;
+  stranded.index = UINT64_MAX;
+  REQUIRE(record.Save(stranded));
+  REQUIRE(FileFloor(node / "state/floor").Raise(UINT64_MAX));
+
+  const auto hostctl = [&](const char* verb) {
+    const int code = Held(Process::Start(node.Hostctl({verb}), node / "log")).Wait();
+    CAPTURE(ReadText(node / "log"));
+    return static_cast<ExitCode>(code);
+  };
+  CHECK(hostctl("update") == ExitCode::kStaged);
+  REQUIRE(Held(node.Boot()) == Slot::B);
+  CHECK(hostctl("gate") == ExitCode::kDone);
+  const Record after = Held(record.Load());
+  CHECK(after.floor == kReleaseTime + 1);
+  CHECK(after.index == 1);
+  CHECK(FileFloor(node / "state/floor").Read() == 1u);
+  line.Publish("1.2.0", 5);
+  CHECK(hostctl("update") == ExitCode::kStaged);
+}
+
+}  // namespace
+}  // namespace hostos
