@@ -57,7 +57,9 @@ TEST_CASE("the file as shipped has every default, so that reading it changes not
   CHECK(config->tries == defaults.tries);
   const HealthPolicy &health = config->health, &policy = defaults.health;
   CHECK(health.containerd_socket == policy.containerd_socket);
+  CHECK(health.containerd_unit == policy.containerd_unit);
   CHECK(health.plugins == policy.plugins);
+  CHECK(health.containerd_settings == policy.containerd_settings);
   CHECK(health.canary == policy.canary);
   CHECK(health.runtime == policy.runtime);
   CHECK(health.checks == policy.checks);
@@ -90,7 +92,9 @@ deadline = 90
 interval = 2
 check_timeout = 7
 containerd_socket = "/run/c.sock"
+containerd_unit = "k3s-agent@1.service"
 plugins = ["io.containerd.grpc.v1.tasks"]
+containerd_settings = false
 canary = "/opt/canary"
 runtime = "io.containerd.runsc.v1"
 checks = "/etc/checks"
@@ -115,7 +119,9 @@ fall_back = true
   CHECK(config->health.interval == Seconds(2));
   CHECK(config->health.check_timeout == Seconds(7));
   CHECK(config->health.containerd_socket == "/run/c.sock");
+  CHECK(config->health.containerd_unit == "k3s-agent@1.service");
   CHECK(config->health.plugins == std::vector<std::string>{"io.containerd.grpc.v1.tasks"});
+  CHECK_FALSE(config->health.containerd_settings);
   CHECK(config->health.canary == "/opt/canary");
   CHECK(config->health.runtime == "io.containerd.runsc.v1");
   CHECK(config->health.checks == "/etc/checks");
@@ -186,6 +192,9 @@ TEST_CASE("a value out of range is refused with its line, the range and what was
       {"source", "keys = [\"keys\"]", "keys must be a list of absolute paths"},
       {"health", "checks = \"health.d\"", "checks must be an absolute path"},
       {"health", "runtime = \"\"", "runtime must be not empty"},
+      {"health", "containerd_unit = \"k3s\"", "must be the name of a unit that ends in .service"},
+      {"health", "containerd_unit = \"a b.service\"", "must be the name of a unit"},
+      {"health", "containerd_unit = \".service\"", "must be the name of a unit"},
       {"health", "allowed_failed_units = [\"\"]", "must be a list of names"},
   };
   for (const auto& test : cases) {

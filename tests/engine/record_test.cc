@@ -32,6 +32,7 @@ Record Full() {
   record.AddHistory(
       {Outcome::kFellBack, 7, {"1.0.5", Fill(5), Fill(6)}, "1.0.0", Slot::A, 3, "canary", "out"});
   record.denied.push_back({{"1.0.5", Fill(5), Fill(6)}, 7, "canary", 3});
+  record.known = {"units", "units/a.service"};
   record.selftest = SelfTest{SelfTestState::kFailed, "1.1.0", 8, "boot-1", 2, "does not count"};
   return record;
 }
@@ -55,7 +56,14 @@ TEST_CASE("a record comes back from its file as it was") {
   CHECK(record.selftest->state == SelfTestState::kFailed);
   CHECK(record.selftest->boots == 2);
   CHECK(record.selftest->reason == "does not count");
+  CHECK(record.known == std::vector<std::string>{"units", "units/a.service"});
   CHECK_FALSE(record.FindDenied(Fill(1), Fill(6)));
+}
+
+TEST_CASE("a record of a version that knew no failing units has none") {
+  const std::string text =
+      R"({"format": 1, "floor": 0, "index": 0, "checked": 0, "history": [], "denied": []})";
+  CHECK(RecordFromJson(text).value().known.empty());
 }
 
 TEST_CASE("no file is an empty record, an unreadable one is an error that names it") {

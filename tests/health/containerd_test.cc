@@ -1,7 +1,9 @@
 #include "updater/health/containerd.h"
 
 #include <catch2/catch_test_macros.hpp>
+#include <filesystem>
 #include <format>
+#include <fstream>
 
 #include "tests/health/fake_containerd.h"
 #include "tests/health/limits.h"
@@ -16,11 +18,20 @@ struct ContainerdMachine {
   explicit ContainerdMachine(FakeContainerd::Script script = {})
       : server(socket, std::move(script)) {}
 
-  // The canary's result, "" when it holds.
+  // Why the canary does not hold; else what it could not remove, "" when all is well.
   std::string Canary(Milliseconds limit = kAmple) {
-    const Result<> result =
+    const Result<std::string> result =
         Containerd(socket).RunCanary("/canary", "io.containerd.runc.v2", Deadline(limit));
-    return result ? "" : result.error().message;
+    return result ? *result : result.error().message;
+  }
+
+  // A bundle, as containerd keeps them in its state directory.
+  std::string Bundle(const std::string& id) const {
+    const std::string bundle = dir / "io.containerd.runtime.v2.task/hostos-health/" + id;
+    std::filesystem::create_directories(bundle + "/rootfs");
+    std::ofstream(bundle + "/config.json") << "{}";
+    std::filesystem::create_symlink("/var/lib/containerd/" + id, bundle + "/work");
+    return bundle;
   }
 
   TempDir dir;
@@ -103,10 +114,10 @@ TEST_CASE("the canary is created, started, waited for and deleted") {
   CHECK(machine.Canary() == "");  // the namespace is there already
   CHECK(machine.server.containers().empty());
   const std::vector<std::string> steps = machine.server.steps();
-  CHECK(std::vector(steps.begin(), steps.begin() + 9) ==
-        std::vector<std::string>{"namespace create", "container list", "container create",
-                                 "task create", "task start", "task wait", "task kill",
-                                 "task delete", "container delete"});
+  CHECK(std::vector(steps.begin(), steps.begin() + 10) ==
+        std::vector<std::string>{"namespace create", "container list", "task list",
+                                 "container create", "task create", "task start", "task wait",
+                                 "task kill", "task delete", "container delete"});
 }
 
 TEST_CASE("a canary whose process fails is deleted all the same") {
@@ -165,12 +176,53 @@ TEST_CASE("cleaning up behind a canary that hung has an end too") {
 
 TEST_CASE("what killed runs left is removed, what a living process runs is not") {
   const std::string boot = ReadFile("/proc/sys/kernel/random/boot_id")->substr(0, 8);
-  const std::string living = std::format("canary-{}-1", boot);
-  ContainerdMachine machine({.containers = {living, std::format("canary-{}-{}", boot, 1 << 30),
-                                            std::format("canary-{}-{}", boot, ::getpid()),
-                                            "canary-00000000-1", "canary-", "other"}});
+  const std::string living = std::format("canary-{}-1-5", boot);
+  const std::string older = std::format("canary-{}-1", boot);  // as earlier versions named them
+  const std::string mine = std::format("canary-{}-{}-5", boot, ::getpid());
+  ContainerdMachine machine(
+      {.containers = {living, older, std::format("canary-{}-{}-5", boot, 1 << 30), mine,
+                      "canary-00000000-1", "canary-", "other"},
+       .lost_tasks = {"canary-00000000-2"}});
   CHECK(machine.Canary() == "");
-  CHECK(machine.server.containers() == std::vector{living});
+  CHECK(machine.server.containers() == std::vector{older, living});
+}
+
+TEST_CASE("a containerd that dies in the middle of a canary does not fail the next one") {
+  for (const std::string step : {"container create", "task create", "task start", "task wait"}) {
+    ContainerdMachine machine({.dies_in = step});
+    INFO(step);
+    CHECK(machine.Canary() == step + ": Socket closed");
+    CHECK(machine.Canary() == "");
+    CHECK(machine.server.containers().empty());
+  }
+}
+
+TEST_CASE("what an earlier run left and containerd can't remove is said, and decides nothing") {
+  ContainerdMachine machine({.errors = {{"task delete canary-00000000-1", "device busy"}},
+                             .containers = {"canary-00000000-1", "canary-00000000-2"}});
+  for (int round = 0; round < 2; round++) {
+    CHECK(machine.Canary() ==
+          "canary-00000000-1 of an earlier run stays: task delete: device busy");
+    CHECK(machine.server.containers() == std::vector<std::string>{"canary-00000000-1"});
+  }
+}
+
+TEST_CASE("bundles that containerd lost are removed, those in use and of others are not") {
+  const std::string boot = ReadFile("/proc/sys/kernel/random/boot_id")->substr(0, 8);
+  const std::string known = "canary-00000000-1";
+  ContainerdMachine machine(
+      {.errors = {{"task delete " + known, "device busy"}}, .containers = {known}});
+  const std::string lost = machine.Bundle("canary-00000000-2");
+  const std::string living = machine.Bundle(std::format("canary-{}-1-5", boot));
+  const std::string with_task = machine.Bundle(known);
+  // As if its root were mounted: what is in there is not the bundle's.
+  const std::string mounted = machine.Bundle("canary-00000000-3");
+  std::ofstream(mounted + "/rootfs/file") << "somebody's";
+  CHECK(machine.Canary().contains("stays"));
+  CHECK_FALSE(std::filesystem::exists(lost));
+  for (const std::string& bundle : {living, with_task, mounted})
+    CHECK(std::filesystem::exists(bundle + "/config.json"));
+  CHECK(std::filesystem::exists(mounted + "/rootfs/file"));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "cri/runtime.grpc.pb.h"
 #include "github.com/containerd/containerd/api/services/containers/v1/containers.grpc.pb.h"
 #include "github.com/containerd/containerd/api/services/introspection/v1/introspection.grpc.pb.h"
 #include "github.com/containerd/containerd/api/services/namespaces/v1/namespace.grpc.pb.h"
@@ -15,6 +16,7 @@
 
 namespace hostos {
 
+namespace cri_api = ::runtime::v1;
 namespace containers_api = ::containerd::services::containers::v1;
 namespace health_api = ::grpc::health::v1;
 namespace introspection_api = ::containerd::services::introspection::v1;
@@ -39,14 +41,25 @@ struct State {
   std::vector<std::string> steps;
   std::set<std::string> namespaces;
   std::map<std::string, std::shared_ptr<Task>> containers;  // a call that waits outlives a deletion
+  std::set<std::string> bundles;  // directories of tasks, as they are on the disk
 
   // Takes note of the step; hangs or fails where the script says so.
-  Status Enter(std::unique_lock<std::mutex>& lock, const std::string& step) {
+  // With an `id`, the script may mean this one only.
+  Status Enter(std::unique_lock<std::mutex>& lock, const std::string& step,
+               const std::string& id = "") {
     steps.push_back(step);
     if (script.hangs.contains(step)) changed.wait(lock, [&] { return closing; });
-    if (const auto error = script.errors.find(step); error != script.errors.end())
-      return Status(StatusCode::UNKNOWN, error->second);
-    return Status::OK;
+    for (const std::string& name : {step, step + " " + id})
+      if (const auto error = script.errors.find(name); error != script.errors.end())
+        return Status(StatusCode::UNKNOWN, error->second);
+    return script.dies_in == step ? Die() : Status::OK;
+  }
+
+  // Once. What starts in its place has the containers, and lost the tasks.
+  Status Die() {
+    script.dies_in.clear();
+    for (auto& [id, task] : containers) *task = Task::kNone;
+    return Status(StatusCode::UNAVAILABLE, "Socket closed");
   }
 
   // The container of a call, which must name our namespace.
@@ -68,7 +81,8 @@ struct State {
   if (Status s = state_.Enter(lock, step); !s.ok()) return s
 
 #define ENTER_TASK(step)                                                                  \
-  ENTER(step);                                                                            \
+  std::unique_lock<std::mutex> lock(state_.mutex);                                        \
+  if (Status s = state_.Enter(lock, step, request->container_id()); !s.ok()) return s;    \
   std::shared_ptr<Task> task;                                                             \
   if (Status s = state_.Find(*context, request->container_id(), task); !s.ok()) return s; \
   if (*task == Task::kNone) return Status(StatusCode::NOT_FOUND, "no task: not found")
@@ -120,6 +134,21 @@ class IntrospectionService : public introspection_api::Introspection::Service {
   State& state_;
 };
 
+class CriService : public cri_api::RuntimeService::Service {
+ public:
+  explicit CriService(State& state) : state_(state) {}
+  grpc::Status Status(ServerContext*, const cri_api::StatusRequest* request,
+                      cri_api::StatusResponse* response) override {
+    std::unique_lock<std::mutex> lock(state_.mutex);
+    if (grpc::Status s = state_.Enter(lock, "settings"); !s.ok()) return s;
+    if (request->verbose()) (*response->mutable_info())["config"] = state_.script.settings;
+    return ::grpc::Status::OK;
+  }
+
+ private:
+  State& state_;
+};
+
 class NamespacesService : public namespaces_api::Namespaces::Service {
  public:
   explicit NamespacesService(State& state) : state_(state) {}
@@ -147,8 +176,9 @@ class ContainersService : public containers_api::Containers::Service {
   Status Create(ServerContext*, const containers_api::CreateContainerRequest* request,
                 containers_api::CreateContainerResponse*) override {
     ENTER("container create");
-    if (!state_.containers.emplace(request->container().id(), std::make_shared<Task>(Task::kNone))
-             .second)
+    const std::string& id = request->container().id();
+    const Task task = state_.script.lost_tasks.erase(id) > 0 ? Task::kRunning : Task::kNone;
+    if (!state_.containers.emplace(id, std::make_shared<Task>(task)).second)
       return Status(StatusCode::ALREADY_EXISTS, "container: already exists");
     return Status::OK;
   }
@@ -170,11 +200,25 @@ class ContainersService : public containers_api::Containers::Service {
 class TasksService : public tasks_api::Tasks::Service {
  public:
   explicit TasksService(State& state) : state_(state) {}
+  Status List(ServerContext*, const tasks_api::ListTasksRequest*,
+              tasks_api::ListTasksResponse* response) override {
+    ENTER("task list");
+    for (const auto& [id, task] : state_.containers)
+      if (*task != Task::kNone) response->add_tasks()->set_id(id);
+    for (const std::string& id : state_.script.lost_tasks) response->add_tasks()->set_id(id);
+    return Status::OK;
+  }
   Status Create(ServerContext* context, const tasks_api::CreateTaskRequest* request,
                 tasks_api::CreateTaskResponse*) override {
+    const std::string& id = request->container_id();
+    {
+      const std::lock_guard lock(state_.mutex);
+      if (!state_.bundles.insert(id).second)
+        return Status(StatusCode::UNKNOWN, "mkdir " + id + ": file exists");
+    }
     ENTER("task create");
     std::shared_ptr<Task> task;
-    if (Status s = state_.Find(*context, request->container_id(), task); !s.ok()) return s;
+    if (Status s = state_.Find(*context, id, task); !s.ok()) return s;
     *task = Task::kCreated;
     return Status::OK;
   }
@@ -208,6 +252,7 @@ class TasksService : public tasks_api::Tasks::Service {
     if (*task == Task::kRunning)
       return Status(StatusCode::FAILED_PRECONDITION, "task must be stopped before deletion");
     *task = Task::kNone;
+    state_.bundles.erase(request->container_id());
     return Status::OK;
   }
 
@@ -226,7 +271,7 @@ class FakeContainerd::Server {
     grpc::ServerBuilder builder;
     builder.AddListeningPort("unix:" + socket, grpc::InsecureServerCredentials());
     for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-             &health_, &version_, &introspection_, &namespaces_, &containers_, &tasks_})
+             &health_, &version_, &introspection_, &cri_, &namespaces_, &containers_, &tasks_})
       builder.RegisterService(service);
     server_ = builder.BuildAndStart();
     if (!server_) throw std::runtime_error("cannot listen on " + socket);
@@ -249,6 +294,7 @@ class FakeContainerd::Server {
   HealthService health_{state_};
   VersionService version_{state_};
   IntrospectionService introspection_{state_};
+  CriService cri_{state_};
   NamespacesService namespaces_{state_};
   ContainersService containers_{state_};
   TasksService tasks_{state_};

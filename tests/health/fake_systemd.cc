@@ -16,7 +16,15 @@ namespace hostos {
 namespace {
 
 constexpr char kManagerPath[] = "/org/freedesktop/systemd1";
-constexpr char kServicePath[] = "/org/freedesktop/systemd1/unit/containerd_2eservice";
+
+std::string PathOf(const std::string& unit) {
+  char* path = nullptr;
+  if (sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit.c_str(), &path) < 0)
+    throw std::runtime_error("path of " + unit);
+  std::string text = path;
+  ::free(path);
+  return text;
+}
 
 }  // namespace
 
@@ -77,10 +85,16 @@ class FakeSystemd::Server {
     if (member == "Hello") return sd_bus_reply_method_return(call, "s", ":1.1");
     if (!state_.answers) return 1;
     if (path == kManagerPath && member == "ListUnitsFiltered") return ListUnits(call);
+    if (path == kManagerPath && member == "ListJobs") return ListJobs(call);
+    if (path == kManagerPath && member == "GetUnitByPID") {
+      if (state_.own_unit.empty())
+        return sd_bus_error_set(error, "org.freedesktop.systemd1.NoUnitForPID", "no unit");
+      return sd_bus_reply_method_return(call, "o", PathOf(state_.own_unit).c_str());
+    }
     const char *interface = "", *property = "";
     if (member != "Get" || sd_bus_message_read(call, "ss", &interface, &property) < 0) return 0;
     const std::string name = path + " " + interface + "." + property;
-    const std::string service = std::string(kServicePath) + " org.freedesktop.systemd1.";
+    const std::string service = PathOf(state_.containerd_unit) + " org.freedesktop.systemd1.";
     if (name == std::string(kManagerPath) + " org.freedesktop.systemd1.Manager.SystemState")
       return sd_bus_reply_method_return(call, "v", "s", state_.system_state.c_str());
     if (name == service + "Unit.ActiveState")
@@ -89,7 +103,26 @@ class FakeSystemd::Server {
       return sd_bus_reply_method_return(call, "v", "u", state_.containerd.main_pid);
     if (name == service + "Service.NRestarts")
       return sd_bus_reply_method_return(call, "v", "u", state_.containerd.restarts);
+    for (const FakeJob& job : state_.jobs)
+      for (const char* relation : {"WantedBy", "RequiredBy", "BoundBy", "UpheldBy"})
+        if (name == PathOf(job.unit) + " org.freedesktop.systemd1.Unit." + relation)
+          return job.wanted && relation == std::string("RequiredBy")
+                     ? sd_bus_reply_method_return(call, "v", "as", 1, "some.target")
+                     : sd_bus_reply_method_return(call, "v", "as", 0);
     return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_PROPERTY, "no %s", name.c_str());
+  }
+
+  int ListJobs(sd_bus_message* call) {
+    sd_bus_message* reply = nullptr;
+    sd_bus_message_new_method_return(call, &reply);
+    sd_bus_message_open_container(reply, 'a', "(usssoo)");
+    for (const FakeJob& job : state_.jobs)
+      sd_bus_message_append(reply, "(usssoo)", 7, job.unit.c_str(), job.type.c_str(),
+                            job.state.c_str(), "/job", PathOf(job.unit).c_str());
+    sd_bus_message_close_container(reply);
+    const int r = sd_bus_send(nullptr, reply, nullptr);
+    sd_bus_message_unref(reply);
+    return r < 0 ? r : 1;
   }
 
   int ListUnits(sd_bus_message* call) {
@@ -99,10 +132,10 @@ class FakeSystemd::Server {
     sd_bus_message* reply = nullptr;
     sd_bus_message_new_method_return(call, &reply);
     sd_bus_message_open_container(reply, 'a', "(ssssssouso)");
-    if (wanted == std::string("failed"))
-      for (const std::string& unit : state_.failed)
-        sd_bus_message_append(reply, "(ssssssouso)", unit.c_str(), "a unit", "loaded", "failed",
-                              "failed", "", "/unit", 0, "", "/");
+    for (const std::string& unit :
+         wanted == std::string("failed") ? state_.failed : state_.restarting)
+      sd_bus_message_append(reply, "(ssssssouso)", unit.c_str(), "a unit", "loaded", "a state",
+                            wanted, "", "/unit", 0, "", "/");
     sd_bus_message_close_container(reply);
     const int r = sd_bus_send(nullptr, reply, nullptr);
     sd_bus_message_unref(reply);

@@ -10,13 +10,24 @@
 
 namespace hostos {
 
+struct FakeJob {
+  std::string unit;
+  std::string type = "start";
+  std::string state = "running";
+  bool wanted = true;  // by another unit
+};
+
 class FakeSystemd {
  public:
   struct State {
     std::string system_state = "running";
     std::vector<std::string> failed;  // units
     ServiceState containerd = {.active_state = "active", .main_pid = 412, .restarts = 0};
-    bool answers = true;  // else calls are taken and never answered
+    std::string containerd_unit = "containerd.service";
+    std::vector<std::string> restarting = {};  // units
+    std::vector<FakeJob> jobs = {};
+    std::string own_unit = "";  // of who asks
+    bool answers = true;        // else calls are taken and never answered
   };
 
   explicit FakeSystemd(State state);

@@ -227,8 +227,16 @@ TEST_CASE("what cannot be executed says why") {
     CHECK(checks.RunOne().detail.ends_with("is neither a program nor a script with a #! line"));
   }
   SECTION("an interpreter that is not there") {
-    checks.Add("required/text", "#!/no/such/shell\n");
-    CHECK(checks.RunOne().detail.contains("No such file or directory"));
+    const std::string path = checks.Add("required/text", "#!/no/such/shell -e\n");
+    CHECK(checks.RunOne().detail ==
+          path + ": the program that its #! line names is not there: /no/such/shell -e");
+  }
+  SECTION("lines that end in CRLF") {
+    const std::string path = checks.Add("required/text", "#!/bin/sh\r\nexit 0\r\n");
+    CHECK(checks.RunOne().detail ==
+          path +
+              ": its lines end in CRLF, so that its #! line names a program that is not there; "
+              "save it with LF line ends");
   }
   SECTION("a link to nowhere") {
     std::filesystem::create_symlink("/no/such/check", checks.dir() / "required/link");

@@ -1,7 +1,10 @@
 // The canary in a real containerd with a real runc.
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +12,8 @@
 #include <filesystem>
 #include <format>
 #include <fstream>
+#include <set>
+#include <thread>
 
 #include "tests/health/limits.h"
 #include "tests/health/unix_socket.h"
@@ -40,13 +45,19 @@ int Wait(pid_t pid) {
 // is a mount point, which runc needs and a chroot does not have.
 class RealContainerd {
  public:
-  RealContainerd() {
+  // `cri` is the configuration of that plugin; without any there is none.
+  explicit RealContainerd(const std::string& cri = "") {
     if (::geteuid() != 0) SKIP("a real container takes root");
     std::ofstream(dir_ / "config.toml") << std::format(
         "version = 2\nroot = '{0}/root'\nstate = '{0}/state'\n"
-        "disabled_plugins = ['io.containerd.grpc.v1.cri']\n[grpc]\naddress = '{1}'\n",
-        dir_.path(), socket());
+        "disabled_plugins = [{2}]\n[grpc]\naddress = '{1}'\n{3}",
+        dir_.path(), socket(), cri.empty() ? "'io.containerd.grpc.v1.cri'" : "", cri);
+    fs::create_directory(dir_ / "state");
     fs::create_directory(dir_ / "mount");
+    Start();
+  }
+
+  void Start() {
     const UniqueFd notify = Notify();
     pid_ = Spawn({"unshare", "--mount", "--propagation", "unchanged", "sh", "-c",
                   "mount --make-rprivate / 2>/dev/null; mount --rbind / \"$1/mount\" &&\n"
@@ -57,12 +68,15 @@ class RealContainerd {
     WaitReady(notify.get());
   }
 
-  ~RealContainerd() {
-    ::kill(pid_, SIGTERM);
+  ~RealContainerd() { End(SIGTERM); }
+
+  void End(int signal) {
+    ::kill(pid_, signal);
     ::waitpid(pid_, nullptr, 0);
   }
 
-  std::string socket() const { return dir_ / "containerd.sock"; }
+  std::string socket() const { return dir_ / "state/containerd.sock"; }
+  std::string bundles() const { return dir_ / "state/io.containerd.runtime.v2.task/hostos-health"; }
 
   // A root file system with the canary, which behaves as told.
   std::string Rootfs(const std::string& behaviour) const {
@@ -78,24 +92,60 @@ class RealContainerd {
   }
 
   std::string Canary(const std::string& rootfs, Milliseconds limit = kAmple) const {
-    const Result<> result =
+    const Result<std::string> result =
         Containerd(socket()).RunCanary(rootfs, "io.containerd.runc.v2", Deadline(limit));
-    return result ? "" : result.error().message;
+    return result ? *result : result.error().message;
   }
 
-  // Containers, tasks and cgroups of canaries that are there now.
+  // What is there now of canaries: containers, tasks, bundles, shims and cgroups.
   size_t Remains() const {
-    size_t count = 0;
+    size_t count = RemainsOfContainerd();
+    for (const std::string& group : Cgroups()) count += !before_.contains(group);
+    return count;
+  }
+
+  size_t RemainsOfContainerd() const {
+    size_t count = fs::exists(bundles()) ? Entries(bundles()) : 0;
+    const std::string shim = "containerd-shim-runc-v2", namespace_of = "hostos-health";
+    for (const fs::directory_entry& process : fs::directory_iterator("/proc")) {
+      const std::string line = ReadFile(process.path() / "cmdline").value_or("");
+      if (line.contains(shim) && line.contains(namespace_of) && line.contains(socket()))
+        count += !Ends(std::stoi(process.path().filename()));
+    }
     for (const char* kind : {"containers", "tasks"}) {
       const std::string out = dir_ / "out";
       REQUIRE(Wait(Spawn({"sh", "-c", "exec ctr -a \"$1\" -n hostos-health \"$2\" ls -q >\"$3\"",
                           "sh", socket(), kind, out})) == 0);
       count += fs::file_size(out);
     }
-    for (const fs::directory_entry& top : fs::directory_iterator("/sys/fs/cgroup"))
-      for (const fs::path& where : {top.path().parent_path(), top.path()})
-        count += fs::exists(where / std::format("hostos-canary-{}-{}", Boot(), ::getpid()));
     return count;
+  }
+
+  // Of this process, or of one before it that had its number.
+  static std::set<std::string> Cgroups() {
+    const std::string mine = std::format("hostos-canary-{}-{}-", Boot(), ::getpid());
+    std::set<std::string> groups;
+    const auto add = [&](const fs::path& path) {
+      if (path.filename().string().starts_with(mine)) groups.insert(path);
+    };
+    for (const fs::directory_entry& top : fs::directory_iterator("/sys/fs/cgroup")) {
+      add(top.path());
+      if (!top.is_directory()) continue;
+      for (const fs::directory_entry& group : fs::directory_iterator(top.path())) add(group.path());
+    }
+    return groups;
+  }
+
+  // A shim is told to end, and does so in a moment.
+  static bool Ends(pid_t pid) {
+    const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    pollfd polled = {pidfd.get(), POLLIN, 0};
+    return !pidfd || ::poll(&polled, 1, 10'000) == 1;
+  }
+
+  static size_t Entries(const std::string& directory) {
+    return static_cast<size_t>(
+        std::distance(fs::directory_iterator(directory), fs::directory_iterator()));
   }
 
   static std::string Boot() {
@@ -104,6 +154,7 @@ class RealContainerd {
 
  private:
   UniqueFd Notify() {
+    fs::remove(dir_ / "notify");
     UniqueFd fd = BindUnix(dir_ / "notify", SOCK_DGRAM);
     const timeval limit = {.tv_sec = 60, .tv_usec = 0};
     REQUIRE(::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
@@ -119,6 +170,7 @@ class RealContainerd {
   }
 
   TempDir dir_;
+  const std::set<std::string> before_ = Cgroups();
   pid_t pid_ = 0;
 };
 
@@ -168,6 +220,59 @@ TEST_CASE("a canary that hangs in a real containerd is killed at the deadline") 
   const std::string hanging = containerd.Rootfs("hang");
   CHECK(containerd.Canary(hanging, Seconds(5)) == "task wait: no answer within 5 s");
   CHECK(containerd.Remains() == 0);
+}
+
+TEST_CASE("a real containerd says what it runs pods with") {
+  const std::string cni = R"([plugins."io.containerd.grpc.v1.cri".cni]
+conf_dir = "/tmp"
+bin_dir = "/opt/cni/bin"
+)";
+  const auto ask = [](const std::string& cri) {
+    RealContainerd real(cri);
+    return Containerd(real.socket()).HasHostOsSettings(Deadline(kAmple));
+  };
+  CHECK(ask(cni + R"([plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+SystemdCgroup = true
+)"));
+  CHECK(ask(cni).error().message.starts_with("CRI runs with SystemdCgroup false, expected true"));
+}
+
+// Waits until something is created in a directory.
+class Creation {
+ public:
+  explicit Creation(const std::string& directory) : inotify_(::inotify_init1(IN_CLOEXEC)) {
+    fs::create_directories(directory);
+    REQUIRE(::inotify_add_watch(inotify_.get(), directory.c_str(), IN_CREATE) >= 0);
+  }
+  void Wait() const {
+    pollfd polled = {inotify_.get(), POLLIN, 0};
+    REQUIRE(::poll(&polled, 1, 60'000) == 1);
+  }
+
+ private:
+  UniqueFd inotify_;
+};
+
+TEST_CASE("a real containerd killed in the middle of a canary runs the next one, and all is gone") {
+  RealContainerd containerd;
+  const std::string hanging = containerd.Rootfs("hang"), good = containerd.Rootfs("0");
+  // From the moment there is a bundle, later and later: before its shim, before its task, in it.
+  for (const int delay : {0, 2, 5, 10, 20, 40, 80, 160, 2000}) {
+    CAPTURE(delay);
+    const Creation bundle(containerd.bundles());
+    std::thread canary([&] { (void)containerd.Canary(hanging, Seconds(30)); });
+    bundle.Wait();
+    std::this_thread::sleep_for(Milliseconds(delay));
+    containerd.End(SIGKILL);
+    canary.join();
+    containerd.Start();
+    CHECK(containerd.Canary(good) == "");
+    CHECK(containerd.Canary(good) == "");
+    // A runc that was cut off may leave an empty cgroup, which no later canary has the name of.
+    CHECK(containerd.RemainsOfContainerd() == 0);
+  }
 }
 
 TEST_CASE("a running canary that a killed run left in a real containerd is removed") {

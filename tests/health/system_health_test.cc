@@ -57,8 +57,8 @@ TEST_CASE("a round lists every check, cheap ones first") {
   std::vector<std::string> names;
   for (const CheckResult& check : checks) names.push_back(check.name);
   CHECK(names == std::vector<std::string>{"containerd-serving", "containerd-version",
-                                          "containerd-plugins", "canary", "containerd-restarts",
-                                          "units"});
+                                          "containerd-plugins", "containerd-settings", "canary",
+                                          "containerd-restarts", "units"});
   CHECK(Find(checks, "containerd-version").detail == "1.7.24~fake");
   CHECK(Find(checks, "units").detail == "running, no failed unit");
 }
@@ -66,9 +66,10 @@ TEST_CASE("a round lists every check, cheap ones first") {
 TEST_CASE("what makes no sense without containerd is not tried, the rest is") {
   HealthMachine machine({.hangs = {"health"}});
   const std::vector<CheckResult> checks = machine.Round();
-  CHECK(checks.size() == 6);
+  CHECK(checks.size() == 7);
   CHECK(Failing(checks) == std::vector<std::string>{"containerd-serving", "containerd-version",
-                                                    "containerd-plugins", "canary"});
+                                                    "containerd-plugins", "containerd-settings",
+                                                    "canary"});
   CHECK(Find(checks, "containerd-serving").detail.ends_with("no answer within 1 s"));
   CHECK(Find(checks, "canary").detail == "not tried: containerd is not serving");
   CHECK(machine.containerd.steps() == std::vector<std::string>{"health"});
@@ -105,6 +106,85 @@ TEST_CASE("containerd in another process than in the round before fails once") {
   }
   CHECK(Failing(machine.Round()).empty());
   CHECK(Failing(machine.Round()).empty());
+}
+
+TEST_CASE("restarts are counted from round to round, whatever containerd does in between") {
+  HealthMachine machine;
+  const auto restarts = [&](const ServiceState& state) {
+    machine.systemd.Set({.containerd = state});
+    return Find(machine.Round(), "containerd-restarts").restarts;
+  };
+  CHECK(restarts({"active", 412, 3}) == 0);
+  CHECK(restarts({"active", 500, 5}) == 2);
+  CHECK(restarts({"activating", 0, 5}) == 0);
+  CHECK(restarts({"active", 600, 6}) == 1);
+  CHECK(restarts({"inactive", 0, 0}) == 0);
+  CHECK(restarts({"active", 700, 0}) == 1);  // by hand
+  CHECK(restarts({"active", 700, 0}) == 0);
+}
+
+TEST_CASE("every check follows the containerd that the configuration names") {
+  HealthMachine machine({}, {.containerd_unit = "k3s.service"});
+  CHECK(Failing(machine.Round()) == std::vector<std::string>{"containerd-restarts"});
+  machine.policy.containerd_unit = "k3s.service";
+  SystemHealth health(machine.policy, machine.systemd.address());
+  CHECK(Failing(health.Round(kAmple)).empty());
+  machine.systemd.Set({.containerd = {"inactive", 0, 0}, .containerd_unit = "k3s.service"});
+  CHECK(Find(health.Round(kAmple), "containerd-restarts").detail ==
+        "k3s.service: expected active, found inactive; health.containerd_unit names the unit of "
+        "health.containerd_socket");
+}
+
+TEST_CASE("a unit that hangs on its way up, or restarts again and again, fails by name") {
+  const FakeSystemd::State state = {.system_state = "starting",
+                                    .failed = {"z.service"},
+                                    .restarting = {"loop.service"},
+                                    .jobs = {{"slow.service"},
+                                             {"hostos-health-gate.service"},
+                                             {"boot-complete.target", "start", "waiting"}}};
+  const CheckResult units = Find(HealthMachine({}, state).Round(), "units");
+  CHECK(units.detail ==
+        "failed: z.service; failed and restarting: loop.service; still starting: slow.service; "
+        "see systemctl status");
+  CHECK(units.parts ==
+        std::vector<std::string>{"units/z.service", "units/loop.service", "units/slow.service"});
+  CHECK(Find(HealthMachine({}, state, {"[zls]*.service"}).Round(), "units").detail ==
+        "starting, no failed unit");
+}
+
+TEST_CASE("a containerd that lost what HostOS sets for pods fails, and says what") {
+  const auto settings = [](const std::string& config) {
+    HealthMachine machine({.settings = config});
+    return Find(machine.Round(), "containerd-settings");
+  };
+  const std::string runc = R"("containerd": {"defaultRuntimeName": "runc", "runtimes": {"runc":
+      {"runtimeType": "io.containerd.runc.v2", "options": {"SystemdCgroup": false}}}})";
+  CHECK(settings(R"({"cni": {"binDir": "/usr/lib/cni"}, )" + runc + "}")
+            .detail.starts_with("CRI runs with binDir \"/usr/lib/cni\", expected "
+                                "\"/opt/cni/bin\": does a file in /etc/containerd/conf.d set "));
+  CHECK(settings(R"({"cni": {"binDir": "/opt/cni/bin"}, )" + runc + "}")
+            .detail.starts_with("CRI runs with SystemdCgroup false, expected true: "));
+  CHECK(
+      settings(R"({"cni": {"binDir": "/opt/cni/bin"}, "containerd": {"defaultRuntimeName": "runsc",
+                     "runtimes": {"runsc": {"runtimeType": "io.containerd.runsc.v1"}}}})")
+          .ok);
+  for (const char* broken : {"", "[", "[]", "{}", R"({"cni": {"binDir": "/opt/cni/bin"}})"})
+    CHECK_FALSE(settings(broken).ok);
+}
+
+TEST_CASE("the settings of a containerd are its operator's where the policy says so") {
+  HealthMachine machine({.settings = "{}"});
+  SECTION("for this one") {
+    machine.policy.containerd_settings = false;
+  }
+  SECTION("as it is not HostOS's") {
+    machine.policy.containerd_unit = "k3s.service";
+  }
+  SECTION("as it does without CRI") {
+    machine.policy.plugins = {"io.containerd.grpc.v1"};
+  }
+  SystemHealth health(machine.policy, machine.systemd.address());
+  CHECK(Find(health.Round(kAmple), "containerd-settings").ok);
 }
 
 TEST_CASE("a failed unit fails, unless the policy allows it") {
@@ -147,7 +227,7 @@ TEST_CASE("a round with every part hanging is over within its limit and the time
   const std::vector<CheckResult> checks = health.Round(Seconds(2));
   const auto took = std::chrono::steady_clock::now() - begin;
   CHECK(took < Seconds(2) + kCanaryCleanup + Seconds(10));
-  CHECK(checks.size() == 7);
+  CHECK(checks.size() == 8);
   CHECK(Find(checks, "canary").detail.starts_with("task start: no answer within "));
   CHECK(Find(checks, "required/hang").detail == "not tried: no time was left");
 }

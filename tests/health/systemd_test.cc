@@ -24,13 +24,28 @@ TEST_CASE("the state of the system, of failed units and of a service come from t
                     .containerd = {"active", 77, 3}});
   Systemd systemd = Connect(fake);
   CHECK(systemd.SystemState() == "degraded");
-  CHECK(systemd.FailedUnits() == std::vector<std::string>{"foo.service", "mnt-data.mount"});
+  CHECK(systemd.UnitsIn("failed") == std::vector<std::string>{"foo.service", "mnt-data.mount"});
   CHECK(systemd.Service("containerd.service") == ServiceState{"active", 77, 3});
 }
 
 TEST_CASE("no failed unit is an empty list") {
   FakeSystemd fake({});
-  CHECK(Connect(fake).FailedUnits() == std::vector<std::string>{});
+  CHECK(Connect(fake).UnitsIn("failed") == std::vector<std::string>{});
+}
+
+TEST_CASE("a unit is starting while its own job runs and something wants it") {
+  FakeSystemd fake({.jobs = {{"slow.service"},
+                             {"again.service", "restart"},
+                             {"new-config.service", "reload"},
+                             {"multi-user.target", "start", "waiting"},
+                             {"old.service", "stop"},
+                             {"fstrim.service", "start", "running", false},
+                             {"asks.service"}},
+                    .own_unit = "asks.service"});
+  CHECK(Connect(fake).StartingUnits() ==
+        std::vector<std::string>{"slow.service", "again.service", "new-config.service"});
+  fake.Set({.jobs = {{"slow.service"}}});
+  CHECK(Connect(fake).StartingUnits() == std::vector<std::string>{"slow.service"});
 }
 
 TEST_CASE("what the manager does not know is its error, with the unit") {
@@ -63,7 +78,8 @@ TEST_CASE("a manager that never answers fails at the deadline of the connection"
   FakeSystemd fake({.answers = false});
   const auto begin = std::chrono::steady_clock::now();
   Systemd systemd = Connect(fake, kShort);
-  CHECK(systemd.FailedUnits().error().message == "ListUnitsFiltered: no answer within 1 s");
+  CHECK(systemd.UnitsIn("failed").error().message == "ListUnitsFiltered: no answer within 1 s");
+  CHECK(systemd.StartingUnits().error().message == "ListJobs: no answer within 1 s");
   CHECK(systemd.SystemState().error().message == "SystemState: no answer within 1 s");
   CHECK(systemd.Service("containerd.service").error().message ==
         "containerd.service: ActiveState: no answer within 1 s");

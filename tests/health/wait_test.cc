@@ -75,6 +75,72 @@ TEST_CASE("a cause in the machine decides, even if the release before had it too
           .verdict.healthy);
 }
 
+TEST_CASE("parts that failed before the update are not held against it, a new one is, by name") {
+  const auto units = [](std::vector<std::string> failing) {
+    return [failing](Milliseconds, int) {
+      CheckResult check = Bad("failed: some");
+      check.parts = failing;
+      return check;
+    };
+  };
+  const Baseline baseline = {.failed = {"canary", "units/a.service", "units/b.service"}};
+  const Waited known = Wait(units({"units/a.service"}), {}, baseline);
+  CHECK(known.verdict.healthy);
+  CHECK(known.verdict.checks.back().Excused());
+  const Waited fresh = Wait(units({"units/a.service", "units/c.service"}), {}, baseline);
+  CHECK(fresh.verdict.reason ==
+        "canary: failed: some; failed before the update too: units/a.service (waited 300 s)");
+  // That a release was healthy here says nothing of what fails in the machine.
+  CHECK_FALSE(Wait(units({"units/a.service"}), {}, {.known_good = true}).verdict.healthy);
+}
+
+TEST_CASE("what failed is named with its parts") {
+  CheckResult units = Bad();
+  units.name = "units";
+  units.parts = {"units/a.service"};
+  CHECK(FailedIn({Good(), units}) == std::vector<std::string>{"units", "units/a.service"});
+}
+
+TEST_CASE("a wait that was never steady says first what was restless") {
+  SECTION("containerd, which restarted") {
+    const Waited waited = Wait([](Milliseconds, int round) {
+      CheckResult check = round % 3 == 2 ? Bad() : Good();
+      check.restarts = round % 30 == 2 ? 4 : 0;
+      return check;
+    });
+    CHECK(waited.verdict.reason ==
+          "not steady for 60 s in 300 s: containerd.service restarted 8 times; at last canary: "
+          "broken");
+  }
+  SECTION("a check that held and failed") {
+    const Waited waited =
+        Wait([](Milliseconds at, int) { return at == Seconds(100) ? Good() : Bad(); });
+    CHECK(waited.verdict.reason ==
+          "not steady for 60 s in 300 s: the checks held and failed again 1 time; at last canary: "
+          "broken");
+  }
+  SECTION("and what held at the end") {
+    const Waited waited = Wait([](Milliseconds at, int) {
+      CheckResult check = at < Seconds(260) ? Bad() : Good();
+      check.restarts = at == Seconds(250) ? 1 : 0;
+      return check;
+    });
+    CHECK(waited.verdict.reason ==
+          "not steady for 60 s in 300 s: containerd.service restarted 1 time; at last the checks "
+          "held for 35 s of the 60 s asked for when the deadline came; before that canary: broken");
+  }
+}
+
+TEST_CASE("a containerd that restarts once and is steady then is kept") {
+  const Waited waited = Wait([](Milliseconds at, int) {
+    CheckResult check = at == Seconds(30) ? Bad("Socket closed") : Good();
+    check.restarts = at == Seconds(30) ? 1 : 0;
+    return check;
+  });
+  CHECK(waited.verdict.healthy);
+  CHECK(waited.elapsed == Seconds(35 + 60));
+}
+
 TEST_CASE("passes exactly when the checks have held for the window") {
   const Waited waited = Wait([](Milliseconds, int) { return Good(); });
   CHECK(waited.verdict.healthy);

@@ -31,15 +31,18 @@ const std::set<std::string> kRelease = {"version",      "commit",    "root_hash"
 const std::set<std::string> kId = {"version", "commit", "root_hash"};
 const std::set<std::string> kHistory = {"outcome", "time",   "release", "slot",       "from",
                                         "boots",   "reason", "output",  "post_mortem"};
-const std::set<std::string> kCheck = {"name",   "required", "ok",          "environment",
-                                      "detail", "output",   "milliseconds"};
+const std::set<std::string> kCheck = {"name",   "required", "ok",    "environment",
+                                      "detail", "output",   "parts", "milliseconds"};
 
 TEST_CASE("status as JSON has exactly the documented fields, and whole digests") {
-  const json status = Parsed(StatusJson(SampleFallback()));
+  StatusView view = SampleFallback();
+  view.status.known = {"units/old.service"};
+  const json status = Parsed(StatusJson(view));
   CHECK(Keys(status) == std::set<std::string>{"format", "version", "channel", "architecture",
                                               "running", "boots_next", "reboot_needed", "slots",
                                               "update", "busy", "fallback", "degraded", "denied",
-                                              "checked", "selftest", "problems"});
+                                              "known", "checked", "selftest", "problems"});
+  CHECK(status["known"] == json::array({"units/old.service"}));
   CHECK(status["version"] == "1.1.0");
   CHECK(status["running"] == "B");
   CHECK(status["boots_next"] == "B");
@@ -147,6 +150,8 @@ TEST_CASE("check and plan as JSON have the same head, and the plan lists everyth
   const json plan = Parsed(PlanJson(SamplePlan()));
   CHECK(plan["release"] == check["release"]);
   CHECK(plan["tries"] == 3);
+  CHECK(plan["refused"] == false);
+  CHECK(plan["failing"] == json::array());
   CHECK(plan["health"] == json{{"window_seconds", 60}, {"deadline_seconds", 300}});
   CHECK(Keys(plan["plan"]) == std::set<std::string>{"slot", "objects", "download_bytes",
                                                     "unpacked_bytes", "reused_bytes", "esp",

@@ -116,6 +116,30 @@ TEST_CASE("a reboot asks the service manager, is not interrupted by it, and repo
   CHECK(SystemPower(dir / "absent").Reboot().error().code == Code::kNotFound);
 }
 
+TEST_CASE("a reboot goes through the loader, whatever waits to come in its place") {
+  TempDir dir;
+  CHECK(SystemPower(Script(dir,
+                           "test \"$SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT\" = 1 && "
+                           "test \"$SYSTEMCTL_SKIP_AUTO_KEXEC\" = 1 && test \"$PATH\""))
+            .Reboot());
+}
+
+TEST_CASE("whoever inhibits a reboot is named") {
+  TempDir dir;
+  REQUIRE(WriteFileAtomically(dir / "systemd-inhibit",
+                              "#!/bin/sh\n[ \"$*\" = '--list --no-pager --no-legend' ] || exit 1\n"
+                              "echo 'kubelet 0 root 512 kubelet  shutdown draining pods  block'\n"
+                              "echo 'agent   0 root 600 agent    shutdown wants time     delay'\n"
+                              "echo 'backup  0 root 700 tar      sleep    not now        block'\n",
+                              0755));
+  const Result<> refused = SystemPower(Script(dir, "exit 1")).Reboot();
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(
+      refused.error().message,
+      Catch::Matchers::EndsWith("it ended with exit code 1; held back by: kubelet 0 root 512 "
+                                "kubelet shutdown draining pods block"));
+}
+
 TEST_CASE("the boot id is the kernel's, without its newline") {
   TempDir dir;
   REQUIRE(WriteFileAtomically(dir / "id", "43c6b2ba-1f2c\n"));

@@ -86,12 +86,50 @@ TEST_CASE("update --plan changes nothing that boots") {
   CHECK(Json(Hostctl(machine, {"update", "--plan", "--json"}))["plan"]["slot"] == "B");
 }
 
+TEST_CASE("an update of a node that is not healthy is refused with 10, unless it is asked for") {
+  Machine machine;
+  machine.always = {{.name = "units",
+                     .detail = "failed: old.service; see systemctl status",
+                     .parts = {"units/old.service"}}};
+  Said said = Hostctl(machine, {"update", "--plan"});
+  CHECK(said.code == 10);
+  CHECK_THAT(
+      said.out,
+      ContainsSubstring("  health     fails already, and an update is refused: units: "
+                        "failed: old.service; see systemctl status\n") &&
+          ContainsSubstring("Nothing was changed. `hostctl update --ignore-health` does it."));
+  const nlohmann::json plan = Json(Hostctl(machine, {"update", "--plan", "--json"}));
+  CHECK(plan["result"] == "available");
+  CHECK(plan["refused"] == true);
+  CHECK(plan["failing"][0]["parts"] == nlohmann::json::array({"units/old.service"}));
+  CHECK(Hostctl(machine, {"update", "--plan", "--ignore-health"}).code == 0);
+
+  said = Hostctl(machine, {"update"});
+  CHECK(said.code == 10);
+  CHECK(said.out == "");
+  CHECK_THAT(said.err,
+             ContainsSubstring("hostctl: 1.0.0 is not healthy now, so that a trial of 1.1.0 would "
+                               "fail as well: units: failed: old.service") &&
+                 ContainsSubstring("\nNothing was changed.\n") &&
+                 ContainsSubstring("hostctl update --ignore-health"));
+  CHECK(Hostctl(machine, {"status"}).code == 0);
+
+  CHECK(Hostctl(machine, {"update", "--ignore-health"}).code == 4);
+  CHECK_THAT(Hostctl(machine, {"status"}).out,
+             ContainsSubstring("Known    failed before the update: units, units/old.service\n"));
+  CHECK(machine.Boot() == "1.1.0");
+  said = Hostctl(machine, {"status"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, ContainsSubstring("Known    failed before the last update: units, "
+                                         "units/old.service\n"));
+}
+
 TEST_CASE("update stages, says so on standard output only, and exits with 4") {
   Machine machine;
   Said said = Hostctl(machine, {"update"});
   CHECK(said.code == 4);
   CHECK(said.out == "1.1.0 (index 2) is in slot B and boots next. Reboot to run it.\n");
-  for (const char* phase : {"resolve", "fetch", "write", "prove", "arm"})
+  for (const char* phase : {"resolve", "check", "fetch", "write", "prove", "arm"})
     CHECK_THAT(said.err, ContainsSubstring(std::string(phase) + ": done"));
   CHECK(Hostctl(machine, {"status"}).code == 4);
   CHECK_THAT(Hostctl(machine, {"update"}).out, ContainsSubstring("already in slot B"));

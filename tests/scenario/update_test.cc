@@ -7,6 +7,17 @@
 
 using namespace hostos;
 
+namespace {
+
+// As the check "units" finds them.
+CheckResult Units(const std::vector<std::string>& failing) {
+  CheckResult check{.name = "units", .detail = "failed: ", .parts = failing};
+  for (const std::string& unit : failing) check.detail += (&unit == &failing[0] ? "" : ", ") + unit;
+  return check;
+}
+
+}  // namespace
+
 TEST_CASE("a machine updates itself into the other slot and keeps what is healthy") {
   Machine machine;
   const UpdatePlan plan = machine.Update().value();
@@ -34,6 +45,50 @@ TEST_CASE("an update verifies what runs once") {
   machine.before_round = [&] { verified = machine.source.verified; };
   REQUIRE(machine.Update());
   CHECK(verified == 1);
+}
+
+TEST_CASE("what fails already is said before anything is changed, and refused") {
+  Machine machine;
+  machine.always = {Units({"units/old.service"})};
+  const int steps = machine.steps();
+  const Result<UpdatePlan> update = machine.Update();
+  REQUIRE_FALSE(update);
+  CHECK(update.error().code == Code::kUnhealthy);
+  CHECK(update.error().message.contains("units: failed: units/old.service"));
+  CHECK(machine.steps() == steps);
+  CHECK_FALSE(machine.state.record().Load().value().update);
+  CHECK(machine.source.staging_empty());
+
+  // What is wrong outside the machine is excused in the trial.
+  machine.always = {{.name = "required/10-dns", .detail = "no route", .environment = true}};
+  CHECK(machine.Update());
+}
+
+TEST_CASE("what failed before an update that was asked for is known from then on") {
+  Machine machine;
+  machine.always = {Units({"units/old.service"})};
+  REQUIRE(machine.Update({.ignore_health = true}));
+  CHECK(machine.ReadStatus().known == std::vector<std::string>{"units", "units/old.service"});
+  SECTION("in its trial, its probation, and at a planned reboot") {
+    CHECK(machine.Boot() == "1.1.0");
+    CHECK(machine.ReadStatus().known == std::vector<std::string>{"units", "units/old.service"});
+    CHECK(machine.WatchProbation().value().end == ProbationEnd::kPassed);
+    REQUIRE(machine.Recount().value());
+    CHECK(machine.Boot() == "1.1.0");
+    CHECK_FALSE(machine.ReadStatus().degraded);
+    CHECK_FALSE(machine.ReadStatus().fallback);
+  }
+  SECTION("and what fails since is not") {
+    machine.before_round = [&] {
+      machine.always = {machine.running() == "1.1.0"
+                            ? Units({"units/new.service", "units/old.service"})
+                            : Units({"units/old.service"})};
+    };
+    CHECK(machine.Boot() == "1.0.0");
+    CHECK(machine.ReadStatus().fallback->reason.contains(
+        "failed: units/new.service, units/old.service; failed before the update too: "
+        "units/old.service"));
+  }
 }
 
 TEST_CASE("updates go from slot to slot, release after release") {

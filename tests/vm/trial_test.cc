@@ -12,9 +12,10 @@ namespace {
 
 using nlohmann::json;
 
-// The gate of the release on trial said no, with this check.
-void GateSaysNo(const std::string& name, const std::string& fault, const std::string& check) {
-  const json post_mortem = FallsBack(name, fault, 1, check);
+// The gate of the release on trial said no, with this check, and for this reason.
+void GateSaysNo(const std::string& name, const std::string& fault, const std::string& check,
+                const std::string& reason = "") {
+  const json post_mortem = FallsBack(name, fault, 1, reason.empty() ? check : reason);
   CHECK(post_mortem["phase"] == "health gate");
   CHECK(post_mortem["cause"] == "the health gate rebooted it");
   CHECK(post_mortem["check"].get<std::string>().starts_with(check));
@@ -71,7 +72,103 @@ ExecStart=/usr/bin/socat UNIX-LISTEN:/run/containerd/containerd.sock,fork SYSTEM
 TEST_CASE("trial: containerd answers for a few seconds at a time") {
   GateSaysNo("flapping", R"sh(containerd 'RuntimeMaxSec=3
 RestartSec=6')sh",
-             "containerd");
+             "containerd", "containerd.service restarted ");
+}
+
+TEST_CASE("trial: containerd is killed once in the middle of a canary, and the release is kept") {
+  auto node = Try("killed-once", R"sh(containerd RestartSec=1
+cat >"$units/kill-once.path" <<UNIT
+[Path]
+PathChanged=/run/containerd/io.containerd.runtime.v2.task/hostos-health
+UNIT
+cat >"$units/kill-once.service" <<UNIT
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/systemctl kill --kill-whom=main --signal=KILL containerd.service
+UNIT
+mkdir -p "$units/multi-user.target.wants"
+ln -s ../kill-once.path "$units/multi-user.target.wants/")sh",
+                  1);
+  const json status = Held(node->Json({"status"}));
+  CHECK(status["running"] == "B");
+  CHECK(status["slots"][1]["state"] == "blessed");
+  CHECK(Held(node->Run({"systemctl", "show", "-P", "NRestarts", "containerd.service"})) == "1\n");
+  CHECK(Held(node->Run({"sh", "-c",
+                        "ls /run/containerd/io.containerd.runtime.v2.task/hostos-health; "
+                        "ctr -n hostos-health containers ls -q"})) == "");
+}
+
+TEST_CASE("trial: a service never becomes ready") {
+  GateSaysNo("never-ready", R"sh(cat >"$units/slow.service" <<UNIT
+[Service]
+Type=notify
+TimeoutStartSec=0
+ExecStart=/bin/sleep infinity
+UNIT
+mkdir -p "$units/multi-user.target.wants"
+ln -s ../slow.service "$units/multi-user.target.wants/")sh",
+             "units", "still starting: slow.service");
+}
+
+// In the old release already: an enabled unit that can't but fail.
+TEST_CASE(
+    "trial: a unit that failed before the update is refused, and known when it is asked for") {
+  auto node = Held(NodeAt(Milestone::kFirst, "failed-before"));
+  Held(node->published().Publish("1.1.0"));
+  Held(node->Run({"sh", "-c", R"sh(cat >/etc/systemd/system/old.service <<UNIT
+[Service]
+Type=oneshot
+ExecStart=/bin/false
+[Install]
+WantedBy=multi-user.target
+UNIT
+systemctl enable old.service
+! systemctl start old.service)sh"}));
+  const std::string refused = Held(node->Run({"hostctl", "update"}, 10, Node::kUpdateLimit));
+  CHECK_THAT(refused, Catch::Matchers::ContainsSubstring("units: failed: old.service"));
+  CHECK_THAT(refused, Catch::Matchers::ContainsSubstring("Nothing was changed."));
+  CHECK(Held(node->Json({"status"}))["slots"][1]["state"] == "empty");
+
+  const int boots = node->vm().Boots();
+  Held(node->vm().Spawn({"hostctl", "update", "--ignore-health", "--reboot"}));
+  Held(node->vm().WaitBoots(boots + 1, Node::kUpdateLimit));
+  Held(node->vm().WaitAgent(Node::kBootLimit));
+  CHECK(Held(node->vm().Run({"systemctl", "is-system-running", "--wait"}, Node::kBootLimit)).out ==
+        "degraded\n");
+  const json status = Held(node->Json({"status"}));
+  CHECK(node->vm().Boots() == boots + 1);
+  CHECK(status["running"] == "B");
+  CHECK(status["slots"][1]["state"] == "blessed");
+  CHECK(status["known"] == json{"units", "units/old.service"});
+}
+
+// The second card is a bridge without a port: to networkd a link like any other, without a carrier.
+TEST_CASE("trial: a second card has no cable, and nobody reboots without the loader") {
+  auto node = Try(
+      "no-cable", "", 1,
+      {.credentials = {{"network.netdev.20-second", "[NetDev]\nName=second\nKind=bridge\n"},
+                       {"network.network.20-second", "[Match]\nName=second\n[Network]\nDHCP=yes\n"},
+                       {"systemd.unit-dropin.multi-user.target~online",
+                        "[Unit]\nWants=network-online.target\n"}}});
+  CHECK(Held(node->Json({"status"}))["slots"][1]["state"] == "blessed");
+  CHECK_THAT(Held(node->Run({"networkctl", "list", "second"})),
+             Catch::Matchers::ContainsSubstring("no-carrier"));
+  CHECK(Held(node->Run({"systemctl", "is-active", "network-online.target",
+                        "systemd-networkd-wait-online.service"})) == "active\nactive\n");
+
+  const int boots = node->vm().Boots();
+  for (const std::string verb : {"soft-reboot", "kexec"}) {
+    const GuestResult asked = Held(node->vm().Run({"systemctl", verb}, Node::kCommandLimit));
+    CHECK(asked.exit_code != 0);
+    CHECK_THAT(asked.err, Catch::Matchers::ContainsSubstring(verb + ".target") &&
+                              Catch::Matchers::ContainsSubstring("refuse manual start"));
+    CHECK_THAT(Held(node->Run({"systemctl", "status", verb + ".target"}, 3)),
+               Catch::Matchers::ContainsSubstring("Use: systemctl reboot"));
+  }
+  CHECK(Held(node->Run({"systemctl", "is-system-running"})) == "running\n");
+  Held(node->Run({"hostctl", "health"}));
+  CHECK(node->vm().Boots() == boots);
 }
 
 TEST_CASE("trial: containerd is up and can't start a container") {

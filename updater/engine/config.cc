@@ -203,6 +203,16 @@ std::string NotEmpty(const std::string& value) {
   return value.empty() ? "not empty" : "";
 }
 
+// systemd.unit(5).
+std::string AServiceName(const std::string& name) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
+  constexpr std::string_view kSuffix = ".service";
+  bool ok = name.size() > kSuffix.size() && name.size() < 256 && name.ends_with(kSuffix) &&
+            name.find_first_not_of(kAllowed) == std::string::npos;
+  return ok ? "" : "the name of a unit that ends in .service";
+}
+
 std::string Names(const std::vector<std::string>& names) {
   bool ok = std::ranges::none_of(names, &std::string::empty);
   return ok ? "" : "a list of names, none of them empty";
@@ -240,7 +250,9 @@ std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::
   reader.Duration("interval", health.interval, 1, 300);
   reader.Duration("check_timeout", health.check_timeout, 1, 300);
   reader.Value("containerd_socket", health.containerd_socket, AnAbsolutePath);
+  reader.Value("containerd_unit", health.containerd_unit, AServiceName);
   reader.Value("plugins", health.plugins, Names);
+  reader.Value("containerd_settings", health.containerd_settings, AnyFlag);
   reader.Value("canary", health.canary, AnAbsolutePath);
   reader.Value("runtime", health.runtime, NotEmpty);
   reader.Value("checks", health.checks, AnAbsolutePath);

@@ -90,7 +90,8 @@ json Write(const CheckResult& check) {
   return {{"name", check.name},     {"required", check.required},
           {"ok", check.ok},         {"detail", check.detail},
           {"output", check.output}, {"milliseconds", static_cast<uint64_t>(check.took.count())},
-          {"before", check.before}, {"environment", check.environment}};
+          {"before", check.before}, {"environment", check.environment},
+          {"parts", check.parts}};
 }
 
 CheckResult ReadCheck(JsonReader reader) {
@@ -101,7 +102,9 @@ CheckResult ReadCheck(JsonReader reader) {
           .output = reader.String("output"),
           .took = Milliseconds(reader.Number("milliseconds")),
           .environment = reader.Flag("environment"),
-          .before = reader.Flag("before")};
+          .before = reader.Flag("before"),
+          // Earlier versions wrote none.
+          .parts = reader.Has("parts") ? reader.Strings("parts") : std::vector<std::string>()};
 }
 
 json Write(const BootTrace& trace) {

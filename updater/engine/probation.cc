@@ -12,9 +12,6 @@ namespace hostos {
 namespace {
 
 constexpr Milliseconds kRoundLimit = Seconds(120);
-// It was healthy here: what fails for reasons outside this machine is none of its fault.
-const Baseline kKnownGood = {.failed = {}, .known_good = true};
-
 // The commit whose probation it is: the last thing that happened, to what runs now.
 const HistoryEntry* OnProbation(const View& view) {
   if (view.boot.on_trial || view.record.history.empty()) return nullptr;
@@ -35,15 +32,18 @@ Result<View> LookOnce(World& world) {
   return Look(world);
 }
 
-// Looks once in a while. One bad round is looked into by the gate's own rules.
-Verdict Watch(World& world, const Config& config, Milliseconds limit) {
+// Looks once in a while. One bad round is looked into by the gate's own rules. It was healthy here:
+// what fails for reasons outside this machine, and what it was kept in spite of, is none of its
+// fault.
+Verdict Watch(World& world, const Config& config, const Record& record, Milliseconds limit) {
+  const Baseline baseline{.failed = record.known, .known_good = true};
   const Milliseconds end = world.clock.Monotonic() + limit;
   Verdict verdict{.healthy = true};
   for (Milliseconds now = world.clock.Monotonic(); verdict.healthy && now < end;
        now = world.clock.Monotonic()) {
     world.clock.Sleep(std::min<Milliseconds>(config.probation.interval, end - now));
-    if (FirstFailing(RoundAgainst(kKnownGood, world.health, kRoundLimit)))
-      verdict = WaitHealthy(world.health, world.clock, config.health, kKnownGood);
+    if (FirstFailing(RoundAgainst(baseline, world.health, kRoundLimit)))
+      verdict = WaitHealthy(world.health, world.clock, config.health, baseline);
   }
   return verdict;
 }
@@ -56,7 +56,7 @@ Result<ProbationResult> WatchProbation(World& world, const Config& config) {
   if (!commit) return ProbationResult{};
   ProbationResult result{.release = commit->release};
   const Seconds left = Left(config, commit->time, world.clock.Now());
-  result.verdict = Watch(world, config, left);
+  result.verdict = Watch(world, config, first.record, left);
   if (result.verdict.healthy) {
     result.end = ProbationEnd::kPassed;
     return result;

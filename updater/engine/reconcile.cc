@@ -34,6 +34,7 @@ void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
   // A publisher's clock that ran ahead does not refuse what is released next.
   if (update.timestamp <= record.checked) record.floor = std::max(record.floor, update.timestamp);
   record.index = std::max(record.index, update.index);
+  record.known = update.before;
   record.AddHistory(
       {Outcome::kCommitted, now, update.target, update.from.version, update.slot, boots, "", ""});
   record.update.reset();

@@ -176,7 +176,8 @@ std::string ToJson(const Record& record) {
   json out = {{"format", Record::kFormat},
               {"floor", record.floor},
               {"index", record.index},
-              {"checked", record.checked}};
+              {"checked", record.checked},
+              {"known", record.known}};
   if (record.update) out["update"] = Write(*record.update);
   if (record.selftest) out["selftest"] = Write(*record.selftest);
   out["history"] = json::array();
@@ -193,6 +194,7 @@ Result<Record> RecordFromJson(std::string_view text) {
     record.floor = reader.Number("floor");
     record.index = reader.Number("index");
     record.checked = reader.Number("checked");
+    record.known = reader.Strings("known");
     record.update = reader.Part("update", ReadUpdate);
     record.update_lost = reader.Has("update") && !record.update;
     record.selftest = reader.Part("selftest", ReadSelfTest);

@@ -41,6 +41,10 @@ struct ReleaseId {
   std::string version;
   Digest commit;
   Digest root_hash;
+
+  // What a trial falls back to when this is the release before it, in a sentence. A slot that holds
+  // none has no version: behind its trial there is the rescue system.
+  std::string FallbackName() const { return version.empty() ? "the rescue system" : version; }
 };
 
 // The update in progress: from the verified target to its commit or fallback.
@@ -54,7 +58,7 @@ struct UpdateRecord {
   uint64_t started = 0;
   std::string armed_boot_id;        // the boot in which it was armed
   std::vector<Attempt> attempts;    // boots that reached the gate
-  std::vector<std::string> before;  // checks that failed before the reboot, under `from`
+  std::vector<std::string> before;  // what failed before anything changed: FailedIn() of `from`
   bool recount = false;             // committed before, and only counted again
   std::string failure;              // the gate's reason, one line; "" while undecided
   std::string failure_output;       // of the failing check, if any
@@ -114,6 +118,9 @@ struct Record {
   std::optional<SelfTest> selftest;
   // There may be, or was, an update in progress that could not be understood. Not written.
   bool update_lost = false;
+  // What failed before the update that was committed last, and is not held against it. Absent in a
+  // record of an earlier version.
+  std::vector<std::string> known;
 
   bool SelfTesting() const { return selftest && selftest->state == SelfTestState::kRunning; }
   const Denied* FindDenied(const Digest& commit, const Digest& root_hash) const;

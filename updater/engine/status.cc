@@ -83,6 +83,7 @@ Result<Status> ReadStatus(World& world) {
     status.architecture = release->architecture;
   }
   status.update = record.update;
+  status.known = record.update ? record.update->before : record.known;
   status.fallback = LastFallback(record, boot.running_root_hash);
   if (!record.history.empty()) status.last = record.history.back();
   if (status.last && status.last->outcome == Outcome::kDegraded &&

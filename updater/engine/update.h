@@ -16,6 +16,7 @@ namespace hostos {
 struct UpdateOptions {
   std::optional<std::string> version;  // absent: the channel's newest
   bool retry = false;                  // also a release that fell back here before
+  bool ignore_health = false;          // also while a required check fails already
   // What the slot held before: written again whatever its age, and whatever it did here. It is the
   // commit, or, where that is not known, the root.
   std::optional<ReleaseId> again;
@@ -32,23 +33,38 @@ struct UpdatePlan {
   // On the state partition: what has to be free there for the objects that are fetched, for the
   // kept commit, and for the copy of /etc with which the release begins.
   Space state_needed, state_free;
+  // What takes the place of the rescue on the ESP once the release is kept; absent when that stays.
+  struct RescueChange {
+    RescueImage image;
+    std::string from;  // version of the one that is there; "" for none
+    bool fits = true;  // beside that one, on the ESP; else that one stays
+  };
+  std::optional<RescueChange> rescue;
   struct PackageChange {
     std::string name, from, to;  // "" when added or removed
   };
   std::vector<PackageChange> packages;
   std::vector<std::string> etc_changes;  // paths below /etc, kept as they are
+  std::vector<CheckResult> failing;      // checks that do not hold before anything is changed
 };
+
+// The required checks among them that fail for a reason in this machine, with what they found, in
+// one line: a trial would end with them. "": none.
+std::string FailsAlready(const std::vector<CheckResult>& failing);
 
 // Resolve and verify; kNothingToDo when the running release is it, kRefused when it fell back here
 // before and `retry` is not set, kNotSupported when it is older than the running release,
 // kNotTrusted when it is older than the floor. Changes nothing but the time of the last check.
 Result<Target> CheckForUpdate(World& world, const UpdateOptions& options);
 
-// As CheckForUpdate, then what it would move and write; kNoSpace when something does not fit.
+// As CheckForUpdate, then what it would move and write, and what fails already; kNoSpace when
+// something does not fit.
 Result<UpdatePlan> PlanUpdate(World& world, const UpdateOptions& options);
 
 // The whole way to an armed release. Success means: it boots next, with `config.tries` attempts.
 // Returns the plan it followed; when exactly this target is armed already, nothing is done again.
+// kUnhealthy, and nothing is changed, while a required check fails for a reason in this machine and
+// `ignore_health` is not set. What fails already is not held against the release.
 Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOptions& options,
                           Progress& progress);
 
@@ -89,12 +105,15 @@ struct GateResult {
   // What failed and does not decide: the record, the floor, files that are no longer needed. A unit
   // that failed for it would be held against the next release.
   std::vector<std::string> problems;
+  bool rescue_renewed = false;       // the rescue on the ESP is now that of what runs
+  std::string rescue_problem;        // why it is not, though it is due; the one before stays
 };
 
 // Runs once in every boot, before boot-complete.target: settles what the last boot left, and, when
 // the running release is on trial, waits for its health: bless and commit, or mark bad and reboot.
 // A release that was good before, with nothing left to fall back to, is kept and recorded as
-// degraded. A self-test of the boot loader goes on here.
+// degraded. A self-test of the boot loader goes on here. Last, the rescue on the ESP is replaced by
+// that of the running release, if that one is kept.
 Result<GateResult> RunGate(World& world, const Config& config);
 
 }  // namespace hostos

@@ -44,6 +44,7 @@ Result<> RecordRecount(World& world, View& view, Slot slot, const ReleaseId& tar
                                     .from = from,
                                     .started = world.clock.Now(),
                                     .armed_boot_id = view.boot_id,
+                                    .before = view.record.known,
                                     .recount = true};
   return world.state.record().Save(view.record);
 }

@@ -6,8 +6,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <format>
+#include <nlohmann/json.hpp>
+#include <set>
 
+#include "cri/runtime.grpc.pb.h"
 #include "github.com/containerd/containerd/api/services/containers/v1/containers.grpc.pb.h"
 #include "github.com/containerd/containerd/api/services/introspection/v1/introspection.grpc.pb.h"
 #include "github.com/containerd/containerd/api/services/namespaces/v1/namespace.grpc.pb.h"
@@ -26,6 +30,7 @@ using ::containerd::services::introspection::v1::Introspection;
 using ::containerd::services::namespaces::v1::Namespaces;
 using ::containerd::services::tasks::v1::Tasks;
 using Plugin = ::containerd::services::introspection::v1::Plugin;
+namespace cri = ::runtime::v1;
 namespace containers = ::containerd::services::containers::v1;
 namespace health = ::grpc::health::v1;
 namespace introspection = ::containerd::services::introspection::v1;
@@ -74,7 +79,8 @@ class Canary {
     return {};
   }
 
-  // Removes the task and the container, whatever there is of them. All steps are tried.
+  // Removes the task, then the container, whatever there is of them. A container whose task is
+  // still there stays: by it the next run finds the task, and containerd deletes none without it.
   Result<> Remove(const Deadline& deadline) {
     tasks::KillRequest kill;
     kill.set_container_id(id_);
@@ -87,19 +93,18 @@ class Canary {
     tasks::DeleteTaskRequest delete_task;
     delete_task.set_container_id(id_);
     tasks::DeleteResponse deleted;
-    const grpc::Status task = Call(channel_, &Tasks::Stub::Delete, delete_task, &deleted, deadline);
+    TRY_CONTEXT("task delete",
+                Check(Call(channel_, &Tasks::Stub::Delete, delete_task, &deleted, deadline),
+                      deadline, grpc::StatusCode::NOT_FOUND));
 
     containers::DeleteContainerRequest delete_container;
     delete_container.set_id(id_);
-    const grpc::Status container =
-        Call(channel_, &Containers::Stub::Delete, delete_container, &empty, deadline);
-
-    TRY_CONTEXT("task delete", Check(task, deadline, grpc::StatusCode::NOT_FOUND));
-    TRY_CONTEXT("container delete", Check(container, deadline, grpc::StatusCode::NOT_FOUND));
+    TRY_CONTEXT("container delete",
+                Check(Call(channel_, &Containers::Stub::Delete, delete_container, &empty, deadline),
+                      deadline, grpc::StatusCode::NOT_FOUND));
     return {};
   }
 
- private:
   Result<> CreateContainer(const std::string& runtime, const Deadline& deadline) {
     containers::CreateContainerRequest request;
     containers::Container& container = *request.mutable_container();
@@ -113,6 +118,7 @@ class Canary {
     return Check(Call(channel_, &Containers::Stub::Create, request, &response, deadline), deadline);
   }
 
+ private:
   Result<> CreateTask(const std::string& rootfs, const Deadline& deadline) {
     tasks::CreateTaskRequest request;
     request.set_container_id(id_);
@@ -145,11 +151,18 @@ class Canary {
   std::string id_;
 };
 
-// Canaries are named after the process that runs them: "canary-<boot>-<pid>". So two commands may
-// check at once, and what a killed one left behind is known by nobody living bearing its name.
+// Canaries are named after the process that runs them and the moment it began:
+// "canary-<boot>-<pid>-<nanoseconds>". So two commands may check at once, what a killed one left
+// behind is known by nobody living bearing its name, and nothing that is left, wherever it is, has
+// a name that is needed again.
 Result<std::string> CanaryPrefix() {
   const std::string boot = TRY(ReadFile("/proc/sys/kernel/random/boot_id"));
   return std::format("canary-{}-", boot.substr(0, 8));
+}
+
+std::string NewCanary(const std::string& prefix) {
+  return std::format("{}{}-{}", prefix, ::getpid(),
+                     std::chrono::steady_clock::now().time_since_epoch().count());
 }
 
 bool RunsElsewhere(std::string_view id, std::string_view prefix) {
@@ -157,20 +170,76 @@ bool RunsElsewhere(std::string_view id, std::string_view prefix) {
   id.remove_prefix(prefix.size());
   pid_t pid = 0;
   const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), pid);
-  if (error != std::errc() || end != id.data() + id.size() || pid <= 0) return false;
+  if (error != std::errc() || (end != id.data() + id.size() && *end != '-') || pid <= 0)
+    return false;
   return pid != ::getpid() && (::kill(pid, 0) == 0 || errno == EPERM);
 }
 
-Result<> RemoveLeftovers(const Channel& channel, const std::string& prefix,
-                         const Deadline& deadline) {
-  containers::ListContainersResponse list;
-  TRY(Check(
-      Call(channel, &Containers::Stub::List, containers::ListContainersRequest(), &list, deadline),
-      deadline));
-  for (const containers::Container& container : list.containers())
-    if (!RunsElsewhere(container.id(), prefix))
-      TRY_CONTEXT(container.id(), Canary(channel, container.id()).Remove(deadline));
-  return {};
+// The canaries that containerd knows a container or a task of.
+struct Known {
+  std::set<std::string> containers, tasks;
+};
+
+Result<Known> AskForCanaries(const Channel& channel, const Deadline& deadline) {
+  Known known;
+  containers::ListContainersResponse containers;
+  TRY(Check(Call(channel, &Containers::Stub::List, containers::ListContainersRequest(), &containers,
+                 deadline),
+            deadline));
+  for (const auto& container : containers.containers()) known.containers.insert(container.id());
+  tasks::ListTasksResponse tasks;
+  TRY(Check(Call(channel, &Tasks::Stub::List, tasks::ListTasksRequest(), &tasks, deadline),
+            deadline));
+  for (const auto& task : tasks.tasks()) known.tasks.insert(task.id());
+  return known;
+}
+
+// The bundle of a task that containerd has lost: files, and an empty directory to mount its root
+// on. Where something is mounted on that, it is in use, and all of it stays.
+void RemoveBundle(const std::filesystem::path& bundle) {
+  std::error_code error;
+  std::filesystem::remove(bundle / "rootfs", error);
+  if (error) return;
+  for (std::filesystem::directory_iterator it(bundle, error), end; !error && it != end;
+       it.increment(error))
+    std::filesystem::remove(it->path(), error);
+  std::filesystem::remove(bundle, error);
+}
+
+// What a containerd that died left, and the next one did not take: it harms nobody, as its name is
+// not used again, so that a place that cannot be read or written is left alone.
+void RemoveBundles(const std::string& state, const Known& known, const std::string& prefix,
+                   const Deadline& deadline) {
+  std::error_code error;
+  std::filesystem::directory_iterator it(
+      std::format("{}/io.containerd.runtime.v2.task/{}", state, kNamespace), error);
+  for (; !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+    const std::string id = it->path().filename();
+    if (deadline.left() == Milliseconds(0)) return;
+    if (known.containers.contains(id) || known.tasks.contains(id) || RunsElsewhere(id, prefix))
+      continue;
+    RemoveBundle(it->path());
+  }
+}
+
+// Removes what earlier runs left; what of it stays, in one line, as it does not speak against this
+// containerd: "" when all is gone.
+Result<std::string> RemoveLeftovers(const Channel& channel, const std::string& state,
+                                    const std::string& prefix, const std::string& runtime,
+                                    const Deadline& deadline) {
+  const Known known = TRY(AskForCanaries(channel, deadline));
+  std::set<std::string> ids = known.containers;
+  ids.insert(known.tasks.begin(), known.tasks.end());
+  std::string stays;
+  for (const std::string& id : ids) {
+    if (RunsElsewhere(id, prefix)) continue;
+    Canary canary(channel, id);
+    if (!known.containers.contains(id)) (void)canary.CreateContainer(runtime, deadline);
+    if (const Result<> removed = canary.Remove(deadline); !removed && stays.empty())
+      stays = std::format("{} of an earlier run stays: {}", id, removed.error().message);
+  }
+  RemoveBundles(state, known, prefix, deadline);
+  return stays;
 }
 
 Result<> CreateNamespace(const Channel& channel, const Deadline& deadline) {
@@ -192,9 +261,35 @@ Result<> HasPlugin(const introspection::PluginsResponse& plugins, const std::str
   return Fail(Code::kUnhealthy, "plugin {} is not loaded: {}", needed, error);
 }
 
+// What HostOS sets for pods in /etc/containerd/config.toml. Other runtimes than runc have options
+// of their own.
+Result<> HasSettings(const nlohmann::json& config) {
+  using Pointer = nlohmann::json::json_pointer;
+  const auto expect = [&](const Pointer& at, const nlohmann::json& expected) -> Result<> {
+    const nlohmann::json found = config.contains(at) ? config.at(at) : nlohmann::json();
+    if (found == expected) return {};
+    return Fail(Code::kUnhealthy,
+                "CRI runs with {} {}, expected {}: does a file in /etc/containerd/conf.d set "
+                "something of the same plugin? It replaces all that was set before it",
+                at.back(),
+                OneLine(found.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)),
+                expected.dump());
+  };
+  TRY(expect(Pointer("/cni/binDir"), "/opt/cni/bin"));
+  const Pointer name("/containerd/defaultRuntimeName");
+  if (!config.contains(name) || !config.at(name).is_string())
+    return Fail(Code::kUnhealthy, "CRI does not say which runtime it runs pods with");
+  const Pointer runtime = Pointer("/containerd/runtimes") / config.at(name).get<std::string>();
+  if (expect(runtime / "runtimeType", "io.containerd.runc.v2"))
+    TRY(expect(runtime / "options" / "SystemdCgroup", true));
+  return {};
+}
+
 }  // namespace
 
-Containerd::Containerd(const std::string& socket) : address_("unix:" + socket) {
+// containerd's own defaults have its socket in its state directory, and so have k3s and rke2.
+Containerd::Containerd(const std::string& socket)
+    : address_("unix:" + socket), state_(socket.substr(0, socket.rfind('/'))) {
   grpc::ChannelArguments arguments;
   // A channel of our own: a global one would remember earlier failures and wait before it retries.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -229,18 +324,36 @@ Result<> Containerd::HasPlugins(const std::vector<std::string>& needed, const De
   return {};
 }
 
-Result<> Containerd::RunCanary(const std::string& rootfs, const std::string& runtime,
-                               const Deadline& deadline) {
+Result<> Containerd::HasHostOsSettings(const Deadline& deadline) {
+  cri::StatusRequest request;
+  request.set_verbose(true);
+  cri::StatusResponse response;
+  TRY(Check(Call(channel_, &cri::RuntimeService::Stub::Status, request, &response, deadline),
+            deadline));
+  const auto found = response.info().find("config");
+  const std::string text = found == response.info().end() ? "" : found->second;
+  const nlohmann::json config = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object()) return Fail(Code::kUnhealthy, "CRI does not say how it is configured");
+  return HasSettings(config);
+}
+
+Result<std::string> Containerd::RunCanary(const std::string& rootfs, const std::string& runtime,
+                                          const Deadline& deadline) {
   const std::string prefix = TRY(CanaryPrefix());
   TRY_CONTEXT(std::format("namespace {}", kNamespace), CreateNamespace(channel_, deadline));
-  TRY_CONTEXT("leftovers", RemoveLeftovers(channel_, prefix, deadline));
-  Canary canary(channel_, std::format("{}{}", prefix, ::getpid()));
+  // The other half is for the canary.
+  std::string stays = TRY_CONTEXT("leftovers", RemoveLeftovers(channel_, state_, prefix, runtime,
+                                                               Deadline(deadline.left() / 2)));
+  Canary canary(channel_, NewCanary(prefix));
   Result<> ran = canary.Run(rootfs, runtime, deadline);
   const Result<> removed =
       canary.Remove(ran ? deadline : Deadline(deadline.left() + kCanaryCleanup));
-  if (ran) return removed;
-  if (!removed) ran.error().message += "; cleaning up: " + removed.error().message;
-  return ran;
+  if (!removed) {
+    if (ran) return std::unexpected(removed.error());
+    ran.error().message += "; cleaning up: " + removed.error().message;
+  }
+  if (!ran) return std::unexpected(ran.error());
+  return stays;
 }
 
 }  // namespace hostos

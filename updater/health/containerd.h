@@ -31,14 +31,19 @@ class Containerd {
   // Each of `needed` is loaded without error. "type.id" names one plugin; "type" alone asks for at
   // least one of that type, since containerd skips those the machine has no use for.
   Result<> HasPlugins(const std::vector<std::string>& needed, const Deadline& deadline);
+  // Pods run with what HostOS sets in /etc/containerd/config.toml: systemd's cgroups, and the CNI
+  // plugins in /opt/cni/bin.
+  Result<> HasHostOsSettings(const Deadline& deadline);
   // Creates, starts, waits for and deletes a container whose root is the directory `rootfs`,
   // mounted read-only, and whose process is /bin/canary, expected to end with exit code 0. Nothing
-  // is pulled and nothing stays behind, not even of an earlier run that was killed.
-  Result<> RunCanary(const std::string& rootfs, const std::string& runtime,
-                     const Deadline& deadline);
+  // is pulled and nothing stays behind, not even of an earlier run that was killed, or whose
+  // containerd was. What of that can't be removed is returned, in one line: "" for nothing.
+  Result<std::string> RunCanary(const std::string& rootfs, const std::string& runtime,
+                                const Deadline& deadline);
 
  private:
   std::string address_;
+  std::string state_;  // containerd's state directory
   std::shared_ptr<grpc::Channel> channel_;
 };
 

@@ -12,12 +12,14 @@ namespace hostos {
 
 struct HealthPolicy {
   std::string containerd_socket = "/run/containerd/containerd.sock";
+  std::string containerd_unit = "containerd.service";  // whose containerd listens there
   // Plugins that must be loaded without error, as "type" or "type.id" of `ctr plugins ls`.
   std::vector<std::string> plugins = {"io.containerd.grpc.v1.cri"};
+  bool containerd_settings = true;                // they must be those that HostOS sets for CRI
   std::string canary = "/usr/lib/hostos/canary";  // root file system of the canary container
   std::string runtime = "io.containerd.runc.v2";
   std::string checks = "/etc/hostctl/health.d";   // with required/ and wanted/ below
-  std::vector<std::string> allowed_failed_units;  // unit names or globs
+  std::vector<std::string> allowed_failed_units;  // unit names or globs; they may hang, too
   Seconds window{60};
   Seconds deadline{300};
   Seconds interval{5};        // between two rounds of checks inside the window
@@ -33,10 +35,15 @@ struct CheckResult {
   Milliseconds took{0};
   bool environment = false;  // it says that the cause lies outside this machine
   bool before = false;       // it failed before the update too (Baseline)
+  // What of it does not hold, where it looks at many things: "units/a.service".
+  std::vector<std::string> parts;
+  uint32_t restarts = 0;  // of what it watches, since the round before
 
-  // Does this keep a release from passing? Not what the release before could not do either, for
-  // reasons outside this machine.
-  bool Decides() const { return required && !ok && !(environment && before); }
+  // What the release before could not do either, for reasons outside this machine or in the same
+  // parts, is not held against a release.
+  bool Excused() const { return before && (environment || !parts.empty()); }
+  // Does this keep a release from passing?
+  bool Decides() const { return required && !ok && !Excused(); }
 };
 
 // The first that decides; null when all is well.
@@ -44,7 +51,8 @@ const CheckResult* FirstFailing(const std::vector<CheckResult>& checks);
 
 struct Verdict {
   bool healthy = false;
-  std::string reason;               // "" when healthy; else one line, failing check first
+  std::string reason;               // "" when healthy; else one line: what kept it from being
+                                    // steady, the failing check
   std::vector<CheckResult> checks;  // of the last round
   Milliseconds steady{0};           // how long the checks held at the end
 };
@@ -62,10 +70,13 @@ class Health {
 
 // What to hold the checks of a release against.
 struct Baseline {
-  std::vector<std::string> failed;  // checks that failed under the release before it
+  std::vector<std::string> failed;  // FailedIn() the release before it
   bool known_good = false;          // it was healthy here before: what fails for reasons outside
                                     // this machine is none of its fault
 };
+
+// The names of the checks that failed, and of their parts.
+std::vector<std::string> FailedIn(const std::vector<CheckResult>& checks);
 
 // One round, held against a baseline.
 std::vector<CheckResult> RoundAgainst(const Baseline& baseline, Health& health, Milliseconds limit);

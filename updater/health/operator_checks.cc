@@ -93,6 +93,25 @@ class Output {
   std::string text_;
 };
 
+// Why a file that is there can't be started for want of a file: the program that is to run it.
+Result<pid_t> NoInterpreter(const std::string& path) {
+  constexpr size_t kLine = 256;  // execve(2) reads no more of it
+  std::string head(kLine, '\0');
+  const Result<UniqueFd> file = Open(path, O_RDONLY);
+  const ssize_t n = file ? ::read(file->get(), head.data(), head.size()) : -1;
+  head.resize(n > 0 ? static_cast<size_t>(n) : 0);
+  std::string line = head.substr(0, head.find('\n'));
+  if (!line.starts_with("#!"))
+    return Fail(Code::kUnhealthy, "{}: its program loader is not there", path);
+  if (line.ends_with('\r'))
+    return Fail(Code::kUnhealthy,
+                "{}: its lines end in CRLF, so that its #! line names a program that is not there; "
+                "save it with LF line ends",
+                path);
+  return Fail(Code::kUnhealthy, "{}: the program that its #! line names is not there: {}", path,
+              OneLine(line.substr(2)));
+}
+
 Result<pid_t> Spawn(const std::string& path, const std::string& name, int output,
                     Milliseconds limit) {
   posix_spawn_file_actions_t actions;
@@ -128,6 +147,7 @@ Result<pid_t> Spawn(const std::string& path, const std::string& name, int output
       ::posix_spawn(&pid, path.c_str(), &actions, &attributes, arguments, environment);
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
+  if (error == ENOENT) return NoInterpreter(path);
   if (error == ENOEXEC)
     return Fail(Code::kUnhealthy, "{} is neither a program nor a script with a #! line", path);
   if (error != 0) return FailErrno(path, error);

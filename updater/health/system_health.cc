@@ -13,7 +13,7 @@
 namespace hostos {
 namespace {
 
-constexpr char kContainerdUnit[] = "containerd.service";
+constexpr char kGateUnit[] = "hostos-health-gate.service";  // it is starting while it looks
 
 Result<std::string> NotTried(std::string_view why) {
   return Fail(Code::kUnhealthy, "not tried: {}", why);
@@ -68,58 +68,103 @@ void SystemHealth::CheckContainerd(const Deadline& deadline, std::vector<CheckRe
           return std::format("{} needed, all loaded", policy_.plugins.size());
         });
       }));
-  add("canary", deadline.left(), serving_or([&](const Deadline& end) {
-        return containerd.RunCanary(policy_.canary, policy_.runtime, end).transform([] {
-          return std::string("created, started, ended with exit code 0, deleted");
-        });
+  add("containerd-settings", deadline.left(),
+      serving_or([&](const Deadline& end) -> Result<std::string> {
+        if (!AsksForSettings()) return "not asked for";
+        TRY(containerd.HasHostOsSettings(end));
+        return "systemd's cgroups, CNI plugins in /opt/cni/bin";
       }));
+  add("canary", deadline.left(), serving_or([&](const Deadline& end) {
+        return containerd.RunCanary(policy_.canary, policy_.runtime, end)
+            .transform([](const std::string& stays) {
+              return "created, started, ended with exit code 0, deleted" +
+                     (stays.empty() ? "" : "; " + stays);
+            });
+      }));
+}
+
+// Those of a containerd that is not HostOS's own, or does without CRI, are its operator's.
+bool SystemHealth::AsksForSettings() const {
+  return policy_.containerd_settings && policy_.containerd_unit == HealthPolicy().containerd_unit &&
+         std::ranges::contains(policy_.plugins, "io.containerd.grpc.v1.cri");
 }
 
 void SystemHealth::CheckSystemd(const Deadline& deadline, std::vector<CheckResult>& checks) {
   // Both answers take a moment, so one connection and one deadline serve them both.
   const Milliseconds limit = std::min<Milliseconds>(policy_.check_timeout, deadline.left());
   Result<Systemd> systemd = Systemd::Connect(bus_address_, Deadline(limit));
-  using Question = Result<std::string> (SystemHealth::*)(Systemd&);
+  using Question = Result<std::string> (SystemHealth::*)(Systemd&, CheckResult&);
   const auto add = [&](const char* name, Question ask) {
-    checks.push_back(Check(name, limit, [&](const Deadline&) -> Result<std::string> {
+    CheckResult found;
+    CheckResult check = Check(name, limit, [&](const Deadline&) -> Result<std::string> {
       if (!systemd) return std::unexpected(systemd.error());
-      return (this->*ask)(*systemd);
-    }));
+      return (this->*ask)(*systemd, found);
+    });
+    check.parts = std::move(found.parts);
+    check.restarts = found.restarts;
+    checks.push_back(std::move(check));
   };
   add("containerd-restarts", &SystemHealth::SameProcess);
-  add("units", &SystemHealth::NoFailedUnits);
+  add("units", &SystemHealth::AllUnitsUp);
 }
 
-// containerd.service runs, in the same process as in the round before. What fails is forgotten, so
+// How often it was started since the look before this one, however long ago that was.
+uint32_t SystemHealth::CountRestarts(const ServiceState& now) {
+  const ServiceState before = seen_.value_or(now);
+  seen_ = now;
+  if (now.main_pid == 0) seen_->main_pid = before.main_pid;
+  if (now.restarts > before.restarts) return now.restarts - before.restarts;
+  return now.main_pid != 0 && before.main_pid != 0 && now.main_pid != before.main_pid;
+}
+
+// containerd's unit runs, in the same process as in the round before. What fails is forgotten, so
 // that the next round begins anew with what it finds.
-Result<std::string> SystemHealth::SameProcess(Systemd& systemd) {
+Result<std::string> SystemHealth::SameProcess(Systemd& systemd, CheckResult& found) {
   const std::optional<ServiceState> before = std::exchange(containerd_, std::nullopt);
-  const ServiceState now = TRY(systemd.Service(kContainerdUnit));
+  const std::string& unit = policy_.containerd_unit;
+  const ServiceState now = TRY(systemd.Service(unit));
+  found.restarts = CountRestarts(now);
   if (now.active_state != "active" || now.main_pid == 0)
-    return Fail(Code::kUnhealthy, "{}: expected active, found {}", kContainerdUnit,
-                now.active_state);
+    return Fail(Code::kUnhealthy, "{}: expected active, found {}{}", unit, now.active_state,
+                now.active_state == "inactive"
+                    ? "; health.containerd_unit names the unit of health.containerd_socket"
+                    : "");
   if (before && *before != now)
     return Fail(Code::kUnhealthy, "{} restarted: main process {} became {}, restarts {} became {}",
-                kContainerdUnit, before->main_pid, now.main_pid, before->restarts, now.restarts);
+                unit, before->main_pid, now.main_pid, before->restarts, now.restarts);
   containerd_ = now;
   return std::format("main process {}, {} restarts", now.main_pid, now.restarts);
 }
 
-Result<std::string> SystemHealth::NoFailedUnits(Systemd& systemd) {
+bool SystemHealth::MayFail(const std::string& unit) const {
+  return std::ranges::any_of(policy_.allowed_failed_units, [&](const std::string& glob) {
+    return ::fnmatch(glob.c_str(), unit.c_str(), 0) == 0;
+  });
+}
+
+// No unit failed, waits to be started again, or is still on its way up. Where this runs before the
+// system is up, what waits for it is not on its way yet.
+Result<std::string> SystemHealth::AllUnitsUp(Systemd& systemd, CheckResult& found) {
   const std::string state = TRY(systemd.SystemState());
   if (state == "maintenance" || state == "stopping")
     return Fail(Code::kUnhealthy, "expected a system that is up or coming up, found it {}", state);
-  std::vector<std::string> failed = TRY(systemd.FailedUnits());
-  std::erase_if(failed, [&](const std::string& unit) {
-    return std::ranges::any_of(policy_.allowed_failed_units, [&](const std::string& glob) {
-      return ::fnmatch(glob.c_str(), unit.c_str(), 0) == 0;
-    });
-  });
-  if (failed.empty()) return std::format("{}, no failed unit", state);
-  std::ranges::sort(failed);
   std::string list;
-  for (const std::string& unit : failed) list += (list.empty() ? "" : ", ") + unit;
-  return Fail(Code::kUnhealthy, "failed: {}; see systemctl status", list);
+  const auto add = [&](const char* what, std::vector<std::string> units) {
+    std::erase_if(units, [&](const std::string& unit) { return MayFail(unit); });
+    std::ranges::sort(units);
+    for (size_t i = 0; i < units.size(); i++) {
+      list += i > 0 ? ", " : std::format("{}{}: ", list.empty() ? "" : "; ", what);
+      list += units[i];
+      found.parts.push_back("units/" + units[i]);
+    }
+  };
+  add("failed", TRY(systemd.UnitsIn("failed")));
+  add("failed and restarting", TRY(systemd.UnitsIn("auto-restart")));
+  std::vector<std::string> starting = TRY(systemd.StartingUnits());
+  std::erase(starting, kGateUnit);
+  add("still starting", std::move(starting));
+  if (list.empty()) return std::format("{}, no failed unit", state);
+  return Fail(Code::kUnhealthy, "{}; see systemctl status", list);
 }
 
 }  // namespace hostos

@@ -20,13 +20,17 @@ class SystemHealth : public Health {
 
  private:
   void CheckContainerd(const Deadline& deadline, std::vector<CheckResult>& checks);
+  bool AsksForSettings() const;
   void CheckSystemd(const Deadline& deadline, std::vector<CheckResult>& checks);
-  Result<std::string> SameProcess(Systemd& systemd);
-  Result<std::string> NoFailedUnits(Systemd& systemd);
+  Result<std::string> SameProcess(Systemd& systemd, CheckResult& found);
+  uint32_t CountRestarts(const ServiceState& now);
+  Result<std::string> AllUnitsUp(Systemd& systemd, CheckResult& found);
+  bool MayFail(const std::string& unit) const;
 
   HealthPolicy policy_;
   std::string bus_address_;
-  std::optional<ServiceState> containerd_;  // as the round before found it
+  std::optional<ServiceState> containerd_;  // as the round before found it, if it was good
+  std::optional<ServiceState> seen_;        // as the round before found it
 };
 
 }  // namespace hostos

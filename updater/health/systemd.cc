@@ -102,13 +102,27 @@ Result<std::string> Systemd::SystemState() {
   return TextProperty(kManagerPath, kManager, "SystemState");
 }
 
-Result<std::vector<std::string>> Systemd::FailedUnits() {
+// Is this property, a list of names, not empty?
+Result<bool> Systemd::HasNames(const char* path, const char* interface, const char* name) {
+  BusError error;
+  char** raw = nullptr;
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  const int r =
+      sd_bus_get_property_strv(bus_.get(), kDestination, path, interface, name, error.get(), &raw);
+  const bool any = raw && raw[0];
+  for (char** text = raw; text && *text; text++) ::free(*text);
+  ::free(raw);
+  if (r < 0) return error.AsFailure(name, r, deadline_);
+  return any;
+}
+
+Result<std::vector<std::string>> Systemd::UnitsIn(const char* state) {
   constexpr char kMethod[] = "ListUnitsFiltered";
   BusError error;
   sd_bus_message* raw = nullptr;
   (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
   int r = sd_bus_call_method(bus_.get(), kDestination, kManagerPath, kManager, kMethod, error.get(),
-                             &raw, "as", 1, "failed");
+                             &raw, "as", 1, state);
   const Message reply(raw);
   if (r < 0) return error.AsFailure(kMethod, r, deadline_);
 
@@ -123,6 +137,57 @@ Result<std::vector<std::string>> Systemd::FailedUnits() {
   }
   if (r < 0) return error.AsFailure(kMethod, r, deadline_);
   return units;
+}
+
+Result<std::vector<std::string>> Systemd::StartingUnits() {
+  constexpr char kMethod[] = "ListJobs";
+  BusError error;
+  sd_bus_message* raw = nullptr;
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  int r = sd_bus_call_method(bus_.get(), kDestination, kManagerPath, kManager, kMethod, error.get(),
+                             &raw, "");
+  const Message reply(raw);
+  if (r < 0) return error.AsFailure(kMethod, r, deadline_);
+
+  std::vector<std::pair<std::string, std::string>> running;  // unit, and its path
+  uint32_t id = 0;
+  const char *unit = nullptr, *type = nullptr, *state = nullptr, *job = nullptr, *path = nullptr;
+  r = sd_bus_message_enter_container(raw, 'a', "(usssoo)");
+  while (r >= 0 &&
+         (r = sd_bus_message_read(raw, "(usssoo)", &id, &unit, &type, &state, &job, &path)) > 0)
+    if (state == std::string_view("running") && type != std::string_view("stop"))
+      running.emplace_back(OneLine(unit), path);
+  if (r < 0) return error.AsFailure(kMethod, r, deadline_);
+
+  std::vector<std::string> units;
+  if (running.empty()) return units;
+  const std::string own = TRY(OwnUnit());
+  for (const auto& [name, object] : running)
+    if (object != own && TRY_CONTEXT(name, IsWanted(object))) units.push_back(name);
+  return units;
+}
+
+// What nothing wants is somebody's own affair: of a timer, or of who typed the command.
+Result<bool> Systemd::IsWanted(const std::string& path) {
+  for (const char* relation : {"WantedBy", "RequiredBy", "BoundBy", "UpheldBy"})
+    if (TRY(HasNames(path.c_str(), kUnit, relation))) return true;
+  return false;
+}
+
+// Its path; "" when this process is part of none.
+Result<std::string> Systemd::OwnUnit() {
+  constexpr char kMethod[] = "GetUnitByPID";
+  BusError error;
+  sd_bus_message* raw = nullptr;
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  int r = sd_bus_call_method(bus_.get(), kDestination, kManagerPath, kManager, kMethod, error.get(),
+                             &raw, "u", 0);  // 0: of who asks
+  const Message reply(raw);
+  if (sd_bus_error_has_name(error.get(), "org.freedesktop.systemd1.NoUnitForPID")) return "";
+  const char* path = nullptr;
+  if (r >= 0) r = sd_bus_message_read(raw, "o", &path);
+  if (r < 0) return error.AsFailure(kMethod, r, deadline_);
+  return path;
 }
 
 Result<ServiceState> Systemd::Service(const std::string& unit) {

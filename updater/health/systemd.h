@@ -32,7 +32,11 @@ class Systemd {
 
   // "starting", "running", "degraded", "maintenance", "stopping", ...
   Result<std::string> SystemState();
-  Result<std::vector<std::string>> FailedUnits();
+  // Units in that active or sub state: "failed", "auto-restart".
+  Result<std::vector<std::string>> UnitsIn(const char* state);
+  // Units that are on their way up, which others want or need: their job to start, restart or
+  // reload is running. Not what waits behind one; and not the unit that this process is part of.
+  Result<std::vector<std::string>> StartingUnits();
   Result<ServiceState> Service(const std::string& unit);
 
  private:
@@ -45,6 +49,9 @@ class Systemd {
   uint64_t MicrosecondsLeft() const;
   Result<std::string> TextProperty(const char* path, const char* interface, const char* name);
   Result<uint32_t> NumberProperty(const char* path, const char* interface, const char* name);
+  Result<bool> HasNames(const char* path, const char* interface, const char* name);
+  Result<bool> IsWanted(const std::string& path);
+  Result<std::string> OwnUnit();
 
   Bus bus_;
   Deadline deadline_;

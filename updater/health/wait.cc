@@ -16,6 +16,43 @@ std::optional<std::string> FirstFailure(const std::vector<CheckResult>& checks) 
                      failing->detail);
 }
 
+// It failed before, as a whole or in all of its parts.
+bool FailedBefore(const CheckResult& check, const Baseline& baseline) {
+  const auto known = [&](const std::string& name) {
+    return std::ranges::contains(baseline.failed, name);
+  };
+  if (!check.parts.empty()) return std::ranges::all_of(check.parts, known);
+  return baseline.known_good || known(check.name);
+}
+
+// Of several parts, those that are not the release's fault are named.
+void NameKnownParts(CheckResult& check, const Baseline& baseline) {
+  std::string known;
+  for (const std::string& part : check.parts)
+    if (std::ranges::contains(baseline.failed, part)) known += (known.empty() ? "" : ", ") + part;
+  if (!known.empty()) check.detail += "; failed before the update too: " + known;
+}
+
+std::string Times(uint64_t count) {
+  return std::format("{} time{}", count, count == 1 ? "" : "s");
+}
+
+// What kept the checks from holding for the whole window, as a wait has seen it.
+struct Unrest {
+  uint64_t restarts = 0;  // of containerd
+  uint64_t breaks = 0;    // of good streaks
+
+  void Take(const std::vector<CheckResult>& checks) {
+    for (const CheckResult& check : checks) restarts += check.restarts;
+  }
+  // "" when nothing was restless.
+  std::string Text(const HealthPolicy& policy) const {
+    if (restarts > 0)
+      return std::format("{} restarted {}", policy.containerd_unit, Times(restarts));
+    return breaks > 0 ? std::format("the checks held and failed again {}", Times(breaks)) : "";
+  }
+};
+
 }  // namespace
 
 const CheckResult* FirstFailing(const std::vector<CheckResult>& checks) {
@@ -32,9 +69,20 @@ std::string FailingOutput(const Verdict& verdict) {
 std::vector<CheckResult> RoundAgainst(const Baseline& baseline, Health& health,
                                       Milliseconds limit) {
   std::vector<CheckResult> checks = health.Round(limit);
-  for (CheckResult& check : checks)
-    check.before = baseline.known_good || std::ranges::contains(baseline.failed, check.name);
+  for (CheckResult& check : checks) {
+    check.before = FailedBefore(check, baseline);
+    NameKnownParts(check, baseline);
+  }
   return checks;
+}
+
+std::vector<std::string> FailedIn(const std::vector<CheckResult>& checks) {
+  std::vector<std::string> names;
+  for (const CheckResult& check : checks) {
+    if (!check.ok) names.push_back(check.name);
+    names.insert(names.end(), check.parts.begin(), check.parts.end());
+  }
+  return names;
 }
 
 Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
@@ -44,6 +92,7 @@ Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
   Verdict verdict;
   std::optional<Milliseconds> since;  // when the first round of the present good streak was over
   std::string failure;                // the last one
+  Unrest unrest;
 
   Milliseconds now = begin;
   bool first = true;
@@ -51,6 +100,7 @@ Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
     const Milliseconds limit = end - now;
     std::vector<CheckResult> checks = RoundAgainst(baseline, health, limit);
     const std::optional<std::string> failed = FirstFailure(checks);
+    unrest.Take(checks);
     now = clock.Monotonic();
 
     // A round that the deadline cut short fails for want of time: the round before it says why.
@@ -61,6 +111,7 @@ Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
     verdict.checks = std::move(checks);
     if (failed) {
       failure = *failed;
+      unrest.breaks += since.has_value();
       since.reset();
     } else if (!since) {
       since = now;
@@ -76,16 +127,17 @@ Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
     now = clock.Monotonic();
   } while (now < end);
 
-  const std::string waited = FormatSeconds(now - begin);
-  if (!since) {
-    verdict.reason = std::format("{} (waited {})", failure, waited);
-  } else {
-    verdict.reason =
-        std::format("the checks held for {} of the {} asked for when the deadline came",
-                    FormatSeconds(verdict.steady), FormatSeconds(policy.window));
-    if (!failure.empty()) verdict.reason += std::format("; before that {}", failure);
-    verdict.reason += std::format(" (waited {})", waited);
+  std::string last = failure;
+  if (since) {
+    last = std::format("the checks held for {} of the {} asked for when the deadline came",
+                       FormatSeconds(verdict.steady), FormatSeconds(policy.window));
+    if (!failure.empty()) last += std::format("; before that {}", failure);
   }
+  const std::string waited = FormatSeconds(now - begin), restless = unrest.Text(policy);
+  verdict.reason = restless.empty()
+                       ? std::format("{} (waited {})", last, waited)
+                       : std::format("not steady for {} in {}: {}; at last {}",
+                                     FormatSeconds(policy.window), waited, restless, last);
   return verdict;
 }
 

@@ -47,6 +47,9 @@ constexpr OptionSpec kUpdateOptions[] = {
     kFrom,
     {"--retry", "", "also a release that fell back or was rolled back here before",
      &Invocation::retry},
+    {"--ignore-health", "",
+     "also while a required check fails already; units that fail now may fail in the trial, too",
+     &Invocation::ignore_health},
     {"--reboot", "", "reboot into it when it is staged", &Invocation::reboot},
     {"--json", "", "with --check or --plan: print JSON, described in docs/cli.md",
      &Invocation::json},
@@ -60,6 +63,8 @@ constexpr ExitUse kUpdateExits[] = {
     {ExitCode::kNotTrusted, "a signature, a digest or the root hash does not hold"},
     {ExitCode::kNetwork, "the server was not reached, or answered badly"},
     {ExitCode::kNoSpace, "it does not fit in the slot, on the ESP or on the state partition"},
+    {ExitCode::kNotHealthy,
+     "a required check fails already, and --ignore-health is not given: nothing was changed"},
     {ExitCode::kNotSupported, "the release is older, or for another machine or format"},
     {ExitCode::kRefused, "it was given up here before, and --retry is not given"},
 };
@@ -141,8 +146,9 @@ constexpr Command kCommands[] = {
      "with the reason. Changes nothing.",
      kStatusOptions, kStatusExits},
     {Verb::kUpdate, "update", "install a release in the other slot, to boot next",
-     "Finds the release, checks its signatures and that there is room for it, fetches what this "
-     "machine lacks, writes it to the slot that does not run, proves it by reading it back, and "
+     "Finds the release, checks its signatures, that there is room for it and that this machine is "
+     "healthy, fetches what this machine lacks, writes it to the slot that does not run, proves it "
+     "by reading it back, and "
      "makes it boot next. The running system is not touched. An interrupted update resumes when it "
      "is run again. After the reboot the release is on trial: when its health gate does not pass, "
      "the machine falls back to the release before it by itself.",

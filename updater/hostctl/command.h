@@ -36,6 +36,7 @@ struct Invocation {
   bool json = false;
   bool why = false;                                 // status
   bool check = false, plan = false, retry = false;  // update
+  bool ignore_health = false;                       // update
   bool reboot = false;                              // update, rollback, boot selftest
   bool cancel = false;                              // boot selftest
   std::optional<std::string> config;

@@ -91,6 +91,7 @@ Json Of(const CheckResult& check) {
           {"environment", check.environment},
           {"detail", Text(check.detail)},
           {"output", Text(check.output)},
+          {"parts", check.parts},
           {"milliseconds", check.took.count()}};
 }
 
@@ -184,6 +185,7 @@ std::string StatusJson(const StatusView& view) {
          {"reason", Text(denied.reason)},
          {"output", Text(view.OutputOf(denied))},
          {"post_mortem", Of(PostMortemOf(view.post_mortems, denied.release.commit, denied.time))}});
+  json["known"] = status.known;
   json["checked"] = Time(status.checked);
   json["selftest"] = status.selftest ? Of(*status.selftest) : Json();
   json["problems"] = view.problems;
@@ -197,6 +199,10 @@ std::string CheckJson(const CheckView& view) {
 std::string PlanJson(const PlanView& view) {
   Json json = Of(view.check);
   json["plan"] = view.plan ? Of(*view.plan) : Json();
+  json["failing"] = Json::array();
+  if (view.plan)
+    for (const CheckResult& check : view.plan->failing) json["failing"].push_back(Of(check));
+  json["refused"] = view.Refused();
   json["tries"] = view.tries;
   json["health"] = {{"window_seconds", view.health.window.count()},
                     {"deadline_seconds", view.health.deadline.count()}};

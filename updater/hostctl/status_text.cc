@@ -171,10 +171,9 @@ std::string PostMortemText(const PostMortem* post_mortem) {
                                  Printable(post_mortem->cause));
   for (const CheckResult& check : post_mortem->checks)
     if (!check.ok)
-      text +=
-          std::format("  check      {}{}{}: {}\n", check.name, check.required ? "" : " (wanted)",
-                      check.environment && check.before ? " (not held against the release)" : "",
-                      Printable(check.detail));
+      text += std::format(
+          "  check      {}{}{}: {}\n", check.name, check.required ? "" : " (wanted)",
+          check.Excused() ? " (not held against the release)" : "", Printable(check.detail));
   for (const BootTrace& trace : post_mortem->traces) {
     text += std::format("  boot       {} to {}, {}; its last lines:\n", FormatTime(trace.begun),
                         FormatTime(trace.ended), trace.in_order ? "shut down" : "cut off");
@@ -230,6 +229,9 @@ std::string StatusText(const StatusView& view, const Paint& paint) {
                      std::string(columns < kHeadlineColumns ? kHeadlineColumns - columns : 2, ' ') +
                      Headline(view, paint) + "\n" + SlotTable(view);
   text += std::format("Update   {}\n", UpdateText(view));
+  if (!status.known.empty())
+    text += std::format("Known    failed before the {}update: {}\n", status.update ? "" : "last ",
+                        Printable(Join(status.known, ", ")));
   if (const std::optional<HistoryEntry>& degraded = view.status.degraded)
     text += std::format("Health   went bad {} after {} was committed:\n         {}\n",
                         FormatTime(degraded->time), Named(degraded->release),

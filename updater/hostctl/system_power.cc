@@ -2,34 +2,76 @@
 
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
+#include <sstream>
+#include <vector>
+
 #include "updater/base/unique_fd.h"
+#include "updater/health/printable.h"
 
 namespace hostos {
+namespace {
+
+// Neither what waits in /run/nextroot nor a kernel that is loaded comes in place of the loader: it
+// is the loader that counts the next boot.
+constexpr const char* kFullReboot[] = {"SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT=1",
+                                       "SYSTEMCTL_SKIP_AUTO_KEXEC=1"};
+
+// Runs a program to its end, with its output going to `out`; returns what waitpid(2) says.
+Result<int> Run(std::vector<std::string> words, int out) {
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+  std::vector<char*> argv, environment;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  for (char** variable = environ; *variable; variable++) environment.push_back(*variable);
+  for (const char* variable : kFullReboot) environment.push_back(const_cast<char*>(variable));
+  environment.push_back(nullptr);
+  pid_t child = -1;
+  const int error =
+      ::posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environment.data());
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return FailErrno(words[0], error);
+
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) return FailErrno(words[0]);
+  return status;
+}
+
+// "; held back by: kubelet 0 root 512 kubelet shutdown:sleep draining block", of those that hold a
+// shutdown back for good; "" when nobody does. systemd says no more than that somebody does.
+std::string HeldBackBy(const std::string& systemd_inhibit) {
+  const UniqueFd listed(::memfd_create("inhibitors", MFD_CLOEXEC));
+  if (!listed || !Run({systemd_inhibit, "--list", "--no-pager", "--no-legend"}, listed.get()))
+    return "";
+  std::istringstream list(
+      ReadFile(std::format("/proc/self/fd/{}", listed.get()), 1 << 16).value_or(""));
+  std::string text;
+  for (std::string line; std::getline(list, line);) {
+    line = OneLine(line);
+    if (line.contains("shutdown") && (line.ends_with(" block") || line.ends_with(" block-weak")))
+      text += (text.empty() ? "; held back by: " : "; ") + line;
+  }
+  return text;
+}
+
+}  // namespace
 
 Result<> SystemPower::Reboot() {
   // What is asked for ends this session too: neither systemctl nor we are interrupted by that.
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);
   // Standard output holds results only.
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-  std::string program = systemctl_, verb = "reboot";
-  char* argv[] = {program.data(), verb.data(), nullptr};
-  pid_t child = -1;
-  const int error = ::posix_spawn(&child, program.c_str(), &actions, nullptr, argv, environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return FailErrno(systemctl_, error);
-
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) return FailErrno(systemctl_);
+  const int status = TRY(Run({systemctl_, "reboot"}, STDERR_FILENO));
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  return Fail(Code::kFailed, "{} reboot: expected success, it ended with {} {}", systemctl_,
+  return Fail(Code::kFailed, "{} reboot: expected success, it ended with {} {}{}", systemctl_,
               WIFEXITED(status) ? "exit code" : "signal",
-              WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+              WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
+              HeldBackBy(systemctl_.substr(0, systemctl_.rfind('/') + 1) + "systemd-inhibit"));
 }
 
 Result<std::string> SystemPower::BootId() {

@@ -48,6 +48,13 @@ std::string EtcLine(const UpdatePlan& plan) {
                      FirstOf(paths, kPathsShown));
 }
 
+std::string HealthLine(const PlanView& view) {
+  const std::string fails = Printable(FailsAlready(view.plan->failing));
+  if (fails.empty()) return "good: nothing fails now that a trial would fail for";
+  return std::format("fails already, {}: {}",
+                     view.ignore_health ? "and is ignored" : "and an update is refused", fails);
+}
+
 std::string PlanRows(const PlanView& view) {
   const UpdatePlan& plan = *view.plan;
   const Release& release = plan.target.release;
@@ -71,6 +78,7 @@ std::string PlanRows(const PlanView& view) {
                   FormatCount(plan.state_free.inodes)));
   row("packages", PackageLine(plan));
   row("/etc", EtcLine(plan));
+  if (view.check.finding == Finding::kAvailable) row("health", HealthLine(view));
   row("reboot", std::format("yes; containers stop; health gate: {} steady within {}; {}, then back "
                             "to {}",
                             FormatSpan(view.health.window), FormatSpan(view.health.deadline),
@@ -133,9 +141,10 @@ std::string CheckText(const CheckView& view) {
 std::string PlanText(const PlanView& view) {
   if (!view.plan) return CheckText(view.check);
   std::string text = ReleaseLine(view.check) + PlanRows(view);
-  return text + (view.check.finding == Finding::kStaged
-                     ? "It is staged already: reboot to run it.\n"
-                     : "Nothing was changed. `hostctl update` does it.\n");
+  if (view.check.finding == Finding::kStaged)
+    return text + "It is staged already: reboot to run it.\n";
+  return text + std::format("Nothing was changed. `hostctl update{}` does it.\n",
+                            view.Refused() || view.ignore_health ? " --ignore-health" : "");
 }
 
 std::string HealthText(const HealthView& view, const Paint& paint) {

@@ -57,6 +57,10 @@ struct PlanView {
   std::optional<UpdatePlan> plan;  // of kAvailable and kStaged
   uint32_t tries = 0;
   HealthPolicy health;
+  bool ignore_health = false;
+
+  // `hostctl update` with these options would refuse, as this machine is not healthy.
+  bool Refused() const { return plan && !ignore_health && !FailsAlready(plan->failing).empty(); }
 };
 
 struct HistoryView {
