@@ -82,6 +82,9 @@ struct BootState {
   std::vector<LoaderPreference> preferences;  // strongest first; already applied to `entries`
   std::vector<std::string> selftest;          // every file of a self-test, an entry or not
   EspSpace esp;
+  // Other disks, by kernel name, with partitions of the same UUIDs as this node's: written from the
+  // same image, or a copy. Nothing is read from them, nothing written to them.
+  std::vector<std::string> twins;
 
   const SlotState& slot(Slot s) const { return slots[static_cast<int>(s)]; }
   // The best image with a slot's root hash; null when nothing boots that slot.

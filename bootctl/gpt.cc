@@ -110,16 +110,24 @@ Result<Copy> ReadCopy(int fd, uint64_t sector_size, uint64_t sector) {
   return copy;
 }
 
-// Every header that libfdisk would look at claims a sane number of entries.
-Result<> CheckHeaders(int fd) {
+// Of a device, what the kernel says; of an image, that by which the header is in sector 1.
+Result<unsigned> SectorSize(int fd) {
+  constexpr unsigned kUsual = 512, kLarge = 4096;
   struct stat status;
   if (::fstat(fd, &status) < 0) return FailErrno("fstat");
-  int sector_size = 512;
-  if (S_ISBLK(status.st_mode) && ::ioctl(fd, BLKSSZGET, &sector_size) < 0)
-    return FailErrno("BLKSSZGET");
+  int size = kUsual;
+  if (S_ISBLK(status.st_mode)) {
+    if (::ioctl(fd, BLKSSZGET, &size) < 0) return FailErrno("BLKSSZGET");
+  } else if (!TRY(ReadHeader(fd, kUsual, 1)) && TRY(ReadHeader(fd, kLarge, 1))) {
+    size = kLarge;
+  }
+  return static_cast<unsigned>(size);
+}
+
+// Every header that libfdisk would look at claims a sane number of entries.
+Result<> CheckHeaders(int fd, uint64_t size) {
   const off_t end = ::lseek(fd, 0, SEEK_END);
-  if (end < sector_size) return {};
-  const uint64_t size = static_cast<uint64_t>(sector_size);
+  if (end < static_cast<off_t>(size)) return {};
   TRY(ReadHeader(fd, size, static_cast<uint64_t>(end) / size - 1));
   if (const std::optional<Header> primary = TRY(ReadHeader(fd, size, 1)))
     TRY(ReadHeader(fd, size, primary->other));
@@ -135,10 +143,13 @@ struct Disk {
 
 Result<Disk> OpenDisk(const std::string& path, int flags) {
   UniqueFd fd = TRY(Open(path, flags));
-  TRY_CONTEXT(path, CheckHeaders(fd.get()));
+  const unsigned sector_size = TRY_CONTEXT(path, SectorSize(fd.get()));
+  TRY_CONTEXT(path, CheckHeaders(fd.get(), sector_size));
   Disk disk{path, std::move(fd), Context(fdisk_new_context())};
   if (!disk.context) return FailErrno(path, ENOMEM);
   fdisk_disable_dialogs(disk.context.get(), 1);
+  if (int error = fdisk_save_user_sector_size(disk.context.get(), sector_size, sector_size))
+    return FailErrno(path + ": sector size", -error);
   const bool readonly = (flags & O_ACCMODE) == O_RDONLY;
   if (int error =
           fdisk_assign_device_by_fd(disk.context.get(), disk.fd.get(), path.c_str(), readonly))

@@ -51,10 +51,15 @@ Result<VerityNodes> FindRunningRoot(const std::string& root, const std::string& 
        it.increment(error))
     nodes.push_back(TRY_CONTEXT("device under " + root, ReadPartitionNode(it->path())));
   if (error) return FailErrno(device + "/slaves", error.value());
-  if (nodes.size() != 2 || nodes[0].disk != nodes[1].disk)
+  if (nodes.size() != 2)
     return Fail(Code::kNotSupported,
-                "{}: expected two partitions of one disk under the dm-verity device, found {}",
-                device, nodes.size());
+                "{}: expected two partitions under the dm-verity device, found {}", device,
+                nodes.size());
+  if (nodes[0].disk != nodes[1].disk)
+    return Fail(Code::kNotSupported,
+                "{}: expected two partitions of one disk under it, found partition {} of {} and {} "
+                "of {}: two disks were written from one image. Detach or erase one, and reboot",
+                root, nodes[0].number, nodes[0].disk, nodes[1].number, nodes[1].disk);
   return VerityNodes{nodes[0], nodes[1]};
 }
 

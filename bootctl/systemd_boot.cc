@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <ranges>
 
 #include "bootctl/efivars.h"
@@ -71,6 +72,29 @@ Result<Slot> RunningSlot(const PartitionTable& table, const VerityNodes& nodes) 
       b.data.number, b.verity.number);
 }
 
+// udev links each partition by its disk and its UUID (rootfs: 61-hostos.rules).
+std::vector<std::string> TwinsOf(const std::string& dev, const std::string& disk,
+                                 const PartitionTable& table) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> twins;
+  std::error_code error;  // without the directory there is nothing to be said
+  const fs::path by_disk = dev + "/hostos/by-disk";
+  for (fs::directory_iterator it(by_disk, error), end; !error && it != end; it.increment(error)) {
+    const auto has = [&](const Partition& partition) {
+      std::error_code ignored;
+      return fs::is_symlink(it->path() / ToString(partition.uuid), ignored);
+    };
+    const auto has_slot = [&](const SlotPartitions& slot) {
+      return has(slot.data) || has(slot.verity);
+    };
+    if (it->path().filename() != disk &&
+        (has(table.esp) || std::ranges::any_of(table.slots, has_slot)))
+      twins.push_back(it->path().filename());
+  }
+  std::ranges::sort(twins);
+  return twins;
+}
+
 // Refuses an image that is not the release's, before anything changes.
 Result<Uki> CheckUki(int fd, const Release& release, const PartitionTable& table) {
   if (release.architecture != table.architecture)
@@ -108,6 +132,7 @@ Result<SystemdBoot::View> SystemdBoot::Look() const {
   state.entries = view.contents.entries;
   state.selftest = view.contents.selftest;
   state.esp = view.contents.space;
+  state.twins = TwinsOf(options_.dev, view.disk_name, view.table);
 
   std::optional<Digest> root_hash = RootHashOf(command_line);
   if (state.rescue) root_hash = state.slot(state.running).root_hash.value_or(Digest());

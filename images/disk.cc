@@ -35,6 +35,9 @@ constexpr std::string_view kLoaderConfiguration = "timeout 0\neditor no\n";
 // As in the definitions; rootfs mounts the state partition by this name.
 constexpr std::string_view kEmptyLabel = "_empty", kStateLabel = "hostos-state";
 
+// A FAT with fewer clusters is taken for FAT16 by firmware; with the FATs themselves, in sectors.
+constexpr uint64_t kLeastFat32 = 65525 + 1100;
+
 // FAT knows no time before 1980.
 constexpr uint64_t kFirstFatTime = 315532800;
 
@@ -138,8 +141,13 @@ Result<std::vector<DiskPartition>> ParsePartitions(const std::string& text) {
 
 // Definitions of one's own may say anything: the disk is read as a node will read it.
 Result<> CheckLayout(const std::string& disk, const std::vector<DiskPartition>& partitions,
-                     const Release& release) {
+                     const Release& release, uint64_t sector_size) {
   const PartitionTable table = TRY(ReadPartitionTable(disk));
+  if (table.esp.size / sector_size < kLeastFat32)
+    return Fail(Code::kNoSpace,
+                "an EFI system partition of {} bytes in sectors of {} is too small for FAT32: give "
+                "--esp-size {}M or more",
+                table.esp.size, sector_size, (kLeastFat32 * sector_size >> 20) + 1);
   const SlotPartitions &a = table.slot(Slot::A), &b = table.slot(Slot::B);
   if (table.architecture != release.architecture ||
       IdentityOf(a) != SlotIdentity::OfRelease(release))
@@ -162,25 +170,26 @@ Result<> CheckLayout(const std::string& disk, const std::vector<DiskPartition>& 
 
 Result<std::vector<DiskPartition>> RunRepart(const WorkDirectory& work,
                                              const SignedRelease& release,
-                                             const std::string& definitions,
+                                             const std::string& definitions, uint64_t sector_size,
                                              const std::string& output) {
   const Release& facts = release.commit.release;
   Uuid seed_bytes;
   std::ranges::copy(std::span(facts.commit.bytes).first<16>(), seed_bytes.begin());
   const std::string seed = ToString(seed_bytes);
-  // Without a sector size the ESP would be made with sectors of 4096 bytes, which firmware does not
-  // read from a disk with sectors of 512.
+  // Without the sector size the ESP would be made with sectors of 4096 bytes, which firmware does
+  // not read from a disk with sectors of 512.
   // mkfs.ext4 draws its directory hash seed at random unless told; it takes only its last -E, so
   // what systemd-repart passes itself is repeated.
   const std::string json = TRY(RunProgram(
       {"systemd-repart", "--root=" + work / "content", "--definitions=" + definitions,
        "--definitions=" + work / "drop-ins", "--architecture=" + facts.architecture,
-       "--empty=create", "--offline=yes", "--size=auto", "--sector-size=512", "--seed=" + seed,
-       "--dry-run=no", "--json=short", output},
+       "--empty=create", "--offline=yes", "--size=auto",
+       std::format("--sector-size={}", sector_size), "--seed=" + seed, "--dry-run=no",
+       "--json=short", output},
       {"TMPDIR=" + work.path(), std::format("SOURCE_DATE_EPOCH={}", facts.timestamp),
        "SYSTEMD_REPART_MKFS_OPTIONS_EXT4=-E lazy_itable_init=1,nodiscard,hash_seed=" + seed}));
   std::vector<DiskPartition> partitions = TRY(ParsePartitions(json));
-  TRY_CONTEXT(definitions, CheckLayout(output, partitions, facts));
+  TRY_CONTEXT(definitions, CheckLayout(output, partitions, facts, sector_size));
   return partitions;
 }
 
@@ -212,7 +221,8 @@ Result<DiskImage> MakeDisk(const ReleaseQuery& query, const DiskOptions& options
   progress.Begin("disk", options.output);
   TRY(WriteDropIns(work / "drop-ins", facts, options));
   std::string image = work / "disk.raw";
-  std::vector<DiskPartition> partitions = TRY(RunRepart(work, release, definitions, image));
+  std::vector<DiskPartition> partitions =
+      TRY(RunRepart(work, release, definitions, options.sector_size, image));
   if (options.format == DiskFormat::kQcow2) {
     TRY(RunProgram(
         {"qemu-img", "convert", "-f", "raw", "-O", "qcow2", image, work / "disk.qcow2"}));

@@ -23,8 +23,9 @@ enum class DiskFormat { kRaw, kQcow2 };
 struct DiskOptions {
   std::string output;
   DiskFormat format = DiskFormat::kRaw;
-  std::string definitions;  // a directory of repart.d files
-  std::string rescue;       // unified kernel image; empty: none
+  std::string definitions;     // a directory of repart.d files
+  std::string rescue;          // unified kernel image; empty: none
+  uint64_t sector_size = 512;  // bytes, of the disk that it is for: 512 or 4096
   // Bytes; absent: what the definitions say.
   std::optional<uint64_t> esp_size, slot_size, verity_size, state_size;
 };

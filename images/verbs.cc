@@ -270,6 +270,7 @@ constexpr Option kDiskOptions[] = {
     kSignatures,
     {"format", "FORMAT", Times::kAtMostOnce, "raw (default; sparse) or qcow2"},
     {"rescue", "FILE", Times::kAtMostOnce, "to start when no release can, as `rescue` makes it"},
+    {"sector-size", "BYTES", Times::kAtMostOnce, "of the disk it is for: 512 (default) or 4096"},
     {"esp-size", "SIZE", Times::kAtMostOnce, "(default 512M)"},
     {"slot-size", "SIZE", Times::kAtMostOnce, "of each root partition (default 2G)"},
     {"verity-size", "SIZE", Times::kAtMostOnce, "of each hash tree partition (default 64M)"},
@@ -285,12 +286,20 @@ Result<DiskFormat> FormatFrom(const Arguments& arguments) {
   return Fail(Code::kUsage, "--format: expected raw or qcow2, found \"{}\"", format);
 }
 
+Result<uint64_t> SectorSizeFrom(const Arguments& arguments) {
+  const std::string size = arguments.GetOr("sector-size", "512");
+  if (size == "512") return 512;
+  if (size == "4096") return 4096;
+  return Fail(Code::kUsage, "--sector-size: expected 512 or 4096, found \"{}\"", size);
+}
+
 Result<> RunDisk(const Arguments& arguments) {
   PhaseLines progress;
   const DiskOptions options = {.output = arguments.Get("output"),
                                .format = TRY(FormatFrom(arguments)),
                                .definitions = arguments.GetOr("definitions", HOSTOS_REPART_DIR),
                                .rescue = arguments.GetOr("rescue", ""),
+                               .sector_size = TRY(SectorSizeFrom(arguments)),
                                .esp_size = TRY(arguments.Size("esp-size")),
                                .slot_size = TRY(arguments.Size("slot-size")),
                                .verity_size = TRY(arguments.Size("verity-size")),

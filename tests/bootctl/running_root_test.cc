@@ -44,10 +44,12 @@ TEST_CASE("a root that is not on dm-verity over two partitions of one disk is re
     std::filesystem::remove(device + "/slaves/vda2");
   }
   SECTION("two disks") {
-    WriteText(sys + "/devices/vdb/vdb1/partition", "1\n");
+    WriteText(sys + "/devices/vdb/vdb2/partition", "2\n");
     std::filesystem::remove(device + "/slaves/vda2");
-    std::filesystem::create_directory_symlink("../../../../devices/vdb/vdb1",
-                                              device + "/slaves/vdb1");
+    std::filesystem::create_directory_symlink("../../../../devices/vdb/vdb2",
+                                              device + "/slaves/vdb2");
+    CHECK(Outcome(outcome()).contains("2 of vdb"));
+    CHECK(Outcome(outcome()).contains("3 of vda"));
   }
   SECTION("a whole disk") {
     std::filesystem::remove(sys + "/devices/vda/vda2/partition");

@@ -378,6 +378,23 @@ TEST_CASE("on a read-only ESP every change is refused and nothing changes") {
   CHECK(f.Read().booted_entry == f.FileOf(f.v11, "+2-1"));
 }
 
+TEST_CASE("a disk with a partition of the same UUID as one of ours is told, whichever it is") {
+  LoaderFixture f;
+  CHECK(f.Read().twins.empty());
+  const auto link = [&](const std::string& disk, const std::string& uuid) {
+    const std::string directory = f.machine.options().dev + "/hostos/by-disk/" + disk;
+    fs::create_directories(directory);
+    fs::create_symlink("../../../" + disk + "1", directory + "/" + uuid);
+  };
+  const PartitionTable table = Value(ReadPartitionTable(f.machine.disk()));
+  link("vda", ToString(table.esp.uuid));  // our own
+  link("sda", "99999999-2222-4333-8444-555555555555");
+  CHECK(f.Read().twins.empty());
+  link("sdc", ToString(table.esp.uuid));
+  link("sdb", ToString(table.slot(Slot::A).verity.uuid));
+  CHECK(f.Read().twins == Strings{"sdb", "sdc"});
+}
+
 TEST_CASE("on a machine the disk is found under the root, and the ESP must be its partition") {
   LoaderFixture f;
   SystemdBootOptions options = f.machine.options();

@@ -61,6 +61,7 @@ Result<BootState> FakeBootControl::Look() const {
       kept ? state.slot(*kept).root_hash.value_or(Digest()) : running_root_hash_;
   state.entries = entries;
   state.preferences = preferences;
+  state.twins = twins;
   OrderAsLoader(state.entries, preferences);
   state.esp = esp;
   uint64_t used = temporary_bytes_;

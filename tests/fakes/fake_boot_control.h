@@ -69,6 +69,7 @@ class FakeBootControl : public BootControl {
   std::vector<LoaderPreference> preferences;
   std::map<Digest, Digest> images;  // SHA-256 of boot images, by the root hash they boot
   EspSpace esp;
+  std::vector<std::string> twins;
   std::optional<Slot> kept;    // set: the rescue system runs, until the next Boot()
   bool esp_read_only = false;  // verbs fail, and the loader cannot count
   bool loader_counts = true;   // false: only the loader cannot write

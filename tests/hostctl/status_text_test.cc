@@ -80,6 +80,10 @@ TEST_CASE("a staged release says that a reboot is needed, also after a fallback"
                                        ContainsSubstring("back to 1.1.0"));
   CHECK(ExitOf(view) == ExitCode::kStaged);
 
+  // By the rescue system, beside an empty slot.
+  status.update->from = {};
+  CHECK_THAT(Line(Text(view), "Update"), ContainsSubstring("back to the rescue system"));
+
   status.slots[0].boots_next = false;
   status.slots[1].boots_next = true;
   CHECK_THAT(Line(Text(view), "Update"), ContainsSubstring("does not boot next"));

@@ -5,6 +5,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -422,6 +423,16 @@ TEST_CASE("the rescue says what it cannot use, and goes on") {
   CHECK(machine.Boot() == "1.0.0");
 }
 
+TEST_CASE("status and the log of the gate tell a disk with the same partitions") {
+  Machine machine;
+  machine.boot.twins = {"sda"};
+  const Said said = Hostctl(machine, {"status"});
+  CHECK(said.code == 1);
+  CHECK_THAT(said.out,
+             ContainsSubstring("Problem  disk sda: ") && ContainsSubstring("Detach or erase sda"));
+  CHECK_THAT(Hostctl(machine, {"gate"}).err, ContainsSubstring("disk sda: "));
+}
+
 TEST_CASE("with a broken configuration only status and the gate go on") {
   Machine machine;
   const Error problem{Code::kUsage, "/etc/hostctl/hostctl.toml:3: unknown key windw"};
@@ -495,6 +506,31 @@ TEST_CASE("the gate logs each boot of a self-test") {
   CHECK(said.err ==
         "self-test of the boot loader: in progress: boot 1 of 3 was as expected, rebooting\n"
         "1.0.0 is not on trial: nothing to decide\n");
+}
+
+TEST_CASE("the gate logs what became of the rescue, and decides nothing by it") {
+  Machine machine;
+  machine.source.BringRescue("1.1.0");
+  REQUIRE(machine.Update());
+  // Its root lacks what it should bring.
+  machine.before_round = [&] { std::filesystem::remove(machine.world.rescue_file); };
+  REQUIRE(machine.Boot() == "1.1.0");
+  Said said = Hostctl(machine, {"gate"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.err, ContainsSubstring("the rescue on the ESP stays as it was") &&
+                           ContainsSubstring("rescue.efi"));
+  said = Hostctl(machine, {"status"});
+  CHECK(said.code == 10);
+  CHECK_THAT(said.out, ContainsSubstring("expected the rescue of 1.1.0 on the ESP, found none"));
+
+  REQUIRE(WriteFileAtomically(machine.world.rescue_file, "rescue 1.1.0"));
+  said = Hostctl(machine, {"gate"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.err, ContainsSubstring("the rescue on the ESP is that of 1.1.0 now"));
+  CHECK(Hostctl(machine, {"status"}).code == 0);
+  said = Hostctl(machine, {"verify"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, ContainsSubstring("rescue  1.1.0  proven: as signed with 1.1.0"));
 }
 
 TEST_CASE("the gate logs one line per decision") {

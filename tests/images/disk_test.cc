@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bootctl/entry_name.h"
+#include "bootctl/gpt.h"
 #include "images/program.h"
 #include "tests/images/small_release.h"
 #include "updater/source/archive.h"
@@ -50,7 +51,7 @@ std::string Extract(const std::string& disk, uint64_t offset, uint64_t size,
 }
 
 // "9abc..." of 32 digits as sfdisk spells a UUID.
-std::string Uuid(std::string hex) {
+std::string UuidText(std::string hex) {
   for (size_t at : {20, 16, 12, 8}) hex.insert(at, 1, '-');
   for (char& c : hex) c = static_cast<char>(::toupper(c));
   return hex;
@@ -87,7 +88,7 @@ TEST_CASE("a disk has the slots, the boot entry and the state a node expects") {
     CHECK(rows[i]["name"] == expected[i].name);
     CHECK(rows[i]["type"] == expected[i].type);
     CHECK(rows[i]["size"].get<uint64_t>() * 512 == expected[i].size);
-    if (!expected[i].uuid.empty()) CHECK(rows[i]["uuid"] == Uuid(expected[i].uuid));
+    if (!expected[i].uuid.empty()) CHECK(rows[i]["uuid"] == UuidText(expected[i].uuid));
   }
 
   auto partition = [&](size_t i, uint64_t size) {
@@ -124,6 +125,45 @@ TEST_CASE("a disk has the slots, the boot entry and the state a node expects") {
             state});
     CHECK(SameFiles(small / "kept", small / "repo/" + ObjectPath(release->commit, extension)));
   }
+}
+
+TEST_CASE(
+    "a disk with sectors of 4096 bytes has the same partitions, and a node can change its slots") {
+  const SmallRelease small;
+  const auto release = small.Commit();
+  REQUIRE(release);
+  DiskOptions options = SmallDisk(small);
+  options.sector_size = 4096;
+  // With as many bytes it has an eighth of the clusters, and firmware would take it for FAT16.
+  const auto too_small = Make(small, options);
+  REQUIRE_FALSE(too_small);
+  CHECK(too_small.error().code == Code::kNoSpace);
+  CHECK(too_small.error().message.contains("--esp-size 261M"));
+  options.esp_size = 261 << 20;
+  const auto disk = Make(small, options);
+  REQUIRE(disk);
+  CHECK(Extract(options.output, 4096, 8, small / "header").size() > 0);
+  CHECK(ReadText(small / "header") == "EFI PART");
+
+  const PartitionTable table = *ReadPartitionTable(options.output);
+  CHECK(RootHashOf(table.slot(Slot::A)) == release->root_hash);
+  CHECK(table.slot(Slot::B).data.size == 64 << 20);
+  CHECK(disk->partitions[0].offset % 4096 == 0);
+  const std::string image =
+      Extract(options.output, disk->partitions[1].offset, release->image_size, small / "image");
+  Output({"fsck.erofs", image});
+  const std::string esp =
+      Extract(options.output, disk->partitions[0].offset, disk->partitions[0].size, small / "esp");
+  CHECK_FALSE(Output({"sh", "-c", "fsck.fat -n \"$1\" 2>&1", "sh", esp}).contains("Warning"));
+  CHECK(Output({"minfo", "-i", esp, "::"}).contains("sector size: 4096 bytes"));
+  CHECK(Output({"mdir", "-b", "-i", esp, "::/EFI/Linux"})
+            .contains(ReleaseStem("1.0.0", release->root_hash)));
+
+  const SlotIdentity identity = SlotIdentity::OfRelease(*release);
+  const auto set = SetSlotIdentity(options.output, Slot::B, identity);
+  INFO((set ? "" : set.error().message));
+  REQUIRE(set);
+  CHECK(IdentityOf(ReadPartitionTable(options.output)->slot(Slot::B)) == identity);
 }
 
 TEST_CASE("the same release gives the same disk, byte for byte, raw or qcow2") {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# build_test.sh BUILD: what rootfs/build says and returns when it is not understood.
+# build_test.sh BUILD: what rootfs/build says and returns when it is not understood, and what it makes of packages.
 set -euo pipefail
 build=$1
 work=$(mktemp -d)
@@ -37,3 +37,85 @@ key=$("$build" base-key)
 echo dbus >"$work/packages"
 [ "$key" != "$("$build" base-key --packages "$work/packages")" ] || fail "the packages do not change the key"
 "$build" --help | grep -q 'usage: rootfs/build' || fail "no usage on stdout"
+
+# Its functions, on trees of the test's own.
+with() { bash -c 'set -euo pipefail; source <(sed "/^# --- command line/,\$d" "$0"); eval "$1"' "$build" "$1"; }
+tree=$work/tree
+package() { # NAME DEPENDS FILE...: installed in $tree
+  printf 'Package: %s\nStatus: install ok installed\nArchitecture: all\nVersion: 1\nMaintainer: x\nDescription: x\n' "$1"
+  [ -z "$2" ] || printf 'Depends: %s\n' "$2"
+  echo
+} >>"$tree/var/lib/dpkg/status"
+files() { # PACKAGE FILE...
+  local file package=$1
+  shift
+  for file; do mkdir -p "$tree$(dirname "$file")" && echo content >"$tree$file"; done
+  printf '%s\n' "$@" >"$tree/var/lib/dpkg/info/$package.list"
+}
+new_tree() {
+  rm -rf "$tree"
+  mkdir -p "$tree"/{home,media,mnt,opt,root,srv,usr/{lib/tmpfiles.d,local,share},var/lib/dpkg/{info,updates}}
+  touch "$tree"/usr/lib/tmpfiles.d/{home,provision}.conf "$tree/var/lib/dpkg/status"
+}
+
+# A package of one's own keeps what it needs, also what is otherwise taken out; what ours need alone goes.
+new_tree
+package base-files ''
+sed -i '/^Package: base-files/a Essential: yes' "$tree/var/lib/dpkg/status"
+package nfs-common 'python3, base-files'
+package python3 'python3-minimal (>= 3), libc6 | libc7'
+package python3-minimal base-files
+package gnupg gpg
+package gpg ''
+package agent 'interpreter, nfs-common'
+package perl-like ''
+sed -i '/^Package: perl-like/a Provides: interpreter (= 1), other' "$tree/var/lib/dpkg/status"
+printf '%s\n' nfs-common agent >"$work/packages"
+own() { with "packages=$work/packages own_packages $tree" | paste -sd' '; }
+[ "$(own)" = "agent perl-like" ] || fail "expected what the agent needs, found: $(own)"
+echo gnupg >>"$work/packages"
+[ "$(own)" = "agent gnupg gpg perl-like" ] || fail "a package in both lists is taken out: $(own)"
+sed -i 's/^Depends: interpreter.*/Depends: python3/' "$tree/var/lib/dpkg/status"
+[ "$(own)" = "agent gnupg gpg python3 python3-minimal" ] || fail "a dependency is taken out: $(own)"
+
+# Nor do the files go that the tidying takes from others.
+files agent /etc/xdg/agent.conf /usr/lib/python3/agent.py /usr/local/bin/agent
+files nfs-common /etc/xdg/ours.conf /usr/lib/python3/ours.py
+mkdir -p "$tree"/usr/local/{lib,sbin}
+echo agent >"$work/own"
+with "tidy_base $tree $work/own"
+found=$(cd "$tree" && find etc usr/lib/python3 usr/local ! -type d | sort | paste -sd' ')
+[ "$found" = "etc/xdg/agent.conf usr/lib/python3/agent.py usr/local/bin/agent" ] || fail "after tidying, found: $found"
+
+# What a package has in /opt, /srv and /usr/local is there on the node, by a link to the release's own.
+files agent /opt/agent/bin/agent '/opt/agent/100% of it' /usr/local/bin/agent /srv/agent/page /var/lib/agent/data
+mkdir "$tree/opt/agent/spool"
+chmod 0750 "$tree/opt/agent/spool"
+with "link_into_var $tree; empty_var $tree"
+conf=$tree/usr/lib/tmpfiles.d/hostos-packages.conf
+factory=/usr/share/factory/var
+for line in "d \"/var/opt/agent/spool\" 0750 $(id -u) $(id -g)" \
+  "L \"/var/opt/agent/bin/agent\" - - - - $factory/opt/agent/bin/agent" \
+  "L \"/var/opt/agent/100%% of it\" - - - - $factory/opt/agent/100%% of it" \
+  "L \"/var/usrlocal/bin/agent\" - - - - $factory/usrlocal/bin/agent" \
+  "L \"/var/srv/agent/page\" - - - - $factory/srv/agent/page" \
+  "C \"/var/lib/agent/data\" 0644 $(id -u) $(id -g)"; do
+  grep -qxF "$line" "$conf" || fail "expected '$line', found: $(cat "$conf")"
+done
+[ "$(cat "$tree$factory/opt/agent/bin/agent")" = content ] || fail "the agent's program is gone"
+[ "$(readlink "$tree/opt")" = var/opt ] || fail "/opt is no link"
+[ -z "$(ls -A "$tree/var")" ] || fail "/var is not empty"
+
+# What belongs to the node is refused, with the package.
+new_tree
+package agent ''
+files agent /mnt/agent/data
+echo content >"$tree/root/.bashrc"
+said=$(with "link_into_var $tree" 2>&1) && fail "a package with files in /mnt was taken"
+[[ $said == *"found: /mnt/agent/data of package agent" ]] || fail "expected path and package, found: $said"
+
+# The libraries of the rescue: also those that are opened by name. systemd's does so with the compressors of journals.
+found=$(with 'cd /; libraries usr/bin/systemctl')
+for library in libc.so.6 libsystemd-shared- liblzma.so.5 libzstd.so.1; do
+  [[ $found == *"/$library"* ]] || fail "expected $library, found: $found"
+done

@@ -117,6 +117,98 @@ check 10-site 'systemd-run sh -c "echo b >/proc/sysrq-trigger"; sleep infinity')
   CheckFellBack(*node, 4, "the boot loader does not count");
 }
 
+// What a boot may mix: the disk that the root, /var and the ESP are on, and whose the node is.
+std::string WhatIsUsed(Node& node) {
+  return Sh(node, R"sh(ls /sys/block/dm-0/slaves
+findmnt -n -o SOURCE /var
+ls /efi >/dev/null; findmnt -n -t vfat -o SOURCE /efi
+cat /etc/machine-id /etc/site.conf)sh");
+}
+
+TEST_CASE("loader: a second disk written from the same image is told, and nothing of it is used") {
+  auto node = Held(Node::Start("twins", Held(ReleaseSet::Open()), "", {.twin = true}));
+  Held(node->WaitBooted());
+  Sh(*node, "echo the operator >/etc/site.conf");
+  const std::string used = WhatIsUsed(*node);
+  for (const char* partition : {"sda2\nsda3\n", "/dev/sda6\n", "/dev/sda1\n", "the operator\n"})
+    CHECK_THAT(used, ContainsSubstring(partition));
+  const auto is_told = [&] {
+    const json status = Held(node->Json({"status"}, 1));
+    CHECK_THAT(status["problems"].dump(), ContainsSubstring("disk vda: "));
+    CHECK_THAT(Sh(*node, "journalctl -b -u hostos-health-gate"), ContainsSubstring("disk vda: "));
+    return status;
+  };
+  CHECK(is_told()["running"] == "A");
+
+  Held(node->RunToReboot({"systemctl", "reboot"}, 1));
+  CHECK(WhatIsUsed(*node) == used);
+  is_told();
+
+  Held(node->published().Publish("1.1.0"));
+  Held(node->RunToReboot({"hostctl", "update", "--reboot"}, 1));
+  CHECK(is_told()["running"] == "B");
+  const std::string updated = WhatIsUsed(*node);
+  CHECK_THAT(updated, ContainsSubstring("sda4\nsda5\n"));
+  CHECK(updated.substr(updated.find("/dev")) == used.substr(used.find("/dev")));
+  Sh(*node, "dumpe2fs -h /dev/vda6 2>/dev/null | grep -q 'Mount count: *0$'");
+}
+
+TEST_CASE("loader: a disk with sectors of 4096 bytes boots, and updates itself") {
+  const TempDir directory;
+  const ReleaseSet releases = Held(ReleaseSet::Open());
+  const std::string made = releases.directory(), disk = directory / "disk.qcow2";
+  Held(Process::Run({HOSTIMAGE,
+                     "disk",
+                     "--repo",
+                     made + "/repo",
+                     "--keys",
+                     made + "/keys",
+                     "--output",
+                     disk,
+                     "--format",
+                     "qcow2",
+                     "--definitions",
+                     REPART_DEFINITIONS,
+                     "--sector-size",
+                     "4096",
+                     "--esp-size",
+                     "261M",
+                     "--slot-size",
+                     "1G",
+                     "--verity-size",
+                     "32M",
+                     "--state-size",
+                     "2G",
+                     "hostos/x86-64/releases/1.0.0"},
+                    directory / "log"));
+  auto node = Held(Node::Start("large-sectors", releases, "", {.disk = disk, .sector_size = 4096}));
+  Held(node->WaitBooted());
+  CHECK(Sh(*node, "cat /sys/block/vda/queue/logical_block_size") == "4096\n");
+  Held(node->published().Publish("1.1.0"));
+  Held(node->RunToReboot({"hostctl", "update", "--reboot"}, 1));
+  const json status = Held(node->Json({"status"}));
+  CHECK(status["running"] == "B");
+  CHECK(status["slots"][1]["state"] == "blessed");
+}
+
+TEST_CASE("loader: an addon gives one node a kernel parameter, in whatever release it runs") {
+  const TempDir directory;
+  Held(Process::Run({"ukify", "build", "--cmdline=hostos.site=1", "--output", directory / "addon"},
+                    directory / "log"));
+  Held(Process::Run({"sh", "-c", "base64 -w 0 <\"$1\" >\"$1.text\"", "sh", directory / "addon"},
+                    directory / "log"));
+  auto node = Held(NodeAt(Milestone::kFirst, "addon"));
+  Sh(*node, std::format("mkdir -p /efi/loader/addons\n"
+                        "echo {} | base64 -d >/efi/loader/addons/site.addon.efi; sync -f /efi",
+                        Held(ReadFile(directory / "addon.text"))));
+  Held(node->RunToReboot({"systemctl", "reboot"}, 1));
+  CHECK_THAT(Sh(*node, "cat /proc/cmdline"), ContainsSubstring(" hostos.site=1"));
+  Held(node->published().Publish("1.1.0"));
+  Held(node->RunToReboot({"hostctl", "update", "--reboot"}, 1));
+  CHECK(Held(node->Json({"status"}))["running"] == "B");
+  CHECK_THAT(Sh(*node, "cat /proc/cmdline"), ContainsSubstring(" hostos.site=1"));
+}
+
 // Damages both slots. They have one try each: B, A, the rescue system, and A as it was signed.
 void IsRescued(const std::string& name, const std::string& fault, const Rig& rig = {}) {
   auto node = Try(name, fault + R"sh(

@@ -74,7 +74,14 @@ std::vector<std::string> Machine::CommandLine() const {
                           "iotype": "read", "errno": 5, "sector": {}, "once": false}}]}})",
                      rig.bad_sector)});
   }
-  add({"-device", std::format("virtio-blk-pci,drive={},bootindex=1", drive)});
+  add({"-device",
+       std::format("{},drive={},bootindex=1,logical_block_size={},physical_block_size={}",
+                   rig.twin ? "ide-hd,bus=ide.0" : "virtio-blk-pci", drive, rig.sector_size,
+                   rig.sector_size)});
+  if (rig.twin) {
+    add({"-blockdev", "driver=qcow2,node-name=twin,file.driver=file,file.filename=" + twin});
+    add({"-device", "virtio-blk-pci,drive=twin"});
+  }
   // Always there: a snapshot is only good for a machine with the same devices.
   add({"-blockdev", rig.attached.empty()
                         ? "driver=null-co,node-name=attached,read-zeroes=on,read-only=on"

@@ -16,11 +16,15 @@ struct Rig {
   std::string disk;         // qcow2, booted from in place of the releases'; not changed; "": theirs
   uint64_t bad_sector = 0;  // of 512 bytes, on the disk: reading it fails; 0: none
   std::string attached;     // raw, a second disk, read-only; "": one that holds nothing
+  // The disk is on AHCI, and a faster one, on virtio, was written from the same image.
+  bool twin = false;
+  unsigned sector_size = 512;                      // of the disk
   std::map<std::string, std::string> credentials;  // systemd system credentials, over SMBIOS
 };
 
 struct Machine {
   std::string disk;       // qcow2, private
+  std::string twin;       // the same, if the rig has one
   std::string variables;  // of the firmware, private
   std::string serial;     // log of the serial console
   int qmp = 0;            // descriptors QEMU inherits

@@ -251,7 +251,7 @@ TEST_CASE("trial: a program hangs in the initrd") {
   // The deadline as it is, but for how long it is. A repair of the state partition takes longer.
   rig.credentials["systemd.unit-dropin.hostos-trial-deadline.timer~fault"] =
       std::format("[Unit]\n{}[Timer]\nOnBootSec=\nOnBootSec=1min\n", InTrial());
-  const std::string fsck = R"(systemd-fsck@dev-disk-by\x2dpartlabel-hostos\x2dstate.service)";
+  const std::string fsck = "systemd-fsck@dev-hostos-state.service";
   rig.credentials[std::format("systemd.unit-dropin.{}~slow", fsck)] = R"([Service]
 ExecStartPre=/bin/sh -c 'until read -r now _ </proc/uptime && [ $${now%%.*} -gt 80 ]; do :; done; \
   echo the repair has ended >/dev/kmsg')";

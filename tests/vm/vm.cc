@@ -24,6 +24,7 @@ constexpr Seconds kMigrationLimit{120};
 constexpr Milliseconds kPollInterval{100};
 constexpr const char* kOutputPort = "/dev/virtio-ports/hostos.output";
 constexpr const char* kSavedDisk = "disk.qcow2";
+constexpr const char* kTwin = "twin.qcow2";
 constexpr const char* kSavedVariables = "variables.fd";
 constexpr const char* kSavedMemory = "memory";
 
@@ -77,6 +78,10 @@ Result<> Vm::MakeFiles() {
   TRY(Process::Run({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
                     std::filesystem::absolute(base), directory_ + "/" + kSavedDisk},
                    QemuLog()));
+  if (options_.rig.twin)
+    TRY(Process::Run({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
+                      std::filesystem::absolute(options_.disk), directory_ + "/" + kTwin},
+                     QemuLog()));
   if (!options_.rig.write_log.empty()) {
     TRY(Process::Run({"qemu-img", "convert", "-O", "raw", directory_ + "/" + kSavedDisk,
                       options_.rig.write_log + ".base"},
@@ -93,6 +98,7 @@ Result<> Vm::Launch() {
   agent_ = TRY(LineSocket::Make());
   output_ = TRY(LineSocket::Make());
   Machine machine{.disk = directory_ + "/" + kSavedDisk,
+                  .twin = directory_ + "/" + kTwin,
                   .variables = directory_ + "/" + kSavedVariables,
                   .serial = SerialLog(),
                   .qmp = qmp_.far(),

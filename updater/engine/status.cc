@@ -67,6 +67,7 @@ Result<Status> ReadStatus(World& world) {
   const BootState boot = TRY(world.boot.Read());
   const std::string boot_id = TRY(world.power.BootId());
   Status status;
+  status.twins = boot.twins;
   Result<Record> loaded = world.state.record().Load();
   if (!loaded) status.problems.push_back("record: " + loaded.error().message);
   const Record record = Settle(loaded ? *std::move(loaded) : world.state.record().Salvage(), boot,

@@ -22,6 +22,11 @@ std::string FirstOf(const std::vector<std::string>& items, size_t limit) {
   return text;
 }
 
+// Not known when neither a kept commit nor a boot entry tells.
+std::string Running(const CheckView& view) {
+  return view.running.empty() ? "what runs" : view.running;
+}
+
 std::string PackageLine(const UpdatePlan& plan) {
   if (!plan.running) return "not known: the running release's signed commit is not kept here";
   if (plan.packages.empty()) return "none changed";
@@ -83,13 +88,13 @@ std::string PlanRows(const PlanView& view) {
                             "to {}",
                             FormatSpan(view.health.window), FormatSpan(view.health.deadline),
                             view.tries == 1 ? "1 try" : std::format("{} tries", view.tries),
-                            view.check.running));
+                            Running(view.check)));
   return text;
 }
 
 std::string ReleaseLine(const CheckView& view) {
   const Release& release = view.target->release;
-  return std::format("{} -> {} ({}), released {}, index {}\n", view.running, release.version,
+  return std::format("{} -> {} ({}), released {}, index {}\n", Running(view), release.version,
                      release.channel, FormatTime(release.timestamp), view.target->index);
 }
 
@@ -168,6 +173,14 @@ std::string HistoryText(const HistoryView& view) {
   for (const HistoryEntry& entry : view.history | std::views::reverse)
     text += HistoryLine(entry, PostMortemOf(view.post_mortems, entry.release.commit, entry.time));
   return text;
+}
+
+std::string TwinText(const std::string& disk) {
+  return std::format(
+      "disk {0}: its partitions have the same UUIDs as those of this node's disk, as if written "
+      "from the same image; nothing of it is used, but the firmware may start its boot loader. "
+      "Detach or erase {0}",
+      disk);
 }
 
 std::string VerifyText(const VerifyView& view, const Paint& paint) {

@@ -11,6 +11,8 @@ namespace hostos {
 std::string StatusText(const StatusView& view, const Paint& paint);
 // What a self-test of the boot loader came to, or waits for: on one line.
 std::string SelfTestText(const SelfTest& test);
+// A disk with the same partitions as this node's: what that means, and what to do.
+std::string TwinText(const std::string& disk);
 // `status --why`: every release that was given up here, in full.
 std::string WhyText(const StatusView& view, const Paint& paint);
 std::string CheckText(const CheckView& view);

@@ -14,19 +14,26 @@ installkernel() {
   # Disks: emulated and paravirtual ones, NVMe, SATA, and the big clouds'.
   hostonly='' instmods virtio_pci virtio_mmio virtio_blk virtio_scsi nvme vmd ahci ata_piix ata_generic \
     sd_mod hv_storvsc vmw_pvscsi xen-blkfront xen-scsifront
+  # Where the kernel has them, as Debian's for clouds hardly does: eMMC and SD, USB, RAID and SAS controllers.
+  hostonly='' instmods mmc_block sdhci_pci sdhci_acpi xhci_pci ehci_pci usb_storage uas \
+    aacraid arcmsr hpsa megaraid_sas mpi3mr mpt3sas mptsas mptspi smartpqi
   hostonly='' instmods '=drivers/watchdog'
 }
 
 # shellcheck disable=SC2154  # initdir, moddir, systemdsystemunitdir and SYSTEMCTL are dracut's
 install() {
-  local unit
+  local script unit
   mkdir -p "$initdir/sysroot" "$initdir/usr/lib/hostos"
-  inst_multiple chmod cp echo fsck e2fsck fsck.ext4 kmod ln mkdir modprobe mount mv rm sync umount
+  inst_multiple chmod cp echo fsck e2fsck fsck.ext4 kmod ln mkdir modprobe mount mv od rm sync tr umount \
+    /usr/lib/udev/rules.d/61-hostos.rules
   inst_simple "$moddir/initrd-release" /usr/lib/initrd-release
   ln -sf ../usr/lib/initrd-release "$initdir/etc/initrd-release"
   ln -sf ../usr/lib/initrd-release "$initdir/etc/os-release"
 
-  inst_script "$moddir/prepare-etc" /usr/lib/hostos/prepare-etc
+  for script in choose-disk open-root prepare-etc; do
+    inst_script "$moddir/$script" "/usr/lib/hostos/$script"
+  done
+  inst_simple "$moddir/open-root.conf" "$systemdsystemunitdir/systemd-veritysetup@root.service.d/10-hostos.conf"
   for unit in sysroot-var.mount sysroot-etc.mount hostos-etc.service hostos-emergency.service; do
     inst_simple "$moddir/$unit" "$systemdsystemunitdir/$unit"
   done
