@@ -1,5 +1,7 @@
 #include "bootctl/boot_control.h"
 
+#include <algorithm>
+
 #include "bootctl/entry_name.h"
 
 namespace hostos {
@@ -19,6 +21,11 @@ const BootEntry* BootState::EntryOf(Slot s) const {
   for (const BootEntry& entry : entries)
     if (entry.root_hash == *slot(s).root_hash && !entry.is_type1()) return &entry;
   return nullptr;
+}
+
+const BootEntry* BootState::Rescue() const {
+  const auto first = std::ranges::find_if(entries, IsRescue);
+  return first == entries.end() ? nullptr : &*first;
 }
 
 std::optional<Slot> BootState::next() const {

@@ -89,6 +89,8 @@ struct BootState {
   const SlotState& slot(Slot s) const { return slots[static_cast<int>(s)]; }
   // The best image with a slot's root hash; null when nothing boots that slot.
   const BootEntry* EntryOf(Slot s) const;
+  // The rescue that the loader takes when no release has a try left; null when there is none.
+  const BootEntry* Rescue() const;
   // The slot that boots next; absent when that is not certain: nothing boots, something that is not
   // a slot boots first, or both slots hold the release that boots.
   std::optional<Slot> next() const;
@@ -129,6 +131,16 @@ class BootControl {
   // slot would still boot next (there is no other).
   virtual Result<> MarkBad(Slot slot) = 0;
 
+  // Makes this image the one rescue on the ESP: written under a name the loader ignores, fsync,
+  // read back and compared, then renamed to a name of its own; only then the others are removed, so
+  // that a whole rescue is there at each moment. `image` is read from its start. kNotTrusted for
+  // other bytes or another kind of image; refused when it would boot before a release. A success
+  // when it is there already.
+  virtual Result<> SetRescue(const RescueImage& rescue, int image) = 0;
+
+  // SHA-256 of the rescue that the loader would take; kNotFound when there is none.
+  virtual Result<Digest> HashRescue() = 0;
+
   // Makes the image of the running release boot next by an entry of its own, for two attempts;
   // then its usual one boots again. Replaces what there is of a self-test. kNotSupported when the
   // usual entry is not the one that boots next, or not by the loader's own order.
@@ -137,7 +149,8 @@ class BootControl {
   // Removes every file of a self-test. A success when there is none.
   virtual Result<> RemoveSelfTest() = 0;
 
-  // Removes what an Arm that was cut short left on the ESP: under a name that the loader ignores.
+  // Removes what an Arm or a SetRescue that was cut short left on the ESP: under a name that the
+  // loader ignores, or under one that the file system's check gave it.
   virtual Result<> RemoveTemporaries() = 0;
 };
 

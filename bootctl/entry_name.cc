@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kPrefix = "hostos_";
 constexpr std::string_view kTemporarySuffix = ".efi.tmp";
 constexpr size_t kMostVersion = 36 - kPrefix.size();
-constexpr size_t kShortHash = 8;
+constexpr size_t kShortHash = 8, kRescueHash = 16;
 
 bool SameIgnoringCase(std::string_view a, std::string_view b) {
   return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
@@ -94,6 +94,24 @@ bool IsReleaseFile(std::string_view file) {
     return IsReleaseStem(file.substr(0, file.size() - kTemporarySuffix.size()));
   std::optional<EntryName> name = ParseEntryName(file);
   return name && IsReleaseStem(name->stem);
+}
+
+std::string RescueStem(const Digest& digest) {
+  return std::format("{}_{}", kRescueId, digest.Hex().substr(0, kRescueHash));
+}
+
+std::string RescueFile(const Digest& digest) {
+  return RescueStem(digest) + ".efi";
+}
+
+bool IsRescueFile(std::string_view file) {
+  if (file == kRescueFile) return true;
+  const std::string_view suffix = file.ends_with(kTemporarySuffix) ? kTemporarySuffix : ".efi";
+  if (!file.ends_with(suffix)) return false;
+  const std::string_view stem = file.substr(0, file.size() - suffix.size());
+  const size_t at = kRescueId.size();
+  return stem.size() == at + 1 + kRescueHash && stem.starts_with(kRescueId) && stem[at] == '_' &&
+         stem.find_first_not_of("0123456789abcdef", at + 1) == stem.npos;
 }
 
 }  // namespace hostos

@@ -40,11 +40,19 @@ std::string TemporaryName(std::string_view stem);
 bool IsReleaseFile(std::string_view file);
 
 // The rescue system, an image without a root: never counted, and by its sort key, which begins with
-// the releases' own, after every release that has tries left and before those that have none.
-inline constexpr std::string_view kRescueFile = "hostos-rescue.efi";
+// the releases' own, after every release that has tries left and before those that have none. Its
+// name is unique to its bytes, so that a new one is written whole while the old one stays. The
+// other name is that of disks made before releases brought a rescue.
+inline constexpr std::string_view kRescueId = "hostos-rescue";    // its IMAGE_ID, the sort key
 inline constexpr std::string_view kRescueWord = "hostos.rescue";  // of its kernel command line
+inline constexpr std::string_view kRescueFile = "hostos-rescue.efi";
+// "hostos-rescue_<first 16 hex digits of the SHA-256>".
+std::string RescueStem(const Digest& digest);
+std::string RescueFile(const Digest& digest);
+// Under either name, or the temporary one that a crash can have left.
+bool IsRescueFile(std::string_view file);
 inline bool IsRescue(const BootEntry& entry) {
-  return entry.file == kRescueFile;
+  return IsRescueFile(entry.file);
 }
 
 }  // namespace hostos

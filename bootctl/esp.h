@@ -5,8 +5,10 @@
 // then share one chain of clusters, which no running kernel can take apart. So the ESP must be
 // checked before it is mounted (fsck.fat -a, which systemd does): afterwards one of two such names
 // is an empty file, no entry for the loader, listed under `leftovers` and removed by the next
-// Invalidate or Arm, as is a temporary file, which RemoveTemporaries removes too. Names are unique
-// to a release, and no verb ever writes to a file under a name that the loader lists.
+// Invalidate or Arm, as is a temporary file, which RemoveTemporaries removes too. That check also
+// makes files, FSCK0000.REC and so on, of clusters that belong to no name: those of an image that
+// was being written or removed. They are `salvaged`, and RemoveTemporaries removes them. Names are
+// unique to a release, and no verb ever writes to a file under a name that the loader lists.
 #pragma once
 
 #include <sys/types.h>
@@ -24,6 +26,7 @@ namespace hostos {
 struct EspContents {
   std::vector<BootEntry> entries;            // in the order of the directories
   std::vector<std::string> leftovers;        // files of ours in EFI/Linux that are no entries
+  std::vector<std::string> salvaged;         // "./FSCK0000.REC", by fsck.fat
   std::vector<std::string> selftest;         // as in BootState
   std::optional<std::string> default_entry;  // "default" of loader/loader.conf
   EspSpace space;

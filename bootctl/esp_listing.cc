@@ -90,6 +90,8 @@ class Listing {
         TRY(AddImage(file));
       else if (place == kType1)
         TRY(AddType1(file));
+      else if (IsSalvaged(Lower(file.path)))
+        contents_.salvaged.push_back("./" + file.path);
       else if (!IsLoaders(Lower(file.path)))
         AddUnknown(file);
     }
@@ -103,12 +105,18 @@ class Listing {
            path == "loader/entries.srel" || path.starts_with("loader/credentials/");
   }
 
+  // What fsck.fat makes of clusters without a name, in the root.
+  static bool IsSalvaged(const std::string& path) {
+    return path.size() == 12 && path.starts_with("fsck") && path.ends_with(".rec") &&
+           path.find_first_not_of("0123456789", 4) == 8;
+  }
+
   void AddUnknown(const File& file) { contents_.space.unknown.emplace_back(file.path, file.size); }
 
   Result<> AddImage(const File& file) {
     const std::string name = file.path.substr(kLinux.size() + 1);
-    const bool ours = IsReleaseFile(name);
-    if (!ours && name != kRescueFile) AddUnknown(file);
+    const bool ours = IsReleaseFile(name) || IsRescueFile(name);
+    if (!ours) AddUnknown(file);
     std::optional<EntryName> parsed = ParseEntryName(name);
     std::optional<Uki> uki;
     if (parsed) uki = TRY(ReadImage(file.path));

@@ -171,17 +171,36 @@ Result<SelfTestEntry> MaySelfTest(const BootState& state) {
   return test;
 }
 
+Result<> MaySetRescue(const BootState& state, const BootEntry& entry) {
+  if (state.entries.empty() || state.entries.front().exhausted() || IsRescue(state.entries.front()))
+    return {};
+  std::vector<BootEntry> entries = state.entries;
+  entries.push_back(entry);
+  const LoaderPreference* preference = OrderAsLoader(entries, state.preferences);
+  if (!IsRescue(entries.front())) return {};
+  return Fail(Code::kNotSupported, "{} would boot next, before {} ({}). Nothing was changed.",
+              entry.file, state.entries.front().file, Reason(entries.front(), preference));
+}
+
+std::vector<std::string> OtherRescues(const BootState& state, std::string_view file) {
+  std::vector<std::string> files;
+  for (const BootEntry& entry : state.entries)
+    if (IsRescue(entry) && entry.file != file) files.push_back(entry.file);
+  return files;
+}
+
 Tries Exhausted(const BootEntry& entry) {
   return {0, entry.tries ? entry.tries->done : 0};
 }
 
-Result<> CheckEspSpace(const EspSpace& esp, const Release& release, uint64_t reclaimable) {
-  if (release.uki_size + kEspSlack <= esp.free + reclaimable) return {};
+Result<> CheckEspSpace(const EspSpace& esp, std::string_view what, uint64_t size,
+                       uint64_t reclaimable) {
+  if (size + kEspSlack <= esp.free + reclaimable) return {};
   return Fail(Code::kNoSpace,
               "not enough space on the ESP for {}: needs {}, {} free of {} ({}).\n"
               "Nothing was changed. {}",
-              release.version, Megabytes(release.uki_size), Megabytes(esp.free + reclaimable),
-              Megabytes(esp.size), esp.path, UnknownFiles(esp));
+              what, Megabytes(size), Megabytes(esp.free + reclaimable), Megabytes(esp.size),
+              esp.path, UnknownFiles(esp));
 }
 
 }  // namespace hostos

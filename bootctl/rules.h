@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bootctl/boot_control.h"
@@ -54,11 +55,19 @@ struct SelfTestEntry {
 };
 Result<SelfTestEntry> MaySelfTest(const BootState& state);
 
+// `entry` is what SetRescue would add. kNotSupported when the loader would take it where now it
+// takes a release that has tries left.
+Result<> MaySetRescue(const BootState& state, const BootEntry& entry);
+
+// The rescues on the ESP but the one with this name.
+std::vector<std::string> OtherRescues(const BootState& state, std::string_view file);
+
 // The counter of an entry that is marked bad.
 Tries Exhausted(const BootEntry& entry);
 
-// kNoSpace, with what is needed, what is free, where, and the files HostOS does not know, when the
-// release's image does not fit. `reclaimable` bytes will be freed before it is written.
-Result<> CheckEspSpace(const EspSpace& esp, const Release& release, uint64_t reclaimable = 0);
+// kNoSpace, with what is needed, what is free, where, and the files HostOS does not know, when an
+// image of `size` bytes does not fit. `reclaimable` bytes will be freed before it is written.
+Result<> CheckEspSpace(const EspSpace& esp, std::string_view what, uint64_t size,
+                       uint64_t reclaimable = 0);
 
 }  // namespace hostos

@@ -281,7 +281,7 @@ Result<> SystemdBoot::Arm(Slot slot, const Release& release, int uki, uint32_t t
     uint64_t reclaimable = 0;
     for (const BootEntry& old : state.entries)
       if (std::ranges::contains(obsolete, old.file)) reclaimable += old.size;
-    TRY(CheckEspSpace(state.esp, release, reclaimable));
+    TRY(CheckEspSpace(state.esp, release.version, release.uki_size, reclaimable));
     TRY(view.esp.CheckWritable());
 
     std::ranges::copy(view.contents.leftovers, std::back_inserter(obsolete));
@@ -363,6 +363,50 @@ Result<> SystemdBoot::MarkBad(Slot slot) {
   return {};
 }
 
+Result<> SystemdBoot::SetRescue(const RescueImage& rescue, int image) {
+  View view = TRY(Look());
+  const std::string stem = RescueStem(rescue.digest), file = RescueFile(rescue.digest);
+  const Digest found = TRY_CONTEXT("rescue", HashFile(image, rescue.size));
+  if (found != rescue.digest)
+    return Fail(Code::kNotTrusted, "rescue: expected SHA-256 {}, found {}", rescue.digest.Hex(),
+                found.Hex());
+  const Uki uki = TRY(ReadRescueUki(image, view.table.architecture));
+  BootEntry entry;
+  entry.file = file;
+  entry.version = uki.version;
+  entry.sort_key = uki.sort_key;
+  TRY(MaySetRescue(view.state, entry));
+
+  const auto present = std::ranges::find(view.state.entries, file, &BootEntry::file);
+  const bool listed = present != view.state.entries.end();
+  const Result<Digest> there = view.esp.Hash(file);  // one that cannot be read is no whole one
+  if (!listed || !there || *there != rescue.digest) {
+    TRY(CheckEspSpace(view.state.esp, std::format("the rescue {}", uki.version), rescue.size,
+                      listed ? present->size : 0));
+    TRY(view.esp.CheckWritable());
+    // What a crash left, or the medium spoiled, of this very image: it is no whole one.
+    std::vector<std::string> spoiled = view.contents.leftovers;
+    std::erase_if(spoiled, [](const std::string& name) { return !IsRescueFile(name); });
+    if (listed) spoiled.push_back(file);
+    TRY(view.esp.Remove(spoiled));
+    TRY(view.esp.Install(file, TemporaryName(stem), image, rescue.size, rescue.digest));
+  }
+  TRY(view.esp.Remove(OtherRescues(view.state, file)));
+
+  const BootState after = TRY(Read());
+  if (!after.Rescue() || after.Rescue()->file != file || !OtherRescues(after, file).empty())
+    return Fail(Code::kFailed, "{} was written, but read back the rescue is {}", file,
+                after.Rescue() ? after.Rescue()->file : "none");
+  return {};
+}
+
+Result<Digest> SystemdBoot::HashRescue() {
+  const View view = TRY(Look());
+  const BootEntry* rescue = view.state.Rescue();
+  if (!rescue) return Fail(Code::kNotFound, "{}/EFI/Linux has no rescue", options_.esp);
+  return view.esp.Hash(rescue->file);
+}
+
 // A Type #1 entry (UAPI.1), so that the image itself is not touched.
 Result<> SystemdBoot::AddSelfTest() {
   const View view = TRY(Look());
@@ -393,7 +437,8 @@ Result<> SystemdBoot::RemoveTemporaries() {
   const View view = TRY(Look());
   std::vector<std::string> files = view.contents.leftovers;
   std::erase_if(files, [](const std::string& file) { return ParseEntryName(file).has_value(); });
-  return view.esp.Remove(files);
+  TRY(view.esp.Remove(files));
+  return view.esp.Remove(view.contents.salvaged);
 }
 
 }  // namespace hostos

@@ -39,6 +39,8 @@ class SystemdBoot : public BootControl {
   Result<> Uncount(Slot slot) override;
   Result<Digest> HashImage(Slot slot) override;
   Result<> MarkBad(Slot slot) override;
+  Result<> SetRescue(const RescueImage& rescue, int image) override;
+  Result<Digest> HashRescue() override;
   Result<> AddSelfTest() override;
   Result<> RemoveSelfTest() override;
   Result<> RemoveTemporaries() override;

@@ -6,6 +6,7 @@
 #include <map>
 #include <vector>
 
+#include "bootctl/entry_name.h"
 #include "bootctl/little_endian.h"
 #include "bootctl/loader_lines.h"
 #include "updater/base/unique_fd.h"
@@ -145,21 +146,37 @@ Result<std::optional<Uki>> ReadUki(int fd) {
   return uki;
 }
 
-Result<Uki> ReadUkiOf(int fd, const Release& release) {
-  const std::string what = "boot image of " + release.version;
+static Result<Uki> ReadWhole(int fd, const std::string& what, std::string_view architecture) {
   std::optional<Uki> uki = TRY_CONTEXT(what, ReadUki(fd));
   if (!uki || !uki->complete)
     return Fail(Code::kNotTrusted, "{}: it is no whole unified kernel image", what);
-  const uint16_t machine = release.architecture == "arm64" ? kMachineArm64 : kMachineX64;
+  const uint16_t machine = architecture == "arm64" ? kMachineArm64 : kMachineX64;
   if (uki->machine != machine)
     return Fail(Code::kNotTrusted, "{}: expected PE machine {:#06x} for {}, found {:#06x}", what,
-                machine, release.architecture, uki->machine);
-  if (uki->version != release.version || uki->root_hash != release.root_hash)
+                machine, architecture, uki->machine);
+  return *std::move(uki);
+}
+
+Result<Uki> ReadUkiOf(int fd, const Release& release) {
+  const std::string what = "boot image of " + release.version;
+  Uki uki = TRY(ReadWhole(fd, what, release.architecture));
+  if (uki.version != release.version || uki.root_hash != release.root_hash)
     return Fail(Code::kNotTrusted,
                 "{}: expected version {} and root hash {}, found version {} and root hash {}", what,
-                release.version, release.root_hash.Hex(), uki->version,
-                uki->root_hash ? uki->root_hash->Hex() : "none");
-  return *std::move(uki);
+                release.version, release.root_hash.Hex(), uki.version,
+                uki.root_hash ? uki.root_hash->Hex() : "none");
+  return uki;
+}
+
+Result<Uki> ReadRescueUki(int fd, std::string_view architecture) {
+  Uki uki = TRY(ReadWhole(fd, "the rescue", architecture));
+  if (uki.sort_key != kRescueId)
+    return Fail(Code::kNotTrusted, "the rescue calls itself \"{}\", expected {}",
+                uki.sort_key.value_or(""), kRescueId);
+  if (uki.root_hash)
+    return Fail(Code::kNotTrusted, "the rescue boots root hash {}, expected none",
+                uki.root_hash->Hex());
+  return uki;
 }
 
 }  // namespace hostos

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "updater/base/release.h"
 #include "updater/base/result.h"
@@ -31,6 +32,10 @@ Result<std::optional<Uki>> ReadUki(int fd);
 // The image of a release: complete, for its architecture, with its version and root hash.
 // kNotTrusted says what was expected and found otherwise.
 Result<Uki> ReadUkiOf(int fd, const Release& release);
+
+// The image of a rescue: complete, for this architecture, sorted after the releases, without a root
+// hash. kNotTrusted says what was expected and found otherwise.
+Result<Uki> ReadRescueUki(int fd, std::string_view architecture);
 
 // The one roothash= of a kernel command line; absent when there is none, when it is not 64
 // hexadecimal digits, or when there are two that differ.

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "bootctl/uki.h"
 #include "images/program.h"
 #include "images/reseal.h"
 #include "images/root_tree.h"
@@ -70,6 +71,20 @@ Result<Sealed> SealTree(const Scan& scan, const std::string& image, const std::s
               [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); });
 }
 
+// What the tree brings for the nodes' ESP, if it does. Its version may be an older one: a rescue
+// that still serves need not be fetched again.
+Result<std::optional<RescueImage>> RescueIn(const std::string& tree,
+                                            const std::string& architecture, Progress& progress) {
+  const std::string path = tree + std::string(kRescuePath);
+  Result<UniqueFd> found = Open(path, O_RDONLY | O_NOFOLLOW);
+  if (!found && found.error().code == Code::kNotFound) return std::nullopt;
+  const UniqueFd file = TRY(std::move(found));
+  const Uki uki = TRY_CONTEXT(path, ReadRescueUki(file.get(), architecture));
+  const Copied copied = TRY(CopyContent(file.get(), "/dev/null"));
+  progress.Begin("rescue", std::format("{}, {} bytes", uki.version, copied.size));
+  return RescueImage{copied.digest, copied.size};
+}
+
 }  // namespace
 
 Result<> CheckReleaseTime(uint64_t timestamp, uint64_t now) {
@@ -95,6 +110,7 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
   const Copy image = TRY(Copy::To(options.image_out)), verity = TRY(Copy::To(options.verity_out)),
              uki_copy = TRY(Copy::To(options.uki_out));
 
+  const auto rescue = TRY(RescueIn(options.tree, options.architecture, progress));
   progress.Begin("read", options.tree);
   const Scan scan = TRY(ScanDirectory(options.tree));
   TRY(CheckInterrupt());
@@ -128,6 +144,7 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
                                    .verity_size = sealed.size.verity,
                                    .uki_digest = copied.digest,
                                    .uki_size = copied.size,
+                                   .rescue = rescue,
                                    .packages = root.packages}};
   TRY(CheckUki(uki_file.get(), input.release));
   progress.Begin("commit", ChannelRef(options.architecture, options.channel));

@@ -9,6 +9,7 @@
 
 #include "bootctl/entry_name.h"
 #include "bootctl/gpt.h"
+#include "bootctl/uki.h"
 #include "images/commit_release.h"
 #include "images/program.h"
 #include "images/reseal.h"
@@ -61,12 +62,14 @@ Result<> FillEsp(const std::string& esp, const Release& release) {
   return WriteFileAtomically(esp + "/loader/loader.conf", kLoaderConfiguration);
 }
 
+// Under a name of its own bytes, as a node writes it.
 Result<> AddRescue(const std::string& esp, const std::string& rescue,
                    std::string_view architecture) {
   const UniqueFd file = TRY(Open(rescue, O_RDONLY));
-  TRY_CONTEXT(rescue, CheckRescueUki(file.get(), architecture));
-  TRY(CopyContent(file.get(), std::format("{}/EFI/Linux/{}", esp, kRescueFile)));
-  return {};
+  TRY_CONTEXT(rescue, ReadRescueUki(file.get(), architecture));
+  const std::string temporary = esp + "/EFI/Linux/rescue";
+  const Copied copied = TRY(CopyContent(file.get(), temporary));
+  return PublishFile(temporary, std::format("{}/EFI/Linux/{}", esp, RescueFile(copied.digest)));
 }
 
 // What a node keeps beside its record, so that it can verify the release it was installed with.
@@ -208,13 +211,20 @@ Result<DiskImage> MakeDisk(const ReleaseQuery& query, const DiskOptions& options
   TRY(MakeDirectories(esp));
   TRY(MakeDirectories(state));
   TRY(FillEsp(esp, facts));
-  if (!options.rescue.empty()) TRY(AddRescue(esp, options.rescue, facts.architecture));
   TRY(FillState(state, release));
   // Blessed from the start: there is nothing to fall back to.
   const std::string entry =
       std::format("{}/EFI/Linux/{}", esp,
                   FormatEntryName(ReleaseStem(facts.version, facts.root_hash), std::nullopt));
-  TRY(Reseal(release, work / "content/root.erofs", work / "content/root.verity", entry, progress));
+  const std::string rescue = work / "rescue.efi";
+  TRY(Reseal(release,
+             {.image = work / "content/root.erofs",
+              .verity = work / "content/root.verity",
+              .uki = entry,
+              .rescue = rescue},
+             progress));
+  if (!options.rescue.empty() || facts.rescue)
+    TRY(AddRescue(esp, options.rescue.empty() ? rescue : options.rescue, facts.architecture));
   TRY(SetTimes(esp, facts.timestamp));
   TRY(SetTimes(state, facts.timestamp));
 

@@ -24,7 +24,7 @@ struct DiskOptions {
   std::string output;
   DiskFormat format = DiskFormat::kRaw;
   std::string definitions;     // a directory of repart.d files
-  std::string rescue;          // unified kernel image; empty: none
+  std::string rescue;          // unified kernel image; empty: what the release brings, if it does
   uint64_t sector_size = 512;  // bytes, of the disk that it is for: 512 or 4096
   // Bytes; absent: what the definitions say.
   std::optional<uint64_t> esp_size, slot_size, verity_size, state_size;

@@ -1,5 +1,11 @@
 #include "images/rescue.h"
 
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "bootctl/entry_name.h"
+#include "bootctl/uki.h"
 #include "images/root_tree.h"
 #include "images/uki.h"
 #include "images/work_directory.h"
@@ -8,9 +14,14 @@
 
 namespace hostos {
 
+namespace fs = std::filesystem;
+
 Result<> MakeRescue(const RescueOptions& options) {
   const RootTree root = TRY(InspectRootTree(options.tree));
-  const WorkDirectory work = TRY(WorkDirectory::Beside(options.output));
+  const bool in_tree = options.output.empty();
+  const std::string output = in_tree ? options.tree + std::string(kRescuePath) : options.output;
+  // What an interruption leaves of it must not be in the tree.
+  const WorkDirectory work = TRY(WorkDirectory::Beside(in_tree ? options.tree : output));
   const std::string os_release = work / "os-release", uki = work / "rescue.efi";
   // Of a name that is given twice the last value counts.
   const std::string released = TRY(ReadFile(root.os_release));
@@ -26,8 +37,11 @@ Result<> MakeRescue(const RescueOptions& options) {
                 .command_line = RescueCommandLine()},
                uki));
   const UniqueFd file = TRY(Open(uki, O_RDONLY));
-  TRY(CheckRescueUki(file.get(), options.architecture));
-  return PublishFile(uki, options.output);
+  TRY(ReadRescueUki(file.get(), options.architecture));
+  // Part of a tree, it is the same whoever makes it.
+  if (::fchmod(file.get(), 0644) < 0) return FailErrno(uki);
+  TRY(MakeDirectories(fs::path(output).parent_path()));
+  return PublishFile(uki, output);
 }
 
 }  // namespace hostos

@@ -12,7 +12,9 @@ namespace hostos {
 struct RescueOptions {
   std::string tree;    // of the release it is made from: its kernel and os-release
   std::string initrd;  // path
-  std::string output;  // written whole or not at all; an existing file is replaced
+  // Written whole or not at all; an existing file is replaced. Empty: kRescuePath in the tree,
+  // where a release brings it to the nodes.
+  std::string output;
   std::string architecture;
   std::string stub;  // path; empty: the build machine's
 };

@@ -1,8 +1,11 @@
 #include "images/reseal.h"
 
+#include <algorithm>
+#include <ranges>
 #include <unordered_set>
 #include <vector>
 
+#include "bootctl/uki.h"
 #include "images/uki.h"
 #include "updater/seal/seal.h"
 #include "updater/source/objects.h"
@@ -74,6 +77,35 @@ Result<> CheckUkiObject(const Scan& scan, CheckingReader& content, const Release
   return CheckUki(uki.get(), release);
 }
 
+// Null when the tree has none, or a link, there. `path` begins with '/'.
+const FileObject* FindFile(const Tree& tree, std::string_view path) {
+  const TreeEntry* entry = nullptr;
+  for (const auto part : std::views::split(path.substr(1), '/')) {
+    if (entry && !entry->is_directory) return nullptr;
+    const std::vector<TreeEntry>& entries = tree.directories[entry ? entry->index : 0].entries;
+    const auto found = std::ranges::find(entries, std::string_view(part), &TreeEntry::name);
+    if (found == entries.end()) return nullptr;
+    entry = &*found;
+  }
+  if (!entry || entry->is_directory || !tree.files[entry->index].target.empty()) return nullptr;
+  return &tree.files[entry->index];
+}
+
+// A node that runs the release takes it from there, and compares it with what was signed.
+Result<> CheckRescueObject(const Scan& scan, CheckingReader& content, const Release& release,
+                           const std::string& output) {
+  if (!release.rescue) return {};
+  const FileObject* file = FindFile(scan.tree, kRescuePath);
+  if (!file) return Fail(Code::kNotTrusted, "the commit has no file {}", kRescuePath);
+  const UniqueFd rescue = TRY(content.Open(*file));
+  const Copied copied = TRY(CopyContent(rescue.get(), output));
+  TRY(Compare("size of the rescue", std::to_string(copied.size),
+              std::to_string(release.rescue->size)));
+  TRY(Compare("SHA-256 of the rescue", copied.digest.Hex(), release.rescue->digest.Hex()));
+  TRY(ReadRescueUki(rescue.get(), release.architecture));
+  return {};
+}
+
 }  // namespace
 
 Result<> CheckContent(const FileObject& file, int content) {
@@ -103,8 +135,8 @@ Result<Copied> CopyContent(int from, const std::string& to) {
   return copied;
 }
 
-Result<ResealStats> Reseal(const SignedRelease& release, const std::string& image,
-                           const std::string& verity, const std::string& uki, Progress& progress) {
+Result<ResealStats> Reseal(const SignedRelease& release, const ResealPaths& paths,
+                           Progress& progress) {
   const Release& facts = release.commit.release;
   if (facts.seal_format != kSealFormat)
     return Fail(Code::kNotSupported, "release {} has seal format {}, this tool makes format {}",
@@ -113,7 +145,8 @@ Result<ResealStats> Reseal(const SignedRelease& release, const std::string& imag
   const Scan scan = TRY(ScanCommit(release.repo, facts.commit).transform_error(Untrusted));
   TRY(CheckListed(scan, release.commit.sizes));
   CheckingReader content(*scan.content);
-  TRY(CheckUkiObject(scan, content, facts, uki));
+  TRY(CheckUkiObject(scan, content, facts, paths.uki));
+  TRY(CheckRescueObject(scan, content, facts, paths.rescue));
 
   ResealStats stats;
   for (const FileObject& file : scan.tree.files) {
@@ -124,8 +157,8 @@ Result<ResealStats> Reseal(const SignedRelease& release, const std::string& imag
   stats.objects = scan.tree.files.size() + scan.tree.metadata.size();
 
   progress.Begin("seal", std::format("{} bytes", facts.image_size));
-  UniqueFd image_file = TRY(Open(image, O_RDWR | O_CREAT | O_TRUNC, 0644));
-  UniqueFd verity_file = TRY(Open(verity, O_RDWR | O_CREAT | O_TRUNC, 0644));
+  UniqueFd image_file = TRY(Open(paths.image, O_RDWR | O_CREAT | O_TRUNC, 0644));
+  UniqueFd verity_file = TRY(Open(paths.verity, O_RDWR | O_CREAT | O_TRUNC, 0644));
   const Sealed sealed =
       TRY(Seal(scan.tree, content, image_file.get(), verity_file.get(),
                [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); }));

@@ -17,11 +17,14 @@ struct ResealStats {
 };
 
 // Reads every object of the release, comparing each with its checksum, and writes the image, its
-// hash tree and the UKI to these paths. kNotTrusted, naming the object or the value, when an object
-// is missing or differs, or when the root hash, a size, the UKI's digest or the release the UKI
-// boots is not what was signed.
-Result<ResealStats> Reseal(const SignedRelease& release, const std::string& image,
-                           const std::string& verity, const std::string& uki, Progress& progress);
+// hash tree, the UKI and the rescue, if it brings one, to these paths. kNotTrusted, naming the
+// object or the value, when an object is missing or differs, or when the root hash, a size, the
+// digest of the UKI or the rescue, or the release the UKI boots is not what was signed.
+struct ResealPaths {
+  std::string image = "/dev/null", verity = "/dev/null", uki = "/dev/null", rescue = "/dev/null";
+};
+Result<ResealStats> Reseal(const SignedRelease& release, const ResealPaths& paths,
+                           Progress& progress);
 
 // The rest of an open file, or -1 for none, is the object's content: with its metadata it has its
 // checksum, else kNotTrusted.

@@ -15,17 +15,6 @@ constexpr std::string_view kEveryBoot =
     "gpt panic=5 rd.shell=0 rd.emergency=reboot systemd.default_device_timeout_sec=60 "
     "fsck.repair=yes console=tty0 console=ttyS0";
 
-Result<Uki> ReadWhole(int fd, std::string_view name, std::string_view architecture) {
-  std::optional<Uki> uki = TRY(ReadUki(fd));
-  if (!uki || !uki->complete)
-    return Fail(Code::kNotTrusted, "{} is no whole unified kernel image", name);
-  const uint16_t machine = architecture == "arm64" ? kMachineArm64 : kMachineX64;
-  if (uki->machine != machine)
-    return Fail(Code::kNotTrusted, "{} is for PE machine {:#x}, {} is {:#x}", name, uki->machine,
-                architecture, machine);
-  return *std::move(uki);
-}
-
 }  // namespace
 
 Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view append) {
@@ -68,24 +57,20 @@ Result<> BuildUki(const UkiInputs& inputs, const std::string& output) {
 }
 
 Result<> CheckUki(int fd, const Release& release) {
-  const Uki uki = TRY(ReadWhole(fd, "hostos.efi", release.architecture));
+  const std::optional<Uki> read = TRY(ReadUki(fd));
+  if (!read || !read->complete)
+    return Fail(Code::kNotTrusted, "hostos.efi is no whole unified kernel image");
+  const Uki& uki = *read;
+  const uint16_t machine = release.architecture == "arm64" ? kMachineArm64 : kMachineX64;
+  if (uki.machine != machine)
+    return Fail(Code::kNotTrusted, "hostos.efi is for PE machine {:#x}, {} is {:#x}", uki.machine,
+                release.architecture, machine);
   if (uki.version != release.version)
     return Fail(Code::kNotTrusted, "hostos.efi calls itself version \"{}\", the release is {}",
                 uki.version, release.version);
   if (uki.root_hash != release.root_hash)
     return Fail(Code::kNotTrusted, "hostos.efi boots root hash {}, the release's is {}",
                 uki.root_hash ? uki.root_hash->Hex() : "(none)", release.root_hash.Hex());
-  return {};
-}
-
-Result<> CheckRescueUki(int fd, std::string_view architecture) {
-  const Uki uki = TRY(ReadWhole(fd, "the rescue", architecture));
-  if (uki.sort_key != kRescueId)
-    return Fail(Code::kNotTrusted, "the rescue calls itself \"{}\", expected {}",
-                uki.sort_key.value_or(""), kRescueId);
-  if (uki.root_hash)
-    return Fail(Code::kNotTrusted, "the rescue boots root hash {}, expected none",
-                uki.root_hash->Hex());
   return {};
 }
 

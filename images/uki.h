@@ -28,16 +28,10 @@ Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view 
 // The rescue's: its root is its initrd.
 std::string RescueCommandLine();
 
-// The rescue's IMAGE_ID, by which the loader sorts: after "hostos", the releases'.
-inline constexpr std::string_view kRescueId = "hostos-rescue";
-
 Result<> BuildUki(const UkiInputs& inputs, const std::string& output);
 
 // kNotTrusted unless the loader would offer this image as the release, and it boots its root hash.
 Result<> CheckUki(int fd, const Release& release);
-
-// kNotTrusted unless it sorts as the rescue and boots no root hash.
-Result<> CheckRescueUki(int fd, std::string_view architecture);
 
 // "x64" or "aa64", as in EFI file names; kNotSupported for another architecture.
 Result<std::string> EfiArchitecture(std::string_view architecture);

@@ -37,6 +37,7 @@ std::string Megabytes(uint64_t bytes) {
 }
 
 Json ToJson(const Release& release) {
+  const std::optional<RescueImage>& rescue = release.rescue;
   return {{"commit", release.commit.Hex()},
           {"version", release.version},
           {"architecture", release.architecture},
@@ -48,6 +49,8 @@ Json ToJson(const Release& release) {
           {"verity_size", release.verity_size},
           {"uki_sha256", release.uki_digest.Hex()},
           {"uki_size", release.uki_size},
+          {"rescue_sha256", rescue ? Json(rescue->digest.Hex()) : Json()},
+          {"rescue_size", rescue ? Json(rescue->size) : Json()},
           {"packages", release.packages.size()}};
 }
 
@@ -187,7 +190,8 @@ Result<> RunCommit(const Arguments& arguments) {
 constexpr Option kRescueOptions[] = {
     kTree,
     {"initrd", "FILE", Times::kOnce, "the rescue's initrd, as rootfs/build makes it"},
-    {"output", "FILE", Times::kOnce, "the unified kernel image; an existing one is replaced"},
+    {"output", "FILE", Times::kAtMostOnce,
+     "the unified kernel image (default: in the tree, where `commit` and `disk` find it)"},
     kArchitecture,
     kStub,
 };
@@ -195,7 +199,7 @@ constexpr Option kRescueOptions[] = {
 Result<> RunRescue(const Arguments& arguments) {
   return MakeRescue({.tree = arguments.Get("tree"),
                      .initrd = arguments.Get("initrd"),
-                     .output = arguments.Get("output"),
+                     .output = arguments.GetOr("output", ""),
                      .architecture = ArchitectureFrom(arguments),
                      .stub = arguments.GetOr("stub", "")});
 }
@@ -269,7 +273,7 @@ constexpr Option kDiskOptions[] = {
     kRequired,
     kSignatures,
     {"format", "FORMAT", Times::kAtMostOnce, "raw (default; sparse) or qcow2"},
-    {"rescue", "FILE", Times::kAtMostOnce, "to start when no release can, as `rescue` makes it"},
+    {"rescue", "FILE", Times::kAtMostOnce, "in place of the rescue that the release brings"},
     {"sector-size", "BYTES", Times::kAtMostOnce, "of the disk it is for: 512 (default) or 4096"},
     {"esp-size", "SIZE", Times::kAtMostOnce, "(default 512M)"},
     {"slot-size", "SIZE", Times::kAtMostOnce, "of each root partition (default 2G)"},

@@ -41,7 +41,7 @@ Result<Release> VerifyRelease(const ReleaseQuery& query, Progress& progress,
   proofs.push_back({"sizes", std::format("{} objects have their signed sizes, {} bytes in all",
                                          release.commit.sizes.size(), archived)});
 
-  const ResealStats stats = TRY(Reseal(release, "/dev/null", "/dev/null", "/dev/null", progress));
+  const ResealStats stats = TRY(Reseal(release, {}, progress));
   proofs.push_back({"objects", std::format("{} objects have their checksums, {} bytes of content",
                                            stats.objects, stats.content)});
   proofs.push_back({"image", std::format("seals to {} bytes and a hash tree of {}, as signed",
@@ -49,6 +49,9 @@ Result<Release> VerifyRelease(const ReleaseQuery& query, Progress& progress,
   proofs.push_back({"root hash", facts.root_hash.Hex() + " comes out, as signed"});
   proofs.push_back({"uki", std::format("{} bytes, SHA-256 {}, as signed; boots that root hash",
                                        facts.uki_size, facts.uki_digest.Hex())});
+  if (facts.rescue)
+    proofs.push_back({"rescue", std::format("{} bytes, SHA-256 {}, as signed", facts.rescue->size,
+                                            facts.rescue->digest.Hex())});
   return facts;
 }
 

@@ -2,6 +2,7 @@
 // memory by the fake: what the fake says in other tests is what the real one does.
 #include <catch2/catch_template_test_macros.hpp>
 
+#include "bootctl/entry_name.h"
 #include "tests/bootctl/disk_machine.h"
 #include "tests/bootctl/outcome.h"
 #include "tests/fakes/fake_boot_control.h"
@@ -279,6 +280,48 @@ TEMPLATE_TEST_CASE("with both releases out of tries the newer one boots, and say
   CHECK(life.State().booted_entry == FileOf(life.v11, "+0-2"));
   CHECK(Outcome(life.machine.boot().Bless()) == "ok");
   CHECK(life.First() == FileOf(life.v11, ""));
+}
+
+TEMPLATE_TEST_CASE("a rescue takes the place of the one before, and sorts after the releases", "",
+                   RealMachine, FakeMachine) {
+  Life<TestType> life;
+  const TestImage old("rescue"), newer("rescue-2");
+  CHECK(CodeOf(life.machine.boot().HashRescue()) == Code::kNotFound);
+  CHECK(life.State().Rescue() == nullptr);
+  for (const TestImage* image : {&old, &newer, &newer, &old}) {
+    CHECK(Outcome(life.machine.boot().SetRescue(image->rescue(), image->fd.get())) == "ok");
+    const BootState state = life.State();
+    REQUIRE(state.entries.size() == 2);
+    REQUIRE(state.Rescue() == &state.entries[1]);
+    CHECK(state.Rescue()->file == RescueFile(image->rescue().digest));
+    CHECK(state.Rescue()->version == image->release.version);
+    CHECK(state.Rescue()->size == image->rescue().size);
+    CHECK(state.esp.unknown.empty());
+    CHECK(Value(life.machine.boot().HashRescue()) == image->rescue().digest);
+  }
+  // No verb takes it for a release's.
+  REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
+  CHECK(Outcome(life.machine.boot().Invalidate(Slot::B)) == "ok");
+  CHECK(Outcome(life.machine.boot().RemoveTemporaries()) == "ok");
+  CHECK(life.State().Rescue()->file == RescueFile(old.rescue().digest));
+  CHECK(Value(life.machine.Boot()) == Slot::A);
+}
+
+TEMPLATE_TEST_CASE("what is not the rescue that was named changes nothing", "", RealMachine,
+                   FakeMachine) {
+  Life<TestType> life;
+  const TestImage old("rescue"), newer("rescue-2");
+  REQUIRE(Outcome(life.machine.boot().SetRescue(old.rescue(), old.fd.get())) == "ok");
+  const std::string before = Describe(life.State());
+  const RescueImage release{life.v11.release.uki_digest, life.v11.release.uki_size};
+  CHECK(CodeOf(life.machine.boot().SetRescue(release, life.v11.fd.get())) == Code::kNotTrusted);
+  RescueImage other = newer.rescue();
+  other.digest.bytes[31] ^= 1;
+  CHECK(CodeOf(life.machine.boot().SetRescue(other, newer.fd.get())) == Code::kNotTrusted);
+  other = newer.rescue();
+  other.size++;
+  CHECK_FALSE(life.machine.boot().SetRescue(other, newer.fd.get()));
+  CHECK(Describe(life.State()) == before);
 }
 
 TEMPLATE_TEST_CASE("a self-test boots what runs by an entry of its own, twice, then by the usual",

@@ -13,6 +13,7 @@
 #include <functional>
 #include <set>
 
+#include "bootctl/entry_name.h"
 #include "bootctl/esp.h"
 #include "tests/bootctl/disk_machine.h"
 #include "tests/bootctl/outcome.h"
@@ -145,6 +146,7 @@ bool CutShort(DiskMachine& machine, size_t call, Ending ending,
 
 struct DiskLife {
   TestImage v10{"1.0.0"}, v11{"1.1.0"}, v12{"1.2.0"};
+  TestImage rescue{"rescue"}, newer{"rescue-2"};
   DiskMachine machine{v10};
 
   SystemdBoot& boot() { return machine.boot(); }
@@ -161,6 +163,7 @@ void CheckNothingHalf(DiskLife& life) {
   const Esp esp = Value(Esp::Open(life.machine.options().esp));
   for (const BootEntry& entry : state.entries) {
     CAPTURE(entry.file);
+    if (IsRescue(entry)) continue;
     CHECK((state.slot(Slot::A).root_hash == entry.root_hash ||
            state.slot(Slot::B).root_hash == entry.root_hash));
     for (const TestImage* image : {&life.v10, &life.v11, &life.v12})
@@ -240,6 +243,43 @@ TEST_CASE("a self-test's entry is there or not, wherever writing or removing it 
         CHECK(state.entries.size() == (remove ? 1u : 2u));
         CHECK(state.selftest.size() == (remove ? 0u : 1u));
       });
+}
+
+// The rescues that are whole, by their bytes; of the others there is none.
+size_t WholeRescues(DiskLife& life) {
+  const Esp esp = Value(Esp::Open(life.machine.options().esp));
+  size_t whole = 0;
+  for (const BootEntry& entry : life.Read().entries) {
+    if (!IsRescue(entry)) continue;
+    const Digest found = Value(esp.Hash(entry.file));
+    CHECK((found == life.rescue.rescue().digest || found == life.newer.rescue().digest));
+    whole++;
+  }
+  return whole;
+}
+
+TEST_CASE("at each moment of a rescue's replacement a whole one is there, and a release boots") {
+  const Ending ending = GENERATE(Ending::kKilled, Ending::kPowerCut, Ending::kTornWrite);
+  const std::string old_name =
+      GENERATE(std::string(kRescueFile), RescueFile(TestImage("rescue").rescue().digest));
+  size_t call = 1;
+  for (;; call++) {
+    CAPTURE(call, static_cast<int>(ending), old_name);
+    REQUIRE(call < 1000);
+    DiskLife life;
+    fs::copy_file(life.rescue.path, life.machine.LinuxPath(old_name));
+    auto set = [&] { return life.boot().SetRescue(life.newer.rescue(), life.newer.fd.get()); };
+    if (!CutShort(life.machine, call, ending, set)) break;
+    CheckNothingHalf(life);
+    CHECK(WholeRescues(life) >= 1);
+    CHECK(life.Read().next() == Slot::A);
+    CHECK(Outcome(life.boot().RemoveTemporaries()) == "ok");
+    CHECK(Outcome(set()) == "ok");
+    CHECK(WholeRescues(life) == 1);
+    CHECK(life.Read().Rescue()->file == RescueFile(life.newer.rescue().digest));
+    CHECK(life.machine.Files().size() == 2);  // nothing is left over
+  }
+  CHECK(call > 5);
 }
 
 TEST_CASE("a disk that loses writes of the partition table is told") {

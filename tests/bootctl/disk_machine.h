@@ -22,6 +22,9 @@ struct TestImage {
   TestImage(std::string file, Release its)
       : path(std::move(file)), fd(Open(path, O_RDONLY).value()), release(std::move(its)) {}
 
+  // Of "rescue" and "rescue-2", a newer one.
+  RescueImage rescue() const { return {release.uki_digest, release.uki_size}; }
+
   std::string path;
   UniqueFd fd;
   Release release;

@@ -54,6 +54,24 @@ TEST_CASE("names of releases are told from foreign ones") {
     CHECK_FALSE(IsReleaseFile(file));
 }
 
+TEST_CASE("names of rescues are told from those of releases and foreign ones") {
+  Digest hash;
+  hash.bytes.fill(0x5f);
+  CHECK(RescueFile(hash) == "hostos-rescue_5f5f5f5f5f5f5f5f.efi");
+  for (const std::string& file :
+       {RescueFile(hash), std::string(kRescueFile), TemporaryName(RescueStem(hash))}) {
+    CAPTURE(file);
+    CHECK(IsRescueFile(file));
+    CHECK_FALSE(IsReleaseFile(file));
+  }
+  CHECK_FALSE(ParseEntryName(RescueFile(hash))->tries);
+  for (const char* file :
+       {"rescue.efi", "hostos-rescue", "hostos-rescue_.efi", "hostos-rescue.conf",
+        "hostos-rescue_5f5f5f5f5f5f5f5g.efi", "hostos-rescue.efi.tmp", "hostos-rescue_5f5f5f5f.efi",
+        "hostos-rescue_5f5f5f5f5f5f5f5f5f.efi", "hostos-rescue-5f5f5f5f5f5f5f5f.efi"})
+    CHECK_FALSE(IsRescueFile(file));
+}
+
 TEST_CASE("a version must fit into a file name and a partition name") {
   for (const char* version : {"1", "1.1.0", "1.2~rc1", "1.2^p1-3", "12345678901234567890123456789"})
     CHECK(IsReleaseVersion(version));

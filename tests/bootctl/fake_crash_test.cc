@@ -116,6 +116,23 @@ TEST_CASE("power cut while a self-test is written or removed never changes what 
       });
 }
 
+TEST_CASE("power cut while a rescue is replaced leaves a whole one, in every way a step is left") {
+  const TestImage old("rescue"), newer("rescue-2");
+  auto set = [](FakeLife& life, const TestImage& image) {
+    return life.boot.SetRescue(image.rescue(), image.fd.get());
+  };
+  CutEverywhere([&](FakeLife& life) { REQUIRE(set(life, old)); },
+                [&](FakeLife& life) { return set(life, newer); },
+                [&](FakeLife& life) {
+                  const BootState state = Value(life.boot.Read());
+                  CHECK(state.running == Slot::A);
+                  CHECK(state.Rescue() != nullptr);
+                  CHECK(Outcome(set(life, newer)) == "ok");
+                  CHECK(Value(life.boot.HashRescue()) == newer.rescue().digest);
+                  CHECK(Value(life.boot.Read()).entries.size() == 2);
+                });
+}
+
 TEST_CASE("a loader that cannot count never leaves a release that does not start") {
   FakeLife life;
   REQUIRE(life.Arm());

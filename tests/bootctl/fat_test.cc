@@ -65,6 +65,34 @@ TEST_CASE("two names of one image on FAT are told apart after fsck, and blessing
   CHECK(machine.Files() == std::vector{blessed});
 }
 
+TEST_CASE("what fsck.fat salvaged of an image that power cut short takes up no room") {
+  const TestImage v10("1.0.0"), rescue("rescue");
+  DiskMachine machine(v10);
+  const std::string fat = machine / "esp.fat", esp = machine.options().esp;
+  Run("mkfs.fat -C " + fat + " 16384 >/dev/null && mmd -i " + fat + " ::/EFI ::/EFI/Linux");
+  Run("mcopy -i " + fat + " " + rescue.path + " ::/EFI/Linux/IMAGE.TMP");
+  std::ifstream in(fat, std::ios::binary);
+  std::string image{std::istreambuf_iterator<char>(in), {}};
+  image[FindShortName(image, "IMAGE   TMP")] = '\xe5';  // its clusters have no name any more
+  std::ofstream(fat, std::ios::binary) << image;
+  Run("fsck.fat -a " + fat + " >/dev/null 2>&1 || test $? = 1");
+  Run("mcopy -i " + fat + " ::/FSCK0000.REC " + esp + "/");
+  WriteText(esp + "/FSCK.REC", "somebody's");
+  WriteText(esp + "/loader/FSCK0001.REC", "somebody's");
+
+  using File = std::pair<std::string, uint64_t>;
+  const std::vector<File> unknown = {{"FSCK.REC", 10}, {"loader/FSCK0001.REC", 10}};
+  for (int twice = 0; twice < 2; twice++) {
+    std::vector<File> found = Value(machine.boot().Read()).esp.unknown;
+    std::ranges::sort(found);
+    CHECK(found == unknown);
+    CHECK(fs::exists(esp + "/FSCK0000.REC") == (twice == 0));
+    CHECK(Outcome(machine.boot().RemoveTemporaries()) == "ok");
+  }
+  CHECK(fs::exists(esp + "/FSCK.REC"));
+  CHECK(machine.Files().size() == 1);
+}
+
 TEST_CASE("a FAT directory keeps the names the loader and HostOS give") {
   const TestImage v10("1.0.0");
   DiskMachine machine(v10);

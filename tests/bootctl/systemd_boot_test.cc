@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <catch2/generators/catch_generators.hpp>
 #include <filesystem>
+#include <fstream>
 
 #include "bootctl/entry_name.h"
 #include "bootctl/gpt.h"
@@ -230,6 +231,31 @@ TEST_CASE("the rescue system boots after the releases with tries, and before tho
   CHECK_FALSE(f.machine.Boot());
   CHECK(f.Read().entries.front().file == kRescueFile);
   CHECK(f.Read().next() == std::nullopt);
+}
+
+TEST_CASE("a rescue that the medium spoiled, or a crash emptied, is written again") {
+  LoaderFixture f;
+  const TestImage rescue("rescue"), newer("rescue-2");
+  const std::string file = RescueFile(newer.rescue().digest);
+  fs::copy_file(rescue.path, f.machine.LinuxPath(std::string(kRescueFile)));
+  SECTION("one byte") {
+    fs::copy_file(newer.path, f.machine.LinuxPath(file));
+    std::fstream bytes(f.machine.LinuxPath(file), std::ios::in | std::ios::out | std::ios::binary);
+    bytes.seekp(-1, std::ios::end);
+    bytes.put('?');
+  }
+  SECTION("nothing in it") {
+    WriteText(f.machine.LinuxPath(file), "");
+  }
+  SECTION("cut off, and half of another that was being written") {
+    fs::copy_file(newer.path, f.machine.LinuxPath(file));
+    fs::resize_file(f.machine.LinuxPath(file), newer.rescue().size / 2);
+    WriteText(f.machine.LinuxPath("hostos-rescue_0123456789abcdef.efi.tmp"), "MZ");
+  }
+  CHECK(f.Read().esp.unknown.empty());
+  REQUIRE(Outcome(f.machine.boot().SetRescue(newer.rescue(), newer.fd.get())) == "ok");
+  CHECK(Value(f.machine.boot().HashRescue()) == newer.rescue().digest);
+  CHECK(f.machine.Files() == Strings{file, f.FileOf(f.v10, "")});
 }
 
 TEST_CASE("the rescue system keeps one slot, and makes the other boot next") {

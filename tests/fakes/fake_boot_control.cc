@@ -1,11 +1,14 @@
 #include "tests/fakes/fake_boot_control.h"
 
 #include <algorithm>
+#include <array>
 
 #include "bootctl/entry_name.h"
 #include "bootctl/esp.h"
 #include "bootctl/loader.h"
 #include "bootctl/rules.h"
+#include "bootctl/uki.h"
+#include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
@@ -23,6 +26,17 @@ BootEntry EntryFor(const Release& release, std::optional<Tries> tries) {
   entry.size = release.uki_size;
   entry.sort_key = kSortKey;
   return entry;
+}
+
+// Of a real image, or of "rescue <version>".
+Result<std::string> RescueVersion(int image) {
+  if (const std::optional<Uki> uki = TRY(ReadUki(image)))
+    return TRY(ReadRescueUki(image, "x86-64")).version;
+  std::array<std::byte, 64> text;
+  const size_t size = TRY(PreadFull(image, text, 0));
+  const std::string_view found(reinterpret_cast<const char*>(text.data()), size);
+  if (!found.starts_with("rescue ")) return Fail(Code::kNotTrusted, "this is no rescue");
+  return std::string(found.substr(found.find(' ') + 1));
 }
 
 BootEntry* FindEntry(std::vector<BootEntry>& entries, const std::string& file) {
@@ -146,7 +160,7 @@ Result<> FakeBootControl::Arm(Slot slot, const Release& release, int uki, uint32
   uint64_t reclaimable = temporary_bytes_;
   for (const BootEntry& old : state.entries)
     if (std::ranges::contains(obsolete, old.file)) reclaimable += old.size;
-  TRY(CheckEspSpace(state.esp, release, reclaimable));
+  TRY(CheckEspSpace(state.esp, release.version, release.uki_size, reclaimable));
   TRY(CheckEsp());
 
   TRY(Remove(obsolete));
@@ -210,6 +224,40 @@ Result<> FakeBootControl::MarkBad(Slot slot) {
   const std::vector<BootEntry> names = NamesOf(state, *root_hash);
   if (names.empty()) return {};
   return RenameTo(*root_hash, Exhausted(names.front()));
+}
+
+Result<> FakeBootControl::SetRescue(const RescueImage& rescue, int image) {
+  const BootState state = TRY(Look());
+  const Digest digest = TRY_CONTEXT("rescue", HashFile(image, rescue.size));
+  if (digest != rescue.digest)
+    return Fail(Code::kNotTrusted, "rescue: expected SHA-256 {}, found {}", rescue.digest.Hex(),
+                digest.Hex());
+  BootEntry entry;
+  entry.file = RescueFile(rescue.digest);
+  entry.version = TRY(RescueVersion(image));
+  entry.size = rescue.size;
+  entry.sort_key = kRescueId;
+  TRY(MaySetRescue(state, entry));
+
+  const BootEntry* present = FindEntry(entries, entry.file);
+  if (!present || rescues[entry.file] != rescue.digest) {
+    TRY(CheckEspSpace(state.esp, "the rescue " + entry.version, rescue.size,
+                      temporary_bytes_ + (present ? present->size : 0)));
+    TRY(CheckEsp());
+    if (present) TRY(Remove({entry.file}));
+    temporary_bytes_ = 0;
+    TRY(Durably("write the rescue", {[&] { temporary_bytes_ = rescue.size; }}));
+    rescues[entry.file] = rescue.digest;
+    TRY(Rename("", entry));
+    temporary_bytes_ = 0;
+  }
+  return Remove(OtherRescues(state, entry.file));
+}
+
+Result<Digest> FakeBootControl::HashRescue() {
+  const BootState state = TRY(Look());
+  if (!state.Rescue()) return Fail(Code::kNotFound, "there is no rescue");
+  return rescues[state.Rescue()->file];
 }
 
 Result<> FakeBootControl::AddSelfTest() {

@@ -28,6 +28,8 @@ class FakeBootControl : public BootControl {
   Result<> Uncount(Slot slot) override;
   Result<Digest> HashImage(Slot slot) override;
   Result<> MarkBad(Slot slot) override;
+  Result<> SetRescue(const RescueImage& rescue, int image) override;
+  Result<Digest> HashRescue() override;
   Result<> AddSelfTest() override;
   Result<> RemoveSelfTest() override;
   Result<> RemoveTemporaries() override;
@@ -67,7 +69,8 @@ class FakeBootControl : public BootControl {
   SlotState slots[2];
   std::vector<BootEntry> entries;
   std::vector<LoaderPreference> preferences;
-  std::map<Digest, Digest> images;  // SHA-256 of boot images, by the root hash they boot
+  std::map<Digest, Digest> images;        // SHA-256 of boot images, by the root hash they boot
+  std::map<std::string, Digest> rescues;  // SHA-256 of rescues, by file
   EspSpace esp;
   std::vector<std::string> twins;
   std::optional<Slot> kept;    // set: the rescue system runs, until the next Boot()

@@ -39,6 +39,12 @@ void FakeSource::PublishMetadata(int64_t version, uint64_t expires) {
   metadata_ = {{"root", 1, kLastTime}, {"targets", version, expires}};
 }
 
+void FakeSource::BringRescue(const std::string& version) {
+  const std::string bytes = "rescue " + version;
+  published_.at(version).target.release.rescue =
+      RescueImage{.digest = Sha256::Of(AsBytes(bytes)), .size = bytes.size()};
+}
+
 void FakeSource::SetRunning(const std::string& version) {
   const std::vector<std::string>& objects = published_.at(version).objects;
   running_ = {objects.begin(), objects.end()};

@@ -25,9 +25,10 @@ std::set<std::string> Keys(const json& object) {
   return keys;
 }
 
-const std::set<std::string> kRelease = {"version",      "commit",    "root_hash",   "architecture",
-                                        "channel",      "released",  "seal_format", "image_bytes",
-                                        "verity_bytes", "uki_bytes", "uki_sha256"};
+const std::set<std::string> kRelease = {
+    "version",      "commit",       "root_hash",    "architecture", "channel",
+    "released",     "seal_format",  "image_bytes",  "uki_bytes",    "uki_sha256",
+    "verity_bytes", "rescue_bytes", "rescue_sha256"};
 const std::set<std::string> kId = {"version", "commit", "root_hash"};
 const std::set<std::string> kHistory = {"outcome", "time",   "release", "slot",       "from",
                                         "boots",   "reason", "output",  "post_mortem"};
@@ -41,7 +42,7 @@ TEST_CASE("status as JSON has exactly the documented fields, and whole digests")
   CHECK(Keys(status) == std::set<std::string>{"format", "version", "channel", "architecture",
                                               "running", "boots_next", "reboot_needed", "slots",
                                               "update", "busy", "fallback", "degraded", "denied",
-                                              "known", "checked", "selftest", "problems"});
+                                              "known", "checked", "selftest", "rescue", "problems"});
   CHECK(status["known"] == json::array({"units/old.service"}));
   CHECK(status["version"] == "1.1.0");
   CHECK(status["running"] == "B");
@@ -155,7 +156,7 @@ TEST_CASE("check and plan as JSON have the same head, and the plan lists everyth
   CHECK(plan["health"] == json{{"window_seconds", 60}, {"deadline_seconds", 300}});
   CHECK(Keys(plan["plan"]) == std::set<std::string>{"slot", "objects", "download_bytes",
                                                     "unpacked_bytes", "reused_bytes", "esp",
-                                                    "state", "packages", "etc_changes"});
+                                                    "rescue", "state", "packages", "etc_changes"});
   CHECK(plan["plan"]["state"] == json{{"needed_bytes", 143'800'000},
                                       {"free_bytes", 3'100'000'000},
                                       {"needed_inodes", 2412},
@@ -207,6 +208,31 @@ TEST_CASE("health, history and verify as JSON carry what their texts do") {
   CHECK(verify["slots"][0]["proven"] == true);
   CHECK(verify["slots"][0]["problem"].is_null());
   CHECK(verify["slots"][1]["empty"] == true);
+  CHECK(verify["rescue"].is_null());
+}
+
+TEST_CASE("the rescue is in status, plan and verify as JSON") {
+  StatusView status = SampleStatus();
+  status.status.rescue = {.file = "hostos-rescue.efi", .version = "1.0.0", .problem = "too old"};
+  status.status.slots[1].release->rescue = RescueImage{SampleDigest("rescue"), 45'000'000};
+  const json of_status = Parsed(StatusJson(status));
+  CHECK(of_status["rescue"] ==
+        json{{"file", "hostos-rescue.efi"}, {"version", "1.0.0"}, {"problem", "too old"}});
+  CHECK(of_status["slots"][0]["release"]["rescue_bytes"].is_null());
+  CHECK(of_status["slots"][1]["release"]["rescue_bytes"] == 45'000'000);
+  CHECK(of_status["slots"][1]["release"]["rescue_sha256"] == SampleDigest("rescue").Hex());
+
+  PlanView plan = SamplePlan();
+  CHECK(Parsed(PlanJson(plan))["plan"]["rescue"].is_null());
+  plan.plan->rescue = {{SampleDigest("rescue"), 45'000'000}, "1.0.0", false};
+  CHECK(Parsed(PlanJson(plan))["plan"]["rescue"] ==
+        json{{"bytes", 45'000'000}, {"from", "1.0.0"}, {"fits", false}});
+
+  VerifyView verify;
+  verify.rescue = {.file = "x.efi", .version = "1.1.0", .release = "1.1.0", .problem = "damaged"};
+  CHECK(
+      Parsed(VerifyJson(verify))["rescue"] ==
+      json{{"file", "x.efi"}, {"version", "1.1.0"}, {"release", "1.1.0"}, {"problem", "damaged"}});
 }
 
 }  // namespace

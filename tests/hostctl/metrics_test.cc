@@ -50,6 +50,9 @@ hostos_verify_time_seconds{slot="B"} 1795225800
 # TYPE hostos_metadata_expires_seconds gauge
 hostos_metadata_expires_seconds{role="root"} 1795225809
 hostos_metadata_expires_seconds{role="timestamp"} 1795225805
+# HELP hostos_rescue_ok 0 when the rescue on the ESP should be another one.
+# TYPE hostos_rescue_ok gauge
+hostos_rescue_ok 1
 )");
 }
 

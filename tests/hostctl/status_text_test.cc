@@ -155,6 +155,19 @@ TEST_CASE("a self-test says how it ended or what it waits for; a failed one exit
   CHECK(ExitOf(view) == ExitCode::kNotHealthy);
 }
 
+TEST_CASE("status tells the version of the rescue; one that should be another exits with 10") {
+  StatusView view = SampleStatus();
+  CHECK_THAT(Text(view), !ContainsSubstring("Rescue"));
+  view.status.rescue = {.file = "hostos-rescue.efi", .version = "1.1.0", .problem = ""};
+  CHECK(Line(Text(view), "Rescue") == "Rescue   1.1.0");
+  CHECK(ExitOf(view) == ExitCode::kDone);
+  view.status.rescue.problem = "expected the rescue of 1.1.0 on the ESP, found none";
+  CHECK(Line(Text(view), "Rescue") ==
+        "Rescue   expected the rescue of 1.1.0 on the ESP, found none");
+  CHECK_THAT(Line(Text(view), "HostOS"), ContainsSubstring("old rescue"));
+  CHECK(ExitOf(view) == ExitCode::kNotHealthy);
+}
+
 TEST_CASE("status tells how the slots were verified last; one that was not proven exits with 7") {
   StatusView view = SampleStatus();
   CHECK_THAT(Text(view), !ContainsSubstring("Verify"));

@@ -52,6 +52,19 @@ TEST_CASE("a plan says what is moved, written, changed and kept, and that nothin
   CHECK(text.ends_with("Nothing was changed. `hostctl update` does it.\n"));
 }
 
+TEST_CASE("a plan counts the rescue that the release brings") {
+  PlanView view = SamplePlan();
+  CHECK_THAT(PlanText(view), ContainsSubstring("rescue     stays as it is\n"));
+  view.plan->rescue = {{SampleDigest("rescue"), 45'000'000}, "1.0.0", true};
+  CHECK_THAT(PlanText(view), ContainsSubstring("rescue     45.0 MB on the ESP once the release is "
+                                               "kept; in place of that of 1.0.0\n"));
+  view.plan->rescue->from = "";
+  CHECK_THAT(PlanText(view), ContainsSubstring("is kept; none is there\n"));
+  view.plan->rescue->fits = false;
+  CHECK_THAT(PlanText(view),
+             ContainsSubstring("no room on the ESP for 45.0 MB more: the present one stays\n"));
+}
+
 TEST_CASE("a long list of packages is cut, with the number of the others") {
   PlanView view = SamplePlan();
   view.plan->packages.assign(23, {"openssl", "3.5.6", "3.5.7"});
@@ -141,6 +154,19 @@ TEST_CASE("verify shows which slot is proven, which differs, and which is empty"
   view.slots[1] = {
       {.slot = Slot::B, .release = SampleRelease("1.0.0"), .problem = "block 12 differs"}};
   CHECK_THAT(VerifyText(view, Paint(false)), ContainsSubstring("NOT PROVEN: block 12 differs"));
+  CHECK(ExitOf(view) == ExitCode::kNotTrusted);
+}
+
+TEST_CASE("verify says of the rescue whether it is the signed one, as far as that is known") {
+  VerifyView view;
+  view.rescue = {.file = "hostos-rescue.efi", .version = "1.0.0", .release = "", .problem = ""};
+  CHECK_THAT(VerifyText(view, Paint(false)), ContainsSubstring("rescue  1.0.0  not known"));
+  CHECK(ExitOf(view) == ExitCode::kDone);
+  view.rescue->release = "1.0.0";
+  CHECK_THAT(VerifyText(view, Paint(false)), ContainsSubstring("proven: as signed with 1.0.0"));
+  CHECK(ExitOf(view) == ExitCode::kDone);
+  view.rescue->problem = "expected SHA-256 a, found b";
+  CHECK_THAT(VerifyText(view, Paint(false)), ContainsSubstring("NOT PROVEN: expected SHA-256 a"));
   CHECK(ExitOf(view) == ExitCode::kNotTrusted);
 }
 

@@ -79,8 +79,10 @@ TEST_CASE("a release sealed again from the repository has the bytes it had from 
   const auto release = OpenSignedRelease(small.Query());
   REQUIRE(release);
   NoProgress progress;
-  const auto stats =
-      Reseal(*release, small / "repo.erofs", small / "repo.verity", small / "repo.efi", progress);
+  const auto stats = Reseal(
+      *release,
+      {.image = small / "repo.erofs", .verity = small / "repo.verity", .uki = small / "repo.efi"},
+      progress);
   REQUIRE(stats);
   CHECK(SameFiles(options.image_out, small / "repo.erofs"));
   CHECK(SameFiles(options.verity_out, small / "repo.verity"));
@@ -111,6 +113,42 @@ TEST_CASE("the signed commit says all there is to know of the release") {
     CHECK(facts.uki_size == made->uki_size);
     CHECK(facts.packages.size() == 2);
   }
+}
+
+TEST_CASE("a release brings the rescue that is in its tree, and says its digest and size") {
+  const SmallRelease small;
+  const auto without = small.Commit();
+  REQUIRE(without);
+  CHECK_FALSE(without->rescue);
+  const SmallRelease bringing("1.1.0");
+  const std::string rescue = bringing.BringRescue();
+  CHECK((fs::status(rescue).permissions() & fs::perms::all) == fs::perms(0644));
+  REQUIRE(bringing.Commit());
+  const auto release = OpenSignedRelease(bringing.Query());
+  REQUIRE(release);
+  REQUIRE(release->commit.release.rescue);
+  CHECK(release->commit.release.rescue->digest == Sha256::Of(AsBytes(ReadText(rescue))));
+  CHECK(release->commit.release.rescue->size == fs::file_size(rescue));
+  NoProgress progress;
+  REQUIRE(Reseal(*release, {.rescue = bringing / "repo.efi"}, progress));
+  CHECK(SameFiles(rescue, bringing / "repo.efi"));
+  // Made again it is the same file, and nothing else is in the tree.
+  const std::string before = ReadText(rescue);
+  CHECK(ReadText(bringing.BringRescue()) == before);
+  CHECK(FilesEndingIn(bringing / "root", "rescue.efi").size() == 1);
+}
+
+TEST_CASE("a tree with something else in the place of its rescue is refused") {
+  const SmallRelease small;
+  const std::string place = small / "root" + std::string(kRescuePath);
+  WriteText(place, "MZ, but no image");
+  CheckRefused(small, small.Options(), "no whole unified kernel image");
+  small.BringRescue();
+  fs::resize_file(place, fs::file_size(place) / 2);
+  CheckRefused(small, small.Options(), "no whole unified kernel image");
+  fs::remove(place);
+  fs::create_symlink(small.MakeRescue(), place);
+  CheckRefused(small, small.Options(), "rescue.efi");
 }
 
 TEST_CASE("a root that is not the release it is said to be is refused") {

@@ -1,5 +1,6 @@
 #include "images/disk.h"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 #include <fstream>
@@ -181,22 +182,30 @@ TEST_CASE("the same release gives the same disk, byte for byte, raw or qcow2") {
           small / "disk.qcow2"});
 }
 
-TEST_CASE(
-    "a disk with a rescue has it beside the release's entry, byte for byte, and is reproducible") {
+TEST_CASE("a disk has the rescue that its release brings, or the one that was given") {
   const SmallRelease small;
+  const std::string brought = small.BringRescue();
   const auto release = small.Commit();
   REQUIRE(release);
   DiskOptions options = SmallDisk(small);
-  options.rescue = small.MakeRescue();
-  const auto disk = Make(small, options);
-  REQUIRE(disk);
-  const std::string esp =
-      Extract(options.output, disk->partitions[0].offset, disk->partitions[0].size, small / "esp");
-  CHECK(Output({"mdir", "-b", "-i", esp, "::/EFI/Linux"}) ==
-        std::format("::/EFI/Linux/{}.efi\n::/EFI/Linux/hostos-rescue.efi\n",
-                    ReleaseStem("1.0.0", release->root_hash)));
-  Output({"mcopy", "-i", esp, "::/EFI/Linux/hostos-rescue.efi", small / "copy"});
-  CHECK(SameFiles(small / "copy", options.rescue));
+  for (const bool given : {false, true}) {
+    if (given) {
+      WriteText(small / "initrd", "another");
+      options.rescue = small.MakeRescue();
+    }
+    const std::string& rescue = given ? options.rescue : brought;
+    const auto disk = Make(small, options);
+    REQUIRE(disk);
+    const std::string esp = Extract(options.output, disk->partitions[0].offset,
+                                    disk->partitions[0].size, small / "esp");
+    const std::string file = RescueFile(Sha256::Of(AsBytes(ReadText(rescue))));
+    const std::string files = Output({"mdir", "-b", "-i", esp, "::/EFI/Linux"});
+    CHECK(files.contains("/" + ReleaseStem("1.0.0", release->root_hash) + ".efi\n"));
+    CHECK(files.contains("/" + file + "\n"));
+    CHECK(std::ranges::count(files, '\n') == 2);
+    Output({"mcopy", "-o", "-i", esp, "::/EFI/Linux/" + file, small / "copy"});
+    CHECK(SameFiles(small / "copy", rescue));
+  }
   options.output = small / "again.raw";
   REQUIRE(Make(small, options));
   CHECK(SameFiles(small / "disk.raw", small / "again.raw"));

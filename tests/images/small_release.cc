@@ -70,7 +70,15 @@ Result<Release> SmallRelease::Commit(const CommitOptions& options) const {
 }
 
 std::string SmallRelease::MakeRescue() const {
-  const std::string output = directory_ / "rescue.efi";
+  return MakeRescue(directory_ / "rescue.efi");
+}
+
+std::string SmallRelease::BringRescue() const {
+  MakeRescue("");
+  return directory_ / "root" + std::string(kRescuePath);
+}
+
+std::string SmallRelease::MakeRescue(const std::string& output) const {
   REQUIRE(hostos::MakeRescue({.tree = directory_ / "root",
                               .initrd = directory_ / "initrd",
                               .output = output,

@@ -25,8 +25,9 @@ class SmallRelease {
   CommitOptions Options() const;
   Result<Release> Commit() const { return Commit(Options()); }
   Result<Release> Commit(const CommitOptions& options) const;
-  // Makes rescue.efi of root/.
+  // Makes a rescue of root/: rescue.efi, or the one that root/ brings.
   std::string MakeRescue() const;
+  std::string BringRescue() const;
   // By its version.
   ReleaseQuery Query() const;
 
@@ -34,6 +35,8 @@ class SmallRelease {
   std::string AddKey(const std::string& name) const;
 
  private:
+  std::string MakeRescue(const std::string& output) const;
+
   TempDir directory_;
   std::string version_;
 };

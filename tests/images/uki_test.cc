@@ -62,7 +62,7 @@ TEST_CASE("what is no rescue is refused") {
                      output));
     const auto file = Open(output, O_RDONLY);
     REQUIRE(file);
-    const auto checked = CheckRescueUki(file->get(), architecture);
+    const auto checked = ReadRescueUki(file->get(), architecture);
     return !checked && checked.error().code == Code::kNotTrusted &&
            checked.error().message.contains(message);
   };

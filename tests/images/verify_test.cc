@@ -59,6 +59,7 @@ struct Good {
 
 TEST_CASE("a good release is proven, one proof a step") {
   const SmallRelease small;
+  small.BringRescue();
   const auto made = small.Commit();
   REQUIRE(made);
   NoProgress progress;
@@ -69,7 +70,15 @@ TEST_CASE("a good release is proven, one proof a step") {
   std::vector<std::string> names;
   for (const Proof& proof : proofs) names.push_back(proof.name);
   CHECK(names == std::vector<std::string>{"signatures", "release", "sizes", "objects", "image",
-                                          "root hash", "uki"});
+                                          "root hash", "uki", "rescue"});
+}
+
+TEST_CASE("a release that says it brings a rescue, and does not, is refused") {
+  const SmallRelease small;
+  Good bad = Good::Of(small);
+  bad.input.release.rescue = RescueImage{.digest = {}, .size = 1};
+  REQUIRE(bad.Publish("repo"));
+  CheckRefused(small.Query(), "the commit has no file /usr/lib/hostos/rescue.efi");
 }
 
 TEST_CASE("a release is refused without enough signatures of trusted keys") {
@@ -142,8 +151,11 @@ TEST_CASE("a signed release that does not seal to what it says is refused") {
       {[](Release& release) { release.uki_size += 1; }, "size of the UKI"},
       {[](Release& release) { release.version = "1.0.1"; }, "calls itself version"},
       {[](Release& release) { release.architecture = "arm64"; }, "PE machine"},
+      {[](Release& release) { release.rescue->digest.bytes[0] ^= 1; }, "SHA-256 of the rescue"},
+      {[](Release& release) { release.rescue->size += 1; }, "size of the rescue"},
   };
   const SmallRelease small;
+  small.BringRescue();
   const Good good = Good::Of(small);
   for (const auto& lie : lies) {
     Good bad = good;

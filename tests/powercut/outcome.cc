@@ -56,14 +56,22 @@ std::string FilesOf(const std::string& esp) {
 Result<Outcome> WouldBoot(const std::string& esp, const std::string& table,
                           const std::vector<Release>& releases, const bool (&whole)[2]) {
   std::vector<BootEntry> entries;
+  // Until it is replaced, and after that, a whole one is there.
+  bool rescue = std::ranges::none_of(releases, [](const Release& r) { return r.rescue; });
   for (const std::string& name : Names(esp)) {
     const std::optional<EntryName> parsed = ParseEntryName(name);
     if (!parsed) continue;
     // By its content: a name that was torn may say anything.
     const std::optional<Digest> digest = DigestOf(esp, name);
     if (!digest) continue;  // no image: the loader passes it over
+    const bool is_rescue = std::ranges::any_of(
+        releases, [&](const Release& r) { return r.rescue && r.rescue->digest == *digest; });
+    rescue |= is_rescue;
     const auto release = std::ranges::find(releases, *digest, &Release::uki_digest);
-    BootEntry entry{.file = name, .version = "", .tries = parsed->tries, .sort_key = "hostos"};
+    BootEntry entry{.file = name,
+                    .version = "",
+                    .tries = parsed->tries,
+                    .sort_key = is_rescue ? std::string(kRescueId) : "hostos"};
     if (release != releases.end()) {
       entry.version = release->version;
       entry.root_hash = release->root_hash;
@@ -81,6 +89,10 @@ Result<Outcome> WouldBoot(const std::string& esp, const std::string& table,
   outcome.file = first.file;
   if (first.version.empty()) {
     outcome.broken = "the image is none of a release";
+    return outcome;
+  }
+  if (!rescue) {
+    outcome.broken = "no rescue is whole";
     return outcome;
   }
   const Result<PartitionTable> partitions = ReadPartitionTable(table);

@@ -1,5 +1,6 @@
 // Which release would boot from a disk, by the model of the loader, and whether it is whole: its
-// partitions where the firmware and systemd look for them, its image as signed, its slot written.
+// partitions where the firmware and systemd look for them, its image as signed, its slot written;
+// and behind it a rescue that one of the releases brings.
 #pragma once
 
 #include <string>

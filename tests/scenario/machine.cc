@@ -26,7 +26,7 @@ Machine::Machine()
       boot(source.Resolve("1.0.0", 0).value().release),
       disk(boot, [this](const char* name) { Step(name); }),
       state(dir / "state", dir / "run"),
-      world{source, disk, boot, *this, *this, clock, black_box, floor, state} {
+      world{source, disk, boot, *this, *this, clock, black_box, floor, state, dir / "rescue.efi"} {
   boot.step = [this](const char* name) { Step(name); };
   boot.initrd = [this] { StartEtc(); };
   const Target factory = source.Resolve("1.0.0", 0).value();
@@ -34,6 +34,7 @@ Machine::Machine()
   REQUIRE(state.Keep(factory.release.commit, {factory.commit, factory.signatures}));
   last_etc_ = Etc("1.0.0");
   WriteText(last_etc_ + "/machine-id", "this node");
+  WriteText(world.rescue_file, "rescue 1.0.0");  // in its root
   etc_ = Open(dir / "state/etc", O_RDONLY | O_DIRECTORY).value();
 }
 
@@ -102,8 +103,11 @@ std::string Machine::Boot() {
     REQUIRE((EtcIsDamaged() || fs::exists(last_etc_ + "/machine-id")));
     const std::string version = running();
     source.SetRunning(version);
+    if (const std::string rescue = "rescue " + version; ReadText(world.rescue_file) != rescue)
+      WriteText(world.rescue_file, rescue);
     const GateResult gate = RunGate(world, config).value();
     REQUIRE(gate.rebooting == reboot_asked_);
+    rescue_problem = gate.rescue_problem;
     gate_problems = gate.problems;
     if (!reboot_asked_) return version;
   }

@@ -58,6 +58,8 @@ class Machine : private Health, private Power {
   std::vector<CheckResult> always;
   // The initrd finds no room for an upper.
   bool no_room_for_etc = false;
+  // Of the last gate: why the rescue on the ESP was not replaced; "" when nothing is wrong.
+  std::string rescue_problem;
   // Versions whose kernel or initrd never gets as far as our code.
   void BreakRoot(const std::string& version);
 

@@ -28,6 +28,8 @@ class FixedBootControl : public BootControl {
   Result<> Uncount(Slot) override { return Invalidate(Slot::B); }
   Result<Digest> HashImage(Slot) override { return Digest(); }
   Result<> MarkBad(Slot) override { return Invalidate(Slot::B); }
+  Result<> SetRescue(const RescueImage&, int) override { return Invalidate(Slot::B); }
+  Result<Digest> HashRescue() override { return Digest(); }
   Result<> AddSelfTest() override { return Invalidate(Slot::B); }
   Result<> RemoveSelfTest() override { return Invalidate(Slot::B); }
   Result<> RemoveTemporaries() override { return Invalidate(Slot::B); }

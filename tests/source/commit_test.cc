@@ -140,6 +140,30 @@ TEST_CASE("a commit that lacks a key, or has it with another type or value, is n
         }).contains("hostos.root-hash"));
 }
 
+TEST_CASE("a commit says which rescue its release brings, or that it brings none") {
+  Publisher publisher;
+  Release release = publisher.Describe("1.0");
+  CHECK_FALSE(ParseCommit(*BuildCommit({.release = release}))->release.rescue);
+  release.rescue = RescueImage{.digest = release.uki_digest, .size = 45'000'000};
+  const std::string good = *BuildCommit({.release = release});
+  CHECK(ParseCommit(good)->release.rescue == release.rescue);
+
+  auto refused = [&](const char* key, auto change) {
+    const auto commit = ParseCommit(WithMetadata(good, change));
+    return !commit && commit.error().code == Code::kNotTrusted &&
+           commit.error().message.contains(key);
+  };
+  for (const char* key : {"hostos.rescue-sha256", "hostos.rescue-size"}) {
+    CAPTURE(key);
+    CHECK(refused(key, [&](GVariantDict* dict) { g_variant_dict_remove(dict, key); }));
+    CHECK(refused(key, [&](GVariantDict* dict) { g_variant_dict_insert(dict, key, "d", 1.0); }));
+  }
+  for (guint64 bad : {guint64{0}, guint64{1} << 63})
+    CHECK(refused("hostos.rescue-size", [&](GVariantDict* dict) {
+      g_variant_dict_insert(dict, "hostos.rescue-size", "t", bad);
+    }));
+}
+
 TEST_CASE("signed sizes are read as base-128 numbers, and refused when malformed") {
   Publisher publisher;
   auto parse = [&](const std::vector<std::string>& sizes) {

@@ -42,9 +42,16 @@ TEST_CASE("loader: a full ESP refuses an update, and says what fills it", "[vm]"
 
 TEST_CASE("loader: an ESP that fills up after the arm does not decide the trial") {
   auto node = Try("full-esp-trial", kFillEsp, 1);
-  const json status = Held(node->Json({"status"}));
+  json status = Held(node->Json({"status"}, 10));
   CHECK(status["running"] == "B");
   CHECK(status["slots"][1]["state"] == "blessed");
+  // Only its rescue has no room beside the one before, until there is some again.
+  CHECK(status["rescue"]["version"] == "1.0.0");
+  CHECK_THAT(status["rescue"]["problem"].get<std::string>(), ContainsSubstring("MB are free"));
+  Sh(*node, "rm /efi/operator.bin; sync -f /efi");
+  Held(node->RunToReboot({"systemctl", "reboot"}, 1));
+  status = Held(node->Json({"status"}));
+  CHECK(status["rescue"]["version"] == "1.1.0");
 }
 
 TEST_CASE("loader: a release that finds the ESP read-only can't be blessed, and falls back") {
@@ -233,6 +240,39 @@ for slot in /dev/vda2 /dev/vda4; do printf X | dd of=$slot bs=1 seek=1100 conv=n
 
 TEST_CASE("loader: with both slots bad the rescue system installs the good release again") {
   IsRescued("rescue", "");
+}
+
+// 1.0.0, with whose rescue the disk was made, trusts no signature on 1.4.0.
+TEST_CASE(
+    "loader: after a key rotation the rescue is the newest release's, and installs it again") {
+  auto node = Held(NodeAt(Milestone::kSecond, "rotated-rescue"));
+  CHECK(Held(node->Json({"status"}))["rescue"]["version"] == "1.1.0");
+  Held(node->published().Publish("1.4.0"));
+  const json plan = Held(node->Json({"update", "--plan"}));
+  INFO(plan.dump(2));
+  CHECK(plan["plan"]["rescue"]["from"] == "1.1.0");
+  CHECK(plan["plan"]["rescue"]["fits"] == true);
+  Held(node->RunToReboot({"hostctl", "update", "--reboot"}, 1));
+  json status = Held(node->Json({"status"}));
+  INFO(status.dump(2));
+  REQUIRE(status["version"] == "1.4.0");
+  CHECK(status["rescue"]["version"] == "1.4.0");
+  CHECK(status["rescue"]["problem"] == nullptr);
+  CHECK(Sh(*node, "ls /efi/EFI/Linux/hostos-rescue* | wc -l") == "1\n");
+  CHECK_THAT(Sh(*node, "hostctl verify"), ContainsSubstring("as signed with 1.4.0"));
+
+  // One try each: A with 1.4.0, B with 1.1.0, the rescue system, and 1.4.0 as it was signed.
+  Sh(*node, R"sh(printf '\n[update]\ntries = 1\n' >>/etc/hostctl/hostctl.toml
+for slot in /dev/vda2 /dev/vda4; do printf X | dd of=$slot bs=1 seek=1100 conv=notrunc; done
+sync)sh");
+  Held(node->RunToReboot({"systemctl", "reboot"}, 4));
+  status = Held(node->Json({"status"}));
+  INFO(status.dump(2));
+  CHECK(status["running"] == "A");
+  CHECK(status["version"] == "1.4.0");
+  CHECK(status["slots"][0]["state"] == "blessed");
+  CHECK(status["rescue"]["version"] == "1.4.0");
+  Held(node->Run({"hostctl", "verify", "--slot", "A"}, 0, Node::kUpdateLimit));
 }
 
 TEST_CASE("loader: with both slots bad and no server the rescue system takes it from a disk") {

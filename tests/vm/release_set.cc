@@ -9,7 +9,7 @@
 
 namespace hostos {
 
-constexpr const char* kVersions[] = {"1.0.0", "1.1.0", "1.2.0", "1.3.0"};
+constexpr const char* kVersions[] = {"1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0"};
 Result<ReleaseSet> ReleaseSet::Open() {
   std::error_code error;
   std::filesystem::path directory = std::filesystem::canonical(HOSTOS_RELEASES, error);

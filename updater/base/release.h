@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,15 @@ constexpr const char* Name(Slot slot) {
   return slot == Slot::A ? "A" : "B";
 }
 
+// The rescue that a release brings: a file of its tree, and so of its sealed image, where a node
+// that runs the release finds it.
+inline constexpr std::string_view kRescuePath = "/usr/lib/hostos/rescue.efi";
+struct RescueImage {
+  Digest digest;      // hostos.rescue-sha256
+  uint64_t size = 0;  // hostos.rescue-size, bytes
+  bool operator==(const RescueImage&) const = default;
+};
+
 struct Release {
   Digest commit;             // OSTree commit checksum
   std::string version;       // hostos.version, also os-release IMAGE_VERSION
@@ -32,6 +42,7 @@ struct Release {
   uint64_t verity_size = 0;  // hostos.verity-size: bytes of the hash tree, superblock included
   Digest uki_digest;         // hostos.uki-sha256
   uint64_t uki_size = 0;     // hostos.uki-size, bytes
+  std::optional<RescueImage> rescue = {};                     // absent: it brings none
   std::vector<std::pair<std::string, std::string>> packages;  // hostos.packages: name, version
 };
 

@@ -95,6 +95,8 @@ Result<Status> ReadStatus(World& world) {
   status.floor = std::max(record.index, TRY(world.floor.Read()));
   status.selftest = record.selftest;
   status.etc_in_memory = world.state.EtcInMemory(boot.running_root_hash);
+  status.rescue =
+      DescribeRescue(record, boot, status.slots[static_cast<int>(boot.running)].release);
   return status;
 }
 

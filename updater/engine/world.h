@@ -23,6 +23,7 @@ struct World {
   BlackBox& black_box;
   RollbackFloor& floor;
   StateDir& state;  // record, kept commits, /etc uppers, lock: files below one injected path
+  std::string rescue_file = std::string(kRescuePath);  // that of the running release
 };
 
 }  // namespace hostos

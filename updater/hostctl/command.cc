@@ -28,7 +28,8 @@ constexpr ExitUse kStatusExits[] = {
     {ExitCode::kFellBack, "the last update fell back, and nothing newer was committed since"},
     {ExitCode::kNotTrusted, "the last verification of a slot did not find what was signed"},
     {ExitCode::kNotHealthy,
-     "the running release went bad after it was kept, or the boot loader failed its self-test"},
+     "the running release went bad after it was kept, the boot loader failed its self-test, or the "
+     "rescue on the ESP should be another one"},
     {ExitCode::kFailed, "part of the status could not be read; the rest was printed"},
     {ExitCode::kUsage, "a configuration file is wrong; the status was printed all the same"},
     {ExitCode::kNotSupported, "this is not a HostOS system"},
@@ -98,7 +99,9 @@ constexpr OptionSpec kVerifyOptions[] = {
 constexpr ExitUse kVerifyExits[] = {
     {ExitCode::kDone, "every byte is as signed"},
     {ExitCode::kFailed, "the slot asked for is empty, or could not be read"},
-    {ExitCode::kNotTrusted, "a slot differs from its signed commit, or has none here"},
+    {ExitCode::kNotTrusted,
+     "a slot differs from its signed commit, or has none here; or the "
+     "rescue on the ESP differs from the one that was signed"},
 };
 
 constexpr OptionSpec kSelfTestOptions[] = {
@@ -165,9 +168,10 @@ constexpr Command kCommands[] = {
     {Verb::kHistory, "history", "what was committed, fell back or was rolled back",
      "Lists the updates of this machine and how each of them ended, newest first.", kHistoryOptions,
      kHistoryExits},
-    {Verb::kVerify, "verify", "compare the slots with their signed commits",
+    {Verb::kVerify, "verify", "compare the slots and the rescue with their signed commits",
      "Reads a slot from the medium, recomputes its root hash and compares it with the one in its "
-     "signed commit, which was kept when it was installed. Needs no network. Changes nothing.",
+     "signed commit, which was kept when it was installed. Without --slot it does the same with "
+     "the rescue on the ESP. Needs no network. Changes nothing.",
      kVerifyOptions, kVerifyExits},
     {Verb::kSelfTest, "boot selftest", "prove that the boot loader counts tries and falls back",
      "Writes a second boot entry for the release that runs, with two tries. In three reboots the "
@@ -181,7 +185,8 @@ constexpr Command kCommands[] = {
      "decide the trial of the running release",
      "Run once in every boot by hostos-health-gate.service. When the running release is on trial: "
      "waits until all required checks hold for the whole window, and commits to the release; else "
-     "marks it bad and reboots into the other slot. A self-test of the boot loader goes on here.",
+     "marks it bad and reboots into the other slot. A self-test of the boot loader goes on here. "
+     "Last, it has the rescue of a release that is kept on the ESP.",
      {},
      kGateExits,
      true},

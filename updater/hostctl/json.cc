@@ -43,7 +43,9 @@ Json Full(const Release& release) {
           {"image_bytes", release.image_size},
           {"verity_bytes", release.verity_size},
           {"uki_bytes", release.uki_size},
-          {"uki_sha256", release.uki_digest.Hex()}};
+          {"uki_sha256", release.uki_digest.Hex()},
+          {"rescue_bytes", release.rescue ? Json(release.rescue->size) : Json()},
+          {"rescue_sha256", release.rescue ? Json(release.rescue->digest.Hex()) : Json()}};
 }
 
 Json Of(const SlotStatus& slot) {
@@ -126,6 +128,10 @@ Json Of(const HistoryEntry& entry, const std::vector<PostMortem>& post_mortems) 
           {"post_mortem", Of(PostMortemOf(post_mortems, entry.release.commit, entry.time))}};
 }
 
+Json Of(const UpdatePlan::RescueChange& rescue) {
+  return {{"bytes", rescue.image.size}, {"from", Text(rescue.from)}, {"fits", rescue.fits}};
+}
+
 Json Of(const CheckView& view) {
   Json json = Begin();
   json["result"] = Name(view.finding);
@@ -151,6 +157,7 @@ Json Of(const UpdatePlan& plan) {
           {"unpacked_bytes", plan.fetch.unpacked_bytes},
           {"reused_bytes", plan.fetch.reused_bytes},
           {"esp", {{"free_bytes", plan.esp_free}, {"size_bytes", plan.esp_size}}},
+          {"rescue", plan.rescue ? Of(*plan.rescue) : Json()},
           {"state",
            {{"needed_bytes", plan.state_needed.bytes},
             {"free_bytes", plan.state_free.bytes},
@@ -188,6 +195,9 @@ std::string StatusJson(const StatusView& view) {
   json["known"] = status.known;
   json["checked"] = Time(status.checked);
   json["selftest"] = status.selftest ? Of(*status.selftest) : Json();
+  json["rescue"] = {{"file", Text(status.rescue.file)},
+                    {"version", Text(status.rescue.version)},
+                    {"problem", Text(status.rescue.problem)}};
   json["problems"] = view.problems;
   return Print(json);
 }
@@ -235,6 +245,12 @@ std::string VerifyJson(const VerifyView& view) {
                              {"proven", proof.proven},
                              {"release", proof.release ? Full(*proof.release) : Json()},
                              {"problem", Text(proof.problem)}});
+  json["rescue"] = nullptr;
+  if (view.rescue)
+    json["rescue"] = {{"file", view.rescue->file},
+                      {"version", Text(view.rescue->version)},
+                      {"release", Text(view.rescue->release)},
+                      {"problem", Text(view.rescue->problem)}};
   return Print(json);
 }
 

@@ -55,6 +55,11 @@ void AddVerification(Metrics& metrics, const Status& status) {
     if (slot.verified) metrics.Add(slot.verified->time, Label("slot", Name(slot.slot)));
 }
 
+void AddRescue(Metrics& metrics, const Status& status) {
+  metrics.Begin("hostos_rescue_ok", "0 when the rescue on the ESP should be another one.");
+  metrics.Add(status.rescue.problem.empty());
+}
+
 }  // namespace
 
 std::string MetricsText(const Status& status, std::span<const tuf::TrustedRole> trusted) {
@@ -73,6 +78,7 @@ std::string MetricsText(const Status& status, std::span<const tuf::TrustedRole> 
   metrics.Begin("hostos_metadata_expires_seconds",
                 "When what is trusted of a role counts no more.");
   for (const tuf::TrustedRole& role : trusted) metrics.Add(role.expires, Label("role", role.role));
+  AddRescue(metrics, status);
   return metrics.text();
 }
 

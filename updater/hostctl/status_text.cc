@@ -35,6 +35,7 @@ std::string Headline(const StatusView& view, const Paint& paint) {
   if (view.NotProven()) return paint.Bad("not proven");
   if (view.status.degraded) return paint.Bad("not healthy");
   if (view.LoaderFailed()) return paint.Bad("loader failed");
+  if (view.OldRescue()) return paint.Bad("old rescue");
   return paint.Good("good");
 }
 
@@ -200,6 +201,14 @@ std::string LoaderText(const StatusView& view) {
   return std::format("Loader   self-test {}\n", Printable(SelfTestText(*view.status.selftest)));
 }
 
+// Of a node without one there is nothing to say; of one as it should be, its version.
+std::string RescueText(const StatusView& view) {
+  const RescueStatus& rescue = view.status.rescue;
+  if (view.OldRescue()) return std::format("Rescue   {}\n", Printable(rescue.problem));
+  if (rescue.file.empty()) return "";
+  return std::format("Rescue   {}\n", rescue.version.empty() ? "?" : Printable(rescue.version));
+}
+
 }  // namespace
 
 std::string SelfTestText(const SelfTest& test) {
@@ -236,7 +245,8 @@ std::string StatusText(const StatusView& view, const Paint& paint) {
     text += std::format("Health   went bad {} after {} was committed:\n         {}\n",
                         FormatTime(degraded->time), Named(degraded->release),
                         Printable(degraded->reason));
-  text += VerifiedText(view) + LoaderText(view) + FallbackText(view) + RefusedText(view);
+  text += VerifiedText(view) + RescueText(view) + LoaderText(view) + FallbackText(view) +
+          RefusedText(view);
   for (const std::string& problem : view.problems)
     text += std::format("{}  {}\n", paint.Bad("Problem"), Printable(problem));
   return text;

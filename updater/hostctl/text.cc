@@ -43,6 +43,17 @@ std::string PackageLine(const UpdatePlan& plan) {
   return std::format("{} changed: {}", FormatCount(items.size()), FirstOf(items, kPackagesShown));
 }
 
+std::string RescueLine(const UpdatePlan& plan) {
+  if (!plan.rescue) return "stays as it is";
+  const std::string size = FormatSize(plan.rescue->image.size);
+  const std::string present = plan.rescue->from.empty()
+                                  ? std::string("none is there")
+                                  : "in place of that of " + plan.rescue->from;
+  if (plan.rescue->fits)
+    return std::format("{} on the ESP once the release is kept; {}", size, present);
+  return std::format("no room on the ESP for {} more: the present one stays", size);
+}
+
 std::string EtcLine(const UpdatePlan& plan) {
   if (plan.etc_changes.empty()) return "no files of yours";
   std::vector<std::string> paths;
@@ -81,6 +92,7 @@ std::string PlanRows(const PlanView& view) {
       std::format("needs {} and {}, has {} and {} free", FormatSize(plan.state_needed.bytes),
                   Plural(plan.state_needed.inodes, "inode"), FormatSize(plan.state_free.bytes),
                   FormatCount(plan.state_free.inodes)));
+  row("rescue", RescueLine(plan));
   row("packages", PackageLine(plan));
   row("/etc", EtcLine(plan));
   if (view.check.finding == Finding::kAvailable) row("health", HealthLine(view));
@@ -125,6 +137,14 @@ std::string HistoryLine(const HistoryEntry& entry, const PostMortem* post_mortem
                                  Printable(post_mortem->cause)),
                      34);
   return text;
+}
+
+std::string VerifyRescueLine(const RescueProof& rescue, const Paint& paint) {
+  const std::string verdict =
+      !rescue.problem.empty()  ? paint.Bad("NOT PROVEN") + ": " + Printable(rescue.problem)
+      : rescue.release.empty() ? "not known: no signed commit that is kept here names it"
+                               : paint.Good("proven") + ": as signed with " + rescue.release;
+  return std::format("  rescue  {}  {}\n", Printable(rescue.version), verdict);
 }
 
 }  // namespace
@@ -196,6 +216,7 @@ std::string VerifyText(const VerifyView& view, const Paint& paint) {
                               : paint.Bad("NOT PROVEN") + ": " + Printable(proof.problem);
     text += std::format("{} {}  {}  {}\n", running ? '*' : ' ', Name(proof.slot), name, verdict);
   }
+  if (view.rescue) text += VerifyRescueLine(*view.rescue, paint);
   return text;
 }
 

@@ -56,7 +56,8 @@ ExitCode ExitOf(const StatusView& view) {
   if (view.RebootNeeded()) return ExitCode::kStaged;
   if (view.status.fallback) return ExitCode::kFellBack;
   if (view.NotProven()) return ExitCode::kNotTrusted;
-  return view.status.degraded || view.LoaderFailed() ? ExitCode::kNotHealthy : ExitCode::kDone;
+  return view.status.degraded || view.LoaderFailed() || view.OldRescue() ? ExitCode::kNotHealthy
+                                                                         : ExitCode::kDone;
 }
 
 const char* Name(Finding finding) {
@@ -85,6 +86,7 @@ bool HealthView::Healthy() const {
 ExitCode ExitOf(const VerifyView& view) {
   bool all = std::ranges::all_of(view.slots,
                                  [](const auto& item) { return item.empty || item.proof.proven; });
+  if (view.rescue && !view.rescue->problem.empty()) all = false;
   return all ? ExitCode::kDone : ExitCode::kNotTrusted;
 }
 

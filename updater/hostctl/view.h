@@ -35,6 +35,8 @@ struct StatusView {
   bool LoaderFailed() const;
   // The last `hostctl verify` of a slot did not find what was signed.
   bool NotProven() const;
+  // The rescue on the ESP should be another one.
+  bool OldRescue() const { return !status.rescue.problem.empty(); }
   // The output of the check for which a release was given up; "" when not known.
   std::string OutputOf(const Denied& denied) const;
 };
@@ -81,6 +83,7 @@ struct VerifyView {
     bool empty = false;  // nothing to prove
   };
   std::vector<Item> slots;
+  std::optional<RescueProof> rescue;  // absent when there is none, or only a slot was asked for
 };
 ExitCode ExitOf(const VerifyView& view);
 

@@ -12,6 +12,7 @@ namespace {
 
 constexpr char kCommitType[] = "(a{sv}aya(say)sstayay)";
 constexpr char kSizesKey[] = "ostree.sizes";
+constexpr char kRescueDigestKey[] = "hostos.rescue-sha256", kRescueSizeKey[] = "hostos.rescue-size";
 const char* SignaturesKey(Algorithm algorithm) {
   return algorithm == Algorithm::kEd25519 ? "ostree.sign.ed25519" : "ostree.sign.spki";
 }
@@ -45,6 +46,10 @@ class Dictionary {
                   type, g_variant_get_type_string(value.get()));
     }
     return value;
+  }
+
+  bool Has(const char* key) const {
+    return VariantRef::Adopt(g_variant_lookup_value(variant_.get(), key, nullptr)).get() != nullptr;
   }
 
   Result<std::string> Text(const char* key) const {
@@ -160,6 +165,10 @@ Result<Release> ReadRelease(const Dictionary& metadata) {
   release.verity_size = TRY(metadata.Size("hostos.verity-size"));
   release.uki_digest = TRY(metadata.Hash("hostos.uki-sha256"));
   release.uki_size = TRY(metadata.Size("hostos.uki-size"));
+  // A release may bring none; half of it is none.
+  if (metadata.Has(kRescueDigestKey) || metadata.Has(kRescueSizeKey))
+    release.rescue = RescueImage{.digest = TRY(metadata.Hash(kRescueDigestKey)),
+                                 .size = TRY(metadata.Size(kRescueSizeKey))};
   VariantRef packages = TRY(metadata.Get("hostos.packages", "a(ss)"));
   for (size_t i = 0; i < g_variant_n_children(packages.get()); ++i) {
     const char *name = nullptr, *version = nullptr;
@@ -254,6 +263,10 @@ Result<std::string> BuildCommit(const Commit& commit) {
   add("hostos.verity-size", size(release.verity_size));
   add("hostos.uki-sha256", text(release.uki_digest.Hex()));
   add("hostos.uki-size", size(release.uki_size));
+  if (release.rescue) {
+    add(kRescueDigestKey, text(release.rescue->digest.Hex()));
+    add(kRescueSizeKey, size(release.rescue->size));
+  }
   add("hostos.packages", g_variant_builder_end(&packages));
   add(kSizesKey, g_variant_builder_end(&sizes));
   auto checksum = [](const Digest& digest) {

@@ -1,0 +1,96 @@
+#include "updater/engine/rescue_image.h"
+
+#include <algorithm>
+#include <ranges>
+
+#include "bootctl/entry_name.h"
+#include "updater/base/unique_fd.h"
+#include "updater/engine/releases.h"
+
+namespace hostos {
+namespace {
+
+constexpr uint64_t kMargin = 1 << 20;  // FAT rounds up to clusters and keeps directories
+
+// Before the first update that was kept there is nothing newer than what the disk was made with.
+bool KeptLast(const Record& record, const Digest& root_hash) {
+  for (const HistoryEntry& entry : record.history | std::views::reverse)
+    if (entry.outcome == Outcome::kCommitted) return entry.release.root_hash == root_hash;
+  return true;
+}
+
+// What the rescue on the ESP has to be. Absent when whatever is there stays: a trial has not ended;
+// another release was kept later, before a rollback; the running one brings none, or is not known.
+std::optional<RescueImage> RescueWanted(const Record& record, const BootState& boot,
+                                        const std::optional<Release>& running) {
+  if (boot.rescue || boot.on_trial || !running) return std::nullopt;
+  return KeptLast(record, running->root_hash) ? running->rescue : std::nullopt;
+}
+
+}  // namespace
+
+bool HasRescue(const BootState& boot, const RescueImage& rescue) {
+  const BootEntry* found = boot.Rescue();
+  return found && found->file == RescueFile(rescue.digest) && found->size == rescue.size &&
+         std::ranges::count_if(boot.entries, IsRescue) == 1;
+}
+
+bool RescueFits(const RescueImage& rescue, uint64_t free) {
+  return rescue.size <= free && free - rescue.size >= kMargin;
+}
+
+Result<bool> RenewRescue(World& world, const Record& record) {
+  const BootState boot = TRY(world.boot.Read());
+  const std::optional<Release> running = TRY(ReleaseOf(world, boot.running_root_hash));
+  const std::optional<RescueImage> wanted = RescueWanted(record, boot, running);
+  if (!wanted) return false;
+  if (HasRescue(boot, *wanted))
+    if (const Result<Digest> found = world.boot.HashRescue(); found && *found == wanted->digest)
+      return false;
+  const UniqueFd image = TRY(Open(world.rescue_file, O_RDONLY | O_NOFOLLOW));
+  TRY(world.boot.SetRescue(*wanted, image.get()));
+  return true;
+}
+
+RescueStatus DescribeRescue(const Record& record, const BootState& boot,
+                            const std::optional<Release>& running) {
+  RescueStatus status;
+  if (const BootEntry* found = boot.Rescue()) {
+    status.file = found->file;
+    status.version = found->version;
+  }
+  const std::optional<RescueImage> wanted = RescueWanted(record, boot, running);
+  if (!wanted || HasRescue(boot, *wanted)) return status;
+  status.problem = std::format("expected the rescue of {} on the ESP, found {}", running->version,
+                               status.file.empty() ? "none" : "that of " + status.version);
+  status.problem +=
+      RescueFits(*wanted, boot.esp.free)
+          ? "; the next boot tries again; why: journalctl -b -u hostos-health-gate.service"
+          : std::format("; it needs {:.1f} MB beside the one that is there, {:.1f} MB are free",
+                        static_cast<double>(wanted->size + kMargin) / 1e6,
+                        static_cast<double>(boot.esp.free) / 1e6);
+  return status;
+}
+
+Result<std::optional<RescueProof>> VerifyRescue(World& world) {
+  const BootState boot = TRY(world.boot.Read());
+  const BootEntry* rescue = boot.Rescue();
+  if (!rescue) return std::nullopt;
+  RescueProof proof{.file = rescue->file, .version = rescue->version};
+  const Digest found = TRY(world.boot.HashRescue());
+  for (Slot slot : {Slot::A, Slot::B}) {
+    const std::optional<Digest>& root_hash = boot.slot(slot).root_hash;
+    const auto release = root_hash ? TRY(ReleaseOf(world, *root_hash)) : std::nullopt;
+    if (!release || !release->rescue) continue;
+    const Digest& expected = release->rescue->digest;
+    if (found != expected && rescue->file != RescueFile(expected)) continue;
+    proof.release = release->version;
+    proof.problem = found == expected
+                        ? ""
+                        : std::format("expected SHA-256 {}, found {}", expected.Hex(), found.Hex());
+    break;
+  }
+  return proof;
+}
+
+}  // namespace hostos
