@@ -156,6 +156,7 @@ Result<uint64_t> Timestamp(const Arguments& arguments) {
 
 Result<> RunCommit(const Arguments& arguments) {
   PhaseLines progress;
+  const uint64_t timestamp = TRY(Timestamp(arguments));
   const CommitOptions options = {.tree = arguments.Get("tree"),
                                  .initrd = arguments.Get("initrd"),
                                  .repo = arguments.Get("repo"),
@@ -164,7 +165,7 @@ Result<> RunCommit(const Arguments& arguments) {
                                  .architecture = ArchitectureFrom(arguments),
                                  .keys = arguments.All("key"),
                                  .passphrase = PassphraseFrom(arguments),
-                                 .timestamp = TRY(Timestamp(arguments)),
+                                 .timestamp = timestamp,
                                  .stub = arguments.GetOr("stub", ""),
                                  .cmdline_append = arguments.GetOr("cmdline-append", ""),
                                  .image_out = arguments.GetOr("image-out", ""),

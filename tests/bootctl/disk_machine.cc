@@ -73,6 +73,11 @@ DiskMachine::DiskMachine(const TestImage& running, const SlotSize& size)
   SetRunning(Slot::A, running.release.root_hash);
 }
 
+DiskMachine::DiskMachine(const DiskMachine& other)
+    : broken(other.broken), options_(OptionsIn(directory_.path())), boot_(options_) {
+  Run(std::format("cp -a --sparse=always {}/. {}", other.directory(), directory()));
+}
+
 // sfdisk syncs every file system of the machine, so each layout is made once and copied, by cp,
 // which leaves holes alone.
 void DiskMachine::MakeDisk(const Release& running, const SlotSize& size) {
@@ -119,6 +124,12 @@ void DiskMachine::SetRunning(Slot slot, const Digest& root_hash) {
   WriteText(options_.command_line, "root=/dev/mapper/root roothash=" + root_hash.Hex() + " ro\n");
 }
 
+void DiskMachine::SetRescue() {
+  for (const char* name : {"LoaderEntrySelected", "LoaderBootCountPath"})
+    WriteVariable(options_.efivars, name, std::nullopt);
+  WriteText(options_.command_line, "panic=5 " + std::string(kRescueWord) + "\n");
+}
+
 std::vector<std::string> DiskMachine::Files() const {
   std::vector<std::string> files;
   for (const auto& entry : fs::directory_iterator(options_.esp + "/EFI/Linux"))
@@ -127,11 +138,17 @@ std::vector<std::string> DiskMachine::Files() const {
   return files;
 }
 
+Result<BootState> DiskMachine::Look() const {
+  SystemdBootOptions options = options_;
+  if (ReadText(options.command_line).contains(kRescueWord)) options.kept = Slot::A;
+  return SystemdBoot(options).Read();
+}
+
 Result<Slot> DiskMachine::Boot() {
   for (const char* name : {"LoaderEntrySelected", "LoaderBootCountPath"})
     WriteVariable(options_.efivars, name, std::nullopt);  // they are volatile
   for (int start = 0; start < 16; start++) {
-    const BootState state = TRY(boot_.Read());
+    const BootState state = TRY(Look());
     if (state.entries.empty()) return Fail(Code::kFailed, "no entry");
     BootEntry entry = state.entries.front();
     auto path = [&] {

@@ -48,12 +48,16 @@ class DiskMachine {
   // Runs `release`, blessed, from slot A; slot B is "_empty". The partitions' own files are not
   // made.
   explicit DiskMachine(const TestImage& running, const SlotSize& size = {});
+  // Another one, with a copy of all its files.
+  DiskMachine(const DiskMachine& other);
 
   // The paths of a machine in `directory`, for a program that works on it.
   static SystemdBootOptions OptionsIn(const std::string& directory);
   const std::string& directory() const { return directory_.path(); }
 
   SystemdBoot& boot() { return boot_; }
+  // Also while the rescue system runs.
+  Result<BootState> Look() const;
   const SystemdBootOptions& options() const { return options_; }
   std::string disk() const { return options_.disk; }
   std::string operator/(const std::string& name) const { return directory_ / name; }
@@ -68,6 +72,8 @@ class DiskMachine {
   std::set<Digest> broken;  // root hashes that never reach userspace
   // What a boot of the slot leaves in sysfs and on the command line.
   void SetRunning(Slot slot, const Digest& root_hash);
+  // What a boot of the rescue system leaves on the command line.
+  void SetRescue();
 
  private:
   void MakeDisk(const Release& running, const SlotSize& size);

@@ -12,18 +12,18 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
-#include <chrono>
 #include <climits>
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
 
+#include "updater/base/clock.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
 
-constexpr std::chrono::seconds kLimit(120);
+constexpr Seconds kLimit(120);
 
 // What a call changes: what a descriptor refers to, or a name.
 struct Call {
@@ -152,6 +152,7 @@ Result<UniqueFd> ReceiveFd(int socket) {
   const sock_fprog program{static_cast<unsigned short>(filter.size()),
                            const_cast<sock_filter*>(filter.data())};
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::setpgid(0, 0);  // what it starts belongs to it
   ::dup2(log, 1);
   ::dup2(log, 2);
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) ::_exit(126);
@@ -210,23 +211,23 @@ const Call* FindCall(int number) {
 
 class Observer {
  public:
-  Observer(pid_t child, UniqueFd listener, std::string directory, std::optional<Fault> fault)
+  Observer(pid_t child, UniqueFd listener, std::string directory, std::optional<Fault> fault,
+           const std::vector<std::string>& volumes)
       : child_(child),
         listener_(std::move(listener)),
         directory_(std::move(directory)),
-        fault_(fault) {}
+        fault_(fault) {
+    if (fault_ && fault_->cut) medium_.emplace(directory_, volumes);
+  }
 
-  // Until the program has ended.
+  // Until all have ended.
   Result<Observed> Watch() {
-    const auto end = std::chrono::steady_clock::now() + kLimit;
     for (;;) {
       pollfd poll{listener_.get(), POLLIN, 0};
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-          end - std::chrono::steady_clock::now());
-      if (left.count() <= 0 || ::poll(&poll, 1, static_cast<int>(left.count())) == 0) {
-        ::kill(child_, SIGKILL);
+      if (::poll(&poll, 1, static_cast<int>(Milliseconds(kLimit).count())) == 0) {
+        ::kill(-child_, SIGKILL);
         Reap();
-        return Fail(Code::kFailed, "not over after {} s; its last call: {} {}", kLimit.count(),
+        return Fail(Code::kFailed, "silent for {} s; the last call: {} {}", kLimit.count(),
                     observed_.calls.empty() ? "none" : observed_.calls.back().name,
                     observed_.calls.empty() ? "" : observed_.calls.back().path);
       }
@@ -237,6 +238,7 @@ class Observer {
       }
     }
     Reap();
+    if (medium_ && observed_.reached) medium_->Lose(*fault_->cut);
     return std::move(observed_);
   }
 
@@ -250,11 +252,16 @@ class Observer {
     seccomp_notif_resp answer{.id = notice.id, .val = 0, .error = 0, .flags = 0};
     bool now = false;
     if (path.starts_with(directory_)) {
-      observed_.calls.push_back({call->name, path.substr(directory_.size())});
+      const auto pid = static_cast<pid_t>(notice.pid);
+      const std::filesystem::path program = ReadLink(std::format("/proc/{}/exe", pid));
+      observed_.calls.push_back({program.filename(), call->name, path.substr(directory_.size())});
       now = fault_ && observed_.calls.size() == fault_->at;
+      if (medium_ && !observed_.reached && !now) Keep(notice, *call, path);
     }
-    if (now && fault_->signal) ::kill(child_, fault_->signal);
-    if (now && fault_->signal == SIGKILL) return {};
+    if (now) {
+      observed_.reached = true;
+      if (Strike(static_cast<pid_t>(notice.pid))) return {};
+    }
     if (now && fault_->error)
       answer.error = -fault_->error;
     else
@@ -264,23 +271,44 @@ class Observer {
     return {};
   }
 
+  // Is there nobody left who waits for an answer?
+  bool Strike(pid_t caller) {
+    if (fault_->cut) ::kill(-child_, SIGKILL);
+    if (fault_->signal) ::kill(fault_->signal == SIGKILL ? caller : child_, fault_->signal);
+    return fault_->cut || fault_->signal == SIGKILL;
+  }
+
+  // What is certain on the medium once this call has returned.
+  void Keep(const seccomp_notif& notice, const Call& call, const std::string& path) {
+    if (call.number == SYS_syncfs) return medium_->SyncVolume(path);
+    if (call.number != SYS_fsync && call.number != SYS_fdatasync) return;
+    const Result<UniqueFd> fd =
+        Open(std::format("/proc/{}/fd/{}", notice.pid, notice.data.args[0]), O_RDONLY);
+    if (fd) medium_->Sync(fd->get(), path);
+  }
+
   void Reap() {
     int status = 0;
     while (::waitpid(child_, &status, 0) < 0 && errno == EINTR) continue;
     observed_.ended = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    // What it started came to us when it ended.
+    while (::waitpid(-child_, nullptr, 0) > 0 || errno == EINTR) continue;
   }
 
   const pid_t child_;
   const UniqueFd listener_;
   const std::string directory_;
   const std::optional<Fault> fault_;
+  std::optional<Medium> medium_;
   Observed observed_;
 };
 
 }  // namespace
 
 Result<Observed> RunObserved(const std::vector<std::string>& argv, const std::string& log,
-                             const std::string& directory, std::optional<Fault> fault) {
+                             const std::string& directory, std::optional<Fault> fault,
+                             const std::vector<std::string>& volumes) {
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) return FailErrno("prctl");
   const UniqueFd output = TRY(Open(log, O_WRONLY | O_CREAT | O_APPEND, 0644));
   const std::vector<sock_filter> filter = MakeFilter();
   std::vector<char*> arguments;
@@ -295,7 +323,7 @@ Result<Observed> RunObserved(const std::vector<std::string>& argv, const std::st
   if (child < 0) return FailErrno("fork");
   if (child == 0) Start(arguments.data(), output.get(), theirs.get(), filter);
   theirs = UniqueFd();
-  return Observer(child, TRY(ReceiveFd(ours.get())), directory + "/", fault).Watch();
+  return Observer(child, TRY(ReceiveFd(ours.get())), directory + "/", fault, volumes).Watch();
 }
 
 }  // namespace hostos

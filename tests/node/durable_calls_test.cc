@@ -1,174 +1,442 @@
-// Every system call with which an update changes a node's files: a kill before it, an error in its
-// place, an interruption. HOSTOS_TORTURE=all tries each of them; otherwise some, evenly spread.
+// Every system call with which a verb, or the process that fetches for it, changes a node's files:
+// a kill before it, an error in its place, an interruption, a power cut. Afterwards what boots is
+// whole, no verb is blocked, and who ran it only has to run it again. HOSTOS_TORTURE=all tries each
+// of the calls; otherwise some of each verb.
 #include "tests/node/durable_calls.h"
 
 #include <signal.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
-#include <catch2/generators/catch_generators.hpp>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <set>
+#include <sstream>
 
+#include "bootctl/entry_name.h"
 #include "bootctl/esp.h"
+#include "tests/node/file_world.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
 #include "tests/torture.h"
 #include "tests/vm/held.h"
 #include "tests/vm/process.h"
-#include "updater/engine/state_dir.h"
-#include "updater/hostctl/exit_code.h"
 #include "updater/seal/seal.h"
 
 namespace hostos {
 namespace {
 
 namespace fs = std::filesystem;
+using enum ExitCode;
 
-constexpr size_t kSome = 12;  // of each fault
+using Words = std::vector<const char*>;
+using Codes = std::set<ExitCode>;
 
-// The other release is whole, on the medium.
-void CheckWhole(const FileNode& node, const Release& release, const BootState& state) {
-  const std::string disk = node.machine().disk();
-  const UniqueFd image = Held(Open(disk + "4", O_RDONLY)),
-                 verity = Held(Open(disk + "5", O_RDONLY));
-  Held(ProveSeal(image.get(), verity.get(), release.image_size, release.root_hash, {}));
-  const UniqueFd uki = Held(Open(node.machine().LinuxPath(state.entries.front().file), O_RDONLY));
-  CHECK(Held(HashFile(uki.get(), release.uki_size)) == release.uki_digest);
+struct Said {
+  ExitCode code = kDone;
+  std::string text;
+};
+
+Said Ask(const FileNode& node, const Words& words) {
+  std::ostringstream text;
+  Console console{.out = text, .err = text};
+  const ExitCode code = RunOnFiles(node.directory(), words, console);
+  return {code, text.str()};
 }
 
-// What boots now is the old release or the new one, and it is whole.
-Slot CheckBoots(const FileNode& node, const Release& release) {
-  const BootState state = Held(node.machine().boot().Read());
-  REQUIRE(state.next());
-  if (*state.next() == Slot::B) CheckWhole(node, release, state);
-  return *state.next();
+void CheckAnswer(const FileNode& node, const Words& words, const Codes& codes) {
+  const Said said = Ask(node, words);
+  CAPTURE(words, Number(said.code), said.text);
+  CHECK(codes.contains(said.code));
 }
 
-// Names of everything that an update leaves behind.
-std::set<std::string> Left(const FileNode& node) {
-  std::set<std::string> names;
-  for (const char* part : {"esp", "state", "repo"})
-    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(node / part))
-      names.insert(fs::relative(entry.path(), node / ".").string());
-  return names;
+BootState Boots(const FileNode& node) {
+  return Held(node.machine().Look());
 }
 
-// The calls to try of so many.
-std::vector<size_t> Chosen(size_t calls) {
-  const size_t step = Thorough() ? 1 : std::max<size_t>(calls / kSome, 1);
-  std::vector<size_t> chosen;
-  for (size_t at = 1; at <= calls; at += step) chosen.push_back(at);
-  return chosen;
+Record RecordOf(const FileNode& node) {
+  return Held(StateDir(node / "state", node / "run").record().Load());
 }
 
-// Tries the fault at each of the chosen calls of `hostctl update`. What it ended with, and said, is
-// looked at by `check`.
-void TryEverywhere(Fault fault,
-                   const std::function<void(int ended, const std::string& said)>& check) {
-  static ReleaseLine line;
-  static const Release release = line.Publish("1.1.0", 3);
-  static const HttpServer server(line.releases().repo);
+// 1.1.0 and 1.2.0 were installed, one after the other; 1.3.0 is what is new.
+class Line {
+ public:
+  Line() : server_(line_.releases().repo), node_(line_.releases(), server_.url()) {
+    for (const char* version : {"1.1.0", "1.2.0"}) {
+      Publish(version);
+      REQUIRE(Ask(node_, {"update"}).code == kStaged);
+      Held(node_.Boot());
+      REQUIRE(Ask(node_, {"gate"}).code == kDone);
+    }
+    Publish("1.3.0");
+  }
+
+  // Of both slots, 1.2.0 in A and 1.1.0 in B, every byte is as signed; A runs.
+  const FileNode& node() const { return node_; }
+  const Release& Find(const Digest& root_hash) const { return releases_.at(root_hash); }
+
+ private:
+  void Publish(const std::string& version) {
+    const Release release = line_.Publish(version, 3);
+    releases_[release.root_hash] = release;
+  }
+
+  ReleaseLine line_;
+  const HttpServer server_;
+  FileNode node_;
+  std::map<Digest, Release> releases_;
+};
+
+const Line& TheLine() {
+  static const Line line;
+  return line;
+}
+
+std::string Running(const FileNode& node) {
+  return TheLine().Find(Boots(node).running_root_hash).version;
+}
+
+void Update(const FileNode& node) {
+  REQUIRE(Ask(node, {"update"}).code == kStaged);
+}
+
+void UpdateAndBoot(const FileNode& node) {
+  Update(node);
+  REQUIRE(Held(node.Boot()) == Slot::B);
+}
+
+void MakeUnhealthy(const FileNode& node) {
+  WriteText(node / "unhealthy", "not serving");
+}
+
+// Neither slot has tries left.
+void Sink(const FileNode& node) {
+  for (const std::string& file : node.machine().Files()) {
+    const std::string spent = FormatEntryName(ParseEntryName(file)->stem, Tries{0, 3});
+    fs::rename(node.machine().LinuxPath(file), node.machine().LinuxPath(spent));
+  }
+  node.BootRescue();
+}
+
+struct VerbCase {
+  std::string name;
+  Words words;
+  ExitCode ends;     // undisturbed
+  std::string runs;  // in the end
+  Codes again;       // how it may end when it is run again; empty: the next boot is what follows
+  std::function<void(const FileNode&)> prepare = [](const FileNode&) {};
+  std::string instead = runs;  // may run as well
+};
+
+const std::vector<VerbCase>& Verbs() {
+  static const std::vector<VerbCase> verbs = {
+      {"update", {"update"}, kStaged, "1.3.0", {kStaged}},
+      {"gate that commits", {"gate"}, kDone, "1.3.0", {}, UpdateAndBoot},
+      {"gate that falls back",
+       {"gate"},
+       kNotHealthy,
+       "1.2.0",
+       {},
+       [](const FileNode& node) {
+         UpdateAndBoot(node);
+         MakeUnhealthy(node);
+       }},
+      {"gate after a fallback",
+       {"gate"},
+       kDone,
+       "1.2.0",
+       {},
+       [](const FileNode& node) {
+         UpdateAndBoot(node);
+         MakeUnhealthy(node);
+         REQUIRE(Ask(node, {"gate"}).code == kNotHealthy);
+         REQUIRE(Held(node.Boot()) == Slot::A);
+       }},
+      {"rollback", {"rollback"}, kStaged, "1.1.0", {kStaged}},
+      {"rollback of what is staged", {"rollback"}, kDone, "1.2.0", {kDone, kFailed}, Update},
+      {"verify", {"verify"}, kDone, "1.2.0", {kDone}},
+      {"probation that degrades",
+       {"probation"},
+       kNotHealthy,
+       "1.2.0",
+       {kNotHealthy, kDone},
+       MakeUnhealthy},
+      {"probation that falls back",
+       {"probation"},
+       kNotHealthy,
+       "1.1.0",
+       {kNotHealthy, kDone},
+       [](const FileNode& node) {
+         MakeUnhealthy(node);
+         WriteText(node / "fall-back", "");
+       }},
+      {"self-test", {"boot", "selftest"}, kStaged, "1.2.0", {kStaged}},
+      {"gate in a self-test",
+       {"gate"},
+       kDone,
+       "1.2.0",
+       {},
+       [](const FileNode& node) {
+         REQUIRE(Ask(node, {"boot", "selftest"}).code == kStaged);
+         REQUIRE(Held(node.Boot()) == Slot::A);
+       }},
+      {"gate that ends a self-test",
+       {"gate"},
+       kDone,
+       "1.2.0",
+       {},
+       [](const FileNode& node) {
+         REQUIRE(Ask(node, {"boot", "selftest"}).code == kStaged);
+         for (int boot = 1; boot < 3; boot++) {
+           REQUIRE(Held(node.Boot()) == Slot::A);
+           REQUIRE(Ask(node, {"gate"}).code == kDone);
+         }
+         REQUIRE(Held(node.Boot()) == Slot::A);
+       }},
+      {"recount", {"recount"}, kDone, "1.2.0", {}},
+      {"gate after a recount",
+       {"gate"},
+       kDone,
+       "1.2.0",
+       {},
+       [](const FileNode& node) {
+         REQUIRE(Ask(node, {"recount"}).code == kDone);
+         REQUIRE(Held(node.Boot()) == Slot::A);
+       }},
+      {"rescue that gives tries back", {"rescue"}, kDone, "1.2.0", {}, Sink},
+      {"rescue that installs again",
+       {"rescue"},
+       kDone,
+       "1.2.0",
+       {},
+       [](const FileNode& node) {
+         ChangeByte(node.machine().disk() + "2", 5000);
+         Sink(node);
+       },
+       "1.3.0"},  // the newest, where what was good cannot be had again
+  };
+  return verbs;
+}
+
+// Every release that may boot is whole, on the medium; where there is none, the rescue system is
+// left, which needs none of what a node has.
+void CheckWhole(const FileNode& node) {
+  const BootState state = Boots(node);
+  for (const Slot slot : {Slot::A, Slot::B}) {
+    const BootEntry* entry = state.EntryOf(slot);
+    if (!entry || entry->exhausted()) continue;
+    CAPTURE(entry->file);
+    const Release& release = TheLine().Find(entry->root_hash);
+    const std::string disk = node.machine().disk();
+    const UniqueFd image = Held(Open(disk + (slot == Slot::A ? "2" : "4"), O_RDONLY)),
+                   verity = Held(Open(disk + (slot == Slot::A ? "3" : "5"), O_RDONLY)),
+                   uki = Held(Open(node.machine().LinuxPath(entry->file), O_RDONLY));
+    Held(ProveSeal(image.get(), verity.get(), release.image_size, release.root_hash, {}));
+    CHECK(Held(HashFile(uki.get(), release.uki_size)) == release.uki_digest);
+  }
+}
+
+// Nothing that was left over keeps any verb from its work.
+void CheckNothingBlocked(const FileNode& node) {
+  RecordOf(node);
+  if (!Boots(node).rescue) {
+    const FileNode asked(node);
+    const bool busy = Boots(asked).on_trial || RecordOf(asked).SelfTesting();
+    CheckAnswer(asked, {"status", "--json"}, {kDone, kStaged, kFellBack, kNotHealthy});
+    CheckAnswer(asked, {"history"}, {kDone});
+    Codes found = {kDone, kNothingToDo, kStaged, kRefused};
+    if (busy) found = {kBusy};
+    if (fs::exists(asked / "unhealthy")) found.insert(kNotHealthy);
+    CheckAnswer(asked, {"update", "--check"}, found);
+    CheckAnswer(asked, {"update", "--plan"}, found);
+    CheckAnswer(asked, {"verify"}, {kDone, kNotTrusted});  // a slot without its boot image
+    const Said said = Ask(asked, {"rollback"});
+    CAPTURE(Number(said.code), said.text);
+    CHECK((said.code == kDone || said.code == kStaged ||
+           said.text.contains("holds no release that was once good")));
+  }
+  const FileNode sunk(node);
+  sunk.BootRescue();
+  CheckAnswer(sunk, {"rescue"}, {kDone});
+}
+
+// Boots, as often as it takes until nothing asks for another one.
+void BootUntilSettled(const FileNode& node) {
+  for (int boots = 0;; boots++) {
+    REQUIRE(boots < 8);
+    if (Boots(node).entries.front().exhausted()) {
+      node.BootRescue();
+      CheckAnswer(node, {"rescue"}, {kDone});
+    }
+    const Slot slot = Held(node.Boot());
+    CheckAnswer(node, {"gate"}, {kDone, kNotHealthy});
+    const BootState state = Boots(node);
+    if (state.next() == slot && !state.on_trial && !fs::exists(node / "reboot")) return;
+  }
+}
+
+// Where a verb leads, by what is left then: other than post-mortems, which explain, and decide
+// nothing.
+struct End {
+  std::string runs;
+  ExitCode status = kDone, plan = kDone;
+  std::set<std::string> files;
+};
+
+End EndOf(const FileNode& node) {
+  BootUntilSettled(node);
+  End end{Running(node), Ask(node, {"status"}).code, Ask(node, {"update", "--plan"}).code, {}};
+  for (const char* part : {"esp", "state"})
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(node / part)) {
+      std::string name = fs::relative(entry.path(), node / ".");
+      // A gate that was cut short costs a boot more.
+      if (const size_t spent = name.find("+0-"); spent != name.npos) name.resize(spent);
+      if (!name.starts_with("state/failures")) end.files.insert(name);
+    }
+  // A self-test that was cut short is over, and says so.
+  const std::optional<SelfTest> test = RecordOf(node).selftest;
+  CHECK((!test || test->state != SelfTestState::kRunning));
+  if (test && test->state == SelfTestState::kFailed) end.status = kDone;
+  return end;
+}
+
+void CheckEnd(const VerbCase& verb, const End& found, const End& expected) {
+  if (found.runs != verb.runs && found.runs == verb.instead) return;
+  CHECK(found.runs == expected.runs);
+  CHECK(Number(found.status) == Number(expected.status));
+  CHECK(Number(found.plan) == Number(expected.plan));
+  std::vector<std::string> differences;
+  std::ranges::set_symmetric_difference(found.files, expected.files,
+                                        std::back_inserter(differences));
+  CHECK(differences == std::vector<std::string>());
+}
+
+// Which faults at which calls of the verb with this number: all of them, or two, and not the same
+// for every verb and kind of fault.
+std::vector<Fault> Chosen(const std::vector<Fault>& kinds, size_t calls, size_t number) {
+  std::vector<Fault> chosen;
+  for (const Fault& kind : kinds)
+    for (size_t at = 1; at <= calls; at++) {
+      chosen.push_back(kind);
+      chosen.back().at = at;
+    }
+  if (Thorough()) return chosen;
+  const size_t step = chosen.size() / 2, first = (number * 7 + kinds.size() * 5) % step;
+  return {chosen[first], chosen[first + step]};
+}
+
+// What the verb ended with, and said, and whose call it was.
+using Check = std::function<void(const VerbCase& verb, const Observed& faulty,
+                                 const std::string& said, const DurableCall& call)>;
+
+Observed Observe(const FileNode& node, const VerbCase& verb, const std::string& log,
+                 const std::optional<Fault>& fault) {
+  fs::remove(log);
+  const std::vector<std::string> words(verb.words.begin(), verb.words.end());
+  return Held(
+      RunObserved(node.Hostctl(words), log, node.directory(), fault, {"state", "fetch", "esp"}));
+}
+
+std::string TextOf(const Fault& fault, const DurableCall& call) {
+  std::string text = std::format("call {}, of {}: {} {}\nerror {}, signal {}", fault.at,
+                                 call.program, call.name, call.path, fault.error, fault.signal);
+  if (fault.cut)
+    text += std::format(", power: names lost {}, contents {}", fault.cut->names_lost,
+                        static_cast<int>(fault.cut->contents));
+  return text;
+}
+
+// Tries each of these faults at each of the chosen calls of a verb: how many were reached.
+size_t TryVerb(const VerbCase& verb, size_t number, const std::vector<Fault>& kinds,
+               const Check& check) {
   const TempDir logs;
   const std::string log = logs / "log";
-  auto update = [&](const FileNode& node, std::optional<Fault> at) {
-    fs::remove(log);
-    return Held(RunObserved(node.Hostctl({"update"}), log, node.directory(), at));
-  };
-  const FileNode untouched(line.releases(), server.url());
-  const Observed whole = update(untouched, std::nullopt);
-  REQUIRE(whole.ended == Number(ExitCode::kStaged));
-  CHECK(whole.calls.size() > 200);
-  const std::set<std::string> left = Left(untouched);
+  const FileNode prepared(TheLine().node());
+  verb.prepare(prepared);
+  const FileNode undisturbed(prepared);
+  const Observed whole = Observe(undisturbed, verb, log, std::nullopt);
+  INFO(verb.name << "\n" << LastLines(log, 20));
+  REQUIRE(whole.ended == Number(verb.ends));
+  REQUIRE(whole.calls.size() > 2);
+  const End end = EndOf(undisturbed);
+  REQUIRE(end.runs == verb.runs);
 
-  const std::vector<size_t> chosen = Chosen(whole.calls.size());
-  Count(chosen.size(), "states");
-  for (const size_t at : chosen) {
-    CAPTURE(at, whole.calls[at - 1].name, whole.calls[at - 1].path);
-    const FileNode node(line.releases(), server.url());
-    fault.at = at;
-    const Observed faulty = update(node, fault);
-    {
-      INFO(LastLines(log, 20));
-      check(faulty.ended, LastLines(log, 20));
-      CheckBoots(node, release);
+  size_t states = 0;
+  for (const Fault& fault : Chosen(kinds, whole.calls.size(), number)) {
+    const FileNode node(prepared);
+    const Observed faulty = Observe(node, verb, log, fault);
+    if (!faulty.reached) continue;  // threads take turns: there was one call less
+    states++;
+    const DurableCall& call = faulty.calls[fault.at - 1];
+    INFO(TextOf(fault, call) << "\n" << LastLines(log, 20));
+    check(verb, faulty, LastLines(log, 20), call);
+    CheckWhole(node);
+    CheckNothingBlocked(node);
+    if (!verb.again.empty()) CheckAnswer(node, verb.words, verb.again);
+    CheckEnd(verb, EndOf(node), end);
+  }
+  return states;
+}
+
+// The same for every verb; in short, for an update and half of the others.
+void TryEverywhere(const std::vector<Fault>& kinds, const Check& check) {
+  size_t states = 0;
+  for (size_t number = 0; number < Verbs().size(); number++)
+    if (Thorough() || number == 0 || (number + kinds.size()) % 2 == 0)
+      states += TryVerb(Verbs()[number], number, kinds, check);
+  CHECK(states > Verbs().size() / 2);
+  Count(states, "states");
+}
+
+bool OfFetch(const DurableCall& call) {
+  return call.program == "fetch";
+}
+
+TEST_CASE("a verb killed before any of its durable calls blocks nothing, and converges") {
+  TryEverywhere({{.signal = SIGKILL}}, [](const VerbCase& verb, const Observed& faulty,
+                                          const std::string& said, const DurableCall& call) {
+    if (!OfFetch(call)) {
+      CHECK(faulty.ended == 128 + SIGKILL);
+    } else if (faulty.ended != Number(verb.ends)) {
+      CHECK(faulty.ended == Number(kNetwork));
+      CHECK(said.contains("hostos-fetch@.service"));
     }
-
-    const int again = update(node, std::nullopt).ended;
-    INFO(LastLines(log, 20));
-    REQUIRE(again == Number(ExitCode::kStaged));
-    CHECK(CheckBoots(node, release) == Slot::B);
-    CHECK(Left(node) == left);
-    CHECK(node.Boot() == Slot::B);
-  }
-}
-
-TEST_CASE("an update killed before any of its durable calls: old or new boots, and it converges") {
-  TryEverywhere({.signal = SIGKILL},
-                [](int ended, const std::string&) { CHECK(ended == 128 + SIGKILL); });
-}
-
-TEST_CASE("an update any of whose durable calls fails: old or new boots, and it converges") {
-  const int error = GENERATE(EIO, ENOSPC, EROFS);
-  CAPTURE(error);
-  TryEverywhere({.error = error}, [](int ended, const std::string& said) {
-    // Some calls may fail without harm: hints to the kernel, and removals of what is not needed.
-    const bool done = ended == Number(ExitCode::kStaged);
-    CHECK(said.contains("hostctl: ") == !done);
-    CHECK((done || ended == Number(ExitCode::kFailed) || ended == Number(ExitCode::kNoSpace)));
   });
 }
 
-TEST_CASE("an update interrupted at any of its durable calls ends at once, and converges") {
-  const int signal = GENERATE(SIGINT, SIGTERM);
-  CAPTURE(signal);
-  TryEverywhere({.signal = signal}, [](int ended, const std::string& said) {
-    CHECK(ended == Number(ExitCode::kFailed));
-    CHECK(said.contains("hostctl: interrupted"));
-  });
+TEST_CASE("a verb any of whose durable calls fails blocks nothing, and converges") {
+  TryEverywhere({{.error = EIO}, {.error = ENOSPC}, {.error = EROFS}},
+                [](const VerbCase& verb, const Observed& faulty, const std::string& said,
+                   const DurableCall& call) {
+                  // Some calls may fail without harm: hints to the kernel, and removals of what is
+                  // not needed.
+                  if (faulty.ended == Number(verb.ends)) return;
+                  CHECK(said.contains("hostctl: "));
+                  CHECK((faulty.ended == Number(kFailed) || faulty.ended == Number(kNoSpace) ||
+                         (OfFetch(call) && faulty.ended == Number(kNetwork))));
+                });
 }
 
-// A self-test, from its verb to the last gate; the calls of each of these programs. One of them is
-// killed.
-std::vector<std::vector<DurableCall>> SelfTestOf(const FileNode& node, const std::string& log,
-                                                 size_t killed = SIZE_MAX, size_t at = 0) {
-  std::vector<std::vector<DurableCall>> calls;
-  std::vector<std::string> words = {"boot", "selftest"};
-  do {
-    REQUIRE(calls.size() < 6);
-    if (!calls.empty()) REQUIRE(node.Boot() == Slot::A);
-    std::optional<Fault> fault;
-    if (calls.size() == killed) fault = Fault{.at = at, .signal = SIGKILL};
-    calls.push_back(Held(RunObserved(node.Hostctl(words), log, node.directory(), fault)).calls);
-    words = {"gate"};
-  } while (calls.size() == 1 || calls.size() == killed + 1 || fs::exists(node / "reboot"));
-  const BootState state = Held(node.machine().boot().Read());
-  CHECK(state.next() == Slot::A);
-  CHECK(state.selftest.empty());
-  CHECK(state.entries.size() == 1);
-  return calls;
+TEST_CASE("a verb interrupted at any of its durable calls blocks nothing, and converges") {
+  TryEverywhere({{.signal = SIGTERM}, {.signal = SIGINT}},
+                [](const VerbCase& verb, const Observed& faulty, const std::string& said,
+                   const DurableCall&) {
+                  // The others end by the signal itself.
+                  const std::string_view word = verb.words.front();
+                  if (word != "update" && word != "verify" && word != "rescue") return;
+                  CHECK(faulty.ended == Number(kFailed));
+                  CHECK(said.contains("hostctl: interrupted"));
+                });
 }
 
-TEST_CASE("a self-test killed before any of its durable calls ends, and what ran runs") {
-  const ReleaseLine line;
-  const TempDir logs;
-  const FileNode untouched(line.releases(), "http://none");
-  const auto whole = SelfTestOf(untouched, logs / "log");
-  REQUIRE(whole.size() == 4);
-  std::vector<std::pair<size_t, size_t>> calls;  // which program, which call of it
-  for (size_t program = 0; program < whole.size(); program++)
-    for (size_t at = 1; at <= whole[program].size(); at++) calls.emplace_back(program, at);
-  const std::vector<size_t> chosen = Chosen(calls.size());
-  Count(chosen.size(), "states");
-  for (const size_t number : chosen) {
-    const auto [program, at] = calls[number - 1];
-    CAPTURE(program, at, whole[program][at - 1].name, whole[program][at - 1].path);
-    const FileNode node(line.releases(), "http://none");
-    SelfTestOf(node, logs / "log", program, at);
-    CHECK(SelfTestOf(node, logs / "log").size() == 4);
-    const Record record = Held(StateDir(node / "state", node / "run").record().Load());
-    CHECK(record.selftest->state == SelfTestState::kPassed);
-  }
+TEST_CASE("power cut at any durable call of a verb blocks nothing, and converges") {
+  TryEverywhere({{.cut = Cut{.names_lost = true, .contents = Cut::kLost}},
+                 {.cut = Cut{.names_lost = false, .contents = Cut::kLost}},
+                 {.cut = Cut{.names_lost = false, .contents = Cut::kTorn}},
+                 {.cut = Cut{.names_lost = true, .contents = Cut::kKept}}},
+                [](const VerbCase&, const Observed& faulty, const std::string&,
+                   const DurableCall&) { CHECK(faulty.ended == 128 + SIGKILL); });
 }
 
 }  // namespace

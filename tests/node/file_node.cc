@@ -28,16 +28,26 @@ FileNode::FileNode(const Releases& releases, const std::string& url) {
                                  {"parent", releases.parent}};
   WriteText(*this / "origin.json", origin.dump());
   WriteText(*this / "boot-id", "1");
+  std::filesystem::create_directory(*this / "fetch");
   if (!StateDir(*this / "state", *this / "run").Keep(releases.from, commit))
     throw std::runtime_error("keep the commit");
 }
 
 Result<Slot> FileNode::Boot() const {
   const Slot slot = TRY(machine_->Boot());
+  Restart();
+  return slot;
+}
+
+void FileNode::BootRescue() const {
+  machine_->SetRescue();
+  Restart();
+}
+
+void FileNode::Restart() const {
   WriteText(*this / "boot-id", std::to_string(std::stoi(ReadText(*this / "boot-id")) + 1));
   std::filesystem::remove(*this / "reboot");
   std::filesystem::remove_all(*this / "run");
-  return slot;
 }
 
 std::vector<std::string> FileNode::Update() const {

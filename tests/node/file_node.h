@@ -19,6 +19,8 @@ class FileNode {
  public:
   // Its releases come from the web server at `url`.
   FileNode(const Releases& releases, const std::string& url);
+  // Another one, in the same state.
+  FileNode(const FileNode& other) : machine_(std::make_unique<DiskMachine>(*other.machine_)) {}
 
   const std::string& directory() const { return machine_->directory(); }
   std::string operator/(const std::string& name) const { return *machine_ / name; }
@@ -26,12 +28,17 @@ class FileNode {
 
   // Power on or reboot: what runs then.
   Result<Slot> Boot() const;
+  // The rescue system, whatever the entries say.
+  void BootRescue() const;
 
   // Command lines of the two programs; see update_on_files.cc and hostctl_on_files.cc.
   std::vector<std::string> Update() const;
   std::vector<std::string> Hostctl(const std::vector<std::string>& words) const;
 
  private:
+  // What does not survive a reboot.
+  void Restart() const;
+
   std::unique_ptr<DiskMachine> machine_;
 };
 

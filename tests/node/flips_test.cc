@@ -25,7 +25,7 @@ struct Kept {
 
 Kept KeptBy(const FileNode& node) {
   Kept kept;
-  for (const char* part : {"esp", "state", "repo"}) {
+  for (const char* part : {"esp", "state", "fetch"}) {
     if (!fs::exists(node / part)) continue;
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(node / part)) {
       if (!entry.is_regular_file()) continue;

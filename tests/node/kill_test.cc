@@ -78,7 +78,7 @@ TEST_CASE("an update suspended in any of its phases goes on when the machine wak
   REQUIRE(::waitpid(process.pid(), &status, WUNTRACED) == process.pid());
   REQUIRE(WIFSTOPPED(status));
   std::this_thread::sleep_for(std::chrono::seconds(3));
-  REQUIRE(::kill(process.pid(), SIGCONT) == 0);
+  REQUIRE(::kill(-process.pid(), SIGCONT) == 0);
   const int ended = process.Wait();
   INFO(LastLines(log, 10));
   REQUIRE(ended == 0);

@@ -1,7 +1,8 @@
 // An update of a FileNode, as a program of its own, to be killed and measured:
 //   update_on_files DIRECTORY [PHASE PERCENT SIGNAL]
 // Prints, as JSON, what it cost and what it did. With a phase it sends itself the signal where that
-// phase begins, or at the first sign that so much of it is done.
+// phase begins, or at the first sign that so much of it is done. SIGSTOP, which is the whole
+// machine's, goes to the process that fetches too: both are in a process group of their own.
 #include <signal.h>
 
 #include <chrono>
@@ -40,7 +41,9 @@ class Phases : public Progress {
 
  private:
   void Signal() {
-    if (phase_ == signalled_ && signal_ != 0) ::raise(std::exchange(signal_, 0));
+    if (phase_ != signalled_ || signal_ == 0) return;
+    const int signal = std::exchange(signal_, 0);
+    ::kill(signal == SIGSTOP ? 0 : ::getpid(), signal);
   }
   void End() {
     const auto now = std::chrono::steady_clock::now();
@@ -78,7 +81,10 @@ int main(int count, char** arguments) {
   if (count != 2 && count != 5) return 2;
   hostos::FileWorld node(arguments[1]);
   hostos::Phases phases;
-  if (count == 5) phases = {arguments[2], std::stoul(arguments[3]), std::stoi(arguments[4])};
+  if (count == 5) {
+    ::setpgid(0, 0);
+    phases = {arguments[2], std::stoul(arguments[3]), std::stoi(arguments[4])};
+  }
   auto done = hostos::UpdateFiles(node, phases);
   if (!done) {
     std::cerr << done.error().message << "\n";

@@ -25,18 +25,20 @@ std::string FileOf(const World& world, const PostMortem& post_mortem) {
                      post_mortem.release.commit.Hex().substr(0, 16));
 }
 
-std::vector<std::string> Files(const World& world) {
+std::vector<std::string> Files(const World& world, std::string_view extension = ".json") {
   std::vector<std::string> files;
   std::error_code error;
   for (fs::directory_iterator it(Directory(world), error), end; !error && it != end;
        it.increment(error))
-    if (it->path().extension() == ".json") files.push_back(it->path());
+    if (it->path().extension() == extension) files.push_back(it->path());
   std::ranges::sort(files);
   return files;
 }
 
 Result<> Save(World& world, const PostMortem& post_mortem) {
   TRY(MakeDirectories(Directory(world), 0700));
+  // A save that was cut short leaves a name of its own.
+  for (const std::string& file : Files(world, ".tmp")) TRY(RemoveFileDurably(file));
   TRY(WriteFileAtomically(FileOf(world, post_mortem), ToJson(post_mortem), 0600));
   std::vector<std::string> files = Files(world);
   for (size_t i = 0; i + PostMortem::kLimit < files.size(); i++) TRY(RemoveFileDurably(files[i]));

@@ -36,6 +36,9 @@ Slot SlotToRescue(const Record& record, const BootState& boot) {
       continue;
     for (Slot slot : {Slot::A, Slot::B})
       if (boot.slot(slot).root_hash == entry.release.root_hash) return slot;
+    // It is in no slot while it is installed again: a rescue that was cut short goes on.
+    if (record.update && record.update->target.commit == entry.release.commit)
+      return record.update->slot;
   }
   // Installed with the disk: nothing is in the history of it.
   for (Slot slot : {Slot::A, Slot::B}) {
@@ -67,8 +70,9 @@ Result<RescueResult> Rescue(World& world, const Config& config, Progress& progre
       progress.Begin("wait", std::format("slot {} is as signed: it is tried again in {} s",
                                          Name(slot), kPause.count()));
       world.clock.Sleep(kPause);
-      (void)RecordRecount(world, view, slot, IdOf(*release), IdOf(*release));  // the same
+      // The entry first: a record of tries that it does not have would deny the release.
       TRY(world.boot.Recount(slot, config.tries));
+      (void)RecordRecount(world, view, slot, IdOf(*release), IdOf(*release));  // only explains
       result.version = release->version;
       return result;
     }

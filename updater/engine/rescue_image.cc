@@ -41,7 +41,7 @@ bool RescueFits(const RescueImage& rescue, uint64_t free) {
 
 Result<bool> RenewRescue(World& world, const Record& record) {
   const BootState boot = TRY(world.boot.Read());
-  const std::optional<Release> running = TRY(ReleaseOf(world, boot.running_root_hash));
+  const std::optional<Release> running = ReleaseOf(world, boot.running_root_hash);
   const std::optional<RescueImage> wanted = RescueWanted(record, boot, running);
   if (!wanted) return false;
   if (HasRescue(boot, *wanted))
@@ -80,7 +80,7 @@ Result<std::optional<RescueProof>> VerifyRescue(World& world) {
   const Digest found = TRY(world.boot.HashRescue());
   for (Slot slot : {Slot::A, Slot::B}) {
     const std::optional<Digest>& root_hash = boot.slot(slot).root_hash;
-    const auto release = root_hash ? TRY(ReleaseOf(world, *root_hash)) : std::nullopt;
+    const auto release = root_hash ? ReleaseOf(world, *root_hash) : std::nullopt;
     if (!release || !release->rescue) continue;
     const Digest& expected = release->rescue->digest;
     if (found != expected && rescue->file != RescueFile(expected)) continue;
