@@ -293,7 +293,7 @@ mke2fs -q -t ext4 -L HOSTOS-REPO -d repo disk 512M)sh",
 }
 
 // As a node is after its installation: the other slot is empty, and never had a release.
-TEST_CASE("loader: a node as installed that the rescue installs again is the same node", "[vm]") {
+TEST_CASE("loader: a node as installed that the rescue installs again is the same node") {
   auto node = Held(NodeAt(Milestone::kFirst, "rescue-installed"));
   Sh(*node, R"sh(mkdir -p /etc/kubernetes
 echo site >/etc/site.conf
