@@ -39,10 +39,10 @@ TEST_CASE("status as JSON has exactly the documented fields, and whole digests")
   StatusView view = SampleFallback();
   view.status.known = {"units/old.service"};
   const json status = Parsed(StatusJson(view));
-  CHECK(Keys(status) == std::set<std::string>{"format", "version", "channel", "architecture",
-                                              "running", "boots_next", "reboot_needed", "slots",
-                                              "update", "busy", "fallback", "degraded", "denied",
-                                              "known", "checked", "selftest", "rescue", "problems"});
+  CHECK(Keys(status) == std::set<std::string>{
+                            "format", "version", "channel", "architecture", "running", "boots_next",
+                            "reboot_needed", "slots", "update", "busy", "fallback", "degraded",
+                            "denied", "known", "checked", "selftest", "rescue", "problems"});
   CHECK(status["known"] == json::array({"units/old.service"}));
   CHECK(status["version"] == "1.1.0");
   CHECK(status["running"] == "B");

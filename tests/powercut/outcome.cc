@@ -57,7 +57,8 @@ Result<Outcome> WouldBoot(const std::string& esp, const std::string& table,
                           const std::vector<Release>& releases, const bool (&whole)[2]) {
   std::vector<BootEntry> entries;
   // Until it is replaced, and after that, a whole one is there.
-  bool rescue = std::ranges::none_of(releases, [](const Release& r) { return r.rescue.has_value(); });
+  bool rescue =
+      std::ranges::none_of(releases, [](const Release& r) { return r.rescue.has_value(); });
   for (const std::string& name : Names(esp)) {
     const std::optional<EntryName> parsed = ParseEntryName(name);
     if (!parsed) continue;
