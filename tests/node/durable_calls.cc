@@ -108,8 +108,8 @@ std::vector<sock_filter> MakeFilter() {
   return filter;
 }
 
-// One byte with a descriptor. sendmsg(2) is not among kCalls.
-// A message of one byte that carries one descriptor (unix(7), SCM_RIGHTS).
+// A message of one byte that carries one descriptor (unix(7), SCM_RIGHTS). sendmsg(2) is not among
+// kCalls.
 struct FdMessage {
   FdMessage() {
     header.msg_iov = &io;

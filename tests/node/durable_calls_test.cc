@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <regex>
 #include <set>
 #include <sstream>
 
@@ -312,6 +313,26 @@ void CheckEnd(const VerbCase& verb, const End& found, const End& expected) {
   CHECK(differences == std::vector<std::string>());
 }
 
+// Of all that a run left, but for the text of the lock and the random ends of temporary names.
+Digest FingerprintOf(const FileNode& node) {
+  static const std::regex random("(tmp\\.|staging-.*-)[A-Za-z0-9]{6}");
+  std::multimap<std::string, std::string> contents;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(node / ".")) {
+    std::string name = fs::relative(entry.path(), node / "."), content;
+    if (name == "state/lock") continue;
+    if (entry.is_symlink()) {
+      content = fs::read_symlink(entry.path());
+    } else if (entry.is_regular_file()) {
+      const UniqueFd file = Held(Open(entry.path(), O_RDONLY));
+      content = Held(HashFile(file.get(), entry.file_size())).Hex();
+    }
+    contents.emplace(std::regex_replace(name, random, "$1"), std::move(content));
+  }
+  std::string all;
+  for (const auto& [name, content] : contents) all += std::format("{} {}\n", name, content);
+  return Sha256::Of(AsBytes(all));
+}
+
 // Which faults at which calls of the verb with this number: all of them, or two, and not the same
 // for every verb and kind of fault.
 std::vector<Fault> Chosen(const std::vector<Fault>& kinds, size_t calls, size_t number) {
@@ -347,9 +368,14 @@ std::string TextOf(const Fault& fault, const DurableCall& call) {
   return text;
 }
 
-// Tries each of these faults at each of the chosen calls of a verb: how many were reached.
-size_t TryVerb(const VerbCase& verb, size_t number, const std::vector<Fault>& kinds,
-               const Check& check) {
+// How many faults struck, and how many different states they left, each of which is looked at once.
+struct Tried {
+  size_t faults = 0, states = 0;
+};
+
+// Tries each of these faults at each of the chosen calls of a verb.
+Tried TryVerb(const VerbCase& verb, size_t number, const std::vector<Fault>& kinds,
+              const Check& check) {
   const TempDir logs;
   const std::string log = logs / "log";
   const FileNode prepared(TheLine().node());
@@ -362,31 +388,37 @@ size_t TryVerb(const VerbCase& verb, size_t number, const std::vector<Fault>& ki
   const End end = EndOf(undisturbed);
   REQUIRE(end.runs == verb.runs);
 
-  size_t states = 0;
+  size_t faults = 0;
+  std::set<Digest> states;
   for (const Fault& fault : Chosen(kinds, whole.calls.size(), number)) {
     const FileNode node(prepared);
     const Observed faulty = Observe(node, verb, log, fault);
     if (!faulty.reached) continue;  // threads take turns: there was one call less
-    states++;
+    faults++;
     const DurableCall& call = faulty.calls[fault.at - 1];
     INFO(TextOf(fault, call) << "\n" << LastLines(log, 20));
     check(verb, faulty, LastLines(log, 20), call);
+    if (!states.insert(FingerprintOf(node)).second) continue;
     CheckWhole(node);
     CheckNothingBlocked(node);
     if (!verb.again.empty()) CheckAnswer(node, verb.words, verb.again);
     CheckEnd(verb, EndOf(node), end);
   }
-  return states;
+  return {faults, states.size()};
 }
 
 // The same for every verb; in short, for an update and half of the others.
 void TryEverywhere(const std::vector<Fault>& kinds, const Check& check) {
-  size_t states = 0;
+  Tried all;
   for (size_t number = 0; number < Verbs().size(); number++)
-    if (Thorough() || number == 0 || (number + kinds.size()) % 2 == 0)
-      states += TryVerb(Verbs()[number], number, kinds, check);
-  CHECK(states > Verbs().size() / 2);
-  Count(states, "states");
+    if (Thorough() || number == 0 || (number + kinds.size()) % 2 == 0) {
+      const Tried tried = TryVerb(Verbs()[number], number, kinds, check);
+      all.faults += tried.faults;
+      all.states += tried.states;
+    }
+  CHECK(all.faults > Verbs().size() / 2);
+  Count(all.faults, "faults");
+  Count(all.states, "states");
 }
 
 bool OfFetch(const DurableCall& call) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "updater/base/clock.h"
 #include "updater/engine/state_dir.h"
 #include "updater/source/archive.h"
 #include "updater/source/commit.h"
@@ -28,6 +29,7 @@ FileNode::FileNode(const Releases& releases, const std::string& url) {
                                  {"parent", releases.parent}};
   WriteText(*this / "origin.json", origin.dump());
   WriteText(*this / "boot-id", "1");
+  WriteText(*this / "time", std::to_string(SystemClock().Now()));
   std::filesystem::create_directory(*this / "fetch");
   if (!StateDir(*this / "state", *this / "run").Keep(releases.from, commit))
     throw std::runtime_error("keep the commit");

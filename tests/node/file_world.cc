@@ -71,6 +71,7 @@ FileWorld::FileWorld(const std::string& directory, bool rescue)
       source_([this] { return fetch_.Start(directory_ + "/fetch"); }, SourceIn(directory, rescue),
               kPatience),
       boot_(BootIn(directory, state_, rescue)),
+      clock_(std::stoull(ReadText(directory + "/time"))),
       floor_(directory + "/state/floor") {}
 
 std::vector<CheckResult> FileWorld::Round(Milliseconds) {

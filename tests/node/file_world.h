@@ -31,13 +31,18 @@ class FetchProcess {
   pid_t pid_ = -1;
 };
 
-// Nobody waits for a pause, and whoever slept finds that time has passed.
+// Stands still, so that equal runs leave equal files; but nobody waits for a pause, and whoever
+// slept finds that time has passed.
 class HastyClock : public SystemClock {
  public:
+  explicit HastyClock(uint64_t now) : now_(now) {}
+
+  uint64_t Now() override { return now_; }
   Milliseconds Monotonic() override { return SystemClock::Monotonic() + slept_; }
   void Sleep(Milliseconds time) override { slept_ += time; }
 
  private:
+  const uint64_t now_;
   Milliseconds slept_{0};
 };
 
@@ -65,7 +70,7 @@ class FileWorld : private Health, private Power {
   RemoteSource source_;
   SystemdBoot boot_;
   PartitionSlotDisk disk_{boot_};
-  HastyClock clock_;
+  HastyClock clock_;  // at what the file "time" says
   FakeBlackBox black_box_;
   FileFloor floor_;
 };
