@@ -88,7 +88,8 @@ Result<ProbationResult> WatchProbation(World& world, const Config& config) {
 }
 
 Result<bool> Recount(World& world, const Config& config) {
-  Lock lock = TRY(world.state.TryLock("hostctl recount", world.clock.Now()));
+  // Whoever holds it ends too: the machine goes down.
+  Lock lock = TRY(world.state.WaitLock("hostctl recount", world.clock.Now()));
   View view = TRY(Look(world));
   const BootState& boot = view.boot;
   const Slot running = boot.running;
