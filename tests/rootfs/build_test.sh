@@ -114,6 +114,21 @@ echo content >"$tree/root/.bashrc"
 said=$(with "link_into_var $tree" 2>&1) && fail "a package with files in /mnt was taken"
 [[ $said == *"found: /mnt/agent/data of package agent" ]] || fail "expected path and package, found: $said"
 
+# Nobody gets in, until a credential brings root's password: firstboot writes it over this field alone.
+new_tree
+mkdir -p "$tree/etc" "$work/credentials"
+echo root:x:0:0:root:/root:/bin/bash >"$tree/etc/passwd"
+printf '%s\n' root:*:1:0:99999:7::: daemon:*:1:0:99999:7::: 'agent:secret:1:0:99999:7:::' >"$tree/etc/shadow"
+with "lock_down $tree 864000"
+locked=$(printf '%s\n' 'root:!unprovisioned:10:0:99999:7:::' 'daemon:!*:10:0:99999:7:::' 'agent:!*:10:0:99999:7:::')
+[ "$(cat "$tree/etc/shadow")" = "$locked" ] || fail "expected locked accounts, found: $(cat "$tree/etc/shadow")"
+first_boot() { CREDENTIALS_DIRECTORY=$work/credentials systemd-firstboot --root="$tree"; }
+first_boot
+[ "$(cat "$tree/etc/shadow")" = "$locked" ] || fail "a first boot without a password changed $(cat "$tree/etc/shadow")"
+printf %s '$6$salt$hash' >"$work/credentials/passwd.hashed-password.root"
+first_boot
+grep -q '^root:$6$salt$hash:' "$tree/etc/shadow" || fail "the credential's password is not in $(cat "$tree/etc/shadow")"
+
 # The libraries of the rescue: also those that are opened by name. systemd's does so with the compressors of journals.
 found=$(with 'cd /; libraries usr/bin/systemctl')
 for library in libc.so.6 libsystemd-shared- liblzma.so.5 libzstd.so.1; do
