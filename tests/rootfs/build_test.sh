@@ -88,6 +88,14 @@ echo gnupg >>"$work/packages"
 [ "$(own)" = "agent gnupg gpg perl-like" ] || fail "a package in both lists is taken out: $(own)"
 sed -i 's/^Depends: interpreter.*/Depends: python3/' "$tree/var/lib/dpkg/status"
 [ "$(own)" = "agent gnupg gpg python3 python3-minimal" ] || fail "a dependency is taken out: $(own)"
+package linux-image-amd64 'initramfs-tools | linux-initramfs-tool'
+package dracut dracut-core
+sed -i '/^Package: dracut/a Provides: linux-initramfs-tool' "$tree/var/lib/dpkg/status"
+package dracut-core ''
+echo linux-image-amd64 >"$work/packages"
+[ "$(own)" = "linux-image-amd64" ] || fail "another kernel keeps what made its initrd: $(own)"
+echo dracut >>"$work/packages"
+[ "$(own)" = "dracut dracut-core linux-image-amd64" ] || fail "what the list names is taken out: $(own)"
 
 # Nor do the files go that the tidying takes from others.
 files agent /etc/xdg/agent.conf /usr/lib/python3/agent.py /usr/local/bin/agent
