@@ -168,7 +168,8 @@ said=$(with "refuse_accounts $tree" 2>&1) && fail "accounts without an ID of our
 [[ $said == "rootfs: accounts without a fixed ID"* ]] || fail "expected what is wrong, found: $said"
 made="   # of /usr/lib/sysusers.d/agent.conf of package agent"
 for line in "group: _agent:x:909:$made" "group: agents:x:910:" \
-  "passwd: _agent:*:909:909:An agent:/var/lib/agent:/usr/sbin/nologin$made" "passwd: other:*:918:4::/nonexistent:/usr/sbin/nologin   # of package other-agent"; do
+  "passwd: _agent:*:909:909:An agent:/var/lib/agent:/usr/sbin/nologin$made" \
+  "passwd: other:*:918:4::/nonexistent:/usr/sbin/nologin   # of package other-agent"; do
   grep -qF "  $line" <<<"$said" || fail "expected '$line', found: $said"
 done
 
@@ -190,7 +191,8 @@ raw() { tail -c 32 <(openssl pkey -in "$work/secret.pem" "$@" -outform DER); }
 refused "usr/lib/hostos/tuf/root.json: expected metadata/N.root.json of the repository, found none"
 cat >"$tree/usr/lib/hostos/tuf/root.json" <<'EOR'
 {"signatures": [{"keyid": "a", "sig": "b"}],
- "signed": {"_type": "root", "version": 1, "expires": "2030-01-01T00:00:00Z", "keys": {}, "roles": {"root": {}, "targets": {}, "snapshot": {}, "timestamp": {}}}}
+ "signed": {"_type": "root", "version": 1, "expires": "2030-01-01T00:00:00Z", "keys": {},
+ "roles": {"root": {}, "targets": {}, "snapshot": {}, "timestamp": {}}}}
 EOR
 said=$(trust) || fail "what nodes trust was refused: $said"
 for edit in s/root/targets/ s/timestamp/timestump/ 's/{"keyid.*"}//' 's/1,/"1",/' 's/}}}//'; do

@@ -33,9 +33,10 @@ has() {
 disks=(ahci nvme mmc_block sdhci_pci sdhci_acpi xhci_pci usb_storage uas aacraid hpsa megaraid_sas mpi3mr mpt3sas mptsas
   smartpqi)
 has initrd "${disks[@]}"
-has rescue-initrd "${disks[@]}" vfat e1000e igb igc ixgbe i40e ice r8169 realtek tg3 bnxt_en mlx5_core r8152 ax88179_178a
+cards=(e1000e igb igc ixgbe i40e ice r8169 realtek tg3 bnxt_en mlx5_core r8152 ax88179_178a)
+has rescue-initrd vfat "${disks[@]}" "${cards[@]}"
 
-# Three kernel images and two rescues, with the 19 MB that a release adds to one, fit the ESP that `hostimage disk` makes.
+# Three boot images and two rescues, each with the 19 MB of a release, fit the ESP that `hostimage disk` makes.
 size() { cat "$base/tree/usr/lib/modules/$kernel/vmlinuz" "$base/$1" | wc -c; }
 used=$((3 * $(size initrd) + 2 * ($(size rescue-initrd) + 19000000)))
 echo "kernel image $(size initrd), rescue without a release $(size rescue-initrd), ESP $used"
