@@ -24,9 +24,20 @@ refuses 2 "base needs --output" base
 refuses 2 "release needs" release --base "$work" --output "$work/out"
 refuses 2 "--suite-updates is yes or no" base --output "$work/out" --suite-updates perhaps
 refuses 2 "--profile is default or test" base --output "$work/out" --profile tset
-refuses 2 "a version is of" release --base "$work" --output "$work/out" --version '1 0'
-refuses 1 "is not a base" release --base "$work" --output "$work/out" --version 1.0.0
+release=(release --base "$work" --install "$work" --output "$work/out")
+refuses 1 "is not a base" "${release[@]}" --version 1.0.0
+# Names are those of hostimage, which refuses a version after minutes of work.
+long=12345678901234567890123456789
+refuses 1 "is not a base" "${release[@]}" --version $long --channel Edge-2.x
+for version in '1 0' 1.0~rc1 1.0_1 .1 -1 "${long}0" '1/0' $'1\n'; do
+  refuses 2 "--version: expected 1 to 29 of" "${release[@]}" --version "$version"
+done
+refuses 2 "--channel: expected 1 to 29 of" "${release[@]}" --version 1 --channel a~b
 refuses 1 "no package list" base --output "$work/out" --packages "$work/missing"
+# As anybody else it says so at once, and not in the words of cp and chroot.
+as_nobody=$(setpriv --reuid=65534 --regid=65534 --clear-groups "$build" base --output "$work/out" 2>&1) &&
+  fail "a base was made without root"
+[[ $as_nobody == "rootfs: this takes root: "* ]] || fail "expected that it takes root, found: $as_nobody"
 [ ! -e "$work/out" ] || fail "something was written"
 
 # The key of a base follows what it is made from, and nothing else.
@@ -77,6 +88,14 @@ echo gnupg >>"$work/packages"
 [ "$(own)" = "agent gnupg gpg perl-like" ] || fail "a package in both lists is taken out: $(own)"
 sed -i 's/^Depends: interpreter.*/Depends: python3/' "$tree/var/lib/dpkg/status"
 [ "$(own)" = "agent gnupg gpg python3 python3-minimal" ] || fail "a dependency is taken out: $(own)"
+package linux-image-amd64 'initramfs-tools | linux-initramfs-tool'
+package dracut dracut-core
+sed -i '/^Package: dracut/a Provides: linux-initramfs-tool' "$tree/var/lib/dpkg/status"
+package dracut-core ''
+echo linux-image-amd64 >"$work/packages"
+[ "$(own)" = "linux-image-amd64" ] || fail "another kernel keeps what made its initrd: $(own)"
+echo dracut >>"$work/packages"
+[ "$(own)" = "dracut dracut-core linux-image-amd64" ] || fail "what the list names is taken out: $(own)"
 
 # Nor do the files go that the tidying takes from others.
 files agent /etc/xdg/agent.conf /usr/lib/python3/agent.py /usr/local/bin/agent
@@ -113,6 +132,96 @@ files agent /mnt/agent/data
 echo content >"$tree/root/.bashrc"
 said=$(with "link_into_var $tree" 2>&1) && fail "a package with files in /mnt was taken"
 [[ $said == *"found: /mnt/agent/data of package agent" ]] || fail "expected path and package, found: $said"
+
+# Nobody gets in, until a credential brings root's password: firstboot writes it over this field alone.
+new_tree
+mkdir -p "$tree/etc" "$work/credentials"
+echo root:x:0:0:root:/root:/bin/bash >"$tree/etc/passwd"
+printf '%s\n' root:*:1:0:99999:7::: daemon:*:1:0:99999:7::: 'agent:secret:1:0:99999:7:::' >"$tree/etc/shadow"
+with "lock_down $tree 864000"
+locked=$(printf '%s\n' 'root:!unprovisioned:10:0:99999:7:::' 'daemon:!*:10:0:99999:7:::' 'agent:!*:10:0:99999:7:::')
+[ "$(cat "$tree/etc/shadow")" = "$locked" ] || fail "expected locked accounts, found: $(cat "$tree/etc/shadow")"
+first_boot() { CREDENTIALS_DIRECTORY=$work/credentials systemd-firstboot --root="$tree"; }
+first_boot
+[ "$(cat "$tree/etc/shadow")" = "$locked" ] || fail "a first boot without a password changed $(cat "$tree/etc/shadow")"
+printf %s '$6$salt$hash' >"$work/credentials/passwd.hashed-password.root"
+first_boot
+grep -q '^root:$6$salt$hash:' "$tree/etc/shadow" || fail "the credential's password is not in $(cat "$tree/etc/shadow")"
+
+# An account without an ID of ours is refused, with the lines that are missing and the package.
+new_tree
+mkdir -p "$tree"/{etc,usr/lib/sysusers.d,usr/share/base-passwd}
+printf '%s\n' root:x:0: adm:x:4: >"$tree/usr/share/base-passwd/group.master"
+printf '%s\n' root:x:0:0:root:/root:/bin/bash >"$tree/usr/share/base-passwd/passwd.master"
+cat "$tree/usr/share/base-passwd/group.master" "${build%/*}/accounts/group" >"$tree/etc/group"
+cat "$tree/usr/share/base-passwd/passwd.master" "${build%/*}/accounts/passwd" >"$tree/etc/passwd"
+with "refuse_accounts $tree"
+package agent ''
+package other-agent ''
+files agent /usr/lib/sysusers.d/agent.conf
+echo 'u _agent - "An agent" /var/lib/agent' >"$tree/usr/lib/sysusers.d/agent.conf"
+echo 'adduser --system other' >"$tree/var/lib/dpkg/info/other-agent.postinst"
+printf '%s\n' _agent:x:997: agents:x:101: >>"$tree/etc/group"
+printf '%s\n' '_agent:!*:997:997:An agent:/var/lib/agent:/usr/sbin/nologin' \
+  other:x:100:4::/nonexistent:/usr/sbin/nologin >>"$tree/etc/passwd"
+said=$(with "refuse_accounts $tree" 2>&1) && fail "accounts without an ID of ours were taken"
+[[ $said == "rootfs: accounts without a fixed ID"* ]] || fail "expected what is wrong, found: $said"
+made="   # of /usr/lib/sysusers.d/agent.conf of package agent"
+for line in "group: _agent:x:909:$made" "group: agents:x:910:" \
+  "passwd: _agent:*:909:909:An agent:/var/lib/agent:/usr/sbin/nologin$made" \
+  "passwd: other:*:918:4::/nonexistent:/usr/sbin/nologin   # of package other-agent"; do
+  grep -qF "  $line" <<<"$said" || fail "expected '$line', found: $said"
+done
+
+# Nor does a release bring a private key, or nothing that nodes could verify the next one by.
+new_tree
+mkdir -p "$tree"/etc/hostctl/keys.d "$tree"/usr/lib/hostos/{keys.d,tuf} "$tree/usr/share/agent"
+trust() { with "refuse_secrets $tree; expect_trust $tree" 2>&1; }
+refused() { # TEXT
+  local said
+  said=$(trust) && fail "a release was taken; expected: $1"
+  [[ $said == "rootfs: $1"* ]] || fail "expected '$1', found: $said"
+}
+keys=$tree/usr/lib/hostos/keys.d
+refused "usr/lib/hostos/keys.d: expected a *.pub"
+openssl genpkey -algorithm ed25519 -out "$work/secret.pem"
+openssl pkey -in "$work/secret.pem" -pubout -out "$work/public.pem"
+raw() { tail -c 32 <(openssl pkey -in "$work/secret.pem" "$@" -outform DER); }
+{ echo '# a key'; raw -pubout | base64 -w 0; echo; cat "$work/public.pem"; } >"$keys/release.pub"
+refused "usr/lib/hostos/tuf/root.json: expected metadata/N.root.json of the repository, found none"
+cat >"$tree/usr/lib/hostos/tuf/root.json" <<'EOR'
+{"signatures": [{"keyid": "a", "sig": "b"}],
+ "signed": {"_type": "root", "version": 1, "expires": "2030-01-01T00:00:00Z", "keys": {},
+ "roles": {"root": {}, "targets": {}, "snapshot": {}, "timestamp": {}}}}
+EOR
+said=$(trust) || fail "what nodes trust was refused: $said"
+for edit in s/root/targets/ s/timestamp/timestump/ 's/{"keyid.*"}//' 's/1,/"1",/' 's/}}}//'; do
+  cp -p "$tree/usr/lib/hostos/tuf/root.json" "$work/root.json"
+  sed -i "$edit" "$tree/usr/lib/hostos/tuf/root.json"
+  refused "usr/lib/hostos/tuf/root.json: expected metadata/N.root.json of the repository (TUF), found something else"
+  mv "$work/root.json" "$tree/usr/lib/hostos/tuf/root.json"
+done
+for content in 'no key' '' '# nothing' "$(head -n 2 "$work/public.pem")" "$(raw -pubout | base64)="; do
+  echo "$content" >"$keys/other.pub"
+  refused "usr/lib/hostos/keys.d/other.pub: expected public keys"
+done
+rm "$keys/other.pub"
+
+# By whatever name, in every form, wherever.
+for file in usr/lib/hostos/keys.d/release.pem etc/hostctl/keys.d/release.pub usr/share/agent/with\ text; do
+  { echo text; sed 's/^/  /' "$work/secret.pem"; } >"$tree/$file"
+  refused "private keys, which everybody could read in a release: $file. Take them out"
+  rm "$tree/$file"
+done
+for words in 'OPENSSH PRIVATE KEY' 'RSA PRIVATE KEY' 'ENCRYPTED PRIVATE KEY' 'PGP PRIVATE KEY BLOCK'; do
+  echo "-----BEGIN $words-----" >"$tree/etc/hostctl/key"
+  refused "private keys, which everybody could read in a release: etc/hostctl/key. "
+done
+rm "$tree/etc/hostctl/key"
+{ raw; raw -pubout; } | base64 -w 0 >"$keys/release.secret"
+refused "private keys, which everybody could read in a release: usr/lib/hostos/keys.d/release.secret. "
+mv "$keys/release.secret" "$keys/release.pub"
+refused "private keys, which everybody could read in a release: usr/lib/hostos/keys.d/release.pub. "
 
 # The libraries of the rescue: also those that are opened by name. systemd's does so with the compressors of journals.
 found=$(with 'cd /; libraries usr/bin/systemctl')

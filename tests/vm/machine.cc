@@ -92,7 +92,8 @@ std::vector<std::string> Machine::CommandLine() const {
 
   add({"-device", "i6300esb", "-action", "watchdog=reset"});
 
-  add({"-chardev", std::format("file,id=serial,path={}", serial), "-serial", "chardev:serial"});
+  add({"-chardev", std::format("file,id=serial,path={},input-path={}", serial, console), "-serial",
+       "chardev:serial"});
   socket("qmp", qmp);
   add({"-mon", "chardev=qmp,mode=control"});
   add({"-device", "virtio-serial-pci"});

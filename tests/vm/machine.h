@@ -27,6 +27,7 @@ struct Machine {
   std::string twin;       // the same, if the rig has one
   std::string variables;  // of the firmware, private
   std::string serial;     // log of the serial console
+  std::string console;    // pipe with what is typed there
   int qmp = 0;            // descriptors QEMU inherits
   int agent = 0;
   int output = 0;

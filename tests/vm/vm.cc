@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <format>
@@ -23,6 +24,7 @@ constexpr Seconds kMigrationLimit{120};
 // For what has no event: the agent's protocol tells of a program's end only when it is asked.
 constexpr Milliseconds kPollInterval{100};
 constexpr const char* kOutputPort = "/dev/virtio-ports/hostos.output";
+constexpr const char* kConsole = "console";
 constexpr const char* kSavedDisk = "disk.qcow2";
 constexpr const char* kTwin = "twin.qcow2";
 constexpr const char* kSavedVariables = "variables.fd";
@@ -88,6 +90,9 @@ Result<> Vm::MakeFiles() {
                      QemuLog()));
     TRY(Open(options_.rig.write_log, O_WRONLY | O_CREAT | O_EXCL, 0600));
   }
+  // Open at both ends, so that neither this process nor QEMU waits for the other to open it.
+  if (::mkfifo((directory_ + "/" + kConsole).c_str(), 0600) < 0) return FailErrno(kConsole);
+  console_ = TRY(Open(directory_ + "/" + kConsole, O_RDWR));
   // Variables of a machine with other devices would send the firmware to its shell.
   return Copy(restore ? options_.snapshot + "/" + kSavedVariables : Machine::kVariables,
               directory_ + "/" + kSavedVariables);
@@ -101,6 +106,7 @@ Result<> Vm::Launch() {
                   .twin = directory_ + "/" + kTwin,
                   .variables = directory_ + "/" + kSavedVariables,
                   .serial = SerialLog(),
+                  .console = directory_ + "/" + kConsole,
                   .qmp = qmp_.far(),
                   .agent = agent_.far(),
                   .output = output_.far(),
@@ -359,6 +365,10 @@ std::string Vm::Serial(int boot) const {
   size_t begin = boot_offsets_[boot - 1];
   size_t end = boot < Boots() ? boot_offsets_[boot] : log->size();
   return log->substr(begin, end - begin);
+}
+
+Result<> Vm::Type(std::string_view text) {
+  return WriteFull(console_.get(), AsBytes(text));
 }
 
 std::string Vm::SerialTail(size_t lines) const {

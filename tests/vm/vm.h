@@ -1,6 +1,6 @@
 // A QEMU machine that boots a HostOS disk image: OVMF, a disk that is a private overlay on a shared
-// base, a serial console in a log file, the guest agent to run commands, and at most one server it
-// can reach.
+// base, a serial console, shown in a log file, the guest agent to run commands, and at most one
+// server it can reach.
 //
 // Promise: nothing is waited for without a deadline, and an error that a deadline ends shows the
 // last lines of the serial console. The base, and a snapshot it was started from, are never
@@ -21,6 +21,7 @@
 #include "tests/vm/process.h"
 #include "updater/base/clock.h"
 #include "updater/base/result.h"
+#include "updater/base/unique_fd.h"
 
 namespace hostos {
 
@@ -74,6 +75,8 @@ class Vm {
 
   // What the serial console showed in a boot, counted from 1.
   std::string Serial(int boot) const;
+  // Types at the serial console.
+  Result<> Type(std::string_view text);
   std::string SerialTail(size_t lines = 25) const;
 
   // Stops the machine for good and leaves its state in `directory`, to be started from.
@@ -107,6 +110,7 @@ class Vm {
 
   const VmOptions options_;
   std::string directory_;
+  UniqueFd console_;
   LineSocket qmp_, agent_, output_;
   Process qemu_;
   std::vector<size_t> boot_offsets_ = {0};  // in the serial log

@@ -15,8 +15,9 @@ installkernel() {
   hostonly='' instmods virtio_pci virtio_mmio virtio_blk virtio_scsi nvme vmd ahci ata_piix ata_generic \
     sd_mod hv_storvsc vmw_pvscsi xen-blkfront xen-scsifront
   # Where the kernel has them, as Debian's for clouds hardly does: eMMC and SD, USB, RAID and SAS controllers.
-  hostonly='' instmods mmc_block sdhci_pci sdhci_acpi xhci_pci ehci_pci usb_storage uas \
-    aacraid arcmsr hpsa megaraid_sas mpi3mr mpt3sas mptsas mptspi smartpqi
+  hostonly='' instmods mmc_block sdhci_pci sdhci_acpi rtsx_pci_sdmmc \
+    xhci_pci ehci_pci usb_storage uas \
+    aacraid arcmsr hpsa isci megaraid_sas mpi3mr mpt3sas mptsas mptspi mvsas pm80xx smartpqi
   hostonly='' instmods '=drivers/watchdog'
 }
 

@@ -11,9 +11,10 @@ installkernel() {
   # Disks and watchdogs as in a release.
   # shellcheck source=rootfs/dracut/90hostos/module-setup.sh disable=SC2154 # moddir is dracut's
   (. "$moddir/../90hostos/module-setup.sh" && installkernel)
-  # The slots, the ESP, and network cards: those of the clouds, paravirtual ones, Ethernet.
+  # The slots, the ESP, and network cards: those of the clouds, paravirtual ones, Ethernet, also over USB, with what
+  # drives their plugs.
   hostonly='' instmods loop vfat nls_ascii nls_cp437 virtio_net hv_netvsc vmxnet3 xen-netfront \
-    '=drivers/net/ethernet'
+    '=drivers/net/ethernet' '=drivers/net/phy' '=drivers/net/usb'
 }
 
 # shellcheck disable=SC2154  # initdir, moddir, systemdutildir, systemdsystemunitdir and SYSTEMCTL are dracut's
