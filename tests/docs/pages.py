@@ -4,11 +4,14 @@ import os
 import pathlib
 import re
 import select
+import signal
 import subprocess
 import sys
+import time
 
 MARK = re.compile(r"<!-- walk: ([a-z0-9-]+) -->")
-TIMEOUT = 600  # of one block, in seconds
+TIMEOUT = 3600  # of one block, in seconds: a whole base is one
+CONSOLE_TIMEOUT = 1200  # a boot on a machine without virtualization that has other work
 # Reads one line of shell a time from descriptor 4, and says on 3 how it ended; the variables of a block are there in
 # the next one.
 DRIVER = r"""
@@ -69,7 +72,7 @@ class Machine:
     """A shell in a directory of its own, as one person has it."""
 
     def __init__(self, home, log, environment):
-        home.mkdir(parents=True)
+        home.mkdir(parents=True, exist_ok=True)
         self.home, self.log = home, log
         to_shell, self.commands = os.pipe()
         self.answers, from_shell = os.pipe()
@@ -84,7 +87,8 @@ class Machine:
         with log.open("ab") as output:
             self.shell = subprocess.Popen(
                 ["/bin/bash", "-c", DRIVER, "bash"], cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                env={**environment, "HOME": str(home)}, close_fds=False, preexec_fn=descriptors)
+                env={**environment, "HOME": str(home)}, close_fds=False, preexec_fn=descriptors,
+                start_new_session=True)
         os.close(to_shell)
         os.close(from_shell)
         self.unread = b""
@@ -100,12 +104,16 @@ class Machine:
         line, self.unread = self.unread.split(b"\n", 1)
         return line.decode()
 
-    def run(self, block, code, variables):
-        """Runs a block; its last command ends with `code`, and every other one with 0."""
+    def script(self, block):
+        """The block as a file, in which lines have the numbers they have in the page."""
         script = self.home / ".walk" / block.page
         script.parent.mkdir(parents=True, exist_ok=True)
-        # The lines of the script are those of the page.
         script.write_text("\n" * (block.first - 1) + "\n".join(block.lines) + "\n")
+        return script
+
+    def run(self, block, code, variables):
+        """Runs a block; its last command ends with `code`, and every other one with 0."""
+        script = self.script(block)
         line = "".join(f"export {name}='{value}'; " for name, value in variables.items())
         if code == 0:
             line += f"source '{script}'"
@@ -124,13 +132,48 @@ class Machine:
             expected = code if at >= block.last() else 0
             raise Failed(f"{block.page}:{at}: expected exit code {expected}, found {found}")
 
+    def start(self, block, variables):
+        """Starts a block whose console is ours from then on."""
+        ends = [self.home / ".walk" / name for name in ("typed", "shown")]
+        for end in ends:
+            os.mkfifo(end)
+        typed, shown = (os.open(end, os.O_RDWR | os.O_CLOEXEC) for end in ends)
+        line = "".join(f"export {name}='{value}'; " for name, value in variables.items())
+        line += f"source '{self.script(block)}' <'{ends[0]}' >'{ends[1]}' 2>&1 &"
+        os.write(self.commands, line.encode() + b"\n")
+        if (answer := self.answer()) != "done":
+            raise Failed(f"{block.page}:{block.first}: {answer}")
+        return Console(typed, shown, self.log)
+
     def end(self):
         os.close(self.commands)
-        try:
-            self.shell.wait(10)
-        except subprocess.TimeoutExpired:
-            self.shell.kill()
+        os.killpg(self.shell.pid, signal.SIGKILL)  # what a block left running, too
+        self.shell.wait()
         os.close(self.answers)
+
+
+class Console:
+    """What a program shows, and what is typed at it."""
+
+    def __init__(self, typed, shown, log):
+        self.typed, self.shown, self.log = typed, shown, log
+        self.unread = b""
+
+    def expect(self, text, seconds=CONSOLE_TIMEOUT):
+        """Waits for the text in what came since the last one; returns what came before it."""
+        deadline = time.monotonic() + seconds
+        while text.encode() not in self.unread:
+            if not select.select([self.shown], [], [], max(0, deadline - time.monotonic()))[0]:
+                raise Failed(f"expected {text!r} on the console within {seconds} s")
+            read = os.read(self.shown, 65536)
+            with self.log.open("ab") as log:
+                log.write(read)
+            self.unread += read
+        before, self.unread = self.unread.split(text.encode(), 1)
+        return before.decode(errors="replace")
+
+    def type(self, line):
+        os.write(self.typed, line.encode() + b"\n")
 
 
 class Walk:
@@ -142,9 +185,9 @@ class Walk:
         self.log = directory / "log"
         self.machines, self.ran = {}, set()
 
-    def machine(self, name):
+    def machine(self, name, home=None):
         if name not in self.machines:
-            self.machines[name] = Machine(self.directory / name, self.log, self.environment)
+            self.machines[name] = Machine(home or self.directory / name, self.log, self.environment)
         return self.machines[name]
 
     def run(self, name, at="builder", code=0, **variables):
@@ -155,6 +198,10 @@ class Walk:
             log.write(f"--- {name} ({block.page}:{block.first}) at {at}\n")
         self.ran.add(name)
         self.machine(at).run(block, code, variables)
+
+    def start(self, name, at="builder", **variables):
+        self.ran.add(name)
+        return self.machine(at).start(self.blocks[name], variables)
 
     def end(self):
         for machine in self.machines.values():

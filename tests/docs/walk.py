@@ -3,6 +3,7 @@
 
 walk.py check SOURCE                         the marks are well-formed, and each block belongs to a walk
 walk.py NAME SOURCE HOSTIMAGE CLOCK          one walk; CLOCK is clock.cc, to be preloaded
+walk.py a-node-of-a-package-list SOURCE      the walk that ends in a virtual machine; it takes build/release
 """
 
 import functools
@@ -12,6 +13,7 @@ import os
 import pathlib
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,11 +24,13 @@ SOURCE = pathlib.Path(sys.argv[2]).resolve()
 sys.path += [str(SOURCE / "tests/docs"), str(SOURCE / "tests/images")]
 
 import interop
+import verbs
 from pages import Failed, Walk, blocks, say
 
 NEEDS_STAGING = 77  # until `hostimage staged` is there
 PASSPHRASE = "correct horse"
 DAY = 86400
+CHANNELS = ("stable", "longterm")
 WAITS = 4  # signatures of people are missing
 WALKS = {}
 
@@ -43,11 +47,12 @@ class Publisher(Walk):
     """A walk with a repository, a stick that goes round, and nodes that look at the repository."""
 
     def __init__(self, source, directory, hostimage):
-        os.symlink(hostimage, directory / "hostimage")
+        if hostimage:  # else the page says where it is
+            os.symlink(hostimage, directory / "hostimage")
         super().__init__(source, directory, {
             "PATH": f"{directory}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
-            "HOSTIMAGE_PASSPHRASE": PASSPHRASE, "REPO": str(directory / "builder/hostos"),
-            "STICK": str(directory / "stick"), **{name: os.environ[name] for name in PRELOADED if name in os.environ}})
+            "HOSTIMAGE_PASSPHRASE": PASSPHRASE, "HOSTOS_CACHE": str(directory / "cache"), "REPO": str(directory / "builder/hostos"),
+            "STICK": str(directory / "stick"), **{name: os.environ[name] for name in PASSED_ON if name in os.environ}})
         self.repo = directory / "builder/hostos"
         (directory / "stick").mkdir()
         self.nodes = directory / "nodes"  # their metadata: a client that was there all the time
@@ -59,7 +64,7 @@ class Publisher(Walk):
 
     def sees(self, **channels):
         """What nodes see, an old one and a new one: the version of each channel, None where there is none."""
-        for channel in ("stable", "longterm"):
+        for channel in CHANNELS:
             expected = channels.get(channel)
             for kept in (self.nodes, None):
                 text = self.look(kept, channel)
@@ -71,22 +76,27 @@ class Publisher(Walk):
         if list(self.repo.glob("metadata/*.json")):
             raise Failed("something is public before the first root has its signatures")
 
-    def release(self, version, channel="stable"):
+    def release(self, version):
         """Commits a small tree, which has what rootfs/build and `cmake --install` would have put there."""
+        self.make_release(version)
+        self.run("commit", OUT=f"out/{version}", VERSION=version)
+
+    def make_release(self, version):
         machine = self.machine("builder").home
         out = machine / "out" / version
+        shutil.rmtree(out, ignore_errors=True)
         tree = out / "tree"
         make_tree(tree, version)
         copy(machine / "keys/release.pub", tree / "usr/lib/hostos/keys.d/release.pub")
         copy(self.repo / "metadata/1.root.json", tree / "usr/lib/hostos/tuf/root.json")
         for initrd in ("initrd", "rescue-initrd"):
             (out / initrd).write_bytes(b"i" * 70000)
-        self.run("commit", OUT=f"out/{version}", VERSION=version)
 
     def round(self, *names, **before):
         """The stick goes round, and nodes see what they saw `before` until it is back."""
         self.run("stick-out")
         for name in names:
+            self.run("stick-look", at=name, code=WAITS)
             self.run("stick-sign", at=name, code=WAITS, NAME=name)
             self.sees(**before)
         self.run("stick-back")
@@ -137,7 +147,7 @@ def one_person(w):
         w.sees(stable=version)
 
 
-TEAM = ("release-key", "ceremony-key", "ceremony-root", "stick-out", "stick-sign", "stick-back")
+TEAM = ("release-key", "ceremony-key", "ceremony-root", "stick-out", "stick-look", "stick-sign", "stick-back")
 
 
 def ceremony(w):
@@ -148,6 +158,7 @@ def ceremony(w):
     w.sees_nothing_yet()
     w.run("stick-out")
     for name in ("carol", "alice"):
+        w.run("stick-look", at=name, code=WAITS)
         w.run("stick-sign", at=name, code=WAITS, NAME=name)
         w.sees_nothing_yet()
     w.run("stick-back")
@@ -239,7 +250,96 @@ def a_timer_renews_for_90_days_while_a_release_waits_for_a_signature(w):
     w.sees(stable="1.5.0")
 
 
-PRELOADED = ("LD_PRELOAD", "CLOCK_AHEAD", "ASAN_OPTIONS", "UBSAN_OPTIONS")
+@walk("release-key", "first-root", "commit", "publish")
+def every_verb_ends_as_the_table_says(w):
+    w.run("release-key")
+    w.run("first-root")
+    w.release("1.3.0")
+    w.run("publish", VERSION="1.3.0")
+    w.release("1.4.0")
+    builder = w.machine("builder").home
+    for version in ("1.4.0", "1.5.0"):
+        w.make_release(version)
+
+    def view(repo, ahead):
+        os.environ["CLOCK_AHEAD"] = str(ahead)
+        try:
+            found = {}
+            for channel in CHANNELS:
+                with tempfile.TemporaryDirectory(dir=w.directory) as fresh:
+                    if text := interop.ask(str(repo), fresh, f"hostos/x86-64/{channel}.json"):
+                        found[channel] = json.loads(text)["version"]
+            return found
+        except interop.refusal():
+            return None  # refused
+        finally:
+            del os.environ["CLOCK_AHEAD"]
+
+    os.environ["HOSTIMAGE_PASSPHRASE"] = PASSPHRASE
+    hostimage = str(w.directory / "hostimage")
+    subprocess.run([hostimage, "keygen", "--secret", "stranger.pem", "--public", "stranger.pub"], cwd=builder, check=True,
+                   stdout=subprocess.DEVNULL)
+    verbs.compare(SOURCE, hostimage, builder, view, w.directory)
+
+
+@walk("node-enter", "node-setup", "node-base", "node-release", "node-disk", "try-key", "try-serve", "try-machine",
+      "try-update", "try-ssh")
+def a_node_of_a_package_list(w):
+    # A checkout of its own: what the pages make there goes with it.
+    checkout = w.directory / "checkout"
+    checkout.mkdir()
+    for path in SOURCE.iterdir():
+        (checkout / path.name).symlink_to(path)
+    w.machine("builder", checkout)
+    for name in ("node-enter", "node-setup", "node-base", "node-release", "node-disk"):
+        w.run(name)
+    # OpenSSH of the release, for whoever is outside of the build root.
+    tree = checkout / "out/1.0.0/tree"
+    for program in ("ssh", "ssh-keygen"):
+        wrapper = w.directory / "outside" / program
+        wrapper.parent.mkdir(exist_ok=True)
+        wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={tree}/usr/lib/x86_64-linux-gnu exec {tree}/usr/bin/{program} "$@"\n')
+        wrapper.chmod(0o755)
+    w.environment["PATH"] = f"{w.directory}/outside:{w.environment['PATH']}"
+    w.machine("outside", checkout)
+    w.run("try-key", at="outside")
+    web, ssh = free_port(), free_port()
+    w.run("try-serve", PORT=web, PASSWORD="let me in")
+    console = w.start("try-machine", SSH_PORT=ssh)
+
+    def log_in():
+        console.expect("node-1 login: ")
+        console.type("root")
+        console.expect("Password: ")
+        console.type("let me in")
+        console.expect("# ")
+
+    log_in()
+    w.run("try-ssh", at="outside", SSH_PORT=ssh)
+    w.run("node-release", VERSION="1.0.1")
+    for line in w.blocks["try-update"].lines:
+        console.type(line)
+        console.expect(line)
+        if "--reboot" not in line:
+            console.expect("# ")
+    w.ran.add("try-update")
+    log_in()
+    w.run("try-ssh", at="outside", SSH_PORT=ssh)
+    console.type("hostctl history; echo ended with $?")
+    history = console.expect("ended with 0")
+    if "1.0.1" not in history or "committed" not in history:
+        raise Failed(f"expected 1.0.1 to be committed, found: {history}")
+    console.type("poweroff")
+    console.expect("Power down")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+IN_MACHINES = ("a-node-of-a-package-list",)
+PASSED_ON = ("LD_PRELOAD", "CLOCK_AHEAD", "ASAN_OPTIONS", "UBSAN_OPTIONS", "HOSTOS_MIRROR", "CCACHE_DIR")
 
 
 def check():
@@ -253,9 +353,10 @@ def check():
 
 def run(name, hostimage):
     function, names = WALKS[name]
-    if "stick-out" in names and subprocess.run([hostimage, "staged", "--help"], capture_output=True).returncode != 0:
+    if ("stick-out" in names or name == "every-verb-ends-as-the-table-says") and subprocess.run([hostimage, "staged", "--help"], capture_output=True).returncode != 0:
         sys.exit(NEEDS_STAGING)
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:  # what is written there is not waited for
+    # In memory what is written is not waited for; a whole release is too large for it.
+    with tempfile.TemporaryDirectory(dir=None if name in IN_MACHINES else "/dev/shm") as directory:
         w = Publisher(SOURCE, pathlib.Path(directory), hostimage)
         try:
             function(w)
@@ -272,6 +373,8 @@ def run(name, hostimage):
 try:
     if sys.argv[1] == "check":
         check()
+    elif sys.argv[1] in IN_MACHINES:
+        run(sys.argv[1], "")
     elif "LD_PRELOAD" not in os.environ:
         # The sanitizer's library wants to be the first, and does not have to be.
         options = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))

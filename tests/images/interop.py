@@ -35,6 +35,13 @@ def ask(repo, directory, target):
     return info and pathlib.Path(updater.download_target(info)).read_text()
 
 
+def refusal():
+    """What a client raises when the repository does not count."""
+    from tuf.api.exceptions import RepositoryError
+
+    return RepositoryError
+
+
 def tuf(repo, target):
     with tempfile.TemporaryDirectory() as directory:
         found = ask(repo, directory, target)
