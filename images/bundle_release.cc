@@ -4,6 +4,7 @@
 #include <set>
 #include <vector>
 
+#include "images/metadata_files.h"
 #include "images/work_directory.h"
 #include "updater/source/archive.h"
 #include "updater/source/files.h"
@@ -14,10 +15,10 @@
 namespace hostos {
 namespace {
 
-// What a node that has nothing but the first root asks for, to find the release; the release.
+// What a node that has nothing but the oldest root asks for, to find the release; the release.
 Result<ReleaseTarget> FollowMetadata(Archive& archive, const BundleOptions& options, uint64_t now,
                                      const WorkDirectory& work, std::vector<NotedFile>& found) {
-  const std::string root = "metadata/1.root.json";
+  const std::string root = TRY(OldestRoot(options.repo));
   const std::string first = TRY(archive.Fetch(root, tuf::kRootCap));
   TRY(tuf::Client::Init(work.path(), first));
   found.push_back({root, first});

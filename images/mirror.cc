@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "images/metadata_files.h"
 #include "images/program.h"
 #include "images/reseal.h"
 #include "images/work_directory.h"
@@ -169,16 +170,21 @@ class Copier {
   std::unordered_map<Digest, std::string> why_;  // it was removed
 };
 
-// What never changes once it has its name; then the timestamp, with which nodes see it.
+// The releases' files, which never change; then the metadata, with which nodes see them.
 Result<> Publish(const std::string& repo, const std::vector<NotedFile>& files,
                  const std::string& timestamp) {
+  std::map<std::string, std::string> metadata;
   for (const NotedFile& file : files) {
-    if (file.name == kTimestamp) continue;
-    const std::string path = repo + "/" + file.name;
-    TRY(MakeDirectories(fs::path(path).parent_path()));
+    const fs::path path = repo + "/" + file.name;
+    if (file.name.starts_with("metadata/")) {
+      metadata[path.filename()] = file.bytes;
+      continue;
+    }
+    TRY(MakeDirectories(path.parent_path()));
     TRY(WriteFileAtomically(path, file.bytes));
   }
-  return WriteFileAtomically(repo + "/" + kTimestamp, timestamp);
+  metadata[fs::path(kTimestamp).filename()] = timestamp;
+  return PublishMetadata(repo, metadata);
 }
 
 }  // namespace

@@ -63,4 +63,18 @@ Result<ReleaseTarget> PromoteRelease(TufRepository& repository, const PublishOpt
   return Publish(repository, options, commit.release);
 }
 
+Result<> LeaveRelease(const std::string& repo, const ReleaseTarget& withdrawn,
+                      const std::optional<ReleaseTarget>& newest) {
+  const Repo archive = TRY(Repo::Open(repo));
+  const std::string ref = ChannelRef(withdrawn.architecture, withdrawn.channel);
+  if (archive.ResolveRef(ref).value_or(Digest{}) != withdrawn.commit) return {};
+  Repo::Transaction transaction = TRY(Repo::Transaction::Begin(archive));
+  if (newest) {
+    transaction.SetRef(ref, newest->commit);
+  } else {
+    transaction.RemoveRef(ref);
+  }
+  return transaction.Commit();
+}
+
 }  // namespace hostos

@@ -26,4 +26,9 @@ Result<ReleaseTarget> PublishRelease(TufRepository& repository, const PublishOpt
 Result<ReleaseTarget> PromoteRelease(TufRepository& repository, const PublishOptions& options,
                                      const std::string& channel, std::span<const SecretKey> keys);
 
+// After its withdrawal: where the channel's ref leads to it, it leads to the newest instead, or
+// there is none. The version's own ref stays, and with it the version is taken.
+Result<> LeaveRelease(const std::string& repo, const ReleaseTarget& withdrawn,
+                      const std::optional<ReleaseTarget>& newest);
+
 }  // namespace hostos

@@ -1,6 +1,7 @@
 // The verbs that decide what nodes find. Each stages a change of the TUF repository, signs it with
 // the keys at hand, and publishes what is complete.
 #include "images/bundle_release.h"
+#include "images/metadata_files.h"
 #include "images/publish_release.h"
 #include "images/secrets.h"
 #include "images/tuf_repository.h"
@@ -68,25 +69,57 @@ std::string Due(const std::vector<PublishedRole>& roles, const Arguments& argume
   return Sentence(roles, arguments, [&](const PublishedRole& role) { return role.due <= now; });
 }
 
+std::string Listed(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  return list.empty() ? "nobody" : list;
+}
+
+// A line.
+std::string TextOf(const StagedRole& staged) {
+  if (staged.version == 0)
+    return std::format("  {:<9} follows, signed by {} of: {}\n", staged.role, staged.threshold,
+                       Listed(staged.others));
+  return std::format("  {:<9} version {}: {} of {} signatures of {}: {}; not yet: {}\n",
+                     staged.role, staged.version, staged.signed_by.size(), staged.threshold,
+                     staged.whose, Listed(staged.signed_by), Listed(staged.others));
+}
+
+Json ToJson(const std::vector<StagedRole>& roles) {
+  Json json = Json::array();
+  for (const StagedRole& staged : roles)
+    json.push_back({{"role", staged.role},
+                    {"version", staged.version == 0 ? Json() : Json(staged.version)},
+                    {"keys", staged.whose},
+                    {"threshold", staged.threshold},
+                    {"signed_by", staged.signed_by},
+                    {"not_yet", staged.others}});
+  return json;
+}
+
+// kStaged when signatures are missing.
+Result<> CheckComplete(const std::vector<StagedRole>& missing, const Arguments& arguments) {
+  if (missing.empty()) return {};
+  std::string list;
+  for (const StagedRole& staged : missing) list += TextOf(staged);
+  return Fail(Code::kStaged,
+              "staged, and lacks signatures; nodes see nothing of it yet:\n{}next, each of them: "
+              "hostimage sign --repo {} --key FILE",
+              list, arguments.Get("repo"));
+}
+
 // Every verb ends here.
-Result<> Finish(Signing& signing, const Arguments& arguments, const std::optional<Unsigned>& left,
+Result<> Finish(Signing& signing, const Arguments& arguments, const SignResult& result,
                 Json done = Json::object()) {
-  done["published"] = !left;
-  if (left)
-    done["waiting"] = {{"role", left->role},
-                       {"signatures", left->signatures},
-                       {"threshold", left->threshold},
-                       {"keys", left->whose}};
+  done["published"] = result.missing.empty();
+  done["roles"] = result.published;
+  done["waiting"] = ToJson(result.missing);
   if (arguments.Has("json")) {
     Print(done);
-  } else if (left) {
-    Print(std::format(
-        "staged: {} has {} of {} signatures of {}\nnext: hostimage sign --repo {} --key FILE\n",
-        left->role, left->signatures, left->threshold, left->whose, arguments.Get("repo")));
-  } else {
-    Print(std::string("published\n"));
+  } else if (!result.published.empty()) {
+    Print(std::format("published: {}\n", Listed(result.published)));
   }
-  if (left) return {};
+  TRY(CheckComplete(result.missing, arguments));
   const std::vector<PublishedRole> roles = TRY(signing.repository.Published());
   TRY(CheckFresh(roles, arguments, signing.repository.now()));
   if (const std::string due = Due(roles, arguments, signing.repository.now()); !due.empty())
@@ -95,8 +128,8 @@ Result<> Finish(Signing& signing, const Arguments& arguments, const std::optiona
 }
 
 Result<> Sign(Signing& signing, const Arguments& arguments, Json done = Json::object()) {
-  const std::optional<Unsigned> left = TRY(signing.repository.Sign(signing.keys));
-  return Finish(signing, arguments, left, std::move(done));
+  const SignResult result = TRY(signing.repository.Sign(signing.keys));
+  return Finish(signing, arguments, result, std::move(done));
 }
 
 // root --------------------------------------------------------------------------------------------
@@ -141,7 +174,9 @@ Result<> RunRoot(const Arguments& arguments) {
     TRY(SetNumber(changes, "threshold", text, &RoleChange::threshold));
   for (const std::string& text : arguments.All("days"))
     TRY(SetNumber(changes, "days", text, &RoleChange::days));
-  Signing signing = TRY(OpenFrom(arguments));
+  std::vector<SecretKey> keys = TRY(KeysFrom(arguments, "key"));
+  Signing signing{std::move(keys),
+                  TRY(TufRepository::Create(arguments.Get("repo"), SystemClock().Now()))};
   TRY(signing.repository.StageRoot(changes));
   return Sign(signing, arguments);
 }
@@ -184,9 +219,17 @@ constexpr Option kWithdrawOptions[] = {kRepo,        kChannel,        kArchitect
 
 Result<> RunWithdraw(const Arguments& arguments) {
   Signing signing = TRY(OpenFrom(arguments));
-  TRY(signing.repository.StageWithdrawal(ProductFrom(arguments), ArchitectureFrom(arguments),
-                                         arguments.Get("channel"), arguments.operand()));
-  return Sign(signing, arguments);
+  const std::string product = ProductFrom(arguments), architecture = ArchitectureFrom(arguments),
+                    &channel = arguments.Get("channel");
+  const std::vector<ReleaseTarget> before =
+      TRY(signing.repository.Releases(product, architecture, channel));
+  const std::optional<ReleaseTarget> newest =
+      TRY(signing.repository.StageWithdrawal(product, architecture, channel, arguments.operand()));
+  const SignResult result = TRY(signing.repository.Sign(signing.keys));
+  const auto withdrawn =
+      std::ranges::find(before, arguments.operand(), &ReleaseTarget::version);  // it was there
+  TRY(LeaveRelease(arguments.Get("repo"), *withdrawn, newest));
+  return Finish(signing, arguments, result);
 }
 
 // renew, sign, releases ---------------------------------------------------------------------------
@@ -195,15 +238,11 @@ constexpr Option kSignOptions[] = {kRepo, kSigningKeys, kPassphraseFile, kJson};
 
 Result<> RunRenew(const Arguments& arguments) {
   Signing signing = TRY(OpenFrom(arguments));
-  const std::string& role = arguments.operand();
-  const std::optional<Unsigned> left = TRY(signing.repository.Renew(role, signing.keys));
-  TRY(Finish(signing, arguments, left));
-  // A timer that has not the key is not to go on for weeks as if it had.
-  if (left && (role == "snapshot" || role == "timestamp"))
-    return Fail(Code::kUnhealthy, "{} was not renewed: its version lacks signatures", left->role);
+  const SignResult result = TRY(signing.repository.Renew(arguments.operand(), signing.keys));
+  TRY(Finish(signing, arguments, result));
   const std::string due =
       Due(TRY(signing.repository.Published()), arguments, signing.repository.now());
-  if (left || due.empty()) return {};
+  if (due.empty()) return {};
   return Fail(Code::kUnhealthy, "the keys given are not enough to renew what is due: {}", due);
 }
 
@@ -216,11 +255,11 @@ constexpr Option kCheckOptions[] = {
     kJson,
 };
 
-// Follows what is published as a node does that has the first root and nothing else.
+// Follows what is published as a node does that has the oldest root and nothing else.
 Result<> FollowAsNode(const std::string& repo, uint64_t now) {
-  const WorkDirectory work = TRY(WorkDirectory::Beside(repo + "/staged/node"));
+  const WorkDirectory work = TRY(WorkDirectory::Beside(repo + "/node"));
   Archive archive = TRY(Archive::Open(repo));
-  const std::string root = TRY(archive.Fetch("metadata/1.root.json", tuf::kRootCap));
+  const std::string root = TRY(archive.Fetch(TRY(OldestRoot(repo)), tuf::kRootCap));
   TRY(tuf::Client::Init(work.path(), root));
   Folder metadata(archive, "metadata/");
   TRY(tuf::Client::Refresh(work.path(), metadata, now));
@@ -254,6 +293,7 @@ Result<> RunCheck(const Arguments& arguments) {
     Print(text);
   }
   TRY(CheckFresh(roles, arguments, now));
+  TRY(repository.CheckTimestamp());
   if (!followed)
     return Fail(Code::kNotTrusted, "nodes refuse what is published: {}", followed.error().message);
   const std::string due = Due(roles, arguments, now);
@@ -263,23 +303,71 @@ Result<> RunCheck(const Arguments& arguments) {
 
 Result<> RunSign(const Arguments& arguments) {
   Signing signing = TRY(OpenFrom(arguments));
-  return Sign(signing, arguments);
+  const SignResult result = TRY(signing.repository.Sign(signing.keys));
+  if (result.missing.empty() && result.published.empty())
+    return Fail(Code::kNothingToDo, "{}: nothing is staged", arguments.Get("repo"));
+  return Finish(signing, arguments, result);
+}
+
+constexpr Option kStagedOptions[] = {kRepo, kJson};
+
+Result<> RunStaged(const Arguments& arguments) {
+  const TufRepository repository =
+      TRY(TufRepository::Open(arguments.Get("repo"), SystemClock().Now()));
+  const std::vector<StagedRole> staged = TRY(repository.Staged());
+  if (arguments.Has("json")) Print(Json{{"staged", ToJson(staged)}});
+  if (staged.empty() && !arguments.Has("json")) Print(std::string("nothing is staged\n"));
+  return CheckComplete(staged, arguments);
+}
+
+constexpr Option kAbandonOptions[] = {kRepo};
+
+Result<> RunAbandon(const Arguments& arguments) {
+  TufRepository repository = TRY(TufRepository::Open(arguments.Get("repo"), SystemClock().Now()));
+  const std::vector<StagedRole> staged = TRY(repository.Staged());
+  TRY(repository.Abandon());
+  for (const StagedRole& role : staged)
+    Print(std::format("abandoned: {} version {}\n", role.role, role.version));
+  if (staged.empty()) return Fail(Code::kNothingToDo, "nothing is staged");
+  return {};
 }
 
 constexpr Option kReleasesOptions[] = {kRepo, kChannel, kArchitecture, kProduct, kJson};
 
+// What nodes see of a release, and what they will.
+const char* StateOf(const ReleaseTarget& release, const std::vector<ReleaseTarget>& published,
+                    const std::vector<ReleaseTarget>& staged) {
+  const auto in = [&](const std::vector<ReleaseTarget>& releases) {
+    return std::ranges::contains(releases, release.index, &ReleaseTarget::index);
+  };
+  if (!in(published)) return "staged";
+  return in(staged) ? "published" : "published, withdrawal staged";
+}
+
 Result<> RunReleases(const Arguments& arguments) {
   const Signing signing = TRY(OpenFrom(arguments));
-  const std::vector<ReleaseTarget> releases = TRY(signing.repository.Releases(
-      ProductFrom(arguments), ArchitectureFrom(arguments), arguments.Get("channel")));
+  const auto releases = [&](TufRepository::View view) {
+    return signing.repository.Releases(ProductFrom(arguments), ArchitectureFrom(arguments),
+                                       arguments.Get("channel"), view);
+  };
+  const std::vector<ReleaseTarget> published = TRY(releases(TufRepository::View::kPublished)),
+                                   staged = TRY(releases(TufRepository::View::kStaged));
+  std::vector<ReleaseTarget> all = published;
+  for (const ReleaseTarget& release : staged)
+    if (!std::ranges::contains(all, release.index, &ReleaseTarget::index)) all.push_back(release);
+  if (all.empty())
+    return Fail(Code::kNotFound, "{}: expected releases in channel {}, found none",
+                arguments.Get("repo"), arguments.Get("channel"));
   Json json = Json::array();
-  for (const ReleaseTarget& release : releases) json.push_back(ToJson(release));
-  if (arguments.Has("json")) {
-    Print(json);
-    return {};
+  for (const ReleaseTarget& release : all) {
+    const char* state = StateOf(release, published, staged);
+    json.push_back(ToJson(release));
+    json.back()["state"] = state;
+    if (!arguments.Has("json"))
+      Print(std::format("{:>6}  {:<20} {}  {}\n", release.index, release.version,
+                        release.commit.Hex(), state));
   }
-  for (const ReleaseTarget& release : releases)
-    Print(std::format("{:>6}  {:<20} {}\n", release.index, release.version, release.commit.Hex()));
+  if (arguments.Has("json")) Print(json);
   return {};
 }
 
@@ -328,6 +416,8 @@ constexpr Subcommand kTrustVerbs[] = {
      kCheckOptions, RunCheck},
     {"sign", "", "Adds signatures to what is staged, and publishes what is complete.", kSignOptions,
      RunSign},
+    {"staged", "", "Lists what lacks signatures, and whose.", kStagedOptions, RunStaged},
+    {"abandon", "", "Forgets what is staged.", kAbandonOptions, RunAbandon},
     {"releases", "", "Lists the releases of a channel.", kReleasesOptions, RunReleases},
     {"bundle", "VERSION", "Puts a published release into one file, for nodes without network.",
      kBundleOptions, RunBundle},

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <filesystem>
 #include <set>
 
 #include "bootctl/boot_control.h"
+#include "images/metadata_files.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/clock.h"
 #include "updater/tuf/trust.h"
@@ -19,7 +21,10 @@ namespace {
 constexpr std::array<uint32_t, kTufRoles.size()> kDays = {365, 180, 60, 7};
 constexpr const char* kDaysKey = "x-hostos-days";        // in root: role to days
 constexpr const char* kIndexKey = "x-hostos-index";      // in targets: the last index given
+constexpr const char* kNamesKey = "x-hostos-names";      // in root: key id to a name for people
+constexpr const char* kAfterKey = "x-hostos-after";      // in root and targets: see the header
 constexpr const char* kMinimumKey = "x-hostos-minimum";  // in targets: channel to least index
+constexpr const char* kLastTimestampFile = "/last-timestamp";  // its version, for this machine
 constexpr uint64_t kSecondsOfDay = 86'400;
 
 tuf::Json PublicJson(const PublicKey& key) {
@@ -65,8 +70,38 @@ Result<std::optional<RoleFile>> ReadRoleFile(const std::string& path) {
   return file;
 }
 
-std::string Document(const tuf::Json& body, const tuf::Json& signatures) {
-  return tuf::Json{{"signatures", signatures}, {"signed", body}}.dump(1) + "\n";
+std::string Document(const tuf::Json& body, const std::map<std::string, std::string>& signatures) {
+  tuf::Json list = tuf::Json::array();
+  for (const auto& [id, bytes] : signatures) list.push_back({{"keyid", id}, {"sig", bytes}});
+  return tuf::Json{{"signatures", list}, {"signed", body}}.dump(1) + "\n";
+}
+
+std::string PayloadDigest(const tuf::Json& body) {
+  return Sha256::Of(AsBytes(tuf::CanonicalJson(body))).Hex();
+}
+
+// "" when it is not there, or no text.
+std::string TextOf(const tuf::Json& object, const char* key) {
+  const auto value = object.is_object() ? object.find(key) : object.end();
+  return value != object.end() && value->is_string() ? value->get<std::string>() : "";
+}
+
+// People sign these when something changes; the others follow, where the online key is.
+bool IsOnline(const std::string& role) {
+  return role == "snapshot" || role == "timestamp";
+}
+
+// What people call a key: the name of the file that it came in, or the start of its id.
+std::string NameOf(const tuf::Json& root, const std::string& id) {
+  const auto names = root.find(kNamesKey);
+  const std::string name = names != root.end() ? TextOf(*names, id.c_str()) : "";
+  return name.empty() ? id.substr(0, 8) : name;
+}
+
+std::string Joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
 }
 
 uint64_t NumberOr0(const tuf::Json& json) {
@@ -95,6 +130,8 @@ Result<> ChangeRole(tuf::Json& root, const std::string& name, const RoleChange& 
     if (std::ranges::contains(role["keyids"], tuf::Json(id))) continue;
     root["keys"][id] = PublicJson(key);
     role["keyids"].push_back(id);
+    const std::string file = std::filesystem::path(key.name).stem();
+    if (IsValidName(file)) root[kNamesKey][id] = file;
   }
   if (change.threshold) role["threshold"] = *change.threshold;
   if (change.days) root[kDaysKey][name] = *change.days;
@@ -118,21 +155,38 @@ uint64_t DaysOf(const tuf::Json& root, const std::string& role) {
 
 // Keys that no role names any more.
 void DropUnusedKeys(tuf::Json& root) {
-  std::erase_if(root["keys"].get_ref<tuf::Json::object_t&>(), [&](const auto& key) {
+  const auto unused = [&](const auto& key) {
     return std::ranges::none_of(root["roles"], [&](const tuf::Json& role) {
       return std::ranges::contains(role["keyids"], tuf::Json(key.first));
     });
-  });
+  };
+  std::erase_if(root["keys"].get_ref<tuf::Json::object_t&>(), unused);
+  if (root.contains(kNamesKey))
+    std::erase_if(root[kNamesKey].get_ref<tuf::Json::object_t&>(), unused);
+}
+
+Result<> PutFile(const std::string& path, const std::string& content) {
+  TRY(MakeDirectories(std::filesystem::path(path).parent_path()));
+  return WriteFileAtomically(path, content);
 }
 
 }  // namespace
 
 Result<TufRepository> TufRepository::Open(const std::string& directory, uint64_t now) {
-  for (const char* part : {"metadata", "targets", "staged"})
-    TRY(MakeDirectories(directory + "/" + part));
-  UniqueFd lock = TRY(hostos::Open(directory + "/staged", O_RDONLY | O_DIRECTORY));
-  if (::flock(lock.get(), LOCK_EX) < 0) return FailErrno(directory + "/staged");
-  return TufRepository(directory, now, std::move(lock));
+  const std::string metadata = directory + "/metadata";
+  if (::access(metadata.c_str(), F_OK) < 0)
+    return Fail(Code::kNotFound,
+                "{}: expected a repository with metadata, found none: hostimage root", directory);
+  UniqueFd lock = TRY(hostos::Open(directory, O_RDONLY | O_DIRECTORY));
+  if (::flock(lock.get(), LOCK_EX) < 0) return FailErrno(directory);
+  TufRepository repository(directory, now, std::move(lock));
+  for (const std::string& role : kTufRoles) TRY(repository.LoadDraft(role));
+  return repository;
+}
+
+Result<TufRepository> TufRepository::Create(const std::string& directory, uint64_t now) {
+  TRY(MakeDirectories(directory + "/metadata"));
+  return Open(directory, now);
 }
 
 Result<> TufRepository::StageRoot(const std::map<std::string, RoleChange>& changes) {
@@ -149,33 +203,8 @@ Result<> TufRepository::StageRoot(const std::map<std::string, RoleChange>& chang
     TRY(ChangeRole(*root, role, change == changes.end() ? RoleChange{} : change->second));
   }
   DropUnusedKeys(*root);
-  return Stage("root", *std::move(root));
-}
-
-Result<std::optional<Unsigned>> TufRepository::Renew(const std::string& role,
-                                                     std::span<const SecretKey> keys) {
-  if (!std::ranges::contains(kTufRoles, role))
-    return Fail(Code::kUsage, "expected root, targets, snapshot or timestamp, found \"{}\"", role);
-  std::set<std::string> renewed = {role};
-  for (const PublishedRole& each : TRY(Published())) {
-    // What people have staged of a role is theirs to publish.
-    const bool waits = NamedBy(each.role).empty() && ::access(Staged(each.role).c_str(), F_OK) == 0;
-    if (each.due <= now_ && !waits && TRY(CanSign(each.role, keys))) renewed.insert(each.role);
-  }
-  for (const std::string& each : kTufRoles) {
-    if (!renewed.contains(each)) continue;
-    std::optional<Json> body = TRY(Next(each));
-    if (!body) return Fail(Code::kNotFound, "{}: no {} was published yet", directory_, each);
-    if (const std::string before = NamedBy(each); !before.empty()) {
-      const Json meta = TRY(Meta(before));
-      body = Json{{"meta", meta}};
-    }
-    TRY(Stage(each, *std::move(body)));
-    if (auto left = TRY(SignRole(each, keys))) return left;
-  }
-  const auto first = std::ranges::find_if(
-      kTufRoles, [&](const std::string& each) { return renewed.contains(each); });
-  return SignFrom(*first, keys);
+  TRY(DraftNext("root", *std::move(root)));
+  return Follow("targets");
 }
 
 Result<ReleaseTarget> TufRepository::StageRelease(ReleaseTarget release) {
@@ -202,12 +231,14 @@ Result<ReleaseTarget> TufRepository::StageRelease(ReleaseTarget release) {
                 directory_, kMaxReleasesAtOnce);
   TRY(Put(targets, VersionOf(release), release));
   TRY(Put(targets, channel, release));
-  TRY(Stage("targets", std::move(targets)));
+  TRY(DraftNext("targets", std::move(targets)));
   return release;
 }
 
-Result<> TufRepository::StageWithdrawal(const std::string& product, const std::string& architecture,
-                                        const std::string& channel, const std::string& version) {
+Result<std::optional<ReleaseTarget>> TufRepository::StageWithdrawal(const std::string& product,
+                                                                    const std::string& architecture,
+                                                                    const std::string& channel,
+                                                                    const std::string& version) {
   Json targets = TRY(Targets());
   const std::string path = VersionTarget(product, architecture, channel, version);
   const std::string newest_path = ChannelTarget(product, architecture, channel);
@@ -216,25 +247,90 @@ Result<> TufRepository::StageWithdrawal(const std::string& product, const std::s
     return Fail(Code::kNotFound, "{}: channel {} has no release {}", directory_, channel, version);
   const ReleaseTarget newest = TRY(ReadRelease(newest_path, all[newest_path]));
   all.erase(path);
+  std::optional<ReleaseTarget> next = newest;
   if (newest.version == version) {
     all.erase(newest_path);
+    next.reset();
     std::vector<ReleaseTarget> left = TRY(ReleasesIn(targets, newest_path));
     const uint64_t minimum = NumberOr0(targets[kMinimumKey][newest_path]);
     if (!left.empty() && left.back().index >= minimum) {
-      left.back().minimum_index = minimum;
-      TRY(Put(targets, newest_path, left.back()));
+      next = left.back();
+      next->minimum_index = minimum;
+      TRY(Put(targets, newest_path, *next));
     }
   }
-  return Stage("targets", std::move(targets));
+  TRY(DraftNext("targets", std::move(targets)));
+  return next;
 }
 
-Result<std::optional<Unsigned>> TufRepository::Sign(std::span<const SecretKey> keys) {
-  return SignFrom("root", keys);
+Result<SignResult> TufRepository::Sign(std::span<const SecretKey> keys) {
+  if (!drafts_.contains("root")) TRY(Root());
+  for (const std::string& role : kTufRoles) {
+    if (IsOnline(role)) continue;
+    if (const auto draft = drafts_.find(role); draft != drafts_.end())
+      TRY(CheckFollows(role, draft->second));
+    TRY(Follow(role));
+  }
+  TRY(CheckKeys(keys));
+  SignResult result = TRY(SignAll(keys));
+  const bool root_waits = std::ranges::contains(result.missing, "root", &StagedRole::role);
+  if (!root_waits || !drafts_.contains("targets") || TRY(Newest("root")) == 0) return result;
+  const std::optional<Json> published = TRY(NewestBody("targets"));
+  if (published && (*published)["targets"] == drafts_["targets"].body["targets"]) return result;
+  // A root that people have yet to sign holds up no release that counts without it.
+  aside_.insert(drafts_.extract("root"));
+  const SignResult release = TRY(SignAll(keys));
+  drafts_.insert(aside_.extract("root"));
+  if (release.published.empty()) return result;
+  TRY(Follow("targets"));
+  result = TRY(SignAll(keys));
+  result.published.insert(result.published.begin(), release.published.begin(),
+                          release.published.end());
+  return result;
+}
+
+Result<SignResult> TufRepository::Renew(const std::string& role, std::span<const SecretKey> keys) {
+  if (!std::ranges::contains(kTufRoles, role))
+    return Fail(Code::kUsage, "expected root, targets, snapshot or timestamp, found \"{}\"", role);
+  // What people have staged is theirs to publish.
+  aside_ = std::exchange(drafts_, {});
+  std::erase_if(aside_, [](const auto& draft) { return IsOnline(draft.first); });
+  if (aside_.contains(role))
+    return Fail(Code::kRefused,
+                "{}: expected no {} that is staged, found version {}, which counts for longer once "
+                "it is signed: hostimage sign, or hostimage abandon",
+                directory_, role, aside_[role].body["version"].get<int64_t>());
+  std::set<std::string> renewed = {role};
+  for (const PublishedRole& each : TRY(Published()))
+    if (each.due <= now_ && !aside_.contains(each.role) && TRY(CanSign(each.role, keys)))
+      renewed.insert(each.role);
+  for (const std::string& each : kTufRoles) {
+    if (!renewed.contains(each)) continue;
+    std::optional<Json> body = TRY(NewestBody(each));
+    if (!body) return Fail(Code::kNotFound, "{}: no {} was published yet", directory_, each);
+    TRY(DraftNext(each, *std::move(body)));
+  }
+  TRY(CheckKeys(keys));
+  SignResult result = TRY(SignAll(keys));
+  drafts_.merge(aside_);
+  return result;
+}
+
+Result<std::vector<StagedRole>> TufRepository::Staged() const {
+  std::vector<StagedRole> staged;
+  for (const std::string& role : kTufRoles)
+    if (drafts_.contains(role)) staged.push_back(TRY(Look(role)));
+  return staged;
+}
+
+Result<> TufRepository::Abandon() {
+  drafts_.clear();
+  return Forget();
 }
 
 Result<std::vector<PublishedRole>> TufRepository::Published() const {
   const tuf::Root root = TRY(Root());
-  const std::optional<Json> body = TRY(Body(Metadata("root", root.version)));
+  const std::optional<Json> body = TRY(NewestBody("root"));
   std::vector<PublishedRole> published;
   int64_t version = root.version;
   // A role's version is what the one behind it says; so from the last to the first.
@@ -259,66 +355,140 @@ Result<std::vector<PublishedRole>> TufRepository::Published() const {
   return published;
 }
 
-Result<std::optional<Unsigned>> TufRepository::SignFrom(const std::string& first,
-                                                        std::span<const SecretKey> keys) {
-  for (auto role_at = std::ranges::find(kTufRoles, first); role_at != kTufRoles.end(); ++role_at) {
-    const std::string& role = *role_at;
-    TRY(Follow(role));
-    if (::access(Staged(role).c_str(), F_OK) < 0) continue;
-    if (auto left = TRY(SignRole(role, keys))) return left;
-  }
-  return std::nullopt;
-}
-
 Result<std::vector<ReleaseTarget>> TufRepository::Releases(const std::string& product,
                                                            const std::string& architecture,
-                                                           const std::string& channel) const {
-  const Json targets = TRY(Targets());
-  return ReleasesIn(targets, ChannelTarget(product, architecture, channel));
+                                                           const std::string& channel,
+                                                           View view) const {
+  TRY(Root());
+  const std::optional<Json> targets =
+      TRY(view == View::kStaged ? Next("targets") : NewestBody("targets"));
+  if (!targets) return {};
+  return ReleasesIn(*targets, ChannelTarget(product, architecture, channel));
 }
 
 // private -----------------------------------------------------------------------------------------
-
-std::string TufRepository::Staged(const std::string& role) const {
-  return std::format("{}/staged/{}.json", directory_, role);
-}
 
 std::string TufRepository::Metadata(const std::string& role, int64_t version) const {
   if (role == "timestamp") return directory_ + "/metadata/timestamp.json";
   return std::format("{}/metadata/{}.{}.json", directory_, version, role);
 }
 
-// The number of its last published version; 0 when there is none.
+// The number of its last published version; 0 when there is none. A mirror has not all of them.
 Result<int64_t> TufRepository::Newest(const std::string& role) const {
-  if (role == "timestamp") {
-    const std::optional<Json> body = TRY(Body(Metadata(role, 0)));
-    return body ? (*body)["version"].get<int64_t>() : 0;
-  }
-  int64_t newest = 0;
-  while (::access(Metadata(role, newest + 1).c_str(), F_OK) == 0) newest++;
-  return newest;
+  if (role == "timestamp") return std::max(TRY(TimestampVersion()), TRY(LastTimestamp()));
+  const std::vector<int64_t> versions = TRY(VersionsOf(directory_, role));
+  return versions.empty() ? 0 : versions.back();
 }
 
-Result<tuf::Root> TufRepository::Root() const {
-  const int64_t version = TRY(Newest("root"));
-  if (version == 0)
-    return Fail(Code::kNotFound, "{}: no root was published yet: hostimage root", directory_);
-  const std::string bytes = TRY(ReadFile(Metadata("root", version), tuf::kRootCap));
-  return tuf::TrustFirstRoot(bytes);
+Result<int64_t> TufRepository::TimestampVersion() const {
+  const std::optional<RoleFile> file = TRY(ReadRoleFile(Metadata("timestamp", 0)));
+  return file ? file->json["signed"]["version"].get<int64_t>() : 0;
 }
 
-// What a file signs; nothing when there is no file.
-Result<std::optional<tuf::Json>> TufRepository::Body(const std::string& path) const {
-  const std::optional<RoleFile> file = TRY(ReadRoleFile(path));
+// The last version that was made here. Its file has no number in its name, so an old copy of it can
+// come back over it, which nodes refuse; then the next one is still the next one.
+Result<int64_t> TufRepository::LastTimestamp() const {
+  const Result<std::string> text = ReadFile(directory_ + kLastTimestampFile, 32);
+  if (!text && text.error().code == Code::kNotFound) return 0;
+  int64_t version = 0;
+  const std::string digits = TRY(text);
+  std::from_chars(digits.data(), digits.data() + digits.size(), version);
+  return version;
+}
+
+Result<> TufRepository::CheckTimestamp() const {
+  const int64_t found = TRY(TimestampVersion()), last = TRY(LastTimestamp());
+  if (found >= last) return {};
+  return Fail(Code::kNotTrusted,
+              "{}: expected version {}, which was published last, found {}: an old copy came over "
+              "it; hostimage renew timestamp --repo {} --key FILE",
+              Metadata("timestamp", 0), last, found, directory_);
+}
+
+Result<std::string> TufRepository::NewestBytes(const std::string& role) const {
+  return ReadFile(Metadata(role, TRY(Newest(role))), tuf::kTargetsCap);
+}
+
+Result<std::optional<tuf::Json>> TufRepository::NewestBody(const std::string& role) const {
+  const int64_t newest = TRY(Newest(role));
+  std::optional<RoleFile> file = TRY(ReadRoleFile(Metadata(role, newest)));
   if (!file) return std::nullopt;
-  return file->json["signed"];
+  return std::move(file->json["signed"]);
+}
+
+// The next one when it is staged, else what nodes see; empty before the first.
+Result<tuf::Json> TufRepository::RootBody() const {
+  if (const auto draft = drafts_.find("root"); draft != drafts_.end()) return draft->second.body;
+  return TRY(NewestBody("root")).value_or(Json::object());
+}
+
+// As nodes see it.
+Result<tuf::Root> TufRepository::Root() const {
+  if (TRY(Newest("root")) == 0)
+    return Fail(Code::kNotFound, "{}: no root was published yet: hostimage root", directory_);
+  return tuf::TrustFirstRoot(TRY(NewestBytes("root")));
+}
+
+Result<std::vector<TufRepository::Signers>> TufRepository::SignersOf(
+    const std::string& role) const {
+  std::vector<Signers> signers;
+  const auto draft = drafts_.find("root");
+  if (draft == drafts_.end() || (role == "root" && TRY(Newest("root")) > 0))
+    signers.push_back({role == "root" ? "the keys of the root before" : "the role's keys",
+                       RoleIn(TRY(Root()), role)});
+  if (draft != drafts_.end())
+    signers.push_back(
+        {"the role's keys", RoleIn(TRY(tuf::Root::Parse(Document(draft->second.body, {}))), role)});
+  return signers;
+}
+
+// A colleague's run may have published it meanwhile, and a copy have brought it; that is no draft.
+Result<> TufRepository::LoadDraft(const std::string& role) {
+  const std::string path = std::format("{}/staged/{}", directory_, role);
+  std::optional<RoleFile> file = TRY(ReadRoleFile(path + ".json"));
+  if (!file) return {};
+  Draft draft{std::move(file->json["signed"]), {}};
+  if (TextOf(draft.body, "_type") != role)
+    return Fail(Code::kFailed, "{}.json: expected metadata of {}, found some of {}", path, role,
+                TextOf(draft.body, "_type"));
+  const int64_t version = draft.body["version"];
+  const std::optional<RoleFile> public_one = TRY(ReadRoleFile(Metadata(role, version)));
+  if (public_one && public_one->json["signed"] == draft.body) return {};
+  const std::string payload = PayloadDigest(draft.body);
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory_ + "/staged", error), end;
+       !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    if (!name.starts_with(role + ".") || name == role + ".json") continue;
+    const std::string text = TRY(ReadFile(entry->path(), tuf::kTimestampCap));
+    const Json json = tuf::ParseJson(text, tuf::kTimestampCap).value_or(Json());
+    if (TextOf(json, "payload") == payload)
+      draft.signatures[TextOf(json, "keyid")] = TextOf(json, "sig");
+  }
+  if (error) return FailErrno(directory_ + "/staged", error.value());
+  drafts_[role] = std::move(draft);
+  return {};
+}
+
+// Is it the successor of what is published, and of nothing else?
+Result<> TufRepository::CheckFollows(const std::string& role, const Draft& draft) const {
+  const int64_t newest = TRY(Newest(role)), version = draft.body["version"];
+  std::string before;
+  if (newest > 0) before = Sha256::Of(AsBytes(TRY(NewestBytes(role)))).Hex();
+  if (version == newest + 1 && TextOf(draft.body, kAfterKey) == before) return {};
+  return Fail(Code::kRefused,
+              "{}/staged/{}.json: expected the successor of the {} that is published, version {}, "
+              "found version {} of another line: something was published after it was staged; "
+              "hostimage abandon --repo {}, then stage it again",
+              directory_, role, role, newest, version, directory_);
 }
 
 // What the next version of a role is made from: the staged one, else the last published one.
 Result<std::optional<tuf::Json>> TufRepository::Next(const std::string& role) const {
-  if (auto staged = TRY(Body(Staged(role)))) return staged;
-  const int64_t newest = TRY(Newest(role));
-  return Body(Metadata(role, newest));
+  const auto draft = drafts_.find(role);
+  if (draft == drafts_.end()) return NewestBody(role);
+  TRY(CheckFollows(role, draft->second));
+  return draft->second.body;
 }
 
 Result<tuf::Json> TufRepository::Targets() const {
@@ -326,47 +496,56 @@ Result<tuf::Json> TufRepository::Targets() const {
   return TRY(Next("targets")).value_or(Json{{"targets", Json::object()}});
 }
 
-// What snapshot and timestamp say of the last published version of a role.
+// What snapshot and timestamp say of the newest version of a role.
 Result<tuf::Json> TufRepository::Meta(const std::string& role) const {
-  const int64_t version = TRY(Newest(role));
-  const std::string bytes = TRY(ReadFile(Metadata(role, version), tuf::kTargetsCap));
+  const std::string bytes = TRY(DocumentOf(role));
+  const auto draft = drafts_.find(role);
+  const int64_t version =
+      draft == drafts_.end() ? TRY(Newest(role)) : draft->second.body["version"].get<int64_t>();
   return Json{{role + ".json",
                {{"version", version},
                 {"length", bytes.size()},
                 {"hashes", {{"sha256", Sha256::Of(AsBytes(bytes)).Hex()}}}}}};
 }
 
-// Stages a new version of a role when what came before it, in the order of the roles, calls for it.
-Result<> TufRepository::Follow(const std::string& role) {
-  if (role == "root") return {};
-  const tuf::Root root = TRY(Root());
-  const std::optional<Json> next = TRY(Next(role));
-  Json body = next.value_or(Json{{"targets", Json::object()}});
-  bool due = !next;
+Result<> TufRepository::DraftNext(const std::string& role, Json body) {
   if (const std::string before = NamedBy(role); !before.empty()) {
     const Json meta = TRY(Meta(before));
-    due = due || body["meta"] != meta;
-    body = {{"meta", meta}};
+    body = Json{{"meta", meta}};
   }
-  if (!due && ::access(Staged(role).c_str(), F_OK) < 0) {  // who signs it may have changed
-    const std::string path = Metadata(role, TRY(Newest(role)));
-    const std::string bytes = TRY(ReadFile(path, tuf::kTargetsCap));
-    const tuf::Header header = TRY(Parse(role, bytes));
-    const tuf::Role& signers = RoleIn(root, role);
-    due = std::cmp_less(tuf::ValidSignatures(header, signers), signers.threshold);
-  }
-  return due ? Stage(role, std::move(body)) : Result<>();
-}
-
-Result<> TufRepository::Stage(const std::string& role, Json body) {
-  const std::string newest = Metadata("root", TRY(Newest("root")));
-  const Json root = role == "root" ? body : *TRY(Body(newest));
-  const uint64_t days = DaysOf(root, role);
+  const int64_t newest = TRY(Newest(role));
+  const Json root = role == "root" ? body : TRY(RootBody());
   body["_type"] = role;
   body["spec_version"] = "1.0.31";
-  body["version"] = TRY(Newest(role)) + 1;
-  body["expires"] = FormatTimeIso(now_ + days * kSecondsOfDay);
-  return WriteFileAtomically(Staged(role), Document(body, Json::array()));
+  body["version"] = newest + 1;
+  body["expires"] = FormatTimeIso(now_ + DaysOf(root, role) * kSecondsOfDay);
+  if (!IsOnline(role) && newest > 0)
+    body[kAfterKey] = Sha256::Of(AsBytes(TRY(NewestBytes(role)))).Hex();
+  drafts_[role] = {std::move(body), {}};
+  return {};
+}
+
+// Makes a draft of a role when what comes before it, in the order of the roles, calls for it.
+Result<> TufRepository::Follow(const std::string& role) {
+  if (role == "root") return {};
+  std::optional<Json> newest = TRY(NewestBody(role));
+  bool due = !newest;
+  const std::string before = NamedBy(role);
+  const Json meta = before.empty() ? Json() : TRY(Meta(before));
+  if (const auto draft = drafts_.find(role); draft != drafts_.end()) {
+    if (before.empty() || draft->second.body["meta"] == meta) return {};
+    drafts_.erase(draft);
+  }
+  due = due || (!before.empty() && (*newest)["meta"] != meta) ||
+        (role == "timestamp" && !CheckTimestamp());
+  if (!due) {  // who signs it may have changed
+    const std::string bytes = TRY(NewestBytes(role));
+    const tuf::Header header = TRY(Parse(role, bytes));
+    for (const Signers& each : TRY(SignersOf(role)))
+      due = due || std::cmp_less(tuf::ValidSignatures(header, each.role), each.role.threshold);
+  }
+  if (!due) return {};
+  return DraftNext(role, newest ? *std::move(newest) : Json{{"targets", Json::object()}});
 }
 
 // Are they enough for a next version of the role? That of a root changes no keys here.
@@ -382,54 +561,168 @@ Result<bool> TufRepository::CanSign(const std::string& role,
   return !std::cmp_less(ids.size(), signers.threshold);
 }
 
-Result<std::optional<Unsigned>> TufRepository::SignRole(const std::string& role,
-                                                        std::span<const SecretKey> keys) {
-  const std::string path = Staged(role);
-  std::optional<RoleFile> staged = TRY(ReadRoleFile(path));
-  const Json& body = staged->json["signed"];
-  Json& signatures = staged->json["signatures"];
-  std::vector<std::pair<std::string, tuf::Role>> signers;
-  const int64_t roots = TRY(Newest("root"));
-  if (roots > 0) {
-    const std::string whose = role == "root" ? "the keys of the root before" : "the role's keys";
-    signers.emplace_back(whose, RoleIn(TRY(Root()), role));
+// Before anything is written: a key that is nobody's, or of nobody whom this needs, is a mistake.
+Result<> TufRepository::CheckKeys(std::span<const SecretKey> keys) const {
+  if (keys.empty()) return {};
+  std::set<std::string> needed;
+  std::vector<std::string> roles, whose;
+  for (const std::string& role : kTufRoles) {
+    if (drafts_.empty() || (!drafts_.contains(role) && !IsOnline(role))) continue;
+    roles.push_back(role);
+    for (const Signers& each : TRY(SignersOf(role)))
+      for (const auto& [id, key] : each.role.keys) needed.insert(id);
   }
-  if (role == "root")
-    signers.emplace_back("the role's keys", TRY(tuf::Root::Parse(staged->bytes)).root);
-
-  const std::string payload = tuf::CanonicalJson(body);
+  const Json root = TRY(RootBody()),
+             before = TRY(NewestBody("root")).value_or(Json{{"keys", Json::object()}});
+  bool useful = roles.empty();
   for (const SecretKey& key : keys) {
     const PublicKey half = TRY(key.Public());
     if (half.algorithm != Algorithm::kEd25519) continue;
     const std::string id = KeyId(half);
-    if (std::ranges::none_of(signers, [&](auto& each) { return each.second.keys.contains(id); }))
-      continue;
-    std::erase_if(signatures.get_ref<Json::array_t&>(),
-                  [&](const Json& signature) { return signature["keyid"] == id; });
-    const std::string bytes = TRY(key.Sign(payload)).bytes;
-    const std::span raw(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-    signatures.push_back({{"keyid", id}, {"sig", Hex(raw)}});
+    if (!root["keys"].contains(id) && !before["keys"].contains(id))
+      return Fail(
+          Code::kUsage,
+          "expected keys of the roles of {}, found one of none of them: its public half is {}",
+          directory_, half.Text().substr(0, half.Text().find('\n')));
+    useful = useful || needed.contains(id);
+    whose.push_back(NameOf(root, id));
   }
+  if (useful) return {};
+  return Fail(Code::kUsage, "expected a key of {}, which this needs, found {}", Joined(roles),
+              whose.empty() ? "no ed25519 key" : "the key of " + Joined(whose));
+}
 
-  const std::string document = Document(body, signatures);
-  const tuf::Header header = TRY(Parse(role, document));
-  for (const auto& [whose, signer] : signers) {
-    const size_t valid = tuf::ValidSignatures(header, signer);
-    if (!std::cmp_less(valid, signer.threshold)) continue;
-    TRY(WriteFileAtomically(path, document));
-    return Unsigned{role, whose, valid, signer.threshold};
+Result<> TufRepository::SignDraft(const std::string& role, std::span<const SecretKey> keys) {
+  Draft& draft = drafts_.at(role);
+  const std::vector<Signers> signers = TRY(SignersOf(role));
+  const std::string payload = tuf::CanonicalJson(draft.body);
+  for (const SecretKey& key : keys) {
+    const PublicKey half = TRY(key.Public());
+    if (half.algorithm != Algorithm::kEd25519) continue;
+    const std::string id = KeyId(half);
+    if (std::ranges::none_of(signers, [&](auto& each) { return each.role.keys.contains(id); }))
+      continue;
+    const std::string bytes = TRY(key.Sign(payload)).bytes;
+    draft.signatures[id] =
+        Hex(std::span(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
   }
-  TRY(WriteFileAtomically(Metadata(role, header.version), document));
-  TRY(RemoveFileDurably(path));
-  return std::nullopt;
+  return {};
+}
+
+// As nodes will see it: the draft with those of its signatures that hold, else what is published.
+Result<std::string> TufRepository::DocumentOf(const std::string& role) const {
+  const auto draft = drafts_.find(role);
+  if (draft == drafts_.end()) return NewestBytes(role);
+  const std::string payload = tuf::CanonicalJson(draft->second.body);
+  std::map<std::string, std::string> valid;
+  for (const Signers& each : TRY(SignersOf(role)))
+    for (const auto& [id, key] : each.role.keys)
+      if (const auto made = draft->second.signatures.find(id);
+          made != draft->second.signatures.end() &&
+          key.Verifies(payload, tuf::DecodeHex(made->second)))
+        valid.insert(*made);
+  return Document(draft->second.body, valid);
+}
+
+Result<StagedRole> TufRepository::Look(const std::string& role) const {
+  const std::string document = TRY(DocumentOf(role));
+  const tuf::Header header = TRY(Parse(role, document));
+  const Json root = TRY(RootBody());
+  StagedRole staged;
+  for (const Signers& each : TRY(SignersOf(role))) {
+    staged = {role, header.version, each.whose, each.role.threshold, {}, {}};
+    for (const auto& [id, key] : each.role.keys) {
+      const bool signed_it = std::ranges::contains(header.signatures, id, &tuf::Signature::keyid);
+      (signed_it ? staged.signed_by : staged.others).push_back(NameOf(root, id));
+    }
+    if (!staged.complete()) break;
+  }
+  return staged;
+}
+
+Result<SignResult> TufRepository::SignAll(std::span<const SecretKey> keys) {
+  SignResult result;
+  std::vector<std::string> later;
+  for (const std::string& role : kTufRoles) {
+    TRY(Follow(role));
+    if (!drafts_.contains(role)) continue;
+    if (IsOnline(role) && !result.missing.empty()) {  // it names what is not complete yet
+      result.missing.push_back(TRY(Look(role)));
+      result.missing.back().version = 0;
+      later.push_back(role);
+      continue;
+    }
+    TRY(SignDraft(role, keys));
+    if (const StagedRole staged = TRY(Look(role)); !staged.complete())
+      result.missing.push_back(staged);
+  }
+  for (const std::string& role : later) drafts_.erase(role);
+  if (!result.missing.empty()) {
+    TRY(Keep());
+    return result;
+  }
+  for (const std::string& role : kTufRoles)
+    if (drafts_.contains(role)) result.published.push_back(role);
+  TRY(Publish());
+  return result;
+}
+
+// What lacks signatures, for the next one who signs.
+Result<> TufRepository::Keep() const {
+  for (const auto& [path, content] : contents_) TRY(PutFile(path, content));
+  TRY(MakeDirectories(directory_ + "/staged"));
+  for (const auto& [role, draft] : drafts_) {
+    const std::string path = std::format("{}/staged/{}.", directory_, role);
+    TRY(WriteFileAtomically(path + "json", Document(draft.body, {})));
+    for (const auto& [id, bytes] : draft.signatures) {
+      const Json json = {{"keyid", id}, {"sig", bytes}, {"payload", PayloadDigest(draft.body)}};
+      TRY(WriteFileAtomically(path + id.substr(0, 16) + ".json", json.dump(1) + "\n"));
+    }
+  }
+  return Forget();
+}
+
+// The files of what is staged no longer: signatures first, as they say nothing alone.
+Result<> TufRepository::Forget() const {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory_ + "/staged", error), end;
+       !error && entry != end; entry.increment(error))
+    names.push_back(entry->path().filename());
+  if (error && error != std::errc::no_such_file_or_directory)
+    return FailErrno(directory_ + "/staged", error.value());
+  std::ranges::sort(names, std::ranges::greater(), &std::string::size);
+  for (const std::string& name : names) {
+    const std::string role = name.substr(0, name.find('.'));
+    if (name.ends_with(".json") && !drafts_.contains(role) && !aside_.contains(role))
+      TRY(RemoveFileDurably(directory_ + "/staged/" + name));
+  }
+  return {};
+}
+
+Result<> TufRepository::Publish() {
+  std::map<std::string, std::string> files;
+  for (const auto& [role, draft] : drafts_) {
+    const std::string path = Metadata(role, draft.body["version"]);
+    if (role != "timestamp" && ::access(path.c_str(), F_OK) == 0)
+      return Fail(Code::kRefused,
+                  "{}: expected no file there, found one, which nodes may have seen", path);
+    files[std::filesystem::path(path).filename()] = TRY(DocumentOf(role));
+  }
+  for (const auto& [path, content] : contents_) TRY(PutFile(path, content));
+  if (const auto timestamp = drafts_.find("timestamp"); timestamp != drafts_.end())
+    TRY(WriteFileAtomically(directory_ + kLastTimestampFile,
+                            timestamp->second.body["version"].dump() + "\n"));
+  TRY(PublishMetadata(directory_, files));
+  drafts_.clear();
+  contents_.clear();
+  return Forget();
 }
 
 Result<> TufRepository::Put(Json& targets, const std::string& path, const ReleaseTarget& release) {
   const std::string content = WriteReleaseTarget(release);
   const std::string sha256 = Sha256::Of(AsBytes(content)).Hex();
-  const std::filesystem::path file = directory_ + "/targets/" + HashedPath(path, sha256);
-  TRY(MakeDirectories(file.parent_path()));
-  TRY(WriteFileAtomically(file, content));
+  contents_[directory_ + "/targets/" + HashedPath(path, sha256)] = content;
   targets["targets"][path] = {{"length", content.size()}, {"hashes", {{"sha256", sha256}}}};
   return {};
 }
@@ -440,7 +733,9 @@ Result<ReleaseTarget> TufRepository::ReadRelease(const std::string& path,
   const tuf::Object hashes = TRY(object.Child("hashes"));
   const std::string sha256 = TRY(hashes.Text("sha256"));
   const std::string file = directory_ + "/targets/" + HashedPath(path, sha256);
-  const std::string bytes = TRY(ReadFile(file, kMaxReleaseTargetBytes));
+  const auto staged = contents_.find(file);
+  const std::string bytes =
+      staged != contents_.end() ? staged->second : TRY(ReadFile(file, kMaxReleaseTargetBytes));
   return TRY_CONTEXT(file, ParseReleaseTarget(bytes));
 }
 

@@ -15,17 +15,18 @@ namespace hostos {
 // role, and all of it counts for a hundred years.
 inline Result<> Announce(const std::string& repo, const std::string& version,
                          std::span<const SecretKey> keys) {
-  TufRepository repository = TRY(TufRepository::Open(repo, SystemClock().Now()));
+  TufRepository repository = TRY(TufRepository::Create(repo, SystemClock().Now()));
   if (::access((repo + "/metadata/1.root.json").c_str(), F_OK) < 0) {
     RoleChange all{.keys = {}, .threshold = 1, .days = 36'500};
     for (const SecretKey& key : keys) all.keys.push_back(TRY(key.Public()));
     TRY(repository.StageRoot(
         {{"root", all}, {"targets", all}, {"snapshot", all}, {"timestamp", all}}));
+    TRY(repository.Sign(keys));
   }
-  TRY(repository.Sign(keys));
   const PublishOptions options = {.repo = repo, .architecture = "x86-64", .version = version};
   TRY(PublishRelease(repository, options));
-  if (TRY(repository.Sign(keys))) return Fail(Code::kFailed, "{}: signatures are missing", repo);
+  if (!TRY(repository.Sign(keys)).missing.empty())
+    return Fail(Code::kFailed, "{}: signatures are missing", repo);
   return {};
 }
 

@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <map>
 
+#include "images/bundle_release.h"
 #include "images/program.h"
+#include "images/tuf_repository.h"
 #include "tests/announce.h"
 #include "tests/images/small_release.h"
 #include "tests/source/update_fixture.h"
@@ -219,14 +221,35 @@ TEST_CASE("a mirror has every root from the trusted one on") {
   TufRepository& metadata = site.update.publisher.metadata;
   const RoleChange to = {.keys = {next[0].Public().value()}, .threshold = {}, .days = {}};
   REQUIRE(metadata.StageRoot({{"root", to}, {"timestamp", to}}));
-  REQUIRE(metadata.Sign(site.update.publisher.key).value());  // the new one has to sign too
+  REQUIRE_FALSE(
+      metadata.Sign(site.update.publisher.key)->missing.empty());  // the new one has to sign too
   std::vector<SecretKey> both = site.update.publisher.key;
   both.push_back(next[0]);
-  REQUIRE_FALSE(metadata.Sign(both).value());
+  REQUIRE(metadata.Sign(both)->missing.empty());
   REQUIRE(site.Run());
   CHECK(site.Installed()->version == "1.1");
   for (const char* root : {"/metadata/1.root.json", "/metadata/2.root.json"})
     CHECK(SameFiles(site.mirror + root, site.update.publisher.path + root));
+}
+
+TEST_CASE("a mirror's releases are listed and bundled, also where it begins with a later root") {
+  Site site;
+  REQUIRE(site.update.publisher.metadata.StageRoot({}));
+  REQUIRE(site.update.publisher.metadata.Sign(site.update.publisher.key)->missing.empty());
+  MirrorOptions options = site.Options();
+  options.root = site.update.publisher.path + "/metadata/2.root.json";
+  REQUIRE(site.Run(options));
+  REQUIRE_FALSE(Has(site.mirror, "metadata/1.root.json"));
+  CHECK(TufRepository::Open(site.mirror, kNow)->Releases("hostos", "x86-64", "stable")->size() ==
+        2);
+  CHECK(BundleRelease({.repo = site.mirror,
+                       .product = "hostos",
+                       .architecture = "x86-64",
+                       .channel = "stable",
+                       .version = "1.1",
+                       .from = "",
+                       .output = site.mirror + ".bundle"},
+                      kNow));
 }
 
 TEST_CASE("a release under another name than its own makes no file of a mirror") {

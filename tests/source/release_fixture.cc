@@ -120,7 +120,7 @@ Publisher::Publisher()
       root(path + "/metadata/1.root.json"),
       key(Value(SecretKey::GenerateHybrid())),
       keys(directory / "keys"),
-      metadata(Value(TufRepository::Open(path, kNow))) {
+      metadata(Value(TufRepository::Create(path, kNow))) {
   WriteText(keys + "/release.pub", "# the publisher\n" + Value(PublicText(key)));
   const RoleChange mine = {.keys = {Value(key.front().Public())}, .threshold = {}, .days = {}};
   Value(metadata.StageRoot(

@@ -55,6 +55,8 @@ constexpr ExitCode ExitCodeOf(Code code) {
       return ExitCode::kUsage;
     case Code::kNothingToDo:
       return ExitCode::kNothingToDo;
+    case Code::kStaged:
+      return ExitCode::kStaged;
     case Code::kBusy:
       return ExitCode::kBusy;
     case Code::kNotTrusted:

@@ -56,6 +56,7 @@ std::string Advice(Code code, const Invocation& invocation) {
     case Code::kUnhealthy:
       return "`hostctl health` shows every check.";
     case Code::kNothingToDo:
+    case Code::kStaged:
     case Code::kNotSupported:
     case Code::kFailed:
     case Code::kNotFound:

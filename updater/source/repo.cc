@@ -379,6 +379,10 @@ void Repo::Transaction::SetRef(const std::string& ref, const Digest& commit) {
   ostree_repo_transaction_set_ref(repo_.get(), nullptr, ref.c_str(), commit.Hex().c_str());
 }
 
+void Repo::Transaction::RemoveRef(const std::string& ref) {
+  ostree_repo_transaction_set_ref(repo_.get(), nullptr, ref.c_str(), nullptr);
+}
+
 Result<> Repo::Transaction::Commit() {
   GErrorOut error;
   if (!ostree_repo_commit_transaction(repo_.get(), nullptr, nullptr, error)) {

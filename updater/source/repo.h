@@ -56,6 +56,7 @@ class Repo {
     // What ReadContent() gave.
     Result<> WriteContent(const Digest& checksum, std::string_view bytes);
     void SetRef(const std::string& ref, const Digest& commit);
+    void RemoveRef(const std::string& ref);
     Result<> Commit();
 
    private:
