@@ -13,7 +13,8 @@ import tempfile
 import urllib.parse
 
 
-def tuf(repo, target):
+def ask(repo, directory, target):
+    """The target's text, or None, as a client says that keeps its metadata in `directory`."""
     from tuf.api.exceptions import DownloadHTTPError
     from tuf.ngclient import FetcherInterface, Updater
 
@@ -24,16 +25,29 @@ def tuf(repo, target):
                 raise DownloadHTTPError(f"{path}: no such file", 404)
             return iter([path.read_bytes()])
 
+    trusted = pathlib.Path(directory) / "root.json"
+    if not trusted.exists():
+        trusted.write_bytes(pathlib.Path(repo, "metadata/1.root.json").read_bytes())
+    updater = Updater(directory, f"file://{repo}/metadata/", directory,
+                      f"file://{repo}/targets/", Files())
+    updater.refresh()
+    info = updater.get_targetinfo(target)
+    return info and pathlib.Path(updater.download_target(info)).read_text()
+
+
+def refusal():
+    """What a client raises when the repository does not count."""
+    from tuf.api.exceptions import RepositoryError
+
+    return RepositoryError
+
+
+def tuf(repo, target):
     with tempfile.TemporaryDirectory() as directory:
-        (pathlib.Path(directory) / "root.json").write_bytes(
-            pathlib.Path(repo, "metadata/1.root.json").read_bytes())
-        updater = Updater(directory, f"file://{repo}/metadata/", directory,
-                          f"file://{repo}/targets/", Files())
-        updater.refresh()
-        info = updater.get_targetinfo(target)
-        if info is None:
+        found = ask(repo, directory, target)
+        if found is None:
             sys.exit(f"{target}: no such target")
-        sys.stdout.write(pathlib.Path(updater.download_target(info)).read_text())
+        sys.stdout.write(found)
 
 
 def ed25519(commit, public):
@@ -44,4 +58,5 @@ def ed25519(commit, public):
     key.verify(sys.stdin.buffer.read(), pathlib.Path(commit).read_bytes())
 
 
-{"tuf": tuf, "ed25519": ed25519}[sys.argv[1]](*sys.argv[2:])
+if __name__ == "__main__":
+    {"tuf": tuf, "ed25519": ed25519}[sys.argv[1]](*sys.argv[2:])
