@@ -77,8 +77,8 @@ TEST_CASE("kept commits come back with their signatures, and unwanted ones are f
 TEST_CASE("whenever the power goes, a kept commit has its signatures") {
   TempDir dir;
   StateDir state(dir.path(), dir / "run");
-  // Of one the commit is the newer name, of others its signatures, and there are enough of them for a
-  // file system that lists names by their hashes: in whatever order they are listed.
+  // Of one the commit is the newer name, of others its signatures, and there are enough of them for
+  // a file system that lists names by their hashes: in whatever order they are listed.
   REQUIRE(state.Keep(Fill(1), {"one", "sig one"}));
   REQUIRE(RemoveFileDurably(dir / "commits/" + Fill(1).Hex() + ".commitmeta"));
   REQUIRE(WriteFileAtomically(dir / "commits/" + Fill(1).Hex() + ".commitmeta", "sig one"));
