@@ -184,6 +184,16 @@ TEST_CASE("a self-test is refused where a preference of the loader decides") {
   CHECK(f.Read().selftest.empty());
 }
 
+TEST_CASE("a rescue is refused where a preference of the loader would boot it before a release") {
+  LoaderFixture f;
+  const TestImage rescue("rescue");
+  f.SetVariable("LoaderEntryDefault", "hostos-rescue*");
+  const Result<> refused = f.machine.boot().SetRescue(rescue.rescue(), rescue.fd.get());
+  CHECK(CodeOf(refused) == Code::kNotSupported);
+  CHECK(Outcome(refused).contains("EFI variable LoaderEntryDefault"));
+  CHECK(f.Read().Rescue() == nullptr);
+}
+
 TEST_CASE("of two names of one release the one with fewer tries counts, and blessing leaves one") {
   LoaderFixture f;
   CHECK(Outcome(f.Arm(f.v11)) == "ok");

@@ -79,6 +79,7 @@ TEST_CASE("every key is read") {
 url = "https://updates.example/repo"
 allow_http = true
 proxy = "http://proxy.example:3128"
+token_file = "/etc/hostctl/token"
 product = "other"
 channel = "beta"
 keys = ["/etc/keys"]
@@ -108,6 +109,7 @@ fall_back = true
   CHECK(config->url == "https://updates.example/repo");
   CHECK(config->allow_http);
   CHECK(config->proxy == "http://proxy.example:3128");
+  CHECK(config->token_file == "/etc/hostctl/token");
   CHECK(config->product == "other");
   CHECK(config->channel == "beta");
   CHECK(config->keys == std::vector<std::string>{"/etc/keys"});

@@ -74,7 +74,7 @@ Result<FetchPlan> FakeSource::Plan(const Target& target) {
   const uint64_t missing = Missing(target).size();
   const uint64_t all = published_.at(target.release.version).objects.size();
   return FetchPlan{missing, missing * kObjectSize, missing * kObjectSize,
-                   (all - missing) * kObjectSize};
+                   (all - missing) * kObjectSize, removed};
 }
 
 Result<FetchStats> FakeSource::Fetch(const Target& target, Progress& progress) {

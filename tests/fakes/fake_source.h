@@ -44,6 +44,7 @@ class FakeSource : public Source {
   // What the sender of the next opened image comes to.
   Result<> sent;
   Space staging_free = {1 << 30, 1 << 20};
+  Space removed;  // by the next fetch: objects of a release that was given up
   void SetIndex(const std::string& version, uint64_t index) {
     published_.at(version).target.index = index;
   }

@@ -547,7 +547,7 @@ TEST_CASE("the gate logs one line per decision") {
 
 TEST_CASE("plain HTTP is a source only where the configuration says so") {
   Machine machine;
-  machine.config.url = "http://releases.test/repo";
+  machine.config.url = "http://me:s3cret@releases.test/repo";
   const auto run = [&] {
     const Result<Invocation> invocation =
         ParseCommandLine(std::vector<const char*>{"update", "--check"});
@@ -557,9 +557,15 @@ TEST_CASE("plain HTTP is a source only where the configuration says so") {
     return std::pair(code, err.str());
   };
   CHECK(run().first == ExitCode::kUsage);
-  CHECK_THAT(run().second, StartsWith("hostctl: [source] url: expected https://, found http://"));
+  CHECK_THAT(run().second, StartsWith("hostctl: [source] url: expected https://, found http://***@"));
   CHECK(machine.source.resolved_at == 0);
   machine.config.allow_http = true;
+  machine.config.token_file = "/etc/hostctl/token";
+  CHECK(run().first == ExitCode::kUsage);
+  CHECK_THAT(run().second, StartsWith("hostctl: [source] url: expected https:// for a token, found "
+                                      "http://***@releases.test/repo"));
+  CHECK(machine.source.resolved_at == 0);
+  machine.config.token_file = "";
   CHECK(run().first == ExitCode::kDone);
 }
 

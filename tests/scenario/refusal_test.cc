@@ -64,6 +64,19 @@ TEST_CASE("a full state partition is refused") {
     CHECK(message.contains("state partition"));
     CHECK(message.contains("inodes, has 1012"));
   }
+  SECTION("of inodes for its objects") {
+    const UpdatePlan plan = PlanUpdate(machine.world, {}).value();
+    std::vector<std::string> objects;
+    for (int i = 0; i < 5000; i++) objects.push_back(std::format("object {}", i));
+    machine.source.Publish("1.2.0", 3000, objects);
+    const uint64_t more = 5000 - plan.fetch.objects;
+    CHECK(PlanUpdate(machine.world, {})->state_needed.inodes == plan.state_needed.inodes + more);
+    machine.source.staging_free.inodes = plan.state_needed.inodes + more - 1;
+    CHECK(Refused(machine, Code::kNoSpace).contains("inodes, has"));
+    // What the fetch removes first is room.
+    machine.source.removed.inodes = 1;
+    CHECK(PlanUpdate(machine.world, {}));
+  }
 }
 
 TEST_CASE("an update counts the copy of /etc with which its release begins") {

@@ -52,7 +52,10 @@ TEST_CASE("a release that is kept puts its rescue in the place of the one before
   CHECK(plan.rescue->from == "1.0.0");
   CHECK(plan.rescue->fits);
   CHECK(node.Rescues() == Versions{"1.0.0"});
-  node.before_round = [&] { CHECK(node.Rescues() == Versions{"1.0.0"}); };
+  node.before_round = [&] {
+    CHECK(node.Rescues() == Versions{"1.0.0"});
+    CHECK(node.ReadStatus().rescue.problem == "");  // none is due in a trial
+  };
   CHECK(node.Boot() == "1.1.0");
   CHECK(node.Rescues() == Versions{"1.1.0"});
   CHECK(node.rescue_problem == "");

@@ -8,6 +8,7 @@
 
 #include "bootctl/entry_name.h"
 #include "tests/scenario/damage.h"
+#include "tests/scenario/full_disk.h"
 #include "tests/scenario/machine.h"
 #include "tests/scenario/next_format.h"
 #include "tests/text_file.h"
@@ -292,6 +293,8 @@ TEST_CASE("a release whose commit is lost is installed again by what its slot cl
   machine.BreakRoot("1.1.0");
   machine.Sink();
   std::filesystem::remove_all(machine.state.path() + "/commits");
+  WriteText(machine.Etc("1.0.0") + "/site.conf", "of what was in its slot");
+  WriteText(machine.Etc("1.1.0") + "/site.conf", "of what failed");
   SECTION("where its publisher still has it") {
     CHECK(machine.Rescue().value().version == "1.0.0");
     machine.Repair();
@@ -305,7 +308,21 @@ TEST_CASE("a release whose commit is lost is installed again by what its slot cl
     CHECK(machine.Rescue().value().version == "1.2.0");
     machine.Repair();
     CHECK(machine.Boot() == "1.2.0");
+    CHECK(ReadText(machine.Etc("1.2.0") + "/site.conf") == "of what was in its slot");
   }
+}
+
+TEST_CASE("on a state partition without room the rescue gives a whole slot its tries back") {
+  Wreck machine;
+  REQUIRE(machine.Recount().value());
+  machine.BreakRoot("1.0.0");
+  machine.Sink();
+  {
+    const FullDisk full;
+    CHECK(machine.Rescue().value().end == RescueEnd::kTryAgain);
+  }
+  machine.Repair();
+  CHECK(machine.Boot() == "1.0.0");
 }
 
 TEST_CASE("what the rescue installs again has its own /etc, whatever is in the other slot") {
