@@ -124,7 +124,7 @@ TEST_CASE("a release is signed by one person after another, and found when the t
   CHECK(team.Seen().error().code == Code::kNotFound);
   team.OpenAgain();
   REQUIRE(team.Sign({team.online}).empty());
-  CHECK(team.Seen()->version == "1.0.0");
+  CHECK(team.Seen().value().version == "1.0.0");
   CHECK(std::filesystem::is_empty(team.path + "/staged"));
   CHECK(team.repository.Staged()->empty());
 }
@@ -139,13 +139,13 @@ TEST_CASE("new keys take over when the old ones and they themselves signed the n
   std::vector<StagedRole> left = team.Sign({root, online});
   CHECK(RolesOf(left) == std::vector<std::string>{"root", "snapshot", "timestamp"});
   CHECK(left[0].whose == "the keys of the root before");
-  CHECK(team.Seen()->version == "1.0.0");
+  CHECK(team.Seen().value().version == "1.0.0");
   left = team.Sign({team.root, team.online});
   CHECK(left[0].role == "snapshot");  // the old online key speaks for nothing any more
-  CHECK(team.Seen()->version == "1.0.0");
+  CHECK(team.Seen().value().version == "1.0.0");
   CHECK_THAT(ReadText(team.directory / "node/root.json"), ContainsSubstring("\"version\": 1"));
   REQUIRE(team.Sign({online}).empty());
-  CHECK(team.Seen()->version == "1.0.0");
+  CHECK(team.Seen().value().version == "1.0.0");
   CHECK_THAT(ReadText(team.directory / "node/root.json"), ContainsSubstring("\"version\": 2"));
 
   REQUIRE(team.repository.StageRoot({{"root", By({team.root})}}));
@@ -162,16 +162,16 @@ TEST_CASE("while the keys of targets change, nodes see the old set or the whole 
   REQUIRE(team.repository.StageRoot({{"targets", By({next})}}));
   for (const std::vector<SecretKey>& key : {team.root, next}) {
     REQUIRE_FALSE(team.Sign({key}).empty());
-    CHECK(team.Seen()->version == "1.0.0");
+    CHECK(team.Seen().value().version == "1.0.0");
     CHECK_FALSE(std::filesystem::exists(team.path + "/metadata/2.root.json"));
     CHECK_FALSE(std::filesystem::exists(team.path + "/metadata/3.targets.json"));
     // The timer's renewal is not held up, and brings nothing of it.
     CHECK(team.repository.Renew("timestamp", team.online)->missing.empty());
-    CHECK(team.Seen()->version == "1.0.0");
+    CHECK(team.Seen().value().version == "1.0.0");
     team.OpenAgain();
   }
   REQUIRE(team.Sign({team.online}).empty());
-  CHECK(team.Seen()->version == "1.0.0");
+  CHECK(team.Seen().value().version == "1.0.0");
   CHECK(std::filesystem::exists(team.path + "/metadata/2.root.json"));
   CHECK_FALSE(std::filesystem::exists(team.path + "/metadata.next"));
 }
@@ -185,7 +185,7 @@ TEST_CASE("a root that waits for people holds up no release") {
   CHECK(RolesOf(result.missing) == std::vector<std::string>{"root"});
   CHECK(result.published == std::vector<std::string>{"targets", "snapshot", "timestamp"});
   CHECK(result.missing[0].signed_by.size() == 1);
-  CHECK(team.Seen()->version == "1.0.0");
+  CHECK(team.Seen().value().version == "1.0.0");
 }
 
 TEST_CASE("a key of no role that a change needs is an error, and nothing is staged") {
@@ -255,7 +255,7 @@ TEST_CASE("what people sign comes together by plain copies, in any order") {
   CHECK(team.Seen().error().code == Code::kNotFound);
   CHECK(team.repository.StageRelease(ReleaseNamed("1.0.0")));
   CHECK(team.Sign({team.targets, b, c, team.online}).empty());
-  CHECK(team.Seen()->version == "1.0.0");
+  CHECK(team.Seen().value().version == "1.0.0");
 }
 
 TEST_CASE("what is staged succeeds exactly what it was made from, or is staged again") {
@@ -287,12 +287,12 @@ TEST_CASE("what is staged succeeds exactly what it was made from, or is staged a
   CHECK_THAT(refused.error().message, ContainsSubstring("hostimage abandon"));
   CHECK(team.repository.StageRelease(ReleaseNamed("1.3.0")).error().code == Code::kRefused);
   CHECK(team.repository.Renew("timestamp", team.online)->missing.empty());
-  CHECK(team.Seen()->version == "1.0.0");
+  CHECK(team.Seen().value().version == "1.0.0");
   CHECK(ReadText(team.path + "/metadata/4.targets.json") == before);
   REQUIRE(team.repository.Abandon());
   REQUIRE(team.repository.StageRelease(ReleaseNamed("1.2.0")));
   REQUIRE(team.Sign({team.targets, second, team.online}).empty());
-  CHECK(team.Seen()->version == "1.2.0");
+  CHECK(team.Seen().value().version == "1.2.0");
 }
 
 TEST_CASE("a channel's newest release only gets newer, until it is withdrawn") {
@@ -308,14 +308,14 @@ TEST_CASE("a channel's newest release only gets newer, until it is withdrawn") {
   }
   CHECK(team.repository.StageRelease(ReleaseNamed("2.0.0", "edge"))->index == 3);
   REQUIRE(team.Sign({team.targets, team.online}).empty());
-  CHECK(team.Seen()->version == "1.1.0");
-  CHECK(team.Seen("hostos/x86-64/edge.json")->version == "2.0.0");
+  CHECK(team.Seen().value().version == "1.1.0");
+  CHECK(team.Seen("hostos/x86-64/edge.json").value().version == "2.0.0");
 
   CHECK(team.repository.StageWithdrawal("hostos", "x86-64", "stable", "9").error().code ==
         Code::kNotFound);
   REQUIRE(team.repository.StageWithdrawal("hostos", "x86-64", "stable", "1.1.0"));
   REQUIRE(team.Sign({team.targets, team.online}).empty());
-  CHECK(team.Seen()->version == "1.0.0");
+  CHECK(team.Seen().value().version == "1.0.0");
   CHECK(team.Seen("hostos/x86-64/stable/1.1.0.json").error().code == Code::kNotFound);
   REQUIRE(team.repository.StageWithdrawal("hostos", "x86-64", "stable", "1.0.0"));
   REQUIRE(team.Sign({team.targets, team.online}).empty());
@@ -333,8 +333,8 @@ TEST_CASE("the least index that is allowed grows with a release and never shrink
   CHECK(team.repository.StageRelease(release)->minimum_index == 2);
   CHECK(team.repository.StageRelease(ReleaseNamed("1.2.0"))->minimum_index == 2);
   REQUIRE(team.Sign({team.targets, team.online}).empty());
-  CHECK(team.Seen("hostos/x86-64/stable/1.0.0.json")->index == 1);
-  CHECK(team.Seen()->minimum_index == 2);
+  CHECK(team.Seen("hostos/x86-64/stable/1.0.0.json").value().index == 1);
+  CHECK(team.Seen().value().minimum_index == 2);
 
   // Not when what raised it is gone either.
   for (const char* version : {"1.2.0", "1.1.0"})
@@ -352,7 +352,7 @@ TEST_CASE("a renewed timestamp counts for longer, with the online key alone") {
   CHECK(team.Seen(target, kStart + 8 * kDay).error().code == Code::kNotTrusted);
   team.OpenAgain(kStart + 5 * kDay);
   CHECK(team.repository.Renew("timestamp", team.online)->missing.empty());
-  CHECK(team.Seen(target, kStart + 8 * kDay)->version == "1.0.0");
+  CHECK(team.Seen(target, kStart + 8 * kDay).value().version == "1.0.0");
   CHECK(team.repository.Renew("mirrors", team.online).error().code == Code::kUsage);
 }
 
@@ -375,7 +375,7 @@ TEST_CASE("a renewal renews whatever is due where its key is enough, and nothing
   for (const uint64_t days : {1, 2, 3, 30, 100}) {
     team.GoOn(days);
     CHECK(team.repository.Renew("timestamp", team.online)->missing.empty());
-    CHECK(team.Seen(target, kStart + days * kDay)->version == "1.0.0");
+    CHECK(team.Seen(target, kStart + days * kDay).value().version == "1.0.0");
   }
   const std::vector<PublishedRole> roles = team.repository.Published().value();
   REQUIRE(roles.size() == 4);
@@ -407,12 +407,12 @@ TEST_CASE("the timestamp is renewed over what is published, whatever waits for i
   }
   team.GoOn(3);
   CHECK(team.repository.Renew("timestamp", team.online)->missing.empty());
-  CHECK(team.Seen("hostos/x86-64/stable.json", kStart + 3 * kDay)->version == "1.0.0");
+  CHECK(team.Seen("hostos/x86-64/stable.json", kStart + 3 * kDay).value().version == "1.0.0");
   CHECK(std::filesystem::exists(team.path + "/staged/targets.json"));
   CHECK(team.repository.Renew("targets", team.targets).error().code == Code::kRefused);
   team.GoOn(3);
   CHECK(team.Sign({team.root, team.targets, second, team.online}).empty());
-  CHECK(team.Seen("hostos/x86-64/stable.json", kStart + 3 * kDay)->version == "1.1.0");
+  CHECK(team.Seen("hostos/x86-64/stable.json", kStart + 3 * kDay).value().version == "1.1.0");
 }
 
 TEST_CASE("a daily timer serves nodes for ninety days, whatever waits for its signatures") {
@@ -432,7 +432,7 @@ TEST_CASE("a daily timer serves nodes for ninety days, whatever waits for its si
     REQUIRE(team.Seen(target, kStart + (day + 1) * kDay).value().version == "1.0.0");
   }
   REQUIRE(team.Sign({team.root, second, team.online}).empty());
-  CHECK(team.Seen(target, kStart + 90 * kDay)->version == "1.1.0");
+  CHECK(team.Seen(target, kStart + 90 * kDay).value().version == "1.1.0");
 }
 
 TEST_CASE("hostimage says what is due, and what nodes refuse") {
