@@ -259,7 +259,8 @@ constexpr Option kCheckOptions[] = {
 Result<> FollowAsNode(const std::string& repo, uint64_t now) {
   const WorkDirectory work = TRY(WorkDirectory::Beside(repo + "/node"));
   Archive archive = TRY(Archive::Open(repo));
-  const std::string root = TRY(archive.Fetch(TRY(OldestRoot(repo)), tuf::kRootCap));
+  const std::string oldest = TRY(OldestRoot(repo));
+  const std::string root = TRY(archive.Fetch(oldest, tuf::kRootCap));
   TRY(tuf::Client::Init(work.path(), root));
   Folder metadata(archive, "metadata/");
   TRY(tuf::Client::Refresh(work.path(), metadata, now));

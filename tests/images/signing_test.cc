@@ -6,6 +6,7 @@
 
 #include "images/program.h"
 #include "tests/images/small_release.h"
+#include "tests/source/release_fixture.h"
 #include "updater/source/repo.h"
 
 namespace hostos {
@@ -131,17 +132,17 @@ TEST_CASE("a withdrawn release is what the channel's ref leads to no longer") {
   const auto channel = [&] {
     return Repo::Open(team.repo)->ResolveRef(ChannelRef("x86-64", "stable"));
   };
-  const Digest first = publish("1.0.0"), second = publish("1.1.0");
+  const Digest first = publish("1.1.0"), second = publish("1.2.0");
   CHECK(channel() == second);
-  CHECK(team.Said({"withdraw", "1.1.0", "--channel", "stable"}, "alice").starts_with("4\n"));
+  CHECK(team.Said({"withdraw", "1.2.0", "--channel", "stable"}, "alice").starts_with("4\n"));
   CHECK(channel() == first);
   CHECK_THAT(team.Said({"releases", "--channel", "stable"}),
              ContainsSubstring("published, withdrawal staged"));
   team.Said({"sign"}, "bob");
   CHECK(team.Said({"sign"}, "online").starts_with("0: "));
-  team.Said({"withdraw", "1.0.0", "--channel", "stable"}, "alice");
+  team.Said({"withdraw", "1.1.0", "--channel", "stable"}, "alice");
   CHECK(channel().error().code == Code::kNotFound);
-  CHECK(Repo::Open(team.repo)->ResolveRef(ReleaseRef("x86-64", "1.1.0")) == second);
+  CHECK(Repo::Open(team.repo)->ResolveRef(ReleaseRef("x86-64", "1.2.0")) == second);
 }
 
 TEST_CASE("a repository that is not there is an error, and is not made") {
