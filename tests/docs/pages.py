@@ -1,4 +1,4 @@
-"""The walk-throughs of README.md and docs/: fenced blocks with a mark in the line before, and the shells that run them."""
+"""The walk-throughs of README.md and docs/: fenced blocks with a mark before them, and the shells that run them."""
 
 import os
 import pathlib
