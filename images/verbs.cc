@@ -280,7 +280,8 @@ constexpr Option kDiskOptions[] = {
     {"slot-size", "SIZE", Times::kAtMostOnce, "of each root partition (default 2G)"},
     {"verity-size", "SIZE", Times::kAtMostOnce, "of each hash tree partition (default 64M)"},
     {"state-size", "SIZE", Times::kAtMostOnce, "of /var (default 4G); it can grow with the disk"},
-    {"definitions", "DIR", Times::kAtMostOnce, "repart.d files to use in place of the installed"},
+    {"definitions", "DIR", Times::kAtMostOnce,
+     "repart.d files in place of those that come with hostimage"},
     kJson,
 };
 
@@ -302,7 +303,7 @@ Result<> RunDisk(const Arguments& arguments) {
   PhaseLines progress;
   const DiskOptions options = {.output = arguments.Get("output"),
                                .format = TRY(FormatFrom(arguments)),
-                               .definitions = arguments.GetOr("definitions", HOSTOS_REPART_DIR),
+                               .definitions = arguments.GetOr("definitions", ""),
                                .rescue = arguments.GetOr("rescue", ""),
                                .sector_size = TRY(SectorSizeFrom(arguments)),
                                .esp_size = TRY(arguments.Size("esp-size")),
