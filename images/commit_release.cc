@@ -7,6 +7,7 @@
 #include "images/reseal.h"
 #include "images/root_tree.h"
 #include "images/uki.h"
+#include "images/updatable.h"
 #include "images/work_directory.h"
 #include "updater/base/clock.h"
 #include "updater/seal/seal.h"
@@ -106,6 +107,8 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
   const std::vector<SecretKey> keys = TRY(LoadSecretKeys(options.keys, options.passphrase));
   Repo repo = TRY(Repo::CreateArchive(options.repo));
   TRY(CheckUnpublished(repo, options));
+  progress.Begin("check", options.tree);
+  TRY(CheckUpdatable(options.tree));
   const WorkDirectory work = TRY(WorkDirectory::Beside(options.repo + "/tmp/hostimage"));
   const Copy image = TRY(Copy::To(options.image_out)), verity = TRY(Copy::To(options.verity_out)),
              uki_copy = TRY(Copy::To(options.uki_out));
