@@ -56,10 +56,11 @@ Result<> CheckUnpublished(const Repo& repo, const CommitOptions& options) {
   const std::string ref = ReleaseRef(options.architecture, options.version);
   const Result<Digest> commit = repo.ResolveRef(ref);
   if (commit)
-    return Fail(Code::kFailed,
-                "{}: release {} is published as commit {}; give this one another version (or, if "
-                "no machine has seen it, delete its refs and commit again)",
-                repo.path(), options.version, commit->Hex());
+    return Fail(Code::kRefused,
+                "{}: release {} is there already, as commit {}: give this one another version. If "
+                "it was not published, it can be made again after: ostree refs --repo={} --delete "
+                "{}",
+                repo.path(), options.version, commit->Hex(), repo.path(), ref);
   if (commit.error().code == Code::kNotFound) return {};
   return std::unexpected(commit.error());
 }

@@ -15,8 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // As hostctl.toml and rootfs say it to nodes.
-constexpr const char* kKeys = "/usr/lib/hostos/keys.d";
-constexpr const char* kRoot = "/usr/lib/hostos/tuf/root.json";
+constexpr const char* kKeysPath = "/usr/lib/hostos/keys.d";
+constexpr const char* kRootPath = "/usr/lib/hostos/tuf/root.json";
 
 // Not a program of ours is at fault, or a signature, but the tree.
 Error InTree(Error error) {
@@ -74,9 +74,9 @@ Result<> CheckNoSecrets(const std::string& tree) {
 
 Result<> CheckUpdatable(const std::string& tree) {
   TRY(CheckNoSecrets(tree));
-  const std::string keys = tree + kKeys;
+  const std::string keys = tree + kKeysPath;
   TRY(LoadGivenKeys({&keys, 1}).transform_error(InTree));
-  return CheckRoot(tree + kRoot).transform_error(InTree);
+  return CheckRoot(tree + kRootPath).transform_error(InTree);
 }
 
 }  // namespace hostos

@@ -1,5 +1,7 @@
 #include "images/verbs.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -104,9 +106,16 @@ Result<> RunKeygen(const Arguments& arguments) {
   const std::string passphrase = TRY(NewPassphrase(arguments, arguments.Has("encrypt")));
   const std::vector<SecretKey> secret = TRY(NewKeys(arguments));
   const std::string text = TRY(PublicText(secret));
-  TRY(SecretKey::Save(secret, arguments.Get("secret"), passphrase));
-  TRY(WriteFileAtomically(arguments.Get("public"), text));
-  Print(text);
+  const std::string &secrets = arguments.Get("secret"), &publics = arguments.Get("public");
+  TRY(SecretKey::Save(secret, secrets, passphrase));
+  if (const Result<> written = WriteFileAtomically(publics, text); !written) {
+    (void)::unlink(secrets.c_str());  // it is nobody's yet, and in the way of the next one
+    return written;
+  }
+  Print(std::format(
+      "secret keys  {}, {}\npublic keys  {}\nSHA-256      {}  (of the public keys' file)\n",
+      secrets, passphrase.empty() ? "not encrypted" : "encrypted", publics,
+      Sha256::Of(AsBytes(text)).Hex()));
   return {};
 }
 
@@ -333,8 +342,8 @@ Result<> RunDisk(const Arguments& arguments) {
 
 constexpr Subcommand kVerbs[] = {
     {"keygen", "", "Makes a key pair to sign releases with.", kKeygenOptions, RunKeygen},
-    {"public", "", "Prints the public halves of secret keys, as keygen does.", kPublicOptions,
-     RunPublic},
+    {"public", "", "Prints the public halves of secret keys, as keygen writes them.",
+     kPublicOptions, RunPublic},
     {"commit", "", "Makes a release of a root file system: seals, commits and signs it.",
      kCommitOptions, RunCommit},
     {"rescue", "", "Makes the kernel image that starts when no release can.", kRescueOptions,

@@ -198,11 +198,17 @@ TEST_CASE("what is published under a version stays") {
   WriteText(small / "root/etc/more", "more");
   const auto second = small.Commit();
   REQUIRE_FALSE(second);
-  CHECK(second.error().message.contains("release 1.0.0 is published as commit " +
-                                        first->commit.Hex()));
+  CHECK(second.error().code == Code::kRefused);
+  const std::string& message = second.error().message;
+  CHECK(message.contains("release 1.0.0 is there already, as commit " + first->commit.Hex()));
   const auto release = OpenSignedRelease(small.Query());
   REQUIRE(release);
   CHECK(release->commit.release.commit == first->commit);
+  // What it says to do if nobody has it does that.
+  REQUIRE(Shell(message.substr(message.find("ostree refs "))).status == 0);
+  const auto again = small.Commit();
+  REQUIRE(again);
+  CHECK(again->commit != first->commit);
 }
 
 TEST_CASE("a root with which nodes could not update is refused") {

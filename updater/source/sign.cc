@@ -8,6 +8,7 @@
 #include <openssl/x509.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -95,6 +96,13 @@ Key FromRawPublic(const PublicKey& key) {
                                             Bytes(key.bytes), key.bytes.size()));
 }
 
+std::string_view Trim(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  size_t begin = text.find_first_not_of(kBlank);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+}
+
 // The key of a PEM block, or of a line of base64.
 std::optional<PublicKey> ParsePublic(std::string_view text) {
   PublicKey key;
@@ -108,6 +116,21 @@ std::optional<PublicKey> ParsePublic(std::string_view text) {
   }
   if (key.bytes.size() != SizesOf(key.algorithm).public_key) return std::nullopt;
   return key;
+}
+
+// Whether `text`, in the place of a secret key, is a public one.
+bool IsPublic(std::string_view text) {
+  while (text.starts_with('#')) text = Trim(text.substr(std::min(text.find('\n'), text.size())));
+  const size_t end = text.find(text.starts_with(kPemBegin) ? kPemEnd : "\n");
+  const size_t size = text.starts_with(kPemBegin) ? kPemEnd.size() : 0;
+  return ParsePublic(text.substr(0, end == text.npos ? end : end + size)).has_value();
+}
+
+std::unexpected<Error> PublicInPlace(const std::string& source) {
+  return Fail(Code::kUsage,
+              "{}: expected a secret key, found a public one: give the file that `hostimage keygen "
+              "--secret` wrote",
+              source);
 }
 
 // What is in the file, or in the environment variable.
@@ -132,13 +155,6 @@ bool WritePem(BIO* bio, const EVP_PKEY* key, std::string_view passphrase) {
                                                           info.get(), algorithm)
                                          : nullptr);
   return encrypted && PEM_write_bio_PKCS8(bio, encrypted.get()) == 1;
-}
-
-std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  size_t begin = text.find_first_not_of(kBlank);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
 }
 
 // The key of base64 of 64 bytes, if it is one: its public half belongs to its secret half.
@@ -364,14 +380,13 @@ Result<std::string> ReadSecretFile(const std::string& path) {
   const UniqueFd file = TRY(Open(path, O_RDONLY));
   struct stat status;
   if (::fstat(file.get(), &status) < 0) return FailErrno(path);
-  if ((status.st_mode & 077) != 0) {
-    return Fail(Code::kUsage,
-                "{}: a secret that others can read (mode {:04o}, expected 0600); run: chmod 600 {}",
-                path, status.st_mode & 07777, path);
-  }
   std::string text(kMaxSecretBytes, '\0');
   text.resize(TRY_CONTEXT(path, ReadFull(file.get(), std::as_writable_bytes(std::span(text)))));
-  return text;
+  if ((status.st_mode & 077) == 0) return text;
+  if (IsPublic(Trim(text))) return PublicInPlace(path);
+  return Fail(Code::kUsage,
+              "{}: a secret that others can read (mode {:04o}, expected 0600); run: chmod 600 {}",
+              path, status.st_mode & 07777, path);
 }
 
 Result<std::vector<SecretKey>> SecretKey::Load(const std::string& source,
@@ -396,6 +411,7 @@ Result<std::vector<SecretKey>> SecretKey::Load(const std::string& source,
   }
   const std::string content = TRY(ReadSecret(source));
   const std::string_view text = Trim(content);
+  if (IsPublic(text)) return PublicInPlace(source);
   if (text.starts_with("-----BEGIN")) {
     const Bio bio = Reading(text);
     PassphraseCallback callback(source, ask);
@@ -426,10 +442,12 @@ Result<> SecretKey::Save(std::span<const SecretKey> keys, const std::string& pat
   char* data = nullptr;
   const auto size = static_cast<size_t>(BIO_get_mem_data(bio.get(), &data));
   UniqueFd file = TRY(Open(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
-  TRY_CONTEXT(path, WriteFull(file.get(), AsBytes({data, size})));
-  if (::fsync(file.get()) < 0) return FailErrno(path);
-  TRY_CONTEXT(path, file.Close());
-  return {};
+  Result<> written = WriteFull(file.get(), AsBytes({data, size}));
+  if (written && ::fsync(file.get()) < 0) written = FailErrno("fsync");
+  if (written) written = file.Close();
+  if (written) return {};
+  (void)::unlink(path.c_str());  // it would be in the way of the next one
+  return std::unexpected(std::move(written.error()).Wrap(path));
 }
 
 Result<PublicKey> SecretKey::Public() const {
