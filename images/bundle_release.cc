@@ -59,8 +59,15 @@ Result<BundleContent> BundleRelease(const BundleOptions& options, uint64_t now) 
   const WorkDirectory work = TRY(WorkDirectory::Beside(options.output));
   Archive archive = TRY(Archive::Open(options.repo));
   std::vector<NotedFile> found;
-  const ReleaseTarget release =
-      TRY_CONTEXT(options.repo, FollowMetadata(archive, options, now, work, found));
+  const auto publish_first = [&](Error error) {
+    if (error.code == Code::kNotFound)
+      error.message += std::format("; publish it first: hostimage publish {} --repo {} --key FILE",
+                                   options.version, options.repo);
+    return error;
+  };
+  const ReleaseTarget release = TRY_CONTEXT(
+      options.repo,
+      FollowMetadata(archive, options, now, work, found).transform_error(publish_first));
   const std::vector<std::string> objects = TRY(ObjectNamesFor(release.commit, options));
   std::vector<std::string> names;
   for (const NotedFile& file : found) names.push_back(file.name);

@@ -7,6 +7,7 @@
 #include "images/reseal.h"
 #include "images/root_tree.h"
 #include "images/uki.h"
+#include "images/updatable.h"
 #include "images/work_directory.h"
 #include "updater/base/clock.h"
 #include "updater/seal/seal.h"
@@ -55,10 +56,11 @@ Result<> CheckUnpublished(const Repo& repo, const CommitOptions& options) {
   const std::string ref = ReleaseRef(options.architecture, options.version);
   const Result<Digest> commit = repo.ResolveRef(ref);
   if (commit)
-    return Fail(Code::kFailed,
-                "{}: release {} is published as commit {}; give this one another version (or, if "
-                "no machine has seen it, delete its refs and commit again)",
-                repo.path(), options.version, commit->Hex());
+    return Fail(Code::kRefused,
+                "{}: release {} is there already, as commit {}: give this one another version. If "
+                "it was not published, it can be made again after: ostree refs --repo={} --delete "
+                "{}",
+                repo.path(), options.version, commit->Hex(), repo.path(), ref);
   if (commit.error().code == Code::kNotFound) return {};
   return std::unexpected(commit.error());
 }
@@ -106,6 +108,8 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
   const std::vector<SecretKey> keys = TRY(LoadSecretKeys(options.keys, options.passphrase));
   Repo repo = TRY(Repo::CreateArchive(options.repo));
   TRY(CheckUnpublished(repo, options));
+  progress.Begin("check", options.tree);
+  TRY(CheckUpdatable(options.tree));
   const WorkDirectory work = TRY(WorkDirectory::Beside(options.repo + "/tmp/hostimage"));
   const Copy image = TRY(Copy::To(options.image_out)), verity = TRY(Copy::To(options.verity_out)),
              uki_copy = TRY(Copy::To(options.uki_out));

@@ -97,6 +97,34 @@ Result<> SetTimes(const std::string& path, uint64_t seconds) {
   return {};
 }
 
+// Beside this program: as it is installed, and so has the build tree them.
+Result<std::string> OwnDefinitions() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (error) return FailErrno("/proc/self/exe", error.value());
+  return (program.parent_path() / HOSTOS_REPART_DIR).lexically_normal().string();
+}
+
+// A drop-in for a definition that is not there would say nothing to anybody.
+Result<std::string> DefinitionsFrom(const DiskOptions& options) {
+  const bool given = !options.definitions.empty();
+  std::error_code error;
+  const std::string directory =
+      given ? fs::absolute(options.definitions, error).string() : TRY(OwnDefinitions());
+  for (const char* name : kDefinitions) {
+    const std::string file = std::format("{}/{}.conf", directory, name);
+    if (!fs::is_regular_file(file, error))
+      return Fail(given ? Code::kUsage : Code::kFailed,
+                  "{}: expected the definitions of the partitions, {}.conf to {}.conf, found no "
+                  "{}.conf; {}",
+                  directory, kDefinitions[0], kDefinitions[std::size(kDefinitions) - 1], name,
+                  given ? "begin with a copy of what comes with hostimage"
+                        : "hostimage is not whole: build or install it again, or give "
+                          "--definitions DIR");
+  }
+  return directory;
+}
+
 // Drop-ins: what this release and this command line say about the partitions.
 Result<> WriteDropIns(const std::string& directory, const Release& release,
                       const DiskOptions& options) {
@@ -200,8 +228,7 @@ Result<std::vector<DiskPartition>> RunRepart(const WorkDirectory& work,
 
 Result<DiskImage> MakeDisk(const ReleaseQuery& query, const DiskOptions& options,
                            Progress& progress) {
-  std::error_code error;
-  const std::string definitions = fs::absolute(options.definitions, error);
+  const std::string definitions = TRY(DefinitionsFrom(options));
   const SignedRelease release = TRY(OpenSignedRelease(query));
   const Release& facts = release.commit.release;
   TRY_CONTEXT(query.name, CheckReleaseTime(facts.timestamp, SystemClock().Now()));

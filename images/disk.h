@@ -23,7 +23,7 @@ enum class DiskFormat { kRaw, kQcow2 };
 struct DiskOptions {
   std::string output;
   DiskFormat format = DiskFormat::kRaw;
-  std::string definitions;     // a directory of repart.d files
+  std::string definitions;     // a directory of repart.d files; empty: those of this program
   std::string rescue;          // unified kernel image; empty: what the release brings, if it does
   uint64_t sector_size = 512;  // bytes, of the disk that it is for: 512 or 4096
   // Bytes; absent: what the definitions say.

@@ -36,7 +36,10 @@ int Main(std::span<const char* const> words) {
 
   CatchInterrupts();
   const Result<> result = Run(*verb, words);
-  if (result) return std::fflush(stdout) == 0 ? 0 : 1;
+  if (result)
+    return std::fflush(stdout) == 0
+               ? 0
+               : Print(std::format("{}: standard output could not be written\n", kName), stderr, 1);
   const Error& error = result.error();
   std::string message = std::format("{}: {}\n", kName, error.message);
   if (error.code == Code::kUsage) message += std::format("see: {} {} --help\n", kName, name);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <ranges>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -57,6 +58,16 @@ Result<NotedFile> Remember(const MirrorOptions& options, const std::string& trus
   return file;
 }
 
+// "hostos/x86-64/stable, hostos/x86-64/edge": the channels that have a release.
+std::string ChannelsIn(const tuf::Targets& targets) {
+  constexpr std::string_view kEnd = ".json";
+  std::string channels;
+  for (const std::string& path : targets.targets | std::views::keys)
+    if (std::ranges::count(path, '/') == 2 && path.ends_with(kEnd))
+      channels += (channels.empty() ? "" : ", ") + path.substr(0, path.size() - kEnd.size());
+  return channels.empty() ? "none" : channels;
+}
+
 // The releases of a channel that are not withdrawn, the newest first. The targets of all are
 // fetched.
 Result<std::vector<ReleaseTarget>> ReleasesOf(const std::string& channel, const tuf::Client& client,
@@ -85,7 +96,9 @@ Result<std::vector<ReleaseTarget>> ReleasesOf(const std::string& channel, const 
       releases.push_back(release);
   }
   if (releases.empty())
-    return Fail(Code::kNotFound, "expected releases in channel {}, found none", channel);
+    return Fail(Code::kNotFound,
+                "expected releases in channel {}, found none; the channels are: {}", channel,
+                ChannelsIn(targets));
   return releases;
 }
 
@@ -206,6 +219,11 @@ Result<Mirrored> Mirror(MirrorOptions options, uint64_t now, Progress& progress)
   const tuf::Client client = TRY_CONTEXT(from, tuf::Client::Refresh(work.path(), metadata, now));
   const std::string signed_targets = TRY(ReadFile(work / "targets.json", tuf::kTargetsCap));
   const tuf::Targets all = TRY(tuf::Targets::Parse("targets", signed_targets));
+
+  if (options.channels.empty())
+    return Fail(Code::kUsage,
+                "expected a --channel to copy, as {} has none yet; the channels of {} are: {}",
+                options.repo, from, ChannelsIn(all));
 
   Mirrored done;
   Copier copier(options, repo, TRY(LoadGivenKeys(options.keys)));

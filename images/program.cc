@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "updater/base/no_space.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
@@ -134,8 +135,9 @@ Result<std::string> RunProgram(const std::vector<std::string>& words,
   const std::string how = WIFSIGNALED(status)
                               ? std::format("was killed by signal {}", WTERMSIG(status))
                               : std::format("ended with exit code {}", WEXITSTATUS(status));
-  return Fail(Code::kFailed, "{} {}\nthe command: {}\nits last words:\n{}", words[0], how,
-              Joined(words), TRY(Content(errors.get(), 2000)));
+  const std::string last = TRY(Content(errors.get(), 2000));
+  return Fail(SaysNoSpace(last) ? Code::kNoSpace : Code::kFailed,
+              "{} {}\nthe command: {}\nits last words:\n{}", words[0], how, Joined(words), last);
 }
 
 }  // namespace hostos

@@ -19,7 +19,7 @@ Result<> CheckInterrupt();
 
 // Runs `words` (found in PATH) to its end with "NAME=VALUE" added to the environment, nothing on
 // its input. Returns what it wrote to its output; what it wrote to its error output is part of the
-// error when it fails.
+// error when it fails: kNoSpace when it says so there.
 Result<std::string> RunProgram(const std::vector<std::string>& words,
                                const std::vector<std::string>& environment = {});
 

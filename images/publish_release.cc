@@ -7,8 +7,25 @@
 namespace hostos {
 namespace {
 
+// What was committed comes before what is published.
+auto CommitFirst(const PublishOptions& options) {
+  return [&options](Error error) {
+    if (error.code == Code::kNotFound)
+      error.message += std::format(
+          "; commit the release first: hostimage commit --repo {} --version {} --architecture {} "
+          "...",
+          options.repo, options.version, options.architecture);
+    return error;
+  };
+}
+
+Result<Repo> OpenRepo(const PublishOptions& options) {
+  return Repo::Open(options.repo).transform_error(CommitFirst(options));
+}
+
 Result<Commit> ReadCommit(const Repo& repo, const PublishOptions& options) {
-  const Digest commit = TRY(repo.ResolveRef(ReleaseRef(options.architecture, options.version)));
+  const Digest commit = TRY(repo.ResolveRef(ReleaseRef(options.architecture, options.version))
+                                .transform_error(CommitFirst(options)));
   const std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
   return ParseCommit(bytes);
 }
@@ -46,7 +63,7 @@ Result<ReleaseTarget> Publish(TufRepository& repository, const PublishOptions& o
 }  // namespace
 
 Result<ReleaseTarget> PublishRelease(TufRepository& repository, const PublishOptions& options) {
-  const Repo repo = TRY(Repo::Open(options.repo));
+  const Repo repo = TRY(OpenRepo(options));
   const Commit commit = TRY(ReadCommit(repo, options));
   TRY(CheckTime(repository, repo, options, commit.release));
   return Publish(repository, options, commit.release);
@@ -55,7 +72,7 @@ Result<ReleaseTarget> PublishRelease(TufRepository& repository, const PublishOpt
 Result<ReleaseTarget> PromoteRelease(TufRepository& repository, const PublishOptions& options,
                                      const std::string& channel, std::span<const SecretKey> keys) {
   if (!IsValidName(channel)) return Fail(Code::kUsage, "expected a channel, found '{}'", channel);
-  Repo repo = TRY(Repo::Open(options.repo));
+  Repo repo = TRY(OpenRepo(options));
   Commit commit = TRY(ReadCommit(repo, options));
   commit.release.channel = channel;
   TRY(CheckTime(repository, repo, options, commit.release));

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <map>
 #include <optional>
 
 namespace hostos {
@@ -13,13 +14,21 @@ namespace {
 
 constexpr const char* kPassphraseVariable = "HOSTIMAGE_PASSPHRASE";
 
+// A pipe gives it once, to however many keys.
+Result<std::string> PassphraseIn(const std::string& file) {
+  static std::map<std::string, std::string> read;
+  if (const auto found = read.find(file); found != read.end()) return found->second;
+  std::string passphrase = TRY(ReadSecretFile(file));
+  passphrase.resize(std::min(passphrase.size(), passphrase.find_first_of("\r\n")));
+  return read[file] = std::move(passphrase);
+}
+
 // The given one; nothing when none is.
 Result<std::optional<std::string>> GivenPassphrase(const Arguments& arguments) {
   std::string where = kPassphraseVariable, passphrase;
   if (arguments.Has(kPassphraseFile.name)) {
     where = arguments.Get(kPassphraseFile.name);
-    passphrase = TRY(ReadSecretFile(where));
-    passphrase.resize(std::min(passphrase.size(), passphrase.find_first_of("\r\n")));
+    passphrase = TRY(PassphraseIn(where));
   } else if (const char* variable = ::getenv(kPassphraseVariable)) {
     passphrase = variable;
   } else {

@@ -6,7 +6,13 @@ Result<SignedRelease> OpenSignedRelease(const ReleaseQuery& query) {
   const std::vector<PublicKey> trusted = TRY(LoadGivenKeys(query.keys));
   Repo repo = TRY(Repo::Open(query.repo));
   const Result<Digest> checksum = Digest::FromHex(query.name);
-  const Digest commit = checksum ? *checksum : TRY(repo.ResolveRef(query.name));
+  const auto list_them = [&](Error error) {
+    if (error.code == Code::kNotFound)
+      error.message += std::format("; what there is: ostree refs --repo={}", query.repo);
+    return error;
+  };
+  const Digest commit =
+      checksum ? *checksum : TRY(repo.ResolveRef(query.name).transform_error(list_them));
   std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
   std::string detached = TRY(repo.ReadDetachedMetadata(commit));
   const uint32_t valid =

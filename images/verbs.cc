@@ -1,5 +1,7 @@
 #include "images/verbs.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -104,9 +106,16 @@ Result<> RunKeygen(const Arguments& arguments) {
   const std::string passphrase = TRY(NewPassphrase(arguments, arguments.Has("encrypt")));
   const std::vector<SecretKey> secret = TRY(NewKeys(arguments));
   const std::string text = TRY(PublicText(secret));
-  TRY(SecretKey::Save(secret, arguments.Get("secret"), passphrase));
-  TRY(WriteFileAtomically(arguments.Get("public"), text));
-  Print(text);
+  const std::string &secrets = arguments.Get("secret"), &publics = arguments.Get("public");
+  TRY(SecretKey::Save(secret, secrets, passphrase));
+  if (const Result<> written = WriteFileAtomically(publics, text); !written) {
+    (void)::unlink(secrets.c_str());  // it is nobody's yet, and in the way of the next one
+    return written;
+  }
+  Print(std::format(
+      "secret keys  {}, {}\npublic keys  {}\nSHA-256      {}  (of the public keys' file)\n",
+      secrets, passphrase.empty() ? "not encrypted" : "encrypted", publics,
+      Sha256::Of(AsBytes(text)).Hex()));
   return {};
 }
 
@@ -280,7 +289,8 @@ constexpr Option kDiskOptions[] = {
     {"slot-size", "SIZE", Times::kAtMostOnce, "of each root partition (default 2G)"},
     {"verity-size", "SIZE", Times::kAtMostOnce, "of each hash tree partition (default 64M)"},
     {"state-size", "SIZE", Times::kAtMostOnce, "of /var (default 4G); it can grow with the disk"},
-    {"definitions", "DIR", Times::kAtMostOnce, "repart.d files to use in place of the installed"},
+    {"definitions", "DIR", Times::kAtMostOnce,
+     "repart.d files in place of those that come with hostimage"},
     kJson,
 };
 
@@ -302,7 +312,7 @@ Result<> RunDisk(const Arguments& arguments) {
   PhaseLines progress;
   const DiskOptions options = {.output = arguments.Get("output"),
                                .format = TRY(FormatFrom(arguments)),
-                               .definitions = arguments.GetOr("definitions", HOSTOS_REPART_DIR),
+                               .definitions = arguments.GetOr("definitions", ""),
                                .rescue = arguments.GetOr("rescue", ""),
                                .sector_size = TRY(SectorSizeFrom(arguments)),
                                .esp_size = TRY(arguments.Size("esp-size")),
@@ -332,8 +342,8 @@ Result<> RunDisk(const Arguments& arguments) {
 
 constexpr Subcommand kVerbs[] = {
     {"keygen", "", "Makes a key pair to sign releases with.", kKeygenOptions, RunKeygen},
-    {"public", "", "Prints the public halves of secret keys, as keygen does.", kPublicOptions,
-     RunPublic},
+    {"public", "", "Prints the public halves of secret keys, as keygen writes them.",
+     kPublicOptions, RunPublic},
     {"commit", "", "Makes a release of a root file system: seals, commits and signs it.",
      kCommitOptions, RunCommit},
     {"rescue", "", "Makes the kernel image that starts when no release can.", kRescueOptions,

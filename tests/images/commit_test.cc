@@ -7,6 +7,7 @@
 #include "images/commit_release.h"
 #include "images/reseal.h"
 #include "tests/images/small_release.h"
+#include "tests/source/release_fixture.h"
 #include "updater/seal/seal.h"
 
 using namespace hostos;
@@ -197,9 +198,93 @@ TEST_CASE("what is published under a version stays") {
   WriteText(small / "root/etc/more", "more");
   const auto second = small.Commit();
   REQUIRE_FALSE(second);
-  CHECK(second.error().message.contains("release 1.0.0 is published as commit " +
-                                        first->commit.Hex()));
+  CHECK(second.error().code == Code::kRefused);
+  const std::string& message = second.error().message;
+  CHECK(message.contains("release 1.0.0 is there already, as commit " + first->commit.Hex()));
   const auto release = OpenSignedRelease(small.Query());
   REQUIRE(release);
   CHECK(release->commit.release.commit == first->commit);
+  // What it says to do if nobody has it does that.
+  REQUIRE(Shell(message.substr(message.find("ostree refs "))).status == 0);
+  const auto again = small.Commit();
+  REQUIRE(again);
+  CHECK(again->commit != first->commit);
+}
+
+TEST_CASE("a root with which nodes could not update is refused") {
+  const SmallRelease small;
+  const std::string keys = small / "root/usr/lib/hostos/keys.d", key = keys + "/ci.pub";
+  const std::string root = small / "root/usr/lib/hostos/tuf/root.json";
+  const std::string good_key = ReadText(key), good_root = ReadText(root);
+  WriteText(key, "no key\n");
+  CheckRefused(small, small.Options(), key + ":1: expected a public key");
+  fs::rename(key, keys + "/ci.key");
+  CheckRefused(small, small.Options(), "expected at least one *.pub file in " + keys);
+  fs::remove_all(keys);
+  CheckRefused(small, small.Options(), "expected at least one *.pub file in " + keys);
+  WriteText(key, good_key);
+
+  WriteText(root, "{}");
+  CheckRefused(small, small.Options(), "nodes could not update from it: " + root + ": ");
+  std::string unsigned_root = good_root;
+  const size_t version = unsigned_root.find('1', unsigned_root.find("\"version\""));
+  REQUIRE(version != std::string::npos);
+  unsigned_root[version] = '2';
+  WriteText(root, unsigned_root);
+  CheckRefused(small, small.Options(), root + ": root: expected good signatures");
+  fs::remove(root);
+  CheckRefused(small, small.Options(), root + ": No such file");
+  WriteText(root, good_root);
+  CHECK(small.Commit());
+}
+
+TEST_CASE("a root with a secret key anywhere is refused, and no message has it") {
+  const SmallRelease small;
+  const std::vector<SecretKey> keys = *SecretKey::GenerateHybrid();
+  const auto pem = [&](const std::string& passphrase) {
+    const TempDir directory;
+    REQUIRE(SecretKey::Save(keys, directory / "key", passphrase));
+    return ReadText(directory / "key");
+  };
+  const std::string secret = pem("");
+  // In OSTree's form: what ed25519 is in PKCS#8 ends with the seed.
+  const std::string raw =
+      Shell("printf %s \"$(printf '%s' '" + secret.substr(0, secret.find("-----END")) +
+            "' | grep -v BEGIN | head -n 1 | base64 -d | tail -c 32 | { cat; printf '" +
+            keys.front().Public()->Text() + "' | base64 -d; } | base64 -w 0)\"")
+          .output;
+  REQUIRE(HasSecretKey(raw));
+  // Across the border of what is read at once.
+  const std::string far((1 << 20) - 40, 'x');
+  const struct {
+    const char* file;
+    std::string text;
+  } cases[] = {{"/usr/lib/hostos/keys.d/release.pem", secret},
+               {"/usr/lib/hostos/keys.d/release.pub", secret},
+               {"/usr/lib/hostos/keys.d/release.pub", "# the release's\n" + raw + "\n"},
+               {"/usr/lib/hostos/keys.d/release.key", raw + "\n"},
+               {"/usr/share/doc/sealed", pem("1234")},
+               {"/etc/far", far + secret},
+               {"/etc/service.json", "{\"key\": \"-----BEGIN PRIVATE KEY-----\\n" +
+                                         secret.substr(secret.find('\n') + 1, 60) + "\"}"}};
+  for (const auto& each : cases) {
+    CAPTURE(each.file);
+    const std::string path = small / "root" + each.file;
+    WriteText(path, each.text);
+    CheckRefused(small, small.Options(), path + ":");
+    const auto refused = small.Commit();
+    CHECK(refused.error().message.contains("secret"));
+    CHECK_FALSE(refused.error().message.contains(raw.substr(0, 20)));
+    CHECK_FALSE(refused.error().message.contains(secret.substr(secret.find('\n') + 1, 20)));
+    fs::remove(path);
+  }
+  // A page and a program that know how a key begins have none, and a library may test itself.
+  using namespace std::string_view_literals;
+  WriteText(small / "root/usr/share/doc/keys",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\n\0-----BEGIN PRIVATE KEY-----\n..."sv);
+  WriteText(small / "root/usr/lib/libtls.so",
+            "\x7f"
+            "ELF" +
+                secret);
+  CHECK(small.Commit());
 }

@@ -278,12 +278,65 @@ TEST_CASE("partition definitions in which a node would not find its slots are re
     fs::copy(REPART_DEFINITIONS, options.definitions);
   };
   fs::copy(REPART_DEFINITIONS, options.definitions);
-  fs::remove(options.definitions + "/31-root-b-verity.conf");
+  WriteText(options.definitions + "/31-root-b-verity.conf", "[Partition]\nType=linux-generic\n");
   check_refused("definitions: ");
-  fs::rename(options.definitions + "/40-state.conf", options.definitions + "/05-state.conf");
+  WriteText(options.definitions + "/50-more.conf", "[Partition]\nType=linux-generic\n");
   check_refused("expected the last partition to be hostos-state");
   fs::rename(options.definitions + "/20-root-a.conf", options.definitions + "/35-root.conf");
+  WriteText(options.definitions + "/20-root-a.conf", "[Partition]\nType=linux-generic\n");
   check_refused("in the first slot");
   WriteText(options.definitions + "/30-root-b.conf", "[Partition]\nType=root\nLabel=spare\n");
   check_refused("labelled _empty, found spare");
+}
+
+TEST_CASE("hostimage disk has its definitions from the build tree and from where it is installed") {
+  const SmallRelease small;
+  REQUIRE(small.Commit());
+  const std::string prefix = small / "prefix", program = prefix + "/bin/hostimage";
+  Output({"cmake", "--install", HOSTOS_BUILD_DIR, "--component", "hostimage", "--prefix", prefix});
+  // The state takes the size that the definitions say.
+  const std::vector<std::string> disk = {"disk",          ReleaseRef("x86-64", "1.0.0"),
+                                         "--repo",        small / "repo",
+                                         "--keys",        small / "keys",
+                                         "--esp-size",    "64M",
+                                         "--slot-size",   "64M",
+                                         "--verity-size", "8M",
+                                         "--output"};
+  const auto make = [&](const std::string& hostimage, const std::string& output) {
+    std::vector<std::string> words = disk;
+    words.insert(words.begin(), hostimage);
+    words.push_back(output);
+    return RunProgram(words);
+  };
+  for (const std::string& hostimage : {std::string(HOSTIMAGE), program}) {
+    const auto made = make(hostimage, small / "disk.raw");
+    INFO((made ? *made : made.error().message));
+    REQUIRE(made);
+    CHECK(made->contains("hostos-state         var                 4295.0 MB"));
+  }
+  // A program alone says what it lacks.
+  fs::remove_all(prefix + "/share");
+  fs::remove(small / "disk.raw");
+  const auto alone = make(program, small / "disk.raw");
+  REQUIRE_FALSE(alone);
+  CHECK(alone.error().message.contains(prefix + "/share/hostimage/repart.d: expected"));
+  CHECK_FALSE(fs::exists(small / "disk.raw"));
+}
+
+TEST_CASE("an empty or wrong directory of definitions is named before anything is made") {
+  const SmallRelease small;  // of which there is no release yet
+  DiskOptions options = SmallDisk(small);
+  options.definitions = small / "definitions";
+  for (const bool there : {false, true}) {
+    if (there) fs::create_directory(options.definitions);
+    const auto disk = Make(small, options);
+    REQUIRE_FALSE(disk);
+    CHECK(disk.error().code == Code::kUsage);
+    CHECK(disk.error().message.starts_with(options.definitions + ": expected the definitions"));
+  }
+  fs::copy(REPART_DEFINITIONS, options.definitions);
+  fs::remove(options.definitions + "/30-root-b.conf");
+  const auto lacking = Make(small, options);
+  REQUIRE_FALSE(lacking);
+  CHECK(lacking.error().message.contains("found no 30-root-b.conf"));
 }

@@ -155,6 +155,13 @@ TEST_CASE("hostimage opens an encrypted key with a passphrase from a file or the
       std::format("bash -c '{} public --key {} --passphrase-file <(head -n 1 {})'", HOSTIMAGE,
                   keys.key, keys.directory / "passphrase");
   CHECK(Shell(piped).output == ReadText(keys.trusted));
+  // A pipe is read once, for both.
+  const std::string second = keys.directory / "second.pem";
+  REQUIRE(keys.Run({"keygen", "--secret", second, "--public", second + ".pub"}, right));
+  const CommandResult both =
+      Shell(std::format("bash -c '{} public --key {} --key {} --passphrase-file <(head -n 1 {})'",
+                        HOSTIMAGE, keys.key, second, keys.directory / "passphrase"));
+  CHECK(both.output == ReadText(keys.trusted) + ReadText(second + ".pub"));
   CHECK(keys.Run(keys.Root(keys.key), right)->starts_with("published: "));
   CHECK(keys.Run({"renew", "timestamp", "--repo", keys.directory / "repo", "--key", keys.key,
                   "--passphrase-file", keys.directory / "passphrase"})
@@ -189,6 +196,29 @@ TEST_CASE("hostimage says which key lacks its passphrase or has another, and sta
             .error()
             .message.contains("nor a terminal to ask"));
   CHECK_FALSE(fs::exists(keys.directory / "new"));
+}
+
+TEST_CASE("a public key in the place of a secret one is called that, and a secret one too") {
+  const SmallRelease small;
+  const std::string trusted = small / "keys/ci.pub", secret = small / "ci.pem";
+  const auto said = [](const std::string& words) {
+    const CommandResult ran = Shell(HOSTIMAGE " " + words);
+    CHECK(ran.status == 2);
+    CHECK_FALSE(ran.output.contains("chmod"));
+    return ran.output;
+  };
+  const std::string expected = trusted + ": expected a secret key, found a public one";
+  CHECK(said("public --key " + trusted).contains(expected));  // whose mode is 0644
+  WriteText(trusted, "# of the team\n" + ReadText(trusted));
+  fs::permissions(trusted, fs::perms(0600));
+  CHECK(said("public --key " + trusted).contains(expected));
+  REQUIRE(::setenv("RELEASE_KEY", ReadText(trusted).c_str(), 1) == 0);
+  CHECK(said("public --key env:RELEASE_KEY").contains("found a public one"));
+  CHECK(said("root --root-key " + secret + " --repo " + (small / "new"))
+            .contains(secret +
+                      ":1: expected a public key, found a secret one; its public half: "
+                      "hostimage public --key " +
+                      secret));
 }
 
 TEST_CASE("hostimage asks a terminal for a passphrase, twice for a new key") {

@@ -357,6 +357,22 @@ TEST_CASE("hostimage mirror copies a channel whose releases prove as the publish
             .error()
             .message.contains("ended with exit code 7"));
   CHECK_FALSE(Has(small / "other", "metadata/timestamp.json"));
+
+  // Nothing to copy is nothing done.
+  const Result<std::string> nothing =
+      RunProgram({HOSTIMAGE, "mirror", "--from", small / "repo", "--repo", small / "new", "--root",
+                  small / "repo/metadata/1.root.json", "--keys", small / "keys"});
+  REQUIRE_FALSE(nothing);
+  CHECK(nothing.error().message.contains("ended with exit code 2"));
+  CHECK(nothing.error().message.contains("are: hostos/x86-64/stable"));
+  const Result<std::string> mistyped = RunProgram(
+      {HOSTIMAGE, "mirror", "--from", small / "repo", "--repo", small / "new", "--channel",
+       "stabel", "--root", small / "repo/metadata/1.root.json", "--keys", small / "keys"});
+  REQUIRE_FALSE(mistyped);
+  CHECK(mistyped.error().message.contains("the channels are: hostos/x86-64/stable"));
+  // One that has a channel needs no option.
+  CHECK(RunProgram({HOSTIMAGE, "mirror", "--from", small / "repo", "--repo", mirror, "--root",
+                    small / "repo/metadata/1.root.json", "--keys", small / "keys"}));
 }
 
 }  // namespace

@@ -117,5 +117,33 @@ TEST_CASE("a release that was made before the channel's newest is not published"
   CHECK(publish("1.2.0", kReleaseTime));
 }
 
+TEST_CASE("a verb that comes too early says which one comes first") {
+  const SmallRelease small;
+  const std::string repo = small / "repo", key = small / "ci.pem", trusted = small / "keys/ci.pub";
+  const auto said = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), HOSTIMAGE);
+    words.insert(words.end(), {"--repo", repo});
+    const Result<std::string> ran = RunProgram(words);
+    return ran ? "0: " + *ran : ran.error().message;
+  };
+  REQUIRE(said({"root", "--root-key", trusted, "--targets-key", trusted, "--snapshot-key", trusted,
+                "--timestamp-key", trusted, "--key", key})
+              .starts_with("0: "));
+  const std::string commit =
+      "; commit the release first: hostimage commit --repo " + repo + " --version 1.0.0 ";
+  const std::string none = said({"publish", "1.0.0", "--key", key});
+  CHECK(none.contains(repo + ": expected an OSTree repository, found none" + commit));
+  CHECK_FALSE(none.contains("opendir"));
+  REQUIRE(Repo::CreateArchive(repo));
+  CHECK(said({"publish", "1.0.0", "--key", key})
+            .contains("no ref hostos/x86-64/releases/1.0.0" + commit));
+  CHECK(said({"promote", "1.0.0", "--channel", "edge", "--commit-key", key}).contains(commit));
+  REQUIRE(small.Commit());
+  CHECK(said({"bundle", "1.0.0", "--channel", "stable", "--output", small / "bundle"})
+            .contains("; publish it first: hostimage publish 1.0.0 --repo " + repo));
+  CHECK(said({"verify", "hostos/x86-64/edge", "--keys", small / "keys"})
+            .contains("; what there is: ostree refs --repo=" + repo));
+}
+
 }  // namespace
 }  // namespace hostos

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "images/rescue.h"
+#include "images/tuf_repository.h"
 #include "images/uki.h"
 
 namespace hostos {
@@ -22,6 +23,21 @@ static std::string Noise(size_t size) {
   std::string bytes(size, '\0');
   for (char& byte : bytes) byte = static_cast<char>(random() >> 16);
   return bytes;
+}
+
+// A root of a repository that nobody publishes in.
+static const std::string& FirstRoot() {
+  static const std::string root = [] {
+    const TempDir directory;
+    const std::vector<SecretKey> key = *SecretKey::GenerateHybrid();
+    const RoleChange mine = {.keys = {*key.front().Public()}, .threshold = {}, .days = {}};
+    TufRepository repository = *TufRepository::Open(directory.path(), kReleaseTime);
+    REQUIRE(repository.StageRoot(
+        {{"root", mine}, {"targets", mine}, {"snapshot", mine}, {"timestamp", mine}}));
+    REQUIRE(repository.Sign(key));
+    return ReadText(directory / "metadata/1.root.json");
+  }();
+  return root;
 }
 
 SmallRelease::SmallRelease(const std::string& version) : version_(version) {
@@ -46,6 +62,9 @@ SmallRelease::SmallRelease(const std::string& version) : version_(version) {
   for (const char* directory : {"/boot", "/proc", "/var"}) fs::create_directory(root + directory);
   WriteText(directory_ / "initrd", std::string(70000, 'i'));
   AddKey("ci");
+  fs::create_directories(root + "/usr/lib/hostos/keys.d");
+  fs::copy_file(directory_ / "keys/ci.pub", root + "/usr/lib/hostos/keys.d/ci.pub");
+  WriteText(root + "/usr/lib/hostos/tuf/root.json", FirstRoot());
 }
 
 CommitOptions SmallRelease::Options() const {

@@ -174,8 +174,6 @@ TEST_CASE("loader: a disk with sectors of 4096 bytes boots, and updates itself")
                      disk,
                      "--format",
                      "qcow2",
-                     "--definitions",
-                     REPART_DEFINITIONS,
                      "--sector-size",
                      "4096",
                      "--esp-size",

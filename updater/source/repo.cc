@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "updater/base/atomic_file.h"
+#include "updater/base/no_space.h"
 #include "updater/base/space.h"
 #include "updater/source/glib.h"
 #include "updater/source/objects.h"
@@ -41,7 +42,8 @@ class GErrorOut {
   Code code() const {
     const std::string_view words = message();
     if (Is(G_IO_ERROR_NOT_FOUND)) return Code::kNotFound;
-    if (Is(G_IO_ERROR_NO_SPACE)) return Code::kNoSpace;
+    if (Is(G_IO_ERROR_NO_SPACE) || words.contains("min-free-space") || SaysNoSpace(words))
+      return Code::kNoSpace;
     if (words.contains("Corrupted") || words.contains("Parsing") ||
         words.contains("File too large") || Is(G_IO_ERROR_PARTIAL_INPUT) ||
         Is(G_IO_ERROR_INVALID_DATA))
@@ -64,6 +66,8 @@ const char* Extension(ObjectType type) {
 Result<std::shared_ptr<OstreeRepo>> OpenRepo(const std::string& path) {
   GErrorOut error;
   OstreeRepo* repo = ostree_repo_open_at(AT_FDCWD, path.c_str(), nullptr, error);
+  if (!repo && error.Is(G_IO_ERROR_NOT_FOUND))
+    return Fail(Code::kNotFound, "{}: expected an OSTree repository, found none", path);
   if (!repo) return error.Fail(path + ": opening the OSTree repository");
   return std::shared_ptr<OstreeRepo>(repo, [](OstreeRepo* opened) { g_object_unref(opened); });
 }
@@ -130,8 +134,8 @@ Result<> AddRemote(OstreeRepo* repo) {
 std::unexpected<Error> PullFailure(const GErrorOut& error, const std::string& url) {
   const std::string_view message = error.message();
   const bool network = message.contains("While fetching") || message.contains("HTTP ");
-  return Fail(network && !error.Is(G_IO_ERROR_NO_SPACE) ? Code::kNetwork : error.code(), "{}: {}",
-              url, message);
+  const Code code = error.code();
+  return Fail(network && code != Code::kNoSpace ? Code::kNetwork : code, "{}: {}", url, message);
 }
 
 // libostree believes what stands in the files of an archive repository. Somebody else's mirror may

@@ -6,7 +6,9 @@
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <openssl/x509.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -94,6 +96,13 @@ Key FromRawPublic(const PublicKey& key) {
                                             Bytes(key.bytes), key.bytes.size()));
 }
 
+std::string_view Trim(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  size_t begin = text.find_first_not_of(kBlank);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+}
+
 // The key of a PEM block, or of a line of base64.
 std::optional<PublicKey> ParsePublic(std::string_view text) {
   PublicKey key;
@@ -107,6 +116,21 @@ std::optional<PublicKey> ParsePublic(std::string_view text) {
   }
   if (key.bytes.size() != SizesOf(key.algorithm).public_key) return std::nullopt;
   return key;
+}
+
+// Whether `text`, in the place of a secret key, is a public one.
+bool IsPublic(std::string_view text) {
+  while (text.starts_with('#')) text = Trim(text.substr(std::min(text.find('\n'), text.size())));
+  const size_t end = text.find(text.starts_with(kPemBegin) ? kPemEnd : "\n");
+  const size_t size = text.starts_with(kPemBegin) ? kPemEnd.size() : 0;
+  return ParsePublic(text.substr(0, end == text.npos ? end : end + size)).has_value();
+}
+
+std::unexpected<Error> PublicInPlace(const std::string& source) {
+  return Fail(Code::kUsage,
+              "{}: expected a secret key, found a public one: give the file that `hostimage keygen "
+              "--secret` wrote",
+              source);
 }
 
 // What is in the file, or in the environment variable.
@@ -133,11 +157,58 @@ bool WritePem(BIO* bio, const EVP_PKEY* key, std::string_view passphrase) {
   return encrypted && PEM_write_bio_PKCS8(bio, encrypted.get()) == 1;
 }
 
-std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  size_t begin = text.find_first_not_of(kBlank);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+// The key of base64 of 64 bytes, if it is one: its public half belongs to its secret half.
+Key FromOstree(std::string_view line) {
+  const std::string bytes = DecodeBase64(line);
+  if (bytes.size() != 2 * kSeedBytes) return nullptr;
+  Key key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, Bytes(bytes), kSeedBytes));
+  const bool whole = key && RawPublic(key.get(), Algorithm::kEd25519) ==
+                                std::string_view(bytes).substr(kSeedBytes);
+  return whole ? std::move(key) : nullptr;
+}
+
+std::string_view FirstLine(std::string_view text) {
+  return Trim(text.substr(0, text.find('\n')));
+}
+
+// Removes white space, and "\n" as JSON and shells write it, from the front.
+std::string_view SkipBlank(std::string_view text) {
+  for (;;) {
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+    if (!text.starts_with("\\n") && !text.starts_with("\\r")) return text;
+    text.remove_prefix(2);
+  }
+}
+
+// What follows the words "PRIVATE KEY" inside a label: is it the rest of a key?
+bool IsRestOfSecret(std::string_view text) {
+  constexpr std::string_view kBlock = " BLOCK", kDashes = "-----";  // the first: PGP's
+  constexpr size_t kLeastBase64 = 40;                               // of a key's first line
+  if (text.starts_with(kBlock)) text.remove_prefix(kBlock.size());
+  if (!text.starts_with(kDashes)) return false;
+  text = SkipBlank(text.substr(kDashes.size()));
+  if (text.starts_with("Proc-Type:") || text.starts_with("Version:")) return true;
+  const size_t end =
+      text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=");
+  return std::min(end, text.size()) >= kLeastBase64;
+}
+
+bool HasSecretPem(std::string_view text) {
+  constexpr std::string_view kBegin = "-----BEGIN ", kWords = "PRIVATE KEY";
+  constexpr size_t kMaxLabel = 32;  // before these words: "ENCRYPTED ", "OPENSSH "
+  // Not string_view::find(): a root has hundreds of megabytes.
+  while (const void* found = ::memmem(text.data(), text.size(), kWords.data(), kWords.size())) {
+    const auto at = static_cast<size_t>(static_cast<const char*>(found) - text.data());
+    const std::string_view before = text.substr(0, at).substr(at - std::min(at, kMaxLabel));
+    text.remove_prefix(at + kWords.size());
+    const size_t begin = before.rfind(kBegin);
+    if (begin != before.npos &&
+        before.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ", begin + kBegin.size()) ==
+            before.npos &&
+        IsRestOfSecret(text))
+      return true;
+  }
+  return false;
 }
 
 bool Contains(std::span<const PublicKey> keys, const PublicKey& wanted) {
@@ -180,6 +251,12 @@ Result<std::vector<PublicKey>> PublicKey::Load(const std::string& path) {
     const std::string_view entry = Trim(taken);
     if (!entry.empty() && entry.front() != '#') {
       std::optional<PublicKey> key = ParsePublic(entry);
+      if (!key &&
+          HasSecretKey(std::string_view(text).substr(text.size() - rest.size() - taken.size())))
+        return Fail(Code::kUsage,
+                    "{}:{}: expected a public key, found a secret one; its public half: hostimage "
+                    "public --key {}",
+                    path, number, path);
       if (!key) {
         return Fail(Code::kUsage,
                     "{}:{}: expected a public key (ed25519: base64 of 32 bytes; ML-DSA-65: PEM), "
@@ -295,18 +372,21 @@ Result<std::string> PublicText(std::span<const SecretKey> keys) {
   return text;
 }
 
+bool HasSecretKey(std::string_view text) {
+  return FromOstree(FirstLine(text)) || HasSecretPem(text);
+}
+
 Result<std::string> ReadSecretFile(const std::string& path) {
   const UniqueFd file = TRY(Open(path, O_RDONLY));
   struct stat status;
   if (::fstat(file.get(), &status) < 0) return FailErrno(path);
-  if ((status.st_mode & 077) != 0) {
-    return Fail(Code::kUsage,
-                "{}: a secret that others can read (mode {:04o}, expected 0600); run: chmod 600 {}",
-                path, status.st_mode & 07777, path);
-  }
   std::string text(kMaxSecretBytes, '\0');
   text.resize(TRY_CONTEXT(path, ReadFull(file.get(), std::as_writable_bytes(std::span(text)))));
-  return text;
+  if ((status.st_mode & 077) == 0) return text;
+  if (IsPublic(Trim(text))) return PublicInPlace(path);
+  return Fail(Code::kUsage,
+              "{}: a secret that others can read (mode {:04o}, expected 0600); run: chmod 600 {}",
+              path, status.st_mode & 07777, path);
 }
 
 Result<std::vector<SecretKey>> SecretKey::Load(const std::string& source,
@@ -331,6 +411,7 @@ Result<std::vector<SecretKey>> SecretKey::Load(const std::string& source,
   }
   const std::string content = TRY(ReadSecret(source));
   const std::string_view text = Trim(content);
+  if (IsPublic(text)) return PublicInPlace(source);
   if (text.starts_with("-----BEGIN")) {
     const Bio bio = Reading(text);
     PassphraseCallback callback(source, ask);
@@ -345,13 +426,10 @@ Result<std::vector<SecretKey>> SecretKey::Load(const std::string& source,
     } while (BIO_pending(bio.get()) > 0);
     return keys;
   }
-  const std::string bytes = DecodeBase64(Trim(text.substr(0, text.find('\n'))));
-  TRY(add(
-      Key(bytes.size() == 2 * kSeedBytes
-              ? EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, Bytes(bytes), kSeedBytes)
-              : nullptr)));
-  if (TRY(keys.front().Public()).bytes != std::string_view(bytes).substr(kSeedBytes))
+  if (const std::string_view line = FirstLine(text);
+      DecodeBase64(line).size() == 2 * kSeedBytes && !FromOstree(line))
     return Fail(Code::kUsage, "{}: the public half does not belong to the secret half", source);
+  TRY(add(FromOstree(FirstLine(text))));
   return keys;
 }
 
@@ -364,10 +442,12 @@ Result<> SecretKey::Save(std::span<const SecretKey> keys, const std::string& pat
   char* data = nullptr;
   const auto size = static_cast<size_t>(BIO_get_mem_data(bio.get(), &data));
   UniqueFd file = TRY(Open(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
-  TRY_CONTEXT(path, WriteFull(file.get(), AsBytes({data, size})));
-  if (::fsync(file.get()) < 0) return FailErrno(path);
-  TRY_CONTEXT(path, file.Close());
-  return {};
+  Result<> written = WriteFull(file.get(), AsBytes({data, size}));
+  if (written && ::fsync(file.get()) < 0) written = FailErrno("fsync");
+  if (written) written = file.Close();
+  if (written) return {};
+  (void)::unlink(path.c_str());  // it would be in the way of the next one
+  return std::unexpected(std::move(written.error()).Wrap(path));
 }
 
 Result<PublicKey> SecretKey::Public() const {

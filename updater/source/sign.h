@@ -55,7 +55,7 @@ struct PublicKey {
   // Every key of a *.pub file, in order: ed25519 as one base64 key a line, which is what `ostree
   // sign --keys-file` takes; ML-DSA-65 as PEM (SubjectPublicKeyInfo). Empty lines and lines that
   // begin with '#' are skipped; what is no key is an error naming file:line, and so is a file
-  // without any.
+  // without any. No message has a secret that stands there by mistake.
   static Result<std::vector<PublicKey>> Load(const std::string& path);
   // As such a file has it, with the end of its line.
   std::string Text() const;
@@ -115,6 +115,10 @@ Result<std::vector<SecretKey>> LoadSecretKeys(std::span<const std::string> sourc
 
 // A file that its owner alone may read, else it is refused; of 64 KiB at most.
 Result<std::string> ReadSecretFile(const std::string& path);
+
+// Whether `text` has a secret key in it: as its first line one in OSTree's form, or anywhere a PEM
+// block of any kind. A program or a page that only speaks of such blocks has none.
+bool HasSecretKey(std::string_view text);
 
 // The public halves, as a *.pub file.
 Result<std::string> PublicText(std::span<const SecretKey> keys);
