@@ -3,15 +3,13 @@
 #include <cstdio>
 #include <exception>
 
+#include "images/manual.h"
 #include "images/program.h"
 #include "images/verbs.h"
 #include "updater/hostctl/exit_code.h"
 
 namespace hostos {
 namespace {
-
-constexpr std::string_view kName = "hostimage";
-constexpr std::string_view kSummary = "makes, proves and installs releases of HostOS";
 
 int Print(const std::string& text, FILE* stream, int code) {
   return std::fputs(text.c_str(), stream) < 0 || std::fflush(stream) != 0 ? 1 : code;
@@ -22,27 +20,29 @@ Result<> Run(const Subcommand& verb, std::span<const char* const> words) {
 }
 
 int Main(std::span<const char* const> words) {
-  const std::string help = Help(kName, kSummary, Subcommands());
+  const std::string help = Help(kHostimage, kHostimageSummary, Subcommands());
   if (words.empty()) return Print(help, stderr, 2);
   const std::string_view name = words[0];
   if (name == "--help") return Print(help, stdout, 0);
+  if (name == "--version") return Print("hostimage " HOSTOS_VERSION "\n", stdout, 0);
   const std::span<const Subcommand> verbs = Subcommands();
   const auto verb = std::ranges::find(verbs, name, &Subcommand::name);
   if (verb == verbs.end())
-    return Print(std::format("{0}: no verb \"{1}\"\n\n{2}", kName, name, help), stderr, 2);
+    return Print(std::format("{0}: no verb \"{1}\"\n\n{2}", kHostimage, name, help), stderr, 2);
   words = words.subspan(1);
   if (std::ranges::contains(words, std::string_view("--help")))
-    return Print(Help(kName, *verb), stdout, 0);
+    return Print(Help(kHostimage, *verb), stdout, 0);
 
   CatchInterrupts();
   const Result<> result = Run(*verb, words);
   if (result)
     return std::fflush(stdout) == 0
                ? 0
-               : Print(std::format("{}: standard output could not be written\n", kName), stderr, 1);
+               : Print(std::format("{}: standard output could not be written\n", kHostimage),
+                       stderr, 1);
   const Error& error = result.error();
-  std::string message = std::format("{}: {}\n", kName, error.message);
-  if (error.code == Code::kUsage) message += std::format("see: {} {} --help\n", kName, name);
+  std::string message = std::format("{}: {}\n", kHostimage, error.message);
+  if (error.code == Code::kUsage) message += std::format("see: {} {} --help\n", kHostimage, name);
   return Print(message, stderr, Number(ExitCodeOf(error.code)));
 }
 

@@ -161,6 +161,8 @@ TEST_CASE("changes below /etc are listed by path") {
   CHECK(state.EtcChanges(Fill(1)).value().empty());
   Edit(state, Fill(1), "ssh/sshd_config.d/10-site.conf");
   Edit(state, Fill(1), "hostname");
+  for (const char* own : {".pwd.lock", ".updated", "machine-id", "passwd-"})
+    Edit(state, Fill(1), own);  // by the system itself
   CHECK(state.EtcChanges(Fill(1)).value() ==
         std::vector<std::string>{"hostname", "ssh/sshd_config.d/10-site.conf"});
   const std::string upper = dir / "etc/" + Fill(1).Hex().substr(0, 16) + "/upper/";

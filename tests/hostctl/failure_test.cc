@@ -4,6 +4,9 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "tests/hostctl/samples.h"
+#include "tests/tuf/repository.h"
+#include "updater/source/commit.h"
+#include "updater/source/release_target.h"
 
 namespace hostos {
 namespace {
@@ -88,11 +91,51 @@ TEST_CASE("what to do after a refusal is the very command that was refused, with
   Result<Invocation> invocation =
       ParseCommandLine(std::vector<const char*>{"update", "--version", "1.2.0"});
   REQUIRE(invocation);
-  CHECK_THAT(Advice(Code::kRefused, *invocation),
+  CHECK_THAT(Advice({Code::kRefused, ""}, *invocation),
              ContainsSubstring("hostctl update --version 1.2.0 --retry"));
   invocation->version.reset();
-  CHECK_THAT(Advice(Code::kRefused, *invocation), ContainsSubstring("hostctl update --retry"));
-  CHECK_THAT(Advice(Code::kNetwork, *invocation), ContainsSubstring("it resumes"));
+  CHECK_THAT(Advice({Code::kRefused, ""}, *invocation),
+             ContainsSubstring("hostctl update --retry"));
+  CHECK_THAT(Advice({Code::kNetwork, ""}, *invocation), ContainsSubstring("it resumes"));
+}
+
+TEST_CASE("what is not trusted has advice of its own for each cause, with the command") {
+  const Result<Invocation> update = ParseCommandLine(std::vector<const char*>{"update"});
+  REQUIRE(update);
+  const auto advice = [&](Error error) {
+    CAPTURE(error.message);
+    REQUIRE(error.code == Code::kNotTrusted);
+    // One layer further out it is the same.
+    return Advice(std::move(error).Wrap("https://releases.test/repo: metadata"), *update);
+  };
+  tuf::Repository repository;
+  tuf::Machine machine(repository);
+  const std::string old = repository.metadata.files["timestamp.json"];
+  repository.Publish({"timestamp"});
+  REQUIRE(machine.Refresh());
+  repository.metadata.files["timestamp.json"] = old;
+  CHECK_THAT(advice(machine.Refused()),
+             ContainsSubstring("hostimage mirror") && ContainsSubstring("hostimage bundle"));
+  repository["timestamp"]["expires"] = tuf::kYesterday;
+  repository.Publish({"timestamp"});
+  CHECK_THAT(advice(machine.Refused()),
+             ContainsSubstring("hostimage renew ROLE") && ContainsSubstring("timedatectl"));
+  repository["timestamp"]["expires"] = tuf::kFarAway;
+  repository.signers("timestamp") = {tuf::TestKey()};
+  repository.Publish({"timestamp"});
+  CHECK_THAT(advice(machine.Refused()), ContainsSubstring("/usr/lib/hostos/tuf/root.json"));
+
+  CHECK_THAT(advice(VerifyCommit("commit", "", {}, {}).error()),
+             ContainsSubstring("Compare the keys in /etc/hostctl/keys.d") &&
+                 ContainsSubstring("hostimage public --key FILE"));
+  const std::string nowhere = "/no/keys.d";
+  CHECK_THAT(advice(LoadTrustedKeys({&nowhere, 1}).error()),
+             ContainsSubstring("/etc/hostctl/keys.d/NAME.pub"));
+  CHECK_THAT(advice(CheckLimits({.timestamp = 2}, 0, {.time = 1}).error()),
+             ContainsSubstring("hostimage commit") && ContainsSubstring("timedatectl"));
+  const std::string other = advice({Code::kNotTrusted, "expected SHA-256 1234, found 5678"});
+  CHECK_THAT(other,
+             ContainsSubstring("hostimage verify") && !ContainsSubstring("Compare the keys"));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "updater/hostctl/help.h"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <set>
@@ -43,7 +44,7 @@ TEST_CASE("the --help of hostctl lists every verb for people, and every exit cod
 
 TEST_CASE("the man page has no fault that mandoc can find") {
   TempDir dir;
-  REQUIRE(WriteFileAtomically(dir / "hostctl.8", ManPage()));
+  REQUIRE(WriteFileAtomically(dir / "hostctl.8", ManPage(HostctlManual())));
   // The level below, style, would have the machine that lints know the manuals of systemd.
   const Ran lint = RunShell("mandoc -Tlint -Wwarning " + (dir / "hostctl.8"));
   CHECK(lint.output == "");
@@ -52,7 +53,7 @@ TEST_CASE("the man page has no fault that mandoc can find") {
 
 TEST_CASE("the man page, as it is read, names every verb, option and exit code") {
   TempDir dir;
-  REQUIRE(WriteFileAtomically(dir / "hostctl.8", ManPage()));
+  REQUIRE(WriteFileAtomically(dir / "hostctl.8", ManPage(HostctlManual())));
   const Ran page =
       RunShell("mandoc -Tutf8 -Owidth=200 " + (dir / "hostctl.8") + " | sed 's/.\\x08//g'");
   REQUIRE(page.exit_code == 0);
@@ -71,6 +72,11 @@ TEST_CASE("docs/cli.md has the table of exit codes, and every verb and option") 
   for (const ExitCodeMeaning& row : kExitCodes)
     CHECK_THAT(*page,
                ContainsSubstring(std::format("\n| {} | {} |", Number(row.code), row.meaning)));
+  // What is refused of a release, and with which code, is said once.
+  const auto update = std::ranges::find(Commands(), Verb::kUpdate, &Command::verb);
+  for (const ExitUse& use : update->exits)
+    if (use.code == ExitCode::kNotTrusted || use.code == ExitCode::kNotSupported)
+      CHECK_THAT(*page, ContainsSubstring(std::format("{}: {}", Number(use.code), use.meaning)));
   for (const Command& command : Commands()) {
     CHECK_THAT(*page, ContainsSubstring(std::format("`hostctl {}", command.name)));
     for (const OptionSpec& option : command.options)
@@ -81,7 +87,7 @@ TEST_CASE("docs/cli.md has the table of exit codes, and every verb and option") 
 // What a real bash offers when TAB is pressed at the end of `line`.
 std::set<std::string> Completed(const std::string& line) {
   TempDir dir;
-  REQUIRE(WriteFileAtomically(dir / "completion", BashCompletion()));
+  REQUIRE(WriteFileAtomically(dir / "completion", BashCompletion(HostctlManual())));
   REQUIRE(WriteFileAtomically(dir / "line", line));
   // The words as readline splits them: '=' is a word of its own.
   const Ran ran = RunShell("cd " + dir.path() +
@@ -130,6 +136,9 @@ TEST_CASE("bash completes the values of options, with a space or an equals sign"
   CHECK(Completed("hostctl status --config li") == std::set<std::string>{"line"});
   CHECK(Completed("hostctl --config status update --pl") == std::set<std::string>{"--plan"});
   CHECK(Completed("hostctl update --version ") == std::set<std::string>{});
+  CHECK(Completed("hostctl update --from com") == std::set<std::string>{"completion"});
+  CHECK(Completed("hostctl update --from=li") == std::set<std::string>{"line"});
+  CHECK(Completed("hostctl help verif") == std::set<std::string>{"verify"});
 }
 
 }  // namespace

@@ -27,7 +27,16 @@ TEST_CASE("help and version are results, and need no HostOS") {
     ran = Hostctl(std::string(command.name) + " --help 2>/dev/null");
     CHECK(ran.exit_code == 0);
     CHECK(ran.output == HelpText(command));
+    CHECK(Hostctl("help " + std::string(command.name)).output == HelpText(command));
   }
+  ran = Hostctl("help 2>/dev/null");
+  CHECK(ran.exit_code == 0);
+  CHECK(ran.output == ManualText());
+  CHECK_THAT(ran.output, StartsWith(HelpText()) && ContainsSubstring("/etc/hostctl/keys.d") &&
+                             ContainsSubstring("NO_COLOR") &&
+                             ContainsSubstring("\n      hostctl update --plan\n"));
+  CHECK(Hostctl("help frob").exit_code == 2);
+  CHECK(Hostctl("help update status").exit_code == 2);
   ran = Hostctl("--version");
   CHECK(ran.exit_code == 0);
   CHECK(ran.output == "hostctl " HOSTOS_VERSION "\n");

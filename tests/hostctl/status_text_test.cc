@@ -109,7 +109,13 @@ TEST_CASE(
   const std::string text = Text(view);
   CHECK_THAT(Line(text, "HostOS"), ContainsSubstring("on trial"));
   CHECK_THAT(Line(text, "* A"), ContainsSubstring("running · on trial, 1 try left"));
-  CHECK_THAT(Line(text, "Update"), ContainsSubstring("is on trial, boot 2"));
+  CHECK_THAT(Line(text, "Update"), ContainsSubstring("is on trial, boot 2") &&
+                                       ContainsSubstring("if it fails, back to 1.1.0"));
+  // Counted again at a planned reboot, with nothing in the other slot.
+  status.update->recount = true;
+  status.update->from = status.update->target;
+  CHECK_THAT(Line(Text(view), "Update"),
+             ContainsSubstring("if it fails, back to the rescue system"));
   CHECK(ExitOf(view) == ExitCode::kDone);
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <filesystem>
@@ -210,6 +211,36 @@ TEST_CASE("a failure before anything was changed says so, one after it says what
   CHECK(said.code == 7);
   CHECK_THAT(said.err, ContainsSubstring("slot B is not bootable until an update succeeds."));
   CHECK_THAT(Hostctl(machine, {"status"}).out, ContainsSubstring("was interrupted in prove"));
+}
+
+TEST_CASE("an older release ends with 7 or 11, as the manual says, and tells what to do") {
+  Machine machine;
+  REQUIRE(Hostctl(machine, {"update"}).code == 4);
+  machine.Boot();
+  machine.source.Publish("1.5.0", 3000, {"kernel 5"});
+  machine.source.SetIndex("1.5.0", 1);
+  Said said = Hostctl(machine, {"update"});
+  CHECK(said.code == 7);
+  CHECK_THAT(said.err, ContainsSubstring("1.5.0 has index 1 in the order of releases, before 2") &&
+                           ContainsSubstring("comes back with: hostctl rollback") &&
+                           !ContainsSubstring("Compare the keys"));
+  machine.source.Publish("1.6.0", 1500, {"kernel 6"});
+  machine.source.SetIndex("1.6.0", 3);
+  said = Hostctl(machine, {"update"});
+  CHECK(said.code == 7);
+  CHECK_THAT(said.err, ContainsSubstring("hostimage commit --timestamp"));
+  // In order, but of a version that the loader would not start.
+  machine.source.Publish("1.0.5", 4000, {"kernel 7"});
+  machine.source.SetIndex("1.0.5", 4);
+  said = Hostctl(machine, {"update"});
+  CHECK(said.code == 11);
+  CHECK_THAT(said.err, ContainsSubstring("1.0.5 is not newer than the running 1.1.0"));
+  const auto meaning = [&](ExitCode code) {
+    const auto command = std::ranges::find(Commands(), Verb::kUpdate, &Command::verb);
+    return std::string(std::ranges::find(command->exits, code, &ExitUse::code)->meaning);
+  };
+  CHECK_THAT(meaning(ExitCode::kNotTrusted), ContainsSubstring("older than what this machine"));
+  CHECK_THAT(meaning(ExitCode::kNotSupported), ContainsSubstring("not newer than the running"));
 }
 
 TEST_CASE("no space on the ESP names the files there that are not ours, after what is left") {

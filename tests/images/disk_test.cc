@@ -294,6 +294,8 @@ TEST_CASE("hostimage disk has its definitions from the build tree and from where
   REQUIRE(small.Commit());
   const std::string prefix = small / "prefix", program = prefix + "/bin/hostimage";
   Output({"cmake", "--install", HOSTOS_BUILD_DIR, "--component", "hostimage", "--prefix", prefix});
+  for (const char* page : {"man/man1/hostimage.1", "bash-completion/completions/hostimage"})
+    CHECK(fs::file_size(prefix + "/share/" + page) > 0);
   // The state takes the size that the definitions say.
   const std::vector<std::string> disk = {"disk",          ReleaseRef("x86-64", "1.0.0"),
                                          "--repo",        small / "repo",

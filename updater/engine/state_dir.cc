@@ -191,6 +191,11 @@ Result<Space> StateDir::EtcSize(const Digest& running) const {
   return largest;
 }
 
+// What the system writes into /etc by itself: nobody edited it.
+constexpr std::string_view kOwnFiles[] = {".pwd.lock", ".updated",   "adjtime", "group-",
+                                          "gshadow-",  "machine-id", "passwd-", "shadow-",
+                                          "subgid-",   "subuid-"};
+
 Result<std::vector<std::string>> StateDir::EtcChanges(const Digest& root_hash) const {
   const fs::path upper = EtcOf(root_hash) + "/upper";
   std::vector<std::string> changes;
@@ -198,8 +203,10 @@ Result<std::vector<std::string>> StateDir::EtcChanges(const Digest& root_hash) c
   for (fs::recursive_directory_iterator it(upper, error), end; !error && it != end;
        it.increment(error)) {
     // Of itself: a link is a change, also to a directory, or to nothing.
-    if (it->symlink_status(error).type() != fs::file_type::directory)
-      changes.push_back(it->path().lexically_relative(upper));
+    const std::string path = it->path().lexically_relative(upper);
+    if (it->symlink_status(error).type() != fs::file_type::directory &&
+        !std::ranges::contains(kOwnFiles, path))
+      changes.push_back(path);
   }
   if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
     return FailErrno(upper.string(), error.value());

@@ -61,12 +61,15 @@ constexpr ExitUse kUpdateExits[] = {
     {ExitCode::kNothingToDo, "that release is running already"},
     {ExitCode::kStaged, "staged (now or earlier): reboot to run it"},
     {ExitCode::kBusy, "another operation is in progress, or the running release is on trial"},
-    {ExitCode::kNotTrusted, "a signature, a digest or the root hash does not hold"},
+    {ExitCode::kNotTrusted,
+     "a signature, a digest or the root hash does not hold; or the release, or the metadata that "
+     "leads to it, has expired or is older than what this machine saw or ran before"},
     {ExitCode::kNetwork, "the server was not reached, or answered badly"},
     {ExitCode::kNoSpace, "it does not fit in the slot, on the ESP or on the state partition"},
     {ExitCode::kNotHealthy,
      "a required check fails already, and --ignore-health is not given: nothing was changed"},
-    {ExitCode::kNotSupported, "the release is older, or for another machine or format"},
+    {ExitCode::kNotSupported,
+     "its version is not newer than the running one, or it is for another machine or format"},
     {ExitCode::kRefused, "it was given up here before, and --retry is not given"},
 };
 
@@ -114,6 +117,10 @@ constexpr ExitUse kSelfTestExits[] = {
     {ExitCode::kBusy, "an update is in progress, staged or on trial"},
     {ExitCode::kNotSupported,
      "the loader's own order does not decide what boots: it says what does"},
+};
+
+constexpr ExitUse kHelpExits[] = {
+    {ExitCode::kDone, "printed"},
 };
 
 constexpr ExitUse kGateExits[] = {
@@ -180,6 +187,15 @@ constexpr Command kCommands[] = {
      "their entries are not touched. The first boot that is not as expected ends the test. "
      "`hostctl status` says how it ended.",
      kSelfTestOptions, kSelfTestExits},
+    {Verb::kHelp,
+     "help",
+     "the manual, or what it says of a verb",
+     "Prints what a verb does, its options and its exit codes; without a verb all of the manual "
+     "that is not about one. Needs no root, and no HostOS.",
+     {},
+     kHelpExits,
+     false,
+     "VERB"},
     {Verb::kGate,
      "gate",
      "decide the trial of the running release",

@@ -23,7 +23,8 @@ enum class Verb {
   kProbation,
   kRecount,
   kRescue,
-  kSelfTest
+  kSelfTest,
+  kHelp
 };
 
 struct Command;
@@ -43,6 +44,7 @@ struct Invocation {
   std::optional<std::string> version;  // update
   std::optional<std::string> from;     // update, rescue: a directory
   std::optional<std::string> slot;     // verify: "A", "B" or "both"
+  const Command* topic = nullptr;      // help: null for the whole
 };
 
 struct OptionSpec {
@@ -67,7 +69,8 @@ struct Command {
   std::string_view description;  // one paragraph
   std::span<const OptionSpec> options;
   std::span<const ExitUse> exits;
-  bool hidden = false;  // run by a unit, not by people: not listed, but documented
+  bool hidden = false;            // run by a unit, not by people: not listed, but documented
+  std::string_view operand = "";  // a verb that may follow, as help has it; empty: none
 };
 
 std::span<const Command> Commands();

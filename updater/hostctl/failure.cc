@@ -18,6 +18,47 @@ bool Same(const BootState& a, const BootState& b, Slot slot) {
          a.slot(slot).root_hash == b.slot(slot).root_hash;
 }
 
+// Of what was found where releases come from.
+std::string WhyNotTrusted(std::string_view message, const Invocation& invocation) {
+  static constexpr struct {
+    std::string_view words, advice;
+  } kCauses[] = {
+      {" expired at ",
+       "Whoever publishes has to renew it (hostimage check --repo DIR says what is due: hostimage "
+       "renew ROLE --repo DIR --key FILE); a mirror or a bundle is made anew after that. Or the "
+       "clock of this machine is ahead: timedatectl"},
+      {": rollback: ",
+       "This machine has seen newer metadata than is offered here: a mirror that is behind, a "
+       "bundle from before the last `hostctl update`, or somebody who holds updates back. Copy the "
+       "mirror again (hostimage mirror), or make the bundle anew (hostimage bundle)."},
+      {" in the order of releases, before ",
+       "This machine has run a newer one. What is in the other slot comes back with: hostctl "
+       "rollback. To have an older system everywhere, publish it as a new release."},
+      {", before the newest release this machine committed to",
+       "It was made before the one that this machine has run: commit it again with a later time "
+       "(hostimage commit --timestamp), and publish that."},
+      {" was withdrawn: ", "Take the channel's newest: hostctl update"},
+      {"time of the release: ",
+       "It was made with a clock that is wrong: withdraw it, and commit it again (hostimage "
+       "withdraw, hostimage commit). Or the clock of this machine is behind: timedatectl"},
+      {" trusted keys, found ",
+       "Compare the keys in /etc/hostctl/keys.d and /usr/lib/hostos/keys.d with those of the "
+       "release's publisher (hostimage public --key FILE), and the policy: `signatures` and "
+       "`required_signatures` in /etc/hostctl/hostctl.toml."},
+      {"no trusted key: ", "Put the publisher's public key into /etc/hostctl/keys.d/NAME.pub."},
+      {": expected good signatures by ",
+       "The metadata is not signed by whom this machine trusts: its first root is "
+       "/usr/lib/hostos/tuf/root.json. Compare it with metadata/1.root.json where releases come "
+       "from; if that is the right publisher's, it is damaged: hostimage check --repo DIR"},
+  };
+  for (const auto& [words, advice] : kCauses)
+    if (message.contains(words)) return std::string(advice);
+  return std::format(
+      "What is at {} is not what was signed. Try it again; if it stays, whoever publishes proves "
+      "it: hostimage check --repo DIR, hostimage verify REF --repo DIR --keys DIR",
+      invocation.from ? *invocation.from : "[source] url in /etc/hostctl/hostctl.toml");
+}
+
 }  // namespace
 
 std::string WhatIsLeft(const BootState& before, const Result<BootState>& after, bool began) {
@@ -33,9 +74,9 @@ std::string WhatIsLeft(const BootState& before, const Result<BootState>& after, 
   return "The running system is unchanged, and boots next.";
 }
 
-std::string Advice(Code code, const Invocation& invocation) {
+std::string Advice(const Error& error, const Invocation& invocation) {
   const Verb verb = invocation.command ? invocation.command->verb : Verb::kStatus;
-  switch (code) {
+  switch (error.code) {
     case Code::kUsage:
       return "";
     case Code::kBusy:
@@ -45,8 +86,7 @@ std::string Advice(Code code, const Invocation& invocation) {
              "it resumes.";
     case Code::kNotTrusted:
       return verb == Verb::kUpdate
-                 ? "Nothing untrusted was installed. Compare the keys in /etc/hostctl/keys.d and "
-                   "/usr/lib/hostos/keys.d with those of the release's publisher."
+                 ? "Nothing untrusted was installed. " + WhyNotTrusted(error.message, invocation)
                  : "";
     case Code::kNoSpace:
       return verb == Verb::kUpdate ? "Make room, then run it again: it resumes." : "";

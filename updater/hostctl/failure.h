@@ -15,8 +15,10 @@ namespace hostos {
 // it may have changed something (an update past its resolve phase).
 std::string WhatIsLeft(const BootState& before, const Result<BootState>& after, bool began);
 
-// What an operator does next; "" when the message says it all.
-std::string Advice(Code code, const Invocation& invocation);
+// What an operator does next; "" when the message says it all. Why something is not trusted, and so
+// what to do about it, is told from the words of the message: it may come from another process, as
+// a code and a text.
+std::string Advice(const Error& error, const Invocation& invocation);
 
 // "hostctl: <message>", `left`, the message's further lines and `advice`, each on a line of its own
 // when there is something to say.

@@ -1,6 +1,7 @@
 #include "updater/hostctl/help.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace hostos {
 namespace {
@@ -60,6 +61,7 @@ std::string OptionList(std::span<const OptionSpec> options) {
 
 std::string UsageLine(const Command& command) {
   std::string line = std::format("usage: hostctl {}", command.name);
+  if (!command.operand.empty()) line += std::format(" [{}]", command.operand);
   const size_t indent = line.size() + 1;
   size_t column = line.size();
   for (const OptionSpec& option : command.options) {
@@ -84,7 +86,31 @@ std::string HelpText() {
          "verbs:\n" +
          verbs.text() + "\noptions of every verb:\n" + OptionList(GlobalOptions()) +
          "\nexit codes:\n" + codes.text() +
-         "\n`hostctl VERB --help` lists a verb's own options; the manual is hostctl(8).\n";
+         "\n`hostctl help VERB` tells all of a verb; `hostctl help`, or hostctl(8), is the "
+         "manual.\n";
+}
+
+std::string ManualText() {
+  const Manual manual = HostctlManual();
+  std::string text = HelpText();
+  for (const std::string_view paragraph : manual.description)
+    text += "\n" + Wrapped(paragraph, 0, 0) + "\n";
+  const auto list = [&](std::string_view title, std::span<const ManualTerm> terms) {
+    text += std::format("\n{}:\n", title);
+    for (const ManualTerm& term : terms) {
+      text += std::format("  {}\n", Wrapped(term.names, 2, 2));
+      text += std::format("      {}\n", Wrapped(term.meaning, 6, 6));
+    }
+  };
+  list("environment", manual.environment);
+  list("files", manual.files);
+  text += "\nexamples:\n";
+  for (const ManualExample& example : manual.examples) {
+    text += std::format("  {}\n", example.text);
+    for (const auto line : example.lines | std::views::split('\n'))
+      text += std::format("      {}\n", std::string_view(line));
+  }
+  return text;
 }
 
 std::string HelpText(const Command& command) {

@@ -1,25 +1,24 @@
-// What is generated from the command table for people and shells: --help, the man page, the bash
-// completion.
+// What is generated from the command table for people and shells: --help, the manual.
 #pragma once
 
 #include <string>
 
 #include "updater/hostctl/command.h"
+#include "updater/hostctl/manual.h"
 
 namespace hostos {
 
-// `hostctl --help`, and `hostctl VERB --help`.
+// `hostctl --help`, and `hostctl VERB --help` or `hostctl help VERB`.
 std::string HelpText();
 std::string HelpText(const Command& command);
+
+// `hostctl help`: --help, and what else hostctl(8) has. A node has no man(1).
+std::string ManualText();
 
 // "usage: hostctl update [--check] ...", wrapped.
 std::string UsageLine(const Command& command);
 
-// hostctl(8) as mdoc(7).
-std::string ManPage();
-
-// For bash, with nothing of the bash-completion package: installed under its folder it is loaded on
-// demand, sourced by itself it works alone.
-std::string BashCompletion();
+// hostctl(8), and the completion.
+Manual HostctlManual();
 
 }  // namespace hostos

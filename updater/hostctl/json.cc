@@ -72,7 +72,7 @@ Json Of(const UpdateRecord& update) {
   for (const Attempt& attempt : update.attempts)
     attempts.push_back({{"boot_id", attempt.boot_id}, {"time", Time(attempt.time)}});
   return {{"phase", Name(update.phase)},     {"slot", Name(update.slot)},
-          {"target", Id(update.target)},     {"from", Id(update.from)},
+          {"target", Id(update.target)},     {"from", Id(Behind(update))},
           {"started", Time(update.started)}, {"attempts", attempts},
           {"recount", update.recount},       {"failed_before", update.before},
           {"failure", Text(update.failure)}, {"output", Text(update.failure_output)}};

@@ -184,6 +184,10 @@ ExitCode Main(std::span<const char* const> words) {
     std::cout << "hostctl " HOSTOS_VERSION "\n";
     return ExitCode::kDone;
   }
+  if (invocation->command->verb == Verb::kHelp) {
+    std::cout << (invocation->topic ? HelpText(*invocation->topic) : ManualText());
+    return ExitCode::kDone;
+  }
   if (::geteuid() != 0)
     return PrintFailure({Code::kFailed, std::format("{} must be run by root: it reads partitions, "
                                                     "the ESP and {}",

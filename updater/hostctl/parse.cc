@@ -79,10 +79,13 @@ Result<Invocation> ParseCommandLine(std::span<const char* const> words) {
   for (size_t i = 0; i < words.size(); i++) {
     std::string_view word = words[i];
     if (!word.starts_with('-')) {
-      if (invocation.command)
+      const bool topic =
+          invocation.command && !invocation.topic && !invocation.command->operand.empty();
+      if (invocation.command && !topic)
         return Fail(Code::kUsage, "unexpected \"{}\" after {}", word, invocation.command->name);
-      invocation.command = TRY(FindCommand(words.subspan(i)));
-      if (invocation.command->name != word) i++;
+      const Command* found = TRY(FindCommand(words.subspan(i)));
+      (topic ? invocation.topic : invocation.command) = found;
+      if (found->name != word) i++;
       continue;
     }
     const size_t equals = word.find('=');

@@ -107,14 +107,14 @@ std::string UpdateText(const StatusView& view) {
     case Phase::kArmed:
       return slot.boots_next
                  ? std::format("{} is staged: reboot to run it; if it fails, back to {}", target,
-                               update->from.FallbackName())
+                               Behind(*update).FallbackName())
                  : std::format(
                        "{} is staged, but does not boot next; stage it again: hostctl update",
                        target);
     case Phase::kTrial:
       return std::format(
           "{} is on trial, boot {}: its health gate decides; if it fails, back to {}", target,
-          update->attempts.size(), update->from.FallbackName());
+          update->attempts.size(), Behind(*update).FallbackName());
     default:
       if (!view.lock_holder.empty())
         return std::format("{}: {} now ({})", target, Name(update->phase), view.lock_holder);

@@ -110,6 +110,12 @@ std::string ReleaseLine(const CheckView& view) {
                      release.channel, FormatTime(release.timestamp), view.target->index);
 }
 
+// What ran before, or runs instead, in a sentence.
+std::string Before(const HistoryEntry& entry) {
+  const bool release = !entry.from.empty() && entry.from != entry.release.version;
+  return release ? entry.from : ReleaseId().FallbackName();
+}
+
 std::string HistoryLine(const HistoryEntry& entry, const PostMortem* post_mortem) {
   const ReleaseId& release = entry.release;
   std::string text = std::format("{}  ", FormatTime(entry.time));
@@ -118,16 +124,16 @@ std::string HistoryLine(const HistoryEntry& entry, const PostMortem* post_mortem
       std::format("{} ({}) in slot {}", release.version, release.commit.Short(), Name(entry.slot));
   switch (entry.outcome) {
     case Outcome::kCommitted:
-      text += std::format("committed    {}{}, was {}", name, boots, entry.from);
+      text += std::format("committed    {}{}, was {}", name, boots, Before(entry));
       break;
     case Outcome::kFellBack:
-      text += std::format("fell back    {}{}, to {}", name, boots, entry.from);
+      text += std::format("fell back    {}{}, to {}", name, boots, Before(entry));
       break;
     case Outcome::kDegraded:
       text += std::format("degraded     {}", name);
       break;
     case Outcome::kRolledBack:
-      text += std::format("rolled back  {}, to {}", name, entry.from);
+      text += std::format("rolled back  {}, to {}", name, Before(entry));
       break;
   }
   if (!entry.reason.empty()) text += "\n" + Indented(Printable(entry.reason), 34);

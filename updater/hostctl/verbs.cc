@@ -75,6 +75,8 @@ class Runner {
         return RunRescue();
       case Verb::kSelfTest:
         return RunSelfTest();
+      case Verb::kHelp:  // takes no machine
+        break;
     }
     return ExitCode::kFailed;
   }
@@ -468,7 +470,7 @@ ExitCode RunVerb(const Invocation& invocation, World& world, const Config& confi
   if (error.code == Code::kNotSupported)
     if (Result<BootState> boot = world.boot.Read(); !boot && boot.error().code == error.code)
       error = std::move(boot).error().Wrap("not a HostOS system");
-  console.err << FailureText(error, runner.left(), Advice(error.code, invocation)) << std::flush;
+  console.err << FailureText(error, runner.left(), Advice(error, invocation)) << std::flush;
   return ExitCodeOf(error.code);
 }
 

@@ -60,6 +60,10 @@ ExitCode ExitOf(const StatusView& view) {
                                                                          : ExitCode::kDone;
 }
 
+ReleaseId Behind(const UpdateRecord& update) {
+  return update.from.root_hash == update.target.root_hash ? ReleaseId() : update.from;
+}
+
 const char* Name(Finding finding) {
   static constexpr const char* kNames[] = {"available", "staged", "nothing-to-do", "refused"};
   return kNames[static_cast<int>(finding)];

@@ -42,6 +42,10 @@ struct StatusView {
 };
 ExitCode ExitOf(const StatusView& view);
 
+// What comes after a trial that fails: a release, or, with no version, the rescue system. One that
+// is counted again, and has no release behind it, is recorded as standing behind itself.
+ReleaseId Behind(const UpdateRecord& update);
+
 // `update --check`, `update --plan`.
 enum class Finding { kAvailable, kStaged, kNothingToDo, kRefused };
 const char* Name(Finding finding);
