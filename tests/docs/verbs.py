@@ -4,7 +4,6 @@ What a row says is expected comes from the page; here is only how each "when" co
 """
 
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -15,7 +14,6 @@ DAY = 86400
 R = ["--repo", "hostos"]
 PERSON, ONLINE, STRANGER = ["--key", "release.pem"], ["--key", "online.pem"], ["--key", "stranger.pem"]
 ALL = [*PERSON, *ONLINE]
-DEFINITIONS = ["--definitions", str(pathlib.Path(__file__).parents[2] / "images/repart.d")]
 STABLE = ["--channel", "stable"]
 REF = "hostos/x86-64/releases/1.3.0"
 KEYS = ["--keys", "keys"]
@@ -69,6 +67,7 @@ CASES = {
     ("root", "a key of no role"): Case(*root("hostos", STRANGER, "--days", "targets=90")),
     ("rescue", "a tree"): Case("rescue", "--tree", "out/1.4.0/tree", "--initrd", "out/1.4.0/rescue-initrd"),
     ("commit", "a tree"): Case("commit", *tree("1.5.0"), *R),
+    ("commit", "the version is there already"): Case("commit", *tree("1.4.0"), *R),
     ("verify", "all as signed"): Case("verify", REF, *R, *KEYS),
     ("verify", "a changed byte"): Case("verify", REF, *R, *KEYS, prepare=change_an_object),
     ("verify", "no such release"): Case("verify", "hostos/x86-64/releases/9.9", *R, *KEYS),
@@ -107,8 +106,8 @@ CASES = {
     ("mirror", "a repository"): Case(*MIRROR, "hostos"),
     ("mirror", "a changed byte in it"): Case(*MIRROR, "hostos", prepare=change_an_object),
     ("mirror", "the server is not reached"): Case(*MIRROR, "http://127.0.0.1:1/hostos"),
-    ("disk", "a release"): Case("disk", REF, *R, *KEYS, "--output", "hostos.raw", *DEFINITIONS),
-    ("disk", "partitions too small for it"): Case("disk", REF, *R, *KEYS, "--output", "hostos.raw", *DEFINITIONS,
+    ("disk", "a release"): Case("disk", REF, *R, *KEYS, "--output", "hostos.raw"),
+    ("disk", "partitions too small for it"): Case("disk", REF, *R, *KEYS, "--output", "hostos.raw",
                                                   "--slot-size", "1M"),
 }
 # In each verb that reads a repository; `root`, `commit` and `mirror` make one.
