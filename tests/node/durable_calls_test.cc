@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <functional>
 #include <map>
-#include <regex>
 #include <set>
 #include <sstream>
 
@@ -313,9 +312,19 @@ void CheckEnd(const VerbCase& verb, const End& found, const End& expected) {
   CHECK(differences == std::vector<std::string>());
 }
 
-// Of all that a run left, but for the text of the lock and the random ends of temporary names.
+// Without the random ends of temporary names.
+std::string Steady(const fs::path& path) {
+  fs::path steady;
+  for (std::string part : path) {
+    if (part.starts_with("tmp.")) part = "tmp";
+    if (part.starts_with("staging-")) part = part.ends_with("-lock") ? "staging-lock" : "staging";
+    steady /= part;
+  }
+  return steady;
+}
+
+// Of all that a run left, but for the text of the lock.
 Digest FingerprintOf(const FileNode& node) {
-  static const std::regex random("(tmp\\.|staging-.*-)[A-Za-z0-9]{6}");
   std::multimap<std::string, std::string> contents;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(node / ".")) {
     std::string name = fs::relative(entry.path(), node / "."), content;
@@ -326,7 +335,7 @@ Digest FingerprintOf(const FileNode& node) {
       const UniqueFd file = Held(Open(entry.path(), O_RDONLY));
       content = Held(HashFile(file.get(), entry.file_size())).Hex();
     }
-    contents.emplace(std::regex_replace(name, random, "$1"), std::move(content));
+    contents.emplace(Steady(name), std::move(content));
   }
   std::string all;
   for (const auto& [name, content] : contents) all += std::format("{} {}\n", name, content);
