@@ -249,7 +249,12 @@ TEST_CASE("a root that came before a failure is trusted from then on") {
   const std::vector<SecretKey> next = {SecretKey::Generate(Algorithm::kEd25519).value()};
   REQUIRE(publisher.metadata.StageRoot(
       {{"timestamp", {.keys = {next[0].Public().value()}, .threshold = {}, .days = {}}}}));
-  REQUIRE(publisher.metadata.Sign(publisher.key));  // the old timestamp stays, which is not next's
+  const std::string timestamp = publisher.path + "/metadata/timestamp.json";
+  const std::string before = ReadText(timestamp);
+  std::vector<SecretKey> keys = publisher.key;
+  keys.push_back(next[0]);
+  REQUIRE(publisher.metadata.Sign(keys)->missing.empty());
+  WriteText(timestamp, before);  // which is not next's
   CHECK(node.Source(publisher.path).Resolve(std::nullopt, kNow).error().code == Code::kNotTrusted);
   const std::string kept = ReadText(node.update.trusted + "/root.json");
   CHECK(tuf::Root::Parse(kept).value().version == 2);
