@@ -18,7 +18,6 @@ enum class Code {
   kFailed,        // anything without a code of its own
   kUsage,         // the command line or the configuration is wrong
   kNothingToDo,   // already there
-  kStaged,        // kept, until others have done their part
   kBusy,          // somebody else holds the lock
   kNotTrusted,    // signature, digest, root hash or binding does not hold
   kNetwork,       // the server could not be reached or answered badly
@@ -27,6 +26,7 @@ enum class Code {
   kNotSupported,  // right and trusted, but not for this machine or this version
   kRefused,       // this release fell back here before
   kNotFound,      // absent, where absence is an error
+  kStaged,        // kept, until others have done their part
 };
 
 struct Error {
