@@ -31,7 +31,7 @@ static const std::string& FirstRoot() {
     const TempDir directory;
     const std::vector<SecretKey> key = *SecretKey::GenerateHybrid();
     const RoleChange mine = {.keys = {*key.front().Public()}, .threshold = {}, .days = {}};
-    TufRepository repository = *TufRepository::Open(directory.path(), kReleaseTime);
+    TufRepository repository = TufRepository::Create(directory.path(), kReleaseTime).value();
     REQUIRE(repository.StageRoot(
         {{"root", mine}, {"targets", mine}, {"snapshot", mine}, {"timestamp", mine}}));
     REQUIRE(repository.Sign(key));
