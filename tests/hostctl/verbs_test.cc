@@ -588,7 +588,8 @@ TEST_CASE("plain HTTP is a source only where the configuration says so") {
     return std::pair(code, err.str());
   };
   CHECK(run().first == ExitCode::kUsage);
-  CHECK_THAT(run().second, StartsWith("hostctl: [source] url: expected https://, found http://***@"));
+  CHECK_THAT(run().second,
+             StartsWith("hostctl: [source] url: expected https://, found http://***@"));
   CHECK(machine.source.resolved_at == 0);
   machine.config.allow_http = true;
   machine.config.token_file = "/etc/hostctl/token";
