@@ -12,7 +12,7 @@ namespace hostos {
 std::string HelpText();
 std::string HelpText(const Command& command);
 
-// `hostctl help`: --help, and what else hostctl(8) has. A node has no man(1).
+// `hostctl help`: --help, and what else hostctl(8) has, also where there is no man(1).
 std::string ManualText();
 
 // "usage: hostctl update [--check] ...", wrapped.
