@@ -96,11 +96,32 @@ struct BootState {
   std::optional<Slot> next() const;
 };
 
+struct EspFile {
+  std::string path;   // from the ESP's root
+  uint64_t size = 0;  // as its directory says
+};
+
+// What can change what a boot runs, beside entries and slots. Nothing is decided by it: it is
+// compared with what was signed, or told.
+struct BootSurface {
+  std::vector<EspFile> files;         // all of the ESP
+  std::vector<std::string> settings;  // of loader/loader.conf: "timeout 0"
+  std::string command_line;           // that the kernel got
+  // That of the running slot's boot image; absent when there is none, or when it cannot be read.
+  std::optional<std::string> image_command_line;
+  // EFI variable SystemdOptions, which systemd takes for more of the command line.
+  std::optional<std::string> systemd_options;
+};
+
 class BootControl {
  public:
   virtual ~BootControl() = default;
 
   virtual Result<BootState> Read() = 0;
+
+  virtual Result<BootSurface> ReadSurface() = 0;
+  // SHA-256 of a file on the ESP, by its path from the root.
+  virtual Result<Digest> HashEspFile(const std::string& path) = 0;
 
   // Makes it impossible to choose the slot: removes every entry with its root hash, then gives its
   // partitions random UUIDs and the label "_empty". Refused for the running slot.
@@ -148,6 +169,10 @@ class BootControl {
 
   // Removes every file of a self-test. A success when there is none.
   virtual Result<> RemoveSelfTest() = 0;
+
+  // Gives a disk that has the UUIDs of its image some of its own, so that no other disk passes for
+  // it. Nothing is done where a boot entry of the firmware names the ESP by its UUID.
+  virtual Result<> MakeOwn() = 0;
 
   // Removes what an Arm or a SetRescue that was cut short left on the ESP: under a name that the
   // loader ignores, or under one that the file system's check gave it.

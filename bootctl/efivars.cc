@@ -1,12 +1,15 @@
 #include "bootctl/efivars.h"
 
+#include <cstring>
+#include <filesystem>
+
 #include "bootctl/little_endian.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
 
-constexpr char kLoaderGuid[] = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+constexpr char kGlobalGuid[] = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 constexpr size_t kAttributes = 4;
 constexpr size_t kMostBytes = 64 << 10;
 
@@ -50,8 +53,8 @@ std::optional<std::string> FromUtf16(std::span<const std::byte> bytes) {
 }  // namespace
 
 Result<std::optional<std::string>> ReadLoaderVariable(const std::string& directory,
-                                                      const std::string& name) {
-  const std::string path = std::format("{}/{}-{}", directory, name, kLoaderGuid);
+                                                      const std::string& name, const char* vendor) {
+  const std::string path = std::format("{}/{}-{}", directory, name, vendor);
   Result<std::string> file = ReadFile(path, kMostBytes);
   if (!file && file.error().code == Code::kNotFound) return std::nullopt;
   if (!file) return std::unexpected(std::move(file).error());
@@ -62,6 +65,24 @@ Result<std::optional<std::string>> ReadLoaderVariable(const std::string& directo
                 "{}: expected 4 bytes of attributes and UTF-16LE text, found {} bytes", path,
                 file->size());
   return text;
+}
+
+Result<bool> FirmwareNames(const std::string& directory, std::span<const std::byte> bytes) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  for (fs::directory_iterator file(directory, error), end; !error && file != end;
+       file.increment(error)) {
+    const std::string name = file->path().filename();
+    const bool entry = name.size() == std::strlen("Boot0000-") + std::strlen(kGlobalGuid) &&
+                       name.starts_with("Boot") && name.ends_with(kGlobalGuid) &&
+                       name.find_first_not_of("0123456789ABCDEF", 4) == 8;
+    if (!entry) continue;
+    const std::string text = TRY(ReadFile(file->path(), kMostBytes));
+    if (::memmem(text.data(), text.size(), bytes.data(), bytes.size())) return true;
+  }
+  if (error && error != std::errc::no_such_file_or_directory)
+    return FailErrno(directory, error.value());
+  return false;
 }
 
 }  // namespace hostos

@@ -1,17 +1,27 @@
-// EFI variables of the boot loader (systemd's "Boot Loader Interface"), read through efivarfs.
-// Nothing is ever written: what boots is decided by the names on the ESP alone.
+// EFI variables of the boot loader (systemd's "Boot Loader Interface"), of systemd and of the
+// firmware, read through efivarfs. Nothing is ever written: what boots is decided by the names on
+// the ESP alone.
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 
 #include "updater/base/result.h"
 
 namespace hostos {
 
-// The string in variable `name` of the loader's vendor GUID, as UTF-8; absent when the variable or
-// the directory does not exist. Each file is four bytes of attributes, then UTF-16LE.
+inline constexpr char kLoaderVendor[] = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+inline constexpr char kSystemdVendor[] = "8cf2644b-4b0b-428f-9387-6d876050dc67";
+
+// The string in variable `name`, as UTF-8; absent when the variable or the directory does not
+// exist. Each file is four bytes of attributes, then UTF-16LE.
 Result<std::optional<std::string>> ReadLoaderVariable(const std::string& directory,
-                                                      const std::string& name);
+                                                      const std::string& name,
+                                                      const char* vendor = kLoaderVendor);
+
+// Whether a boot entry of the firmware (Boot0000 to BootFFFF, UEFI specification "EFI Boot
+// Manager") has these bytes in it, as it has the UUID of a partition that it starts from.
+Result<bool> FirmwareNames(const std::string& directory, std::span<const std::byte> bytes);
 
 }  // namespace hostos

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "bootctl/esp_listing.h"
+#include "bootctl/uki.h"
 
 namespace hostos {
 namespace {
@@ -113,6 +114,14 @@ Result<Digest> Esp::Hash(const std::string& file) const {
   struct stat status;
   if (::fstat(fd.get(), &status) < 0) return FailErrno(Name(file));
   return TRY_CONTEXT(Name(file), HashFile(fd.get(), static_cast<uint64_t>(status.st_size)));
+}
+
+std::optional<std::string> Esp::CommandLine(const std::string& file) const {
+  const auto uki =
+      OpenAt(root_.get(), PathOf(file), O_RDONLY | O_NOFOLLOW).and_then([](const UniqueFd& fd) {
+        return ReadUki(fd.get());
+      });
+  return uki && *uki ? std::optional((*uki)->command_line) : std::nullopt;
 }
 
 Result<> Esp::Write(const std::string& temporary, int source, uint64_t size,

@@ -29,6 +29,8 @@ struct EspContents {
   std::vector<std::string> salvaged;         // "./FSCK0000.REC", by fsck.fat
   std::vector<std::string> selftest;         // as in BootState
   std::optional<std::string> default_entry;  // "default" of loader/loader.conf
+  std::vector<std::string> settings;         // all of it, and the files: as in BootSurface
+  std::vector<EspFile> files;
   EspSpace space;
 };
 
@@ -58,6 +60,8 @@ class Esp {
   Result<> Install(const std::string& file, const std::string& temporary, int source, uint64_t size,
                    const Digest& digest) const;
   Result<Digest> Hash(const std::string& file) const;
+  // Of a boot image; absent when it is none.
+  std::optional<std::string> CommandLine(const std::string& file) const;
   // Makes a Type #1 entry in the same way.
   Result<> InstallType1(const std::string& file, std::string_view text) const;
 

@@ -27,10 +27,8 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
-struct File {
-  std::string path;  // from the ESP's root
+struct File : EspFile {
   bool is_directory = false;
-  uint64_t size = 0;
 };
 
 class Listing {
@@ -74,8 +72,9 @@ class Listing {
       struct stat status;
       if (::fstatat(::dirfd(stream.get()), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0)
         return FailErrno(Name(directory + "/" + name));
-      files.push_back({directory.empty() ? name : directory + "/" + name, S_ISDIR(status.st_mode),
-                       static_cast<uint64_t>(status.st_size)});
+      files.push_back({{directory.empty() ? name : directory + "/" + name,
+                        static_cast<uint64_t>(status.st_size)},
+                       S_ISDIR(status.st_mode)});
     }
   }
 
@@ -84,6 +83,7 @@ class Listing {
       return Fail(Code::kFailed, "{}: deeper than {} directories", Name(directory), kMostDepth);
     const std::string place = Lower(directory);
     for (const File& file : TRY(Children(directory))) {
+      if (!file.is_directory) contents_.files.push_back(file);
       if (file.is_directory)
         TRY(Walk(file.path, depth + 1));
       else if (place == kLinux)
@@ -186,6 +186,7 @@ class Listing {
     if (!text) return std::unexpected(std::move(text).error().Wrap(esp_));
     std::string_view rest = *text, key, value;
     while (NextLoaderLine(rest, " \t", key, value)) {
+      contents_.settings.push_back(std::format("{} {}", key, value));
       const bool special = value.starts_with('@') && Lower(value) != "@saved";
       if (key == "default" && !special) contents_.default_entry = Lower(value);
     }

@@ -3,17 +3,18 @@
 #include <libfdisk/libfdisk.h>
 #include <linux/fs.h>
 #include <strings.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "bootctl/little_endian.h"
+#include "updater/base/file_lock.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
@@ -27,6 +28,7 @@ using PartitionRef =
 using CString = std::unique_ptr<char, decltype([](char* s) { std::free(s); })>;
 
 constexpr char kEmptyLabel[] = "_empty";
+constexpr Seconds kProbeTime{60};  // udev's look at the disk
 
 // Discoverable Partitions Specification (UAPI.2).
 constexpr char kEsp[] = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
@@ -244,13 +246,16 @@ Result<PartitionTable> Interpret(const Disk& disk, const std::vector<Row>& rows)
   return table;
 }
 
-Result<> SetIdentity(const Disk& disk, size_t number, const Uuid& uuid, const std::string& label) {
+Result<> SetIdentity(const Disk& disk, Row& row, const Uuid& uuid, const std::string& label) {
   PartitionRef change(fdisk_new_partition());
   if (!change) return FailErrno(disk.path, ENOMEM);
   int error = fdisk_partition_set_uuid(change.get(), ToString(uuid).c_str());
   if (!error) error = fdisk_partition_set_name(change.get(), label.c_str());
-  if (!error) error = fdisk_set_partition(disk.context.get(), number - 1, change.get());
-  if (error) return FailErrno(std::format("{}: change partition {}", disk.path, number), -error);
+  if (!error) error = fdisk_set_partition(disk.context.get(), row.number - 1, change.get());
+  if (error)
+    return FailErrno(std::format("{}: change partition {}", disk.path, row.number), -error);
+  row.uuid = uuid;
+  row.label = label;
   return {};
 }
 
@@ -268,6 +273,38 @@ Result<> ReadBack(const std::string& path, const std::vector<Row>& expected) {
   if (primary.entries != backup.entries || TRY(ReadRows(disk)) != expected)
     return Fail(Code::kFailed, "the entries are not those that were written");
   return {};
+}
+
+// Changes the table in both copies, and `rows` with it.
+Result<> Rewrite(const std::string& path,
+                 const std::function<Result<>(const Disk&, std::vector<Row>& rows)>& change) {
+  std::vector<Row> rows;
+  {
+    Disk disk = TRY(OpenDisk(path, O_RDWR | O_SYNC));
+    // The lock that keeps udev from probing a table that is half written; closing releases it and
+    // lets udev look again (systemd, "Locking Block Device Access").
+    if (!TRY_CONTEXT(path, LockWithin(disk.fd.get(), kProbeTime)))
+      return Fail(Code::kFailed, "{}: another process holds the lock of the disk; lslocks names it",
+                  path);
+    rows = TRY(ReadRows(disk));
+    TRY(change(disk, rows));
+    if (int error = fdisk_write_disklabel(disk.context.get()))
+      return FailErrno(path + ": write the partition table", -error);
+    if (::fsync(disk.fd.get()) < 0) return FailErrno(path + ": fsync");
+    disk.context.reset();
+    TRY_CONTEXT(path, disk.fd.Close());
+  }
+  TRY_CONTEXT(path + ": partition table, read back", ReadBack(path, rows));
+  return {};
+}
+
+Uuid RandomUuid() {
+  Uuid uuid;
+  if (::getrandom(uuid.data(), uuid.size(), 0) != static_cast<ssize_t>(uuid.size()))
+    std::abort();  // cannot be short for so few bytes, nor fail once the kernel is up
+  uuid[6] = (uuid[6] & 0x0f) | 0x40;  // RFC 9562: version 4, variant 10
+  uuid[8] = (uuid[8] & 0x3f) | 0x80;
+  return uuid;
 }
 
 }  // namespace
@@ -288,15 +325,7 @@ SlotIdentity SlotIdentity::OfRelease(const Release& release) {
 }
 
 SlotIdentity SlotIdentity::Empty() {
-  SlotIdentity identity;
-  for (Uuid* uuid : {&identity.data, &identity.verity}) {
-    if (::getrandom(uuid->data(), uuid->size(), 0) != static_cast<ssize_t>(uuid->size()))
-      std::abort();  // cannot be short for so few bytes, nor fail once the kernel is up
-    (*uuid)[6] = ((*uuid)[6] & 0x0f) | 0x40;  // RFC 9562: version 4, variant 10
-    (*uuid)[8] = ((*uuid)[8] & 0x3f) | 0x80;
-  }
-  identity.label = kEmptyLabel;
-  return identity;
+  return {RandomUuid(), RandomUuid(), kEmptyLabel};
 }
 
 bool SlotIdentity::empty() const {
@@ -322,29 +351,32 @@ Result<PartitionTable> ReadPartitionTable(const std::string& path) {
 }
 
 Result<> SetSlotIdentity(const std::string& path, Slot slot, const SlotIdentity& identity) {
-  std::vector<Row> rows;
-  {
-    Disk disk = TRY(OpenDisk(path, O_RDWR | O_SYNC));
-    // The lock that keeps udev from probing a table that is half written; closing releases it and
-    // lets udev look again (systemd, "Locking Block Device Access").
-    if (::flock(disk.fd.get(), LOCK_EX) < 0) return FailErrno(path + ": lock");
-    rows = TRY(ReadRows(disk));
+  return Rewrite(path, [&](const Disk& disk, std::vector<Row>& rows) -> Result<> {
     const SlotPartitions target = TRY(Interpret(disk, rows)).slot(slot);
-    for (auto [partition, uuid] :
-         {std::pair(&target.data, &identity.data), std::pair(&target.verity, &identity.verity)}) {
-      TRY(SetIdentity(disk, partition->number, *uuid, identity.label));
-      Row& row = *std::ranges::find(rows, partition->number, &Row::number);
-      row.uuid = *uuid;
-      row.label = identity.label;
+    for (Row& row : rows) {
+      if (row.number == target.data.number)
+        TRY(SetIdentity(disk, row, identity.data, identity.label));
+      if (row.number == target.verity.number)
+        TRY(SetIdentity(disk, row, identity.verity, identity.label));
     }
-    if (int error = fdisk_write_disklabel(disk.context.get()))
-      return FailErrno(path + ": write the partition table", -error);
-    if (::fsync(disk.fd.get()) < 0) return FailErrno(path + ": fsync");
-    disk.context.reset();
-    TRY_CONTEXT(path, disk.fd.Close());
-  }
-  TRY_CONTEXT(path + ": partition table, read back", ReadBack(path, rows));
-  return {};
+    return {};
+  });
+}
+
+Result<> SetOwnUuids(const std::string& path) {
+  return Rewrite(path, [&](const Disk& disk, std::vector<Row>& rows) -> Result<> {
+    const PartitionTable table = TRY(Interpret(disk, rows));
+    for (Row& row : rows) {
+      const bool of_slot = std::ranges::any_of(table.slots, [&](const SlotPartitions& slot) {
+        return row.number == slot.data.number || row.number == slot.verity.number;
+      });
+      if (!of_slot) TRY(SetIdentity(disk, row, RandomUuid(), row.label));
+    }
+    const std::string own = ToString(RandomUuid());
+    if (int error = fdisk_set_disklabel_id_from_string(disk.context.get(), own.c_str()))
+      return FailErrno(disk.path + ": change the disk's UUID", -error);
+    return {};
+  });
 }
 
 }  // namespace hostos

@@ -1,7 +1,6 @@
 // The partition table of the whole disk (GPT, Discoverable Partitions Specification): where the ESP
 // and the two slots are, and which root hash a slot's partitions spell. Identity is all that is
-// ever changed: two partition UUIDs and names; types, extents and attributes of every partition
-// stay.
+// ever changed, UUIDs and names: types, extents and attributes of every partition stay.
 //
 // Why a power cut in the middle is safe: a GPT is two copies, each a header and an array of entries
 // under CRC-32. libfdisk writes the backup array, the backup header, the primary array, the primary
@@ -23,6 +22,10 @@ namespace hostos {
 
 // In the order of the text form.
 using Uuid = std::array<uint8_t, 16>;
+
+// Of the ESP in every disk image; on a node it makes way for one of its own.
+inline constexpr Uuid kImageEsp = {0xdd, 0xfb, 0x45, 0x6a, 0xd7, 0x32, 0x42, 0x57,
+                                   0x8d, 0xb3, 0xaf, 0x8a, 0x2b, 0x58, 0x1a, 0xf8};
 
 struct Partition {
   size_t number = 0;   // from 1
@@ -76,5 +79,8 @@ Result<PartitionTable> ReadPartitionTable(const std::string& disk);
 // Changes one slot's identity in both copies of the table and compares what a fresh open reads
 // back. Partitions in use are fine: the kernel keeps its view of extents, which do not change.
 Result<> SetSlotIdentity(const std::string& disk, Slot slot, const SlotIdentity& identity);
+
+// The same for what is not the slots': random UUIDs for the disk, its ESP and its other partitions.
+Result<> SetOwnUuids(const std::string& disk);
 
 }  // namespace hostos

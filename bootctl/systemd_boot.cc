@@ -2,6 +2,7 @@
 
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include "bootctl/rules.h"
 #include "bootctl/running_root.h"
 #include "bootctl/uki.h"
+#include "updater/base/atomic_file.h"
 
 namespace hostos {
 
@@ -30,6 +32,9 @@ struct SystemdBoot::View {
 };
 
 namespace {
+
+// In the run directory: in this boot the ESP got another UUID.
+constexpr char kRenamed[] = "/own-uuids";
 
 bool HasWord(std::string_view line, std::string_view word) {
   return std::ranges::any_of(std::views::split(line, ' '), [&](auto part) {
@@ -72,27 +77,39 @@ Result<Slot> RunningSlot(const PartitionTable& table, const VerityNodes& nodes) 
       b.data.number, b.verity.number);
 }
 
-// udev links each partition by its disk and its UUID (rootfs: 61-hostos.rules).
-std::vector<std::string> TwinsOf(const std::string& dev, const std::string& disk,
-                                 const PartitionTable& table) {
+// Disks but this one with a partition of one of these UUIDs: udev links each partition by its disk
+// and its UUID (rootfs: 61-hostos.rules).
+std::vector<std::string> OtherDisksWith(const std::string& dev, const std::string& disk,
+                                        const std::vector<Uuid>& uuids) {
   namespace fs = std::filesystem;
-  std::vector<std::string> twins;
+  std::vector<std::string> disks;
   std::error_code error;  // without the directory there is nothing to be said
   const fs::path by_disk = dev + "/hostos/by-disk";
   for (fs::directory_iterator it(by_disk, error), end; !error && it != end; it.increment(error)) {
-    const auto has = [&](const Partition& partition) {
+    const bool has = std::ranges::any_of(uuids, [&](const Uuid& uuid) {
       std::error_code ignored;
-      return fs::is_symlink(it->path() / ToString(partition.uuid), ignored);
-    };
-    const auto has_slot = [&](const SlotPartitions& slot) {
-      return has(slot.data) || has(slot.verity);
-    };
-    if (it->path().filename() != disk &&
-        (has(table.esp) || std::ranges::any_of(table.slots, has_slot)))
-      twins.push_back(it->path().filename());
+      return fs::is_symlink(it->path() / ToString(uuid), ignored);
+    });
+    if (has && it->path().filename() != disk) disks.push_back(it->path().filename());
   }
-  std::ranges::sort(twins);
-  return twins;
+  std::ranges::sort(disks);
+  return disks;
+}
+
+std::vector<Uuid> UuidsOf(const PartitionTable& table) {
+  std::vector<Uuid> uuids = {table.esp.uuid};
+  for (const SlotPartitions& slot : table.slots)
+    uuids.insert(uuids.end(), {slot.data.uuid, slot.verity.uuid});
+  return uuids;
+}
+
+// As a GPT has it, and a device path of the firmware: the first three groups of its text form
+// backwards (UEFI specification, "GUID and Time Formats").
+Uuid MixedEndian(Uuid uuid) {
+  std::reverse(uuid.begin(), uuid.begin() + 4);
+  std::reverse(uuid.begin() + 4, uuid.begin() + 6);
+  std::reverse(uuid.begin() + 6, uuid.begin() + 8);
+  return uuid;
 }
 
 // Refuses an image that is not the release's, before anything changes.
@@ -132,7 +149,7 @@ Result<SystemdBoot::View> SystemdBoot::Look() const {
   state.entries = view.contents.entries;
   state.selftest = view.contents.selftest;
   state.esp = view.contents.space;
-  state.twins = TwinsOf(options_.dev, view.disk_name, view.table);
+  state.twins = OtherDisksWith(options_.dev, view.disk_name, UuidsOf(view.table));
 
   std::optional<Digest> root_hash = RootHashOf(command_line);
   if (state.rescue) root_hash = state.slot(state.running).root_hash.value_or(Digest());
@@ -203,7 +220,12 @@ Result<> SystemdBoot::CheckRunning(const View& view) const {
                   entry.file, entry.root_hash.Hex(), state.running_root_hash.Hex());
   const std::optional<std::string> partition =
       TRY(ReadLoaderVariable(options_.efivars, "LoaderDevicePartUUID"));
-  if (partition && ::strcasecmp(partition->c_str(), ToString(view.table.esp.uuid).c_str()) != 0)
+  const auto loaders = [&](const Uuid& uuid) {
+    return !partition || ::strcasecmp(partition->c_str(), ToString(uuid).c_str()) == 0;
+  };
+  // Since the loader was started, MakeOwn() may have changed it.
+  const bool renamed = loaders(kImageEsp) && ::access((options_.run + kRenamed).c_str(), F_OK) == 0;
+  if (!loaders(view.table.esp.uuid) && !renamed)
     return Fail(Code::kFailed, "the loader was started from partition {}, but the ESP of {} is {}",
                 *partition, view.disk, ToString(view.table.esp.uuid));
   return {};
@@ -224,6 +246,25 @@ Result<> SystemdBoot::CheckMounted(const View& view) const {
 
 Result<BootState> SystemdBoot::Read() {
   return std::move(TRY(Look()).state);
+}
+
+Result<BootSurface> SystemdBoot::ReadSurface() {
+  View view = TRY(Look());
+  BootSurface surface{.files = std::move(view.contents.files),
+                      .settings = std::move(view.contents.settings),
+                      .command_line = TRY(ReadFile(options_.command_line)),
+                      .image_command_line = {},
+                      .systemd_options = {}};
+  if (const auto name = NameOf(view.state, view.state.running))
+    surface.image_command_line = view.esp.CommandLine(name->file);
+  auto options = ReadLoaderVariable(options_.efivars, "SystemdOptions", kSystemdVendor);
+  // Whoever writes it need not write text.
+  surface.systemd_options = options ? *std::move(options) : options.error().message;
+  return surface;
+}
+
+Result<Digest> SystemdBoot::HashEspFile(const std::string& path) {
+  return TRY(Esp::Open(options_.esp)).Hash(path.contains('/') ? path : "./" + path);
 }
 
 Result<> SystemdBoot::SetIdentity(const View& view, Slot slot, const SlotIdentity& identity) const {
@@ -433,6 +474,17 @@ Result<> SystemdBoot::RemoveSelfTest() {
 }
 
 // Not an image under an entry's name that cannot be read: it may be that of the running release.
+Result<> SystemdBoot::MakeOwn() {
+  const View view = TRY(Look());
+  if (view.table.esp.uuid != kImageEsp) return {};
+  const Uuid named = MixedEndian(kImageEsp);
+  if (TRY(FirmwareNames(options_.efivars, std::as_bytes(std::span(named))))) return {};
+  // What the loader says of this boot stays what it was.
+  TRY(MakeDirectories(options_.run));
+  TRY(WriteFileAtomically(options_.run + kRenamed, ""));
+  return SetOwnUuids(view.disk);
+}
+
 Result<> SystemdBoot::RemoveTemporaries() {
   const View view = TRY(Look());
   std::vector<std::string> files = view.contents.leftovers;

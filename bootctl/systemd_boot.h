@@ -18,6 +18,7 @@ struct SystemdBootOptions {
   std::string sys = "/sys";
   std::string command_line = "/proc/cmdline";
   std::string root = "/";  // what the running slot is mounted on
+  std::string run = "/run/hostos";
   std::string dev = "/dev";
   // An image file or device to use in place of the disk "/" is on. Partitions are then files beside
   // it, named as fdisk_partname(3) does ("disk.img2"), and where the ESP is mounted from is not
@@ -32,6 +33,8 @@ class SystemdBoot : public BootControl {
   explicit SystemdBoot(SystemdBootOptions options = {}) : options_(std::move(options)) {}
 
   Result<BootState> Read() override;
+  Result<BootSurface> ReadSurface() override;
+  Result<Digest> HashEspFile(const std::string& path) override;
   Result<> Invalidate(Slot slot) override;
   Result<> Arm(Slot slot, const Release& release, int uki, uint32_t tries) override;
   Result<> Bless() override;
@@ -43,6 +46,7 @@ class SystemdBoot : public BootControl {
   Result<Digest> HashRescue() override;
   Result<> AddSelfTest() override;
   Result<> RemoveSelfTest() override;
+  Result<> MakeOwn() override;
   Result<> RemoveTemporaries() override;
 
  private:

@@ -140,6 +140,7 @@ Result<std::optional<Uki>> ReadUki(int fd) {
   uki.version =
       FirstOf(fields, {"IMAGE_VERSION", "VERSION", "VERSION_ID", "BUILD_ID"}).value_or("");
   uki.sort_key = FirstOf(fields, {"IMAGE_ID", "ID"});
+  uki.command_line = command_line.value_or("");
   if (command_line) uki.root_hash = RootHashOf(*command_line);
   uki.complete = std::ranges::all_of(image->sections,
                                      [&](const Section& s) { return s.offset + s.size <= size; });

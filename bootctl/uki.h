@@ -22,6 +22,7 @@ struct Uki {
   std::string version;                  // IMAGE_VERSION, else VERSION, VERSION_ID, BUILD_ID
   std::optional<std::string> sort_key;  // IMAGE_ID, else ID
   std::optional<Digest> root_hash;      // roothash=; absent when there is none or more than one
+  std::string command_line;             // .cmdline
   bool complete = false;                // the file is long enough for every section it lists
 };
 

@@ -139,6 +139,7 @@ Result<> WriteDropIns(const std::string& directory, const Release& release,
   const SlotIdentity slot = SlotIdentity::OfRelease(release);
   identity(kRootA, slot.label, slot.data);
   identity(kVerityA, slot.label, slot.verity);
+  text[kEsp] += std::format("UUID={}\n", ToString(kImageEsp));
   size({kEsp}, options.esp_size);
   size({kRootA, kRootB}, options.slot_size);
   size({kVerityA, kVerityB}, options.verity_size);

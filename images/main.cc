@@ -5,14 +5,16 @@
 
 #include "images/manual.h"
 #include "images/program.h"
+#include "images/secrets.h"
 #include "images/verbs.h"
+#include "updater/base/printable.h"
 #include "updater/hostctl/exit_code.h"
 
 namespace hostos {
 namespace {
 
 int Print(const std::string& text, FILE* stream, int code) {
-  return std::fputs(text.c_str(), stream) < 0 || std::fflush(stream) != 0 ? 1 : code;
+  return std::fputs(Printable(text).c_str(), stream) < 0 || std::fflush(stream) != 0 ? 1 : code;
 }
 
 Result<> Run(const Subcommand& verb, std::span<const char* const> words) {
@@ -34,6 +36,7 @@ int Main(std::span<const char* const> words) {
     return Print(Help(kHostimage, *verb), stdout, 0);
 
   CatchInterrupts();
+  HideSecrets(words);
   const Result<> result = Run(*verb, words);
   if (result)
     return std::fflush(stdout) == 0
@@ -53,6 +56,6 @@ int main(int argc, char** argv) try {
   return hostos::Main(std::span<const char* const>(argv + 1, argc > 0 ? argc - 1 : 0));
 } catch (const std::exception& exception) {
   // Ours do not throw; this is memory, or a library.
-  (void)std::fprintf(stderr, "hostimage: %s\n", exception.what());
+  (void)std::fprintf(stderr, "hostimage: %s\n", hostos::Printable(exception.what()).c_str());
   return 1;
 }

@@ -41,7 +41,9 @@ constexpr ManualExit kExits[] = {
     {9, "no space, on this machine or in the partitions asked for"},
     {10, "something is to be renewed"},
     {11, "an architecture or a format that this version does not know"},
-    {12, "refused: a version that is there already, or is no newer than its channel's"},
+    {12,
+     "refused: a version that is there already, or is no newer than its channel's, or "
+     "something else staged than was looked at"},
 };
 
 constexpr ManualExample kExamples[] = {

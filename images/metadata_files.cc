@@ -10,6 +10,8 @@
 #include <format>
 
 #include "updater/base/atomic_file.h"
+#include "updater/base/unique_fd.h"
+#include "updater/tuf/metadata.h"
 
 namespace hostos {
 namespace {
@@ -50,8 +52,15 @@ Result<std::string> OldestRoot(const std::string& repo) {
 Result<> PublishMetadata(const std::string& repo, const std::map<std::string, std::string>& files) {
   const std::string metadata = repo + "/metadata/", next = repo + "/metadata.next/";
   bool new_root = false;
-  for (const auto& [name, bytes] : files)
+  for (const auto& [name, bytes] : files) {
     new_root |= name.ends_with(".root.json") && !Exists(metadata + name);
+    if (name == kTimestampFile || !Exists(metadata + name)) continue;
+    if (TRY(ReadFile(metadata + name, tuf::kTargetsCap)) != bytes)
+      return Fail(Code::kRefused,
+                  "{}{}: expected no file there, or the same, found another, which nodes may have "
+                  "seen",
+                  metadata, name);
+  }
   const bool exchange =
       new_root && files.contains(kTimestampFile) && Exists(metadata + kTimestampFile);
 

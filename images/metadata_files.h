@@ -18,7 +18,8 @@ Result<std::string> OldestRoot(const std::string& repo);
 
 // By name: "3.targets.json". Nodes see all of them at once, with timestamp.json, which comes last;
 // when there are new roots as well, the folder changes places with one that has all of it
-// (renameat2(2), RENAME_EXCHANGE). An interruption leaves nodes with the old or the new.
+// (renameat2(2), RENAME_EXCHANGE). An interruption leaves nodes with the old or the new. kRefused
+// when one of them but timestamp.json is there with other bytes: what nodes have seen stays.
 Result<> PublishMetadata(const std::string& repo, const std::map<std::string, std::string>& files);
 
 }  // namespace hostos

@@ -29,8 +29,8 @@ Result<std::optional<std::string>> GivenPassphrase(const Arguments& arguments) {
   if (arguments.Has(kPassphraseFile.name)) {
     where = arguments.Get(kPassphraseFile.name);
     passphrase = TRY(PassphraseIn(where));
-  } else if (const char* variable = ::getenv(kPassphraseVariable)) {
-    passphrase = variable;
+  } else if (std::optional<std::string> variable = TakeVariable(kPassphraseVariable)) {
+    passphrase = *std::move(variable);
   } else {
     return std::nullopt;
   }
@@ -59,6 +59,15 @@ Result<std::string> AskTerminal(const std::string& key, bool twice) {
 }
 
 }  // namespace
+
+void HideSecrets(std::span<const char* const> words) {
+  (void)TakeVariable(kPassphraseVariable);
+  for (std::string_view word : words) {
+    const size_t equals = word.starts_with("--") ? word.find('=') : word.npos;
+    if (equals != word.npos) word.remove_prefix(equals + 1);
+    if (word.starts_with(kVariable)) (void)TakeVariable(std::string(word.substr(kVariable.size())));
+  }
+}
 
 AskPassphrase PassphraseFrom(const Arguments& arguments) {
   return [&arguments](const std::string& key) -> Result<std::string> {

@@ -2,6 +2,7 @@
 // else the environment variable HOSTIMAGE_PASSPHRASE, else the terminal, if there is one.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,10 @@ namespace hostos {
 inline constexpr Option kPassphraseFile = {
     "passphrase-file", "FILE", Times::kAtMostOnce,
     "its first line is the keys' passphrase (default: $HOSTIMAGE_PASSPHRASE, else asked for)"};
+
+// Takes the secrets that the command line names out of the environment, for ukify and the other
+// programs that a verb runs inherit that. At the start of the process.
+void HideSecrets(std::span<const char* const> words);
 
 AskPassphrase PassphraseFrom(const Arguments& arguments);
 

@@ -1,5 +1,11 @@
 // The verbs that decide what nodes find. Each stages a change of the TUF repository, signs it with
 // the keys at hand, and publishes what is complete.
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+
 #include "images/bundle_release.h"
 #include "images/metadata_files.h"
 #include "images/publish_release.h"
@@ -20,13 +26,20 @@ constexpr Option kSigningKeys = {
     "key", "KEY", Times::kAnyNumber,
     "secret keys (FILE, env:NAME or pkcs11:...), each for the roles that are its own"};
 constexpr Option kChannel = {"channel", "NAME", Times::kOnce, "the channel"};
-constexpr Option kMinimum = {"minimum-index", "N", Times::kAtMostOnce,
-                             "nodes take nothing with a smaller index any more"};
+constexpr Option kMinimum = {
+    "minimum-index", "N", Times::kAtMostOnce,
+    "nodes take nothing with a smaller index any more, and the release has no "
+    "smaller one"};
+
+constexpr Option kDigest = {
+    "digest", "SHA256", Times::kAtMostOnce,
+    "sign what `staged` showed with this digest, or its first 32 digits, and do not ask"};
 
 // Keys that cannot be read are found out before anything is staged.
 struct Signing {
   std::vector<SecretKey> keys;
   TufRepository repository;
+  bool found_staged = repository.HasStaged();  // by whoever came before
 };
 
 Result<Signing> OpenFrom(const Arguments& arguments) {
@@ -85,6 +98,86 @@ std::string TextOf(const StagedRole& staged) {
                      staged.whose, Listed(staged.signed_by), Listed(staged.others));
 }
 
+// What those who sign look at.
+std::string TextOf(const Staging& staging) {
+  std::string text;
+  for (const std::string& role : kTufRoles) {
+    const auto changes = staging.changes.find(role);
+    if (changes == staging.changes.end()) continue;
+    text += role + "\n";
+    for (const Change& change : changes->second) text += std::format("  {}\n", TextOf(change));
+  }
+  if (staging.root.first > 0)
+    text += std::format("begins with {}.root.json, SHA-256 {}\n", staging.root.first,
+                        staging.root.second);
+  return text + std::format("digest {}\n", staging.digest);
+}
+
+Json ToJson(const std::vector<Change>& changes) {
+  Json json = Json::array();
+  for (const Change& change : changes) {
+    Json& each = json.emplace_back(Json{{"what", change.what}});
+    if (change.before) each["before"] = *change.before;
+    if (change.after) each["after"] = *change.after;
+  }
+  return json;
+}
+
+Json ToJson(const Staging& staging) {
+  Json json = {{"digest", staging.digest}, {"changes", Json::object()}};
+  for (const auto& [role, changes] : staging.changes) json["changes"][role] = ToJson(changes);
+  if (staging.root.first > 0)
+    json["root"] = {{"version", staging.root.first}, {"sha256", staging.root.second}};
+  return json;
+}
+
+// Of what waits for its answer; no answer is no.
+bool Agreed(const std::string& text) {
+  (void)std::fputs(Printable(text).c_str(), stderr);
+  sigset_t none, before;  // an interrupt has to end it
+  sigemptyset(&none);
+  (void)::pthread_sigmask(SIG_SETMASK, &none, &before);
+  std::array<char, 8> answer = {};
+  const bool yes =
+      std::fgets(answer.data(), answer.size(), stdin) && (std::string_view(answer.data()) == "y\n");
+  (void)::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return yes;
+}
+
+Result<> CheckDigest(const Staging& staging, const std::string& given, const std::string& repo) {
+  constexpr size_t kLeast = 32, kWhole = 64;  // digits: fewer could be met on purpose
+  if (given.size() < kLeast || given.size() > kWhole ||
+      given.find_first_not_of("0123456789abcdef") != given.npos)
+    return Fail(Code::kUsage, "--digest: expected {} to {} hexadecimal digits, found \"{}\"",
+                kLeast, kWhole, given);
+  if (staging.digest.starts_with(given)) return {};
+  return Fail(Code::kRefused,
+              "--digest: expected that of what is staged now, {}, found {}: it is not what was "
+              "looked at; hostimage staged --repo {}",
+              staging.digest, given, repo);
+}
+
+// Nobody signs what they were not shown. What a verb has just made from what is published, whoever
+// runs it knows; what was staged before, or came on a stick, is looked at.
+Result<> CheckSeen(const Signing& signing, const Arguments& arguments, Json& done) {
+  if (!signing.found_staged || signing.keys.empty()) return {};
+  const Staging staging = TRY(signing.repository.Difference());
+  done["staged"] = ToJson(staging);
+  const std::string& repo = arguments.Get("repo");
+  if (arguments.Has(kDigest.name)) {
+    if (!arguments.Has("json")) Print(TextOf(staging));
+    return CheckDigest(staging, arguments.Get(kDigest.name), repo);
+  }
+  if (::isatty(STDIN_FILENO) != 1)
+    return Fail(Code::kUsage,
+                "{0}: expected a terminal, to ask whether to sign what is staged, or its --digest, "
+                "found neither; next: hostimage staged --repo {0}, then hostimage sign --repo {0} "
+                "--digest DIGEST --key FILE",
+                repo);
+  if (Agreed(TextOf(staging) + "Sign this? y/N: ")) return {};
+  return Fail(Code::kFailed, "nothing was signed; to forget it: hostimage abandon --repo {}", repo);
+}
+
 Json ToJson(const std::vector<StagedRole>& roles) {
   Json json = Json::array();
   for (const StagedRole& staged : roles)
@@ -103,8 +196,9 @@ Result<> CheckComplete(const std::vector<StagedRole>& missing, const Arguments& 
   std::string list;
   for (const StagedRole& staged : missing) list += TextOf(staged);
   return Fail(Code::kStaged,
-              "staged, and lacks signatures; nodes see nothing of it yet:\n{}next, each of them: "
-              "hostimage sign --repo {} --key FILE",
+              "staged, and lacks signatures; nodes see nothing of it yet:\n{0}next, each of them: "
+              "hostimage staged --repo {1}, then hostimage sign --repo {1} --digest DIGEST --key "
+              "FILE",
               list, arguments.Get("repo"));
 }
 
@@ -123,11 +217,13 @@ Result<> Finish(Signing& signing, const Arguments& arguments, const SignResult& 
   const std::vector<PublishedRole> roles = TRY(signing.repository.Published());
   TRY(CheckFresh(roles, arguments, signing.repository.now()));
   if (const std::string due = Due(roles, arguments, signing.repository.now()); !due.empty())
-    (void)std::fputs(std::format("hostimage: soon to be renewed: {}\n", due).c_str(), stderr);
+    (void)std::fputs(Printable(std::format("hostimage: soon to be renewed: {}\n", due)).c_str(),
+                     stderr);
   return {};
 }
 
 Result<> Sign(Signing& signing, const Arguments& arguments, Json done = Json::object()) {
+  TRY(CheckSeen(signing, arguments, done));
   const SignResult result = TRY(signing.repository.Sign(signing.keys));
   return Finish(signing, arguments, result, std::move(done));
 }
@@ -225,16 +321,19 @@ Result<> RunWithdraw(const Arguments& arguments) {
       TRY(signing.repository.Releases(product, architecture, channel));
   const std::optional<ReleaseTarget> newest =
       TRY(signing.repository.StageWithdrawal(product, architecture, channel, arguments.operand()));
+  Json done = Json::object();
+  TRY(CheckSeen(signing, arguments, done));
   const SignResult result = TRY(signing.repository.Sign(signing.keys));
   const auto withdrawn =
       std::ranges::find(before, arguments.operand(), &ReleaseTarget::version);  // it was there
   TRY(LeaveRelease(arguments.Get("repo"), *withdrawn, newest));
-  return Finish(signing, arguments, result);
+  return Finish(signing, arguments, result, std::move(done));
 }
 
 // renew, sign, releases ---------------------------------------------------------------------------
 
-constexpr Option kSignOptions[] = {kRepo, kSigningKeys, kPassphraseFile, kJson};
+constexpr Option kRenewOptions[] = {kRepo, kSigningKeys, kPassphraseFile, kJson};
+constexpr Option kSignOptions[] = {kRepo, kDigest, kSigningKeys, kPassphraseFile, kJson};
 
 Result<> RunRenew(const Arguments& arguments) {
   Signing signing = TRY(OpenFrom(arguments));
@@ -304,10 +403,12 @@ Result<> RunCheck(const Arguments& arguments) {
 
 Result<> RunSign(const Arguments& arguments) {
   Signing signing = TRY(OpenFrom(arguments));
+  Json done = Json::object();
+  TRY(CheckSeen(signing, arguments, done));
   const SignResult result = TRY(signing.repository.Sign(signing.keys));
   if (result.missing.empty() && result.published.empty())
     return Fail(Code::kNothingToDo, "{}: nothing is staged", arguments.Get("repo"));
-  return Finish(signing, arguments, result);
+  return Finish(signing, arguments, result, std::move(done));
 }
 
 constexpr Option kStagedOptions[] = {kRepo, kJson};
@@ -316,8 +417,14 @@ Result<> RunStaged(const Arguments& arguments) {
   const TufRepository repository =
       TRY(TufRepository::Open(arguments.Get("repo"), SystemClock().Now()));
   const std::vector<StagedRole> staged = TRY(repository.Staged());
-  if (arguments.Has("json")) Print(Json{{"staged", ToJson(staged)}});
-  if (staged.empty() && !arguments.Has("json")) Print(std::string("nothing is staged\n"));
+  const Staging staging = TRY(repository.Difference());
+  if (arguments.Has("json")) {
+    Json json = ToJson(staging);
+    json["staged"] = ToJson(staged);
+    Print(json);
+  } else {
+    Print(staged.empty() ? "nothing is staged\n" : TextOf(staging));
+  }
   return CheckComplete(staged, arguments);
 }
 
@@ -412,12 +519,13 @@ constexpr Subcommand kTrustVerbs[] = {
     {"withdraw", "VERSION", "Takes a release out of its channel.", kWithdrawOptions, RunWithdraw},
     {"renew", "ROLE",
      "Says the same for longer: root, targets, snapshot or timestamp, and what else is due.",
-     kSignOptions, RunRenew},
+     kRenewOptions, RunRenew},
     {"check", "", "Says what nodes see of each role, and ends with 10 when one is to be renewed.",
      kCheckOptions, RunCheck},
-    {"sign", "", "Adds signatures to what is staged, and publishes what is complete.", kSignOptions,
-     RunSign},
-    {"staged", "", "Lists what lacks signatures, and whose.", kStagedOptions, RunStaged},
+    {"sign", "", "Shows what is staged, adds signatures, and publishes what is complete.",
+     kSignOptions, RunSign},
+    {"staged", "", "Shows what is staged, beside what is published, and whose signatures it lacks.",
+     kStagedOptions, RunStaged},
     {"abandon", "", "Forgets what is staged.", kAbandonOptions, RunAbandon},
     {"releases", "", "Lists the releases of a channel.", kReleasesOptions, RunReleases},
     {"bundle", "VERSION", "Puts a published release into one file, for nodes without network.",

@@ -11,30 +11,18 @@
 
 #include "bootctl/boot_control.h"
 #include "images/metadata_files.h"
+#include "images/tuf_fields.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/clock.h"
+#include "updater/source/commit.h"
 #include "updater/tuf/trust.h"
 
 namespace hostos {
 namespace {
 
 constexpr std::array<uint32_t, kTufRoles.size()> kDays = {365, 180, 60, 7};
-constexpr const char* kDaysKey = "x-hostos-days";        // in root: role to days
-constexpr const char* kIndexKey = "x-hostos-index";      // in targets: the last index given
-constexpr const char* kNamesKey = "x-hostos-names";      // in root: key id to a name for people
-constexpr const char* kAfterKey = "x-hostos-after";      // in root and targets: see the header
-constexpr const char* kMinimumKey = "x-hostos-minimum";  // in targets: channel to least index
 constexpr const char* kLastTimestampFile = "/last-timestamp";  // its version, for this machine
 constexpr uint64_t kSecondsOfDay = 86'400;
-
-tuf::Json PublicJson(const PublicKey& key) {
-  const std::span raw(reinterpret_cast<const uint8_t*>(key.bytes.data()), key.bytes.size());
-  return {{"keytype", "ed25519"}, {"scheme", "ed25519"}, {"keyval", {{"public", Hex(raw)}}}};
-}
-
-std::string KeyId(const PublicKey& key) {
-  return Sha256::Of(AsBytes(tuf::CanonicalJson(PublicJson(key)))).Hex();
-}
 
 // In the order of kTufRoles.
 constexpr std::array<tuf::Role tuf::Root::*, kTufRoles.size()> kSigners = {
@@ -80,22 +68,9 @@ std::string PayloadDigest(const tuf::Json& body) {
   return Sha256::Of(AsBytes(tuf::CanonicalJson(body))).Hex();
 }
 
-// "" when it is not there, or no text.
-std::string TextOf(const tuf::Json& object, const char* key) {
-  const auto value = object.is_object() ? object.find(key) : object.end();
-  return value != object.end() && value->is_string() ? value->get<std::string>() : "";
-}
-
 // People sign these when something changes; the others follow, where the online key is.
 bool IsOnline(const std::string& role) {
   return role == "snapshot" || role == "timestamp";
-}
-
-// What people call a key: the name of the file that it came in, or the start of its id.
-std::string NameOf(const tuf::Json& root, const std::string& id) {
-  const auto names = root.find(kNamesKey);
-  const std::string name = names != root.end() ? TextOf(*names, id.c_str()) : "";
-  return name.empty() ? id.substr(0, 8) : name;
 }
 
 std::string Joined(const std::vector<std::string>& words) {
@@ -208,6 +183,10 @@ Result<> TufRepository::StageRoot(const std::map<std::string, RoleChange>& chang
 }
 
 Result<ReleaseTarget> TufRepository::StageRelease(ReleaseTarget release) {
+  for (const std::string& name :
+       {release.product, release.architecture, release.channel, release.version})
+    if (!IsValidName(name))
+      return Fail(Code::kUsage, "expected 1 to 29 characters of [A-Za-z0-9.-], found '{}'", name);
   Json targets = TRY(Targets());
   const std::string channel = ChannelOf(release);
   if (targets["targets"].contains(channel)) {
@@ -220,15 +199,14 @@ Result<ReleaseTarget> TufRepository::StageRelease(ReleaseTarget release) {
   release.minimum_index = std::max(release.minimum_index, NumberOr0(minimum));
   minimum = release.minimum_index;
   Json& last = targets[kIndexKey][release.product + "/" + release.architecture];
-  release.index = NumberOr0(last) + 1;
+  release.index = std::max(NumberOr0(last) + 1, release.minimum_index);
   last = release.index;
-  if (release.minimum_index > release.index)
-    return Fail(Code::kUsage, "minimum index: expected at most the release's own, {}, found {}",
-                release.index, release.minimum_index);
-  const auto version = static_cast<uint64_t>(TRY(Newest("targets")) + 1);
-  if (release.index > version * kMaxReleasesAtOnce)  // nodes refuse it too
-    return Fail(Code::kRefused, "{}: expected at most {} releases before all of them are signed",
-                directory_, kMaxReleasesAtOnce);
+  const int64_t version = TRY(Newest("targets")) + 1;
+  const uint64_t most = static_cast<uint64_t>(version) * kMaxReleasesAtOnce;
+  if (release.index > most)  // nodes refuse it too
+    return Fail(Code::kRefused,
+                "{}: expected an index of at most {} in version {} of targets, found {}",
+                directory_, most, version, release.index);
   TRY(Put(targets, VersionOf(release), release));
   TRY(Put(targets, channel, release));
   TRY(DraftNext("targets", std::move(targets)));
@@ -321,6 +299,67 @@ Result<std::vector<StagedRole>> TufRepository::Staged() const {
   for (const std::string& role : kTufRoles)
     if (drafts_.contains(role)) staged.push_back(TRY(Look(role)));
   return staged;
+}
+
+// By the keys of what nodes trust, from the oldest root on? A folder that somebody hands over may
+// have anything in it.
+Result<> TufRepository::CheckPublished() const {
+  const std::vector<int64_t> versions = TRY(VersionsOf(directory_, "root"));
+  std::optional<tuf::Root> root;
+  for (const int64_t version : versions) {
+    const std::string path = Metadata("root", version);
+    const std::string bytes = TRY(ReadFile(path, tuf::kRootCap));
+    root = TRY_CONTEXT(path, root ? tuf::TrustNextRoot(*root, bytes) : tuf::TrustFirstRoot(bytes));
+  }
+  const int64_t targets = TRY(Newest("targets"));
+  if (!root || targets == 0) return {};
+  const std::string bytes = TRY(NewestBytes("targets"));
+  const tuf::Targets published = TRY(tuf::Targets::Parse("targets", bytes));
+  TRY_CONTEXT(Metadata("targets", targets), tuf::CheckSignatures(published, root->targets));
+  return {};
+}
+
+Result<Staging> TufRepository::Difference() const {
+  TRY(CheckPublished());
+  Staging staging;
+  std::string drafts;
+  for (const std::string& role : kTufRoles) {
+    const auto draft = drafts_.find(role);
+    if (draft == drafts_.end()) continue;
+    drafts += std::format("{} {}\n", role, PayloadDigest(draft->second.body));
+    staging.changes[role] = TRY_CONTEXT("staged " + role, ChangesOf(role, draft->second.body));
+  }
+  if (drafts.empty()) return staging;
+  staging.digest = Sha256::Of(AsBytes(drafts)).Hex();
+  const std::vector<int64_t> roots = TRY(VersionsOf(directory_, "root"));
+  if (roots.empty()) return staging;
+  const std::string first = TRY(ReadFile(Metadata("root", roots.front()), tuf::kRootCap));
+  staging.root = {roots.front(), Sha256::Of(AsBytes(first)).Hex()};
+  return staging;
+}
+
+Result<std::vector<Change>> TufRepository::ChangesOf(const std::string& role, Json body) const {
+  Json before = TRY(NewestBody(role)).value_or(Json::object());
+  // What stays as it is needs no file.
+  const Json published =
+      before.value(role, Json::object());  // only of targets there is such a member
+  for (const auto& [path, target] : published.items())
+    if (const auto same = body[role].find(path); same != body[role].end() && *same == target) {
+      body[role].erase(path);
+      before[role].erase(path);
+    }
+  const Facts old = TRY(FactsOf(std::move(before), [this](auto& path, auto& target) {
+    const Result<ReleaseTarget> release = ReadRelease(path, target);
+    return Result<std::optional<ReleaseTarget>>(release ? std::optional(*release) : std::nullopt);
+  }));
+  const auto carry_it = [](Error error) {
+    if (error.code == Code::kNotFound) error.message += "; it is copied along with staged/";
+    return error;
+  };
+  const auto read = [&](auto& path, auto& target) -> Result<std::optional<ReleaseTarget>> {
+    return TRY(ReadRelease(path, target).transform_error(carry_it));
+  };
+  return Compare(old, TRY(FactsOf(std::move(body), read)));
 }
 
 Result<> TufRepository::Abandon() {
@@ -448,9 +487,9 @@ Result<> TufRepository::LoadDraft(const std::string& role) {
   std::optional<RoleFile> file = TRY(ReadRoleFile(path + ".json"));
   if (!file) return {};
   Draft draft{std::move(file->json["signed"]), {}};
-  if (TextOf(draft.body, "_type") != role)
+  if (TextIn(draft.body, "_type") != role)
     return Fail(Code::kFailed, "{}.json: expected metadata of {}, found some of {}", path, role,
-                TextOf(draft.body, "_type"));
+                TextIn(draft.body, "_type"));
   const int64_t version = draft.body["version"];
   const std::optional<RoleFile> public_one = TRY(ReadRoleFile(Metadata(role, version)));
   if (public_one && public_one->json["signed"] == draft.body) return {};
@@ -462,8 +501,9 @@ Result<> TufRepository::LoadDraft(const std::string& role) {
     if (!name.starts_with(role + ".") || name == role + ".json") continue;
     const std::string text = TRY(ReadFile(entry->path(), tuf::kTimestampCap));
     const Json json = tuf::ParseJson(text, tuf::kTimestampCap).value_or(Json());
-    if (TextOf(json, "payload") == payload)
-      draft.signatures[TextOf(json, "keyid")] = TextOf(json, "sig");
+    const std::string keyid = TextIn(json, "keyid");  // it becomes part of a file's name again
+    if (TextIn(json, "payload") == payload && Digest::FromHex(keyid))
+      draft.signatures[keyid] = TextIn(json, "sig");
   }
   if (error) return FailErrno(directory_ + "/staged", error.value());
   drafts_[role] = std::move(draft);
@@ -475,7 +515,7 @@ Result<> TufRepository::CheckFollows(const std::string& role, const Draft& draft
   const int64_t newest = TRY(Newest(role)), version = draft.body["version"];
   std::string before;
   if (newest > 0) before = Sha256::Of(AsBytes(TRY(NewestBytes(role)))).Hex();
-  if (version == newest + 1 && TextOf(draft.body, kAfterKey) == before) return {};
+  if (version == newest + 1 && TextIn(draft.body, kAfterKey) == before) return {};
   return Fail(Code::kRefused,
               "{}/staged/{}.json: expected the successor of the {} that is published, version {}, "
               "found version {} of another line: something was published after it was staged; "
@@ -672,7 +712,7 @@ Result<SignResult> TufRepository::SignAll(std::span<const SecretKey> keys) {
 // What lacks signatures, for the next one who signs.
 Result<> TufRepository::Keep() const {
   for (const auto& [path, content] : contents_) TRY(PutFile(path, content));
-  TRY(MakeDirectories(directory_ + "/staged"));
+  for (const char* carried : {"/staged", "/targets"}) TRY(MakeDirectories(directory_ + carried));
   for (const auto& [role, draft] : drafts_) {
     const std::string path = std::format("{}/staged/{}.", directory_, role);
     TRY(WriteFileAtomically(path + "json", Document(draft.body, {})));
@@ -738,7 +778,13 @@ Result<ReleaseTarget> TufRepository::ReadRelease(const std::string& path,
   const auto staged = contents_.find(file);
   const std::string bytes =
       staged != contents_.end() ? staged->second : TRY(ReadFile(file, kMaxReleaseTargetBytes));
-  return TRY_CONTEXT(file, ParseReleaseTarget(bytes));
+  const tuf::FileInfo info{static_cast<uint64_t>(TRY(object.Integer("length", 0))),
+                           {{"sha256", sha256}}};
+  TRY_CONTEXT(file, tuf::CheckFile(info, bytes));
+  const ReleaseTarget release = TRY_CONTEXT(file, ParseReleaseTarget(bytes));
+  if (path == ChannelOf(release) || path == VersionOf(release)) return release;
+  return Fail(Code::kNotTrusted, "{}: expected the release of this name, found {}", path,
+              VersionOf(release));
 }
 
 // `channel` is the target of its newest release.

@@ -16,7 +16,6 @@
 // with the old ones in one step.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -25,6 +24,8 @@
 #include <utility>
 #include <vector>
 
+#include "images/staged_change.h"
+#include "images/tuf_fields.h"
 #include "updater/base/result.h"
 #include "updater/base/unique_fd.h"
 #include "updater/source/release_target.h"
@@ -32,9 +33,6 @@
 #include "updater/tuf/metadata.h"
 
 namespace hostos {
-
-// The roles; a change of an earlier one calls for a new version of those that follow.
-inline const std::array<std::string, 4> kTufRoles = {"root", "targets", "snapshot", "timestamp"};
 
 // Who signs a role, and how long a version of it counts. What is absent stays as it is.
 struct RoleChange {
@@ -53,6 +51,13 @@ struct StagedRole {
   std::vector<std::string> signed_by, others;
 
   bool complete() const { return !std::cmp_less(signed_by.size(), threshold); }
+};
+
+// All that is staged, for people to look at before they sign it.
+struct Staging {
+  std::string digest;  // SHA-256 of it, whoever signed it meanwhile; "": nothing is staged
+  std::map<std::string, std::vector<Change>> changes;  // by role, to what is published
+  std::pair<int64_t, std::string> root;  // where trust begins: the oldest root, and its SHA-256
 };
 
 struct SignResult {
@@ -80,9 +85,9 @@ class TufRepository {
   // The first root, or the next. kUsage when a role would have fewer keys than its threshold.
   Result<> StageRoot(const std::map<std::string, RoleChange>& changes);
 
-  // Makes the release the newest of its channel; returns it with its index, which is the next one.
-  // The least index that is still allowed never shrinks. kRefused when the channel has this version
-  // or a newer one.
+  // Makes the release the newest of its channel; returns it with its index, which is the next one,
+  // or the least that is still allowed, which never shrinks. kRefused when the channel has this
+  // version or a newer one, or when no metadata of that version vouches for such an index.
   Result<ReleaseTarget> StageRelease(ReleaseTarget release);
   // Takes a version out of a channel; the one before, if it is allowed still, becomes the channel's
   // newest. Returns that one, if there is one. kNotFound when the channel does not have it.
@@ -105,6 +110,10 @@ class TufRepository {
 
   // What waits for signatures, in the order of kTufRoles.
   Result<std::vector<StagedRole>> Staged() const;
+  bool HasStaged() const { return !drafts_.empty(); }
+  // What it would change. kNotTrusted when what is published, as far as it is here, is not signed,
+  // or a release is not what is staged of it; kNotFound when it is not here.
+  Result<Staging> Difference() const;
   // Forgets all that is staged.
   Result<> Abandon();
 
@@ -164,6 +173,9 @@ class TufRepository {
   Result<> Keep() const;
   Result<> Forget() const;
   Result<> Publish();
+
+  Result<> CheckPublished() const;
+  Result<std::vector<Change>> ChangesOf(const std::string& role, Json body) const;
 
   Result<> Put(Json& targets, const std::string& path, const ReleaseTarget& release);
   Result<ReleaseTarget> ReadRelease(const std::string& path, const Json& target) const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <toml++/toml.hpp>
 
 #include "images/program.h"
 #include "updater/base/unique_fd.h"
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 // As hostctl.toml and rootfs say it to nodes.
 constexpr const char* kKeysPath = "/usr/lib/hostos/keys.d";
 constexpr const char* kRootPath = "/usr/lib/hostos/tuf/root.json";
+constexpr const char* kConfigPath = "/usr/lib/hostctl/hostctl.toml";
 
 // Not a program of ours is at fault, or a signature, but the tree.
 Error InTree(Error error) {
@@ -26,6 +28,42 @@ Error InTree(Error error) {
 Result<> CheckRoot(const std::string& path) {
   const std::string bytes = TRY(ReadFile(path, tuf::kRootCap));
   TRY_CONTEXT(path, tuf::TrustFirstRoot(bytes));
+  return {};
+}
+
+// Which signatures the tree's nodes ask for, as far as the tree says. All of its settings are
+// hostctl's to check.
+Result<SignatureRule> RuleOf(const std::string& path) {
+  const Result<std::string> text = ReadFile(path);
+  if (!text && text.error().code == Code::kNotFound) return SignatureRule{};
+  const std::string settings = TRY(text);
+  try {
+    const toml::table table = toml::parse(settings);
+    const auto source = table["source"];
+    const std::string policy = source["signatures"].value_or("hybrid");
+    const std::optional<SignaturePolicy> named = PolicyNamed(policy);
+    if (!named)
+      return Fail(Code::kFailed, "{}: signatures: expected classical, hybrid or pq, found '{}'",
+                  path, policy);
+    return SignatureRule{*named, source["required_signatures"].value_or(1U)};
+  } catch (const toml::parse_error& error) {
+    return Fail(Code::kFailed, "{}: {}", path, error.description());
+  }
+}
+
+// Enough keys of each algorithm, or nodes would refuse whatever comes after this release.
+Result<> CheckKeys(const std::string& tree) {
+  const std::string directory = tree + kKeysPath;
+  const std::vector<PublicKey> keys = TRY(LoadGivenKeys({&directory, 1}));
+  const SignatureRule rule = TRY(RuleOf(tree + kConfigPath));
+  for (const Algorithm algorithm : kAlgorithms) {
+    const auto found = std::ranges::count(keys, algorithm, &PublicKey::algorithm);
+    if (Demands(rule.policy, algorithm) && std::cmp_less(found, rule.required))
+      return Fail(Code::kFailed,
+                  "{}: expected keys of {}, at least {} as [source] in {} has it (default: one of "
+                  "each algorithm), found {}; hostimage keygen makes one of each",
+                  directory, Name(algorithm), rule.required, kConfigPath, found);
+  }
   return {};
 }
 
@@ -74,8 +112,7 @@ Result<> CheckNoSecrets(const std::string& tree) {
 
 Result<> CheckUpdatable(const std::string& tree) {
   TRY(CheckNoSecrets(tree));
-  const std::string keys = tree + kKeysPath;
-  TRY(LoadGivenKeys({&keys, 1}).transform_error(InTree));
+  TRY(CheckKeys(tree).transform_error(InTree));
   return CheckRoot(tree + kRootPath).transform_error(InTree);
 }
 

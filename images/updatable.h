@@ -8,7 +8,8 @@
 
 namespace hostos {
 
-// kFailed, naming the file: no key in usr/lib/hostos/keys.d, one that does not parse, a
+// kFailed, naming the file: fewer keys of an algorithm in usr/lib/hostos/keys.d than the tree's own
+// hostctl.toml asks for, one that does not parse, a
 // usr/lib/hostos/tuf/root.json that is none, or a secret key anywhere.
 Result<> CheckUpdatable(const std::string& tree);
 

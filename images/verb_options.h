@@ -6,6 +6,7 @@
 #include <string>
 
 #include "images/arguments.h"
+#include "updater/base/printable.h"
 #include "updater/source/release_target.h"
 
 namespace hostos {
@@ -27,11 +28,12 @@ inline std::string ProductFrom(const Arguments& arguments) {
 }
 
 inline void Print(const std::string& text) {
-  (void)std::fputs(text.c_str(), stdout);  // main flushes, and checks
+  (void)std::fputs(Printable(text).c_str(), stdout);  // main flushes, and checks
 }
 
 inline void Print(const Json& json) {
-  Print(json.dump(2) + "\n");
+  // In ASCII: what others wrote says nothing to a terminal.
+  Print(json.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n");
 }
 
 inline Json ToJson(const ReleaseTarget& release) {

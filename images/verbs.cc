@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 class PhaseLines : public Progress {
  public:
   void Begin(std::string_view phase, std::string_view detail) override {
-    (void)std::fputs(std::format("{:<8} {}\n", phase, detail).c_str(), stderr);
+    (void)std::fputs(Printable(std::format("{:<8} {}\n", phase, detail)).c_str(), stderr);
   }
   void Bytes(uint64_t, uint64_t) override {}
   bool Cancelled() override { return !CheckInterrupt(); }

@@ -229,6 +229,12 @@ TEST_CASE("invalidating cut short at any system call leaves the slot whole or wi
                 });
 }
 
+TEST_CASE("a disk gets its own UUIDs or keeps the image's, wherever that is cut short") {
+  CutEverywhere([](DiskLife&) {}, [](DiskLife& life) { return life.boot().MakeOwn(); },
+                [](const BootState& state) { CHECK(state.next() == Slot::A); },
+                [](const BootState& state) { CHECK(state.next() == Slot::A); });
+}
+
 TEST_CASE("a self-test's entry is there or not, wherever writing or removing it was cut short") {
   const bool remove = GENERATE(false, true);
   CutEverywhere(

@@ -13,6 +13,7 @@
 #include "bootctl/esp.h"
 #include "bootctl/gpt.h"
 #include "bootctl/loader.h"
+#include "bootctl/uki.h"
 
 namespace hostos {
 
@@ -56,6 +57,7 @@ SystemdBootOptions DiskMachine::OptionsIn(const std::string& directory) {
           .sys = directory + "/sys",
           .command_line = directory + "/cmdline",
           .root = directory + "/root",
+          .run = directory + "/run",
           .dev = directory + "/dev",
           .disk = directory + "/disk.img"};
 }
@@ -91,7 +93,7 @@ void DiskMachine::MakeDisk(const Release& running, const SlotSize& size) {
   const SlotIdentity a = SlotIdentity::OfRelease(running), b = SlotIdentity::Empty();
   WriteText(*this / "layout",
             std::format(R"(label: gpt
-size=1MiB, type=uefi, name=hostos-esp, uuid=11111111-2222-4333-8444-555555555555
+size=1MiB, type=uefi, name=hostos-esp, uuid={8}
 size={6}MiB, type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, name={0}, uuid={1}, attrs="GUID:60"
 size={7}MiB, type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, name={0}, uuid={2}, attrs="GUID:60"
 size={6}MiB, type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, name={3}, uuid={4}, attrs="GUID:60"
@@ -99,7 +101,7 @@ size={7}MiB, type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5, name={3}, uuid={5}, attr
 size=2MiB, type=4d21b016-b534-45c2-a9fb-5c16e091fd2d, name=hostos-state
 )",
                         a.label, ToString(a.data), ToString(a.verity), b.label, ToString(b.data),
-                        ToString(b.verity), size.data, size.verity));
+                        ToString(b.verity), size.data, size.verity, ToString(kImageEsp)));
   const uint64_t whole = 2 * (size.data + size.verity) + 6;  // MiB: ESP, state, and the tables
   Run(std::format("truncate -s {0}M {1} && sfdisk -q {1} <{2}", whole, image, *this / "layout"));
   Run("cp " + image + " " + disk());
@@ -121,7 +123,13 @@ void DiskMachine::SetRunning(Slot slot, const Digest& root_hash) {
   fs::create_directories(device + "/slaves");
   AddSlave(device, slot == Slot::A ? 2 : 4);
   AddSlave(device, slot == Slot::A ? 3 : 5);
-  WriteText(options_.command_line, "root=/dev/mapper/root roothash=" + root_hash.Hex() + " ro\n");
+  // The stub hands on that of its image.
+  std::string line = "root=/dev/mapper/root roothash=" + root_hash.Hex() + " ro";
+  for (const std::string& file : Files())
+    if (const auto uki = ReadUki(Open(LinuxPath(file), O_RDONLY).value().get()).value();
+        uki && uki->root_hash == root_hash)
+      line = uki->command_line;
+  WriteText(options_.command_line, line + "\n");
 }
 
 void DiskMachine::SetRescue() {

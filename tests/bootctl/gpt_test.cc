@@ -100,6 +100,26 @@ TEST_CASE("only the identity of one slot changes, in both copies of the table") 
   CHECK(changed.size() == 4);
 }
 
+TEST_CASE(
+    "a disk's own UUIDs are those of the disk and of what is no slot's, and nothing else changes") {
+  DiskMachine machine(Running());
+  json expected = Sfdisk(machine.disk());
+  CHECK(Outcome(SetOwnUuids(machine.disk())) == "ok");
+  const json found = Sfdisk(machine.disk());
+  CHECK(Lower(expected["partitions"][0]["uuid"]) == ToString(kImageEsp));
+  std::set<std::string> own;
+  const auto changed = [&](json& before, const json& after, const char* key) {
+    CHECK(before[key] != after[key]);
+    own.insert(before[key] = after[key]);
+  };
+  changed(expected, found, "id");
+  for (const size_t partition : {0, 5})
+    changed(expected["partitions"][partition], found["partitions"][partition], "uuid");
+  CHECK(own.size() == 3);
+  CHECK(found == expected);
+  CHECK(Run("sfdisk --verify " + machine.disk() + " 2>&1").contains("No errors detected"));
+}
+
 TEST_CASE("an emptied slot has random identity that spells nothing") {
   DiskMachine machine(Running());
   const SlotIdentity first = SlotIdentity::Empty(), second = SlotIdentity::Empty();

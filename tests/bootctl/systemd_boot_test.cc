@@ -40,6 +40,45 @@ struct LoaderFixture {
   }
 };
 
+TEST_CASE("all of the ESP, the settings and the command lines are there to be compared") {
+  LoaderFixture f;
+  const std::string esp = f.machine.options().esp;
+  WriteText(esp + "/loader/loader.conf",
+            "# ours\ntimeout 0\neditor  no\nsecure-boot-enroll force\n");
+  WriteText(esp + "/loader/addons/a.addon.efi", "addon");
+  WriteText(esp + "/EFI/Linux/x.efi.extra.d/a.cred", "secret");
+  WriteText(esp + "/startup.nsh", "boot me");
+  BootSurface surface = Value(f.machine.boot().ReadSurface());
+  Strings files;
+  for (const EspFile& file : surface.files) files.push_back(file.path);
+  std::ranges::sort(files);
+  CHECK(files == Strings{"EFI/BOOT/BOOTX64.EFI", "EFI/Linux/" + f.FileOf(f.v10, ""),
+                         "EFI/Linux/x.efi.extra.d/a.cred", "loader/addons/a.addon.efi",
+                         "loader/loader.conf", "startup.nsh"});
+  CHECK(surface.files.size() == files.size());
+  CHECK(surface.settings == Strings{"timeout 0", "editor no", "secure-boot-enroll force"});
+  CHECK(surface.image_command_line.value() + "\n" == surface.command_line);
+  CHECK_FALSE(surface.systemd_options);
+  for (const char* file : {"startup.nsh", "loader/addons/a.addon.efi"})
+    CHECK(Value(f.machine.boot().HashEspFile(file)) ==
+          Sha256::Of(AsBytes(ReadText(esp + "/" + file))));
+
+  // A second image with that root hash, which the loader takes first, is not the release's.
+  f.Add("zz.efi", f.v10);
+  WriteText(f.machine.options().command_line,
+            "roothash=" + f.v10.release.root_hash.Hex() + " more\n");
+  const std::string variables = f.machine.options().efivars;
+  f.SetVariable("SystemdOptions", "systemd.mask=a.service");
+  CHECK_FALSE(Value(f.machine.boot().ReadSurface()).systemd_options);  // of another vendor
+  fs::rename(variables + "/SystemdOptions-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f",
+             variables + "/SystemdOptions-8cf2644b-4b0b-428f-9387-6d876050dc67");
+  surface = Value(f.machine.boot().ReadSurface());
+  CHECK(surface.systemd_options == "systemd.mask=a.service");
+  CHECK(surface.command_line.ends_with(" more\n"));
+  WriteText(variables + "/SystemdOptions-8cf2644b-4b0b-428f-9387-6d876050dc67", "\6");
+  CHECK(Value(f.machine.boot().ReadSurface()).systemd_options.value().contains("UTF-16LE"));
+}
+
 TEST_CASE("evidence that contradicts itself is an error that names both sides") {
   LoaderFixture f;
   SECTION("partitions under the root that are no slot") {
@@ -71,8 +110,61 @@ TEST_CASE("evidence that contradicts itself is an error that names both sides") 
   SECTION("a loader from another ESP") {
     f.SetVariable("LoaderDevicePartUUID", "99999999-2222-4333-8444-555555555555");
     CHECK(f.Refusal().contains("the loader was started from partition 99999999"));
-    f.SetVariable("LoaderDevicePartUUID", "11111111-2222-4333-8444-555555555555");
+    f.SetVariable("LoaderDevicePartUUID", ToString(kImageEsp));
     CHECK(f.Refusal() == "ok");
+  }
+}
+
+struct OwnDisk : LoaderFixture {
+  OwnDisk() { SetVariable("LoaderDevicePartUUID", ToString(kImageEsp)); }
+  PartitionTable Table() const { return Value(ReadPartitionTable(machine.disk())); }
+  void Attach(const std::string& disk, const Uuid& uuid) const {
+    const std::string link = machine.options().dev + "/hostos/by-disk/" + disk;
+    fs::create_directories(link);
+    fs::create_symlink("../../../" + disk + "1", link + "/" + ToString(uuid));
+  }
+};
+
+TEST_CASE("a disk written from an image gets UUIDs that no other disk has") {
+  OwnDisk first, second;
+  for (OwnDisk* each : {&first, &second}) CHECK(Outcome(each->machine.boot().MakeOwn()) == "ok");
+  const PartitionTable own = first.Table();
+  CHECK(own.esp.uuid != kImageEsp);
+  CHECK(own.esp.uuid != second.Table().esp.uuid);
+  CHECK(RootHashOf(own.slot(Slot::A)) == first.v10.release.root_hash);
+
+  // Once. The loader was started before; one on another disk was not.
+  CHECK(Outcome(first.machine.boot().MakeOwn()) == "ok");
+  CHECK(first.Table().esp.uuid == own.esp.uuid);
+  CHECK(first.Refusal() == "ok");
+  first.Attach("vdb", kImageEsp);
+  CHECK(first.Refusal() == "ok");
+  // After a reboot the loader names the new one, unless it is the one of another disk.
+  fs::remove_all(first.machine.options().run);
+  CHECK(first.Refusal().contains("the loader was started from partition"));
+  first.SetVariable("LoaderDevicePartUUID", ToString(own.esp.uuid));
+  CHECK(first.Refusal() == "ok");
+  CHECK(first.Read().twins.empty());
+}
+
+TEST_CASE("a disk that the firmware knows by its image's UUID keeps it") {
+  OwnDisk f;
+  // A device path with the partition's UUID, as it is on the disk.
+  const std::string entry =
+      "HD \x6a\x45\xfb\xdd\x32\xd7\x57\x42\x8d\xb3\xaf\x8a\x2b\x58\x1a\xf8 \\EFI";
+  const std::string file = f.machine.options().efivars + "/Boot";
+  const std::string vendor = "-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+  SECTION("and is given others where no entry of the firmware has it") {
+    for (const char* other : {"Next", "Order", "000G", "00001"})
+      WriteText(file + other + vendor, entry);
+    WriteText(file + "0001" + vendor, "HD of another disk");
+    CHECK(Outcome(f.machine.boot().MakeOwn()) == "ok");
+    CHECK(f.Table().esp.uuid != kImageEsp);
+  }
+  SECTION("where one has") {
+    WriteText(file + "00AF" + vendor, entry);
+    CHECK(Outcome(f.machine.boot().MakeOwn()) == "ok");
+    CHECK(f.Table().esp.uuid == kImageEsp);
   }
 }
 

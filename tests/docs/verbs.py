@@ -3,6 +3,7 @@
 What a row says is expected comes from the page; here is only how each "when" comes about.
 """
 
+import json
 import os
 import re
 import shutil
@@ -53,6 +54,8 @@ def newest(home):
 
 
 STAGED = ["publish", "1.4.0", *R]
+DAYS = ["root", *R, "--days", "targets=90"]
+LOOKED = ["--digest", "DIGEST"]  # what `staged` says
 MIRROR = ["mirror", "--repo", "mirror", "--root", "hostos/metadata/1.root.json", *KEYS, *STABLE, "--from"]
 NEW = {"stable": "1.4.0"}
 CASES = {
@@ -91,9 +94,16 @@ CASES = {
     ("check", "nothing is due"): Case("check", *R),
     ("check", "something is due"): Case("check", *R, "--within", "8"),
     ("check", "something has expired"): Case("check", *R, ahead=8 * DAY),
-    ("sign", "the last signature"): Case("sign", *R, *ALL, before=STAGED, sees=NEW),
-    ("sign", "signatures are missing"): Case("sign", *R, *PERSON, before=STAGED),
-    ("sign", "a key of no role"): Case("sign", *R, *STRANGER, before=STAGED),
+    ("sign", "the last signature"): Case("sign", *LOOKED, *R, *ALL, before=STAGED, sees=NEW),
+    ("sign", "signatures are missing"): Case("sign", *LOOKED, *R, *PERSON, before=STAGED),
+    ("sign", "a key of no role"): Case("sign", *LOOKED, *R, *STRANGER, before=STAGED),
+    ("sign", "neither a digest nor a terminal"): Case("sign", *R, *ALL, before=STAGED),
+    ("sign", "another digest than that of what is staged"): Case("sign", "--digest", 64 * "0", *R, *ALL, before=STAGED),
+    ("publish", "with a key, over what others staged"): Case("publish", "1.4.0", *R, *ALL, before=DAYS),
+    ("promote", "with a key, over what others staged"): Case(
+        "promote", "1.3.0", "--channel", "longterm", "--commit-key", "release.pem", *R, *ALL, before=STAGED),
+    ("withdraw", "with a key, over what others staged"): Case("withdraw", "1.3.0", *STABLE, *R, *ALL, before=STAGED),
+    ("root", "with a key, over what others staged"): Case(*root("hostos", ALL), before=STAGED),
     ("sign", "nothing is staged"): Case("sign", *R, *PERSON),
     ("staged", "something is"): Case("staged", *R, before=STAGED),
     ("staged", "nothing is"): Case("staged", *R),
@@ -163,7 +173,11 @@ def compare(source, hostimage, publisher, view, scratch):
         if case.before:
             subprocess.run([hostimage, *case.before], cwd=home, capture_output=True, check=False)
         before = view(home / "hostos", 0)
-        ran = subprocess.run([hostimage, *case.command], cwd=home, capture_output=True, text=True, check=False,
+        command = case.command
+        if LOOKED[1] in command:
+            said = subprocess.run([hostimage, "staged", "--json", *R], cwd=home, capture_output=True, check=False).stdout
+            command = [json.loads(said)["digest"] if word == LOOKED[1] else word for word in command]
+        ran = subprocess.run([hostimage, *command], cwd=home, capture_output=True, text=True, check=False,
                              stdin=subprocess.DEVNULL, env={**os.environ, "CLOCK_AHEAD": str(case.ahead)})
         after = view(home / "hostos", case.ahead)
         expected = {AS_BEFORE: before, LONGER: before, REFUSED: None}.get(sees, case.sees)

@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -95,10 +96,22 @@ class Publisher(Walk):
         """The stick goes round, and nodes see what they saw `before` until it is back."""
         self.run("stick-out")
         for name in names:
-            self.run("stick-look", at=name, code=WAITS)
-            self.run("stick-sign", at=name, code=WAITS, NAME=name)
+            self.looks_and_signs(name)
             self.sees(**before)
-        self.run("stick-back")
+        self.back()
+
+    def looks_and_signs(self, name, code=WAITS, **variables):
+        self.run("stick-look", at=name, code=WAITS, **variables)
+        self.run("stick-sign", at=name, code=code, NAME=name, DIGEST=self.digest(), **variables)
+
+    def back(self):
+        self.run("stick-back", code=WAITS)
+        self.run("stick-publish", DIGEST=self.digest())
+
+    def digest(self):
+        """What the last look ended with."""
+        found = re.findall(r"^digest ([0-9a-f]{64})$", self.log.read_text(errors="replace"), re.M)
+        return found[-1]
 
 
 def copy(source, to):
@@ -146,7 +159,8 @@ def one_person(w):
         w.sees(stable=version)
 
 
-TEAM = ("release-key", "ceremony-key", "ceremony-root", "stick-out", "stick-look", "stick-sign", "stick-back")
+TEAM = ("release-key", "ceremony-key", "ceremony-root", "stick-out", "stick-look", "stick-sign", "stick-back",
+        "stick-publish")
 
 
 def ceremony(w):
@@ -156,10 +170,9 @@ def ceremony(w):
     w.sees_nothing_yet()
     w.run("stick-out")
     for name in ("carol", "alice"):
-        w.run("stick-look", at=name, code=WAITS)
-        w.run("stick-sign", at=name, code=WAITS, NAME=name)
+        w.looks_and_signs(name)
         w.sees_nothing_yet()
-    w.run("stick-back")
+    w.back()
     w.sees()
     w.run("release-key", **ENCRYPTED)  # of commits, where releases are made
 
@@ -228,7 +241,7 @@ def a_key_of_three_is_replaced(w):
     w.release("1.5.0")
     w.run("team-publish", code=WAITS, VERSION="1.5.0")
     w.run("stick-out")
-    w.run("stick-sign", at="bob", code=2, NAME="bob")
+    w.looks_and_signs("bob", code=2)
     w.round("dave", "alice", stable="1.4.0")
     w.sees(stable="1.5.0")
 
@@ -239,7 +252,7 @@ def a_timer_renews_for_90_days_while_a_release_waits_for_a_signature(w):
     w.release("1.5.0")
     w.run("team-publish", code=WAITS, VERSION="1.5.0")
     w.run("stick-out")
-    w.run("stick-sign", at="alice", code=WAITS, NAME="alice")
+    w.looks_and_signs("alice")
     seen = w.look(w.nodes, "stable")
     for day in range(1, 91):
         os.environ["CLOCK_AHEAD"] = str(day * DAY)
@@ -247,8 +260,8 @@ def a_timer_renews_for_90_days_while_a_release_waits_for_a_signature(w):
         if w.look(w.nodes, "stable") != seen:
             raise Failed(f"after {day} days nodes see another release")
     w.sees(stable="1.4.0")
-    w.run("stick-sign", at="bob", code=WAITS, NAME="bob", CLOCK_AHEAD=90 * DAY)
-    w.run("stick-back")
+    w.looks_and_signs("bob", CLOCK_AHEAD=90 * DAY)
+    w.back()
     w.sees(stable="1.5.0")
 
 

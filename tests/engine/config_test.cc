@@ -281,6 +281,32 @@ TEST_CASE("a rescue goes on with what it can use of a file, and names the rest")
   }
 }
 
+TEST_CASE("who signs is said by the newest release that was committed, and by the operator") {
+  Files files;
+  const auto rule = [&](const std::string& shipped, const std::string& local,
+                        const std::optional<SignatureRule>& newest) {
+    REQUIRE(WriteFileAtomically(files.shipped, "[source]\n" + shipped));
+    REQUIRE(WriteFileAtomically(files.local, "[source]\n" + local));
+    const Config config = LoadConfig({files.shipped, files.local}).value();
+    CHECK(config.released_signatures == LoadConfig({files.shipped}).value().signatures);
+    Record record;
+    record.signatures = newest;
+    std::vector<std::string> unused;
+    CHECK(SignatureRuleOf(LoadWhatCanBe({files.shipped, files.local}, unused), record) ==
+          SignatureRuleOf(config, record));
+    return SignatureRuleOf(config, record);
+  };
+  using enum SignaturePolicy;
+  const std::string classical = "signatures = \"classical\"\n", two = "required_signatures = 2\n";
+  CHECK(rule(classical, "", std::nullopt) == SignatureRule{kClassical, 1});
+  CHECK(rule(classical, "", SignatureRule{kHybrid, 2}) == SignatureRule{kHybrid, 2});
+  CHECK(rule(classical, "", SignatureRule{kPq, 1}) == SignatureRule{kHybrid, 1});
+  CHECK(rule(two, "", SignatureRule{kClassical, 1}) == SignatureRule{kHybrid, 2});
+  CHECK(rule("", classical, SignatureRule{kHybrid, 2}) == SignatureRule{kClassical, 2});
+  CHECK(rule("", "required_signatures = 1\n", SignatureRule{kPq, 2}) == SignatureRule{kHybrid, 1});
+  CHECK_FALSE(Config{}.released_signatures);  // a file that cannot be read says nothing
+}
+
 TEST_CASE("a rescue goes on without a file that it cannot use at all") {
   Files files;
   REQUIRE(WriteFileAtomically(files.shipped, "[source]\nurl = \"https://shipped\"\n"));

@@ -33,6 +33,7 @@ Record Full() {
       {Outcome::kFellBack, 7, {"1.0.5", Fill(5), Fill(6)}, "1.0.0", Slot::A, 3, "canary", "out"});
   record.denied.push_back({{"1.0.5", Fill(5), Fill(6)}, 7, "canary", 3});
   record.known = {"units", "units/a.service"};
+  record.signatures = SignatureRule{SignaturePolicy::kPq, 3};
   record.selftest = SelfTest{SelfTestState::kFailed, "1.1.0", 8, "boot-1", 2, "does not count"};
   return record;
 }
@@ -57,6 +58,7 @@ TEST_CASE("a record comes back from its file as it was") {
   CHECK(record.selftest->boots == 2);
   CHECK(record.selftest->reason == "does not count");
   CHECK(record.known == std::vector<std::string>{"units", "units/a.service"});
+  CHECK(record.signatures == SignatureRule{SignaturePolicy::kPq, 3});
   CHECK_FALSE(record.FindDenied(Fill(1), Fill(6)));
 }
 

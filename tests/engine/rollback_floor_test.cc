@@ -53,6 +53,35 @@ TEST_CASE("the floor rises and never falls, and outlives the loss of one of its 
   CHECK(ReadText(copy) == whole);
 }
 
+TEST_CASE("a floor that the disk does not give is not 0: it is an error, until it is known again") {
+  const TempDir directory;
+  FileFloor floor(directory / "floor");
+  REQUIRE(floor.Raise(7));
+  const auto ruin = [&](const char* copy) {  // it can be opened, and reading it fails
+    std::filesystem::remove(directory / copy);
+    std::filesystem::create_directories(directory / copy + "/inside");
+  };
+  ruin("floor.1");
+  CHECK(floor.Read() == 7u);  // the other one holds
+  std::filesystem::remove(directory / "floor.0");
+  REQUIRE_FALSE(floor.Read());
+  CHECK(floor.Read().error().message.contains(directory / "floor.1"));
+  CHECK_FALSE(floor.Raise(0));
+  CHECK_FALSE(floor.Read());
+  SECTION("the record knows it") {
+    REQUIRE(floor.Raise(6));
+    CHECK(ReadText(directory / "floor.0") == ReadText(directory / "floor.1"));
+    CHECK(floor.Read() == 6u);
+  }
+  SECTION("a rescue has nobody to ask") {
+    const std::vector<std::string> dropped = floor.DropUnreadable();
+    REQUIRE(dropped.size() == 1);
+    CHECK(dropped[0].contains(directory / "floor.1"));
+    CHECK(floor.Read() == 0u);
+    CHECK(floor.DropUnreadable().empty());
+  }
+}
+
 TEST_CASE("what a later version says behind the floor does not hide it") {
   const TempDir directory;
   FileFloor floor(directory / "floor");

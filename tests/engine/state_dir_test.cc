@@ -101,6 +101,18 @@ TEST_CASE("whenever the power goes, a kept commit has its signatures") {
   CHECK(there.size() == 2);
 }
 
+TEST_CASE("a kept commit that cannot be removed keeps its signatures, and holds up no other") {
+  TempDir dir;
+  StateDir state(dir.path(), dir / "run");
+  for (const uint8_t each : {1, 2}) REQUIRE(state.Keep(Fill(each), {"commit", "signatures"}));
+  const std::string first = dir / "commits/" + Fill(1).Hex() + ".commit";
+  REQUIRE(std::filesystem::remove(first));
+  REQUIRE(std::filesystem::create_directory(first));
+  CHECK_FALSE(state.ForgetExcept({}));
+  CHECK(std::filesystem::exists(first + "meta"));
+  CHECK_FALSE(std::filesystem::exists(dir / "commits/" + Fill(2).Hex() + ".commit"));
+}
+
 TEST_CASE("a kept commit that cannot be read is skipped and named, and hides no other") {
   TempDir dir;
   StateDir state(dir.path(), dir / "run");

@@ -260,6 +260,22 @@ Result<Digest> FakeBootControl::HashRescue() {
   return rescues[state.Rescue()->file];
 }
 
+Result<BootSurface> FakeBootControl::ReadSurface() {
+  TRY(Look());
+  BootSurface found = surface;
+  for (const BootEntry& entry : entries)
+    found.files.push_back({entry.is_type1() ? entry.file : "EFI/Linux/" + entry.file, entry.size});
+  return found;
+}
+
+Result<Digest> FakeBootControl::HashEspFile(const std::string& path) {
+  if (other_files.contains(path)) return other_files[path];
+  const std::string file = path.substr(path.rfind('/') + 1);
+  const auto entry = std::ranges::find(entries, file, &BootEntry::file);
+  if (entry == entries.end()) return Digest();
+  return rescues.contains(file) ? rescues[file] : images[entry->root_hash];
+}
+
 Result<> FakeBootControl::AddSelfTest() {
   const BootState state = TRY(Look());
   const SelfTestEntry test = TRY(MaySelfTest(state));
@@ -272,6 +288,12 @@ Result<> FakeBootControl::RemoveSelfTest() {
   const std::vector<std::string> files = TRY(Look()).selftest;
   if (!files.empty()) TRY(CheckEsp());
   return Remove(files);
+}
+
+Result<> FakeBootControl::MakeOwn() {
+  TRY(Look());
+  if (own) return {};
+  return Durably("give the disk UUIDs of its own", {[&] { own = true; }});
 }
 
 Result<> FakeBootControl::RemoveTemporaries() {

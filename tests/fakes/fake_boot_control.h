@@ -21,6 +21,8 @@ class FakeBootControl : public BootControl {
   explicit FakeBootControl(const Release& release);
 
   Result<BootState> Read() override;
+  Result<BootSurface> ReadSurface() override;
+  Result<Digest> HashEspFile(const std::string& path) override;
   Result<> Invalidate(Slot slot) override;
   Result<> Arm(Slot slot, const Release& release, int uki, uint32_t tries) override;
   Result<> Bless() override;
@@ -32,6 +34,7 @@ class FakeBootControl : public BootControl {
   Result<Digest> HashRescue() override;
   Result<> AddSelfTest() override;
   Result<> RemoveSelfTest() override;
+  Result<> MakeOwn() override;
   Result<> RemoveTemporaries() override;
 
   // Power on, or a reboot: loader, kernel and initrd, as often as it takes until a release reaches
@@ -73,6 +76,14 @@ class FakeBootControl : public BootControl {
   std::map<std::string, Digest> rescues;  // SHA-256 of rescues, by file
   EspSpace esp;
   std::vector<std::string> twins;
+  bool own = false;            // the disk has UUIDs of its own
+  std::map<std::string, Digest> other_files;  // SHA-256 of files of `surface`, by path
+  // The images in `entries` are added to its files.
+  BootSurface surface{.files = {},
+                      .settings = {"timeout 0", "editor no"},
+                      .command_line = "panic=5\n",
+                      .image_command_line = "panic=5",
+                      .systemd_options = {}};
   std::optional<Slot> kept;    // set: the rescue system runs, until the next Boot()
   bool esp_read_only = false;  // verbs fail, and the loader cannot count
   bool loader_counts = true;   // false: only the loader cannot write

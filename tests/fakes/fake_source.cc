@@ -81,6 +81,7 @@ Result<FetchStats> FakeSource::Fetch(const Target& target, Progress& progress) {
   FetchStats stats;
   const std::vector<std::string> missing = Missing(target);
   for (const std::string& object : missing) {
+    if (object == withheld) return Fail(Code::kNetwork, "{}: the server does not answer", object);
     step_("fetch an object");
     transfers_[object]++;
     staged_.insert(object);

@@ -37,6 +37,8 @@ class FakeSource : public Source {
 
   // The next Resolve fails with this.
   std::optional<Error> resolve_error;
+  // An object that the server does not give.
+  std::string withheld;
   // Discard fails with this.
   std::optional<Error> discard_error;
   // Versions that nobody has any more.

@@ -1,6 +1,7 @@
 #include "updater/source/release_target.h"
 
 #include "tests/fuzz/fuzz.h"
+#include "updater/source/commit.h"
 
 using namespace hostos;
 
@@ -8,6 +9,9 @@ FUZZ(input) {
   const Result<ReleaseTarget> target = ParseReleaseTarget(input);
   if (!target) return;
   PROMISE(target->index >= 1 && target->image_size >= 1 && target->uki_size >= 1);
+  for (const std::string& name :
+       {target->product, target->version, target->channel, target->architecture})
+    PROMISE(IsValidName(name));
   // What is understood is all there is to say.
   const std::string text = WriteReleaseTarget(*target);
   const Result<ReleaseTarget> again = ParseReleaseTarget(text);

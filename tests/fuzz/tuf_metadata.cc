@@ -1,5 +1,6 @@
 #include "tests/fuzz/fuzz.h"
 #include "updater/tuf/metadata.h"
+#include "updater/tuf/name.h"
 
 using namespace hostos;
 
@@ -26,7 +27,7 @@ FUZZ(input) {
   }
   if (const Result<tuf::Targets> targets = tuf::Targets::Parse("targets", input)) {
     for (const auto& [path, target] : targets->targets) {
-      PROMISE(target.length && !target.hashes.empty());
+      PROMISE(target.length && !target.hashes.empty() && tuf::StaysBelow(path));
       for (const tuf::DelegatedRole& role : targets->delegations.For(path))
         PROMISE(role.name != "targets" && role.role.threshold >= 1);
     }

@@ -220,6 +220,58 @@ TEST_CASE("a directory that others can write to is a failing check, and nothing 
   CHECK_FALSE(std::filesystem::exists(ran));
 }
 
+TEST_CASE("nothing runs behind a folder or a link that others can change") {
+  Checks checks;
+  const std::string ran = checks.dir() / "ran";
+  const std::string elsewhere = checks.dir() / "elsewhere";
+  std::filesystem::create_directory(elsewhere);
+  checks.AddScript("elsewhere/check", "touch " + ran);
+  std::filesystem::create_symlink("../elsewhere/check", checks.dir() / "required/check");
+  std::string expected = " can be written by others than root (mode 0777); not run";
+  SECTION("the folder above, at any height") {
+    REQUIRE(::chmod(checks.dir().path().c_str(), 0777) == 0);
+    expected = checks.dir().path() + expected;
+  }
+  SECTION("the folder that a link leads to") {
+    REQUIRE(::chmod(elsewhere.c_str(), 0777) == 0);
+    expected = elsewhere + expected;
+  }
+  SECTION("a link on the way, in a folder where others can add what they like") {
+    REQUIRE(::chmod(elsewhere.c_str(), 01777) == 0);
+    const std::string link = elsewhere + "/link";
+    std::filesystem::create_symlink(elsewhere + "/check", link);
+    REQUIRE(::lchown(link.c_str(), 1000, 1000) == 0);
+    std::filesystem::remove(checks.dir() / "required/check");
+    std::filesystem::create_symlink(link, checks.dir() / "required/check");
+    expected = link + " is owned by user 1000, expected root; not run";
+  }
+  const CheckResult result = checks.Run().at(0);
+  CHECK_FALSE(result.ok);
+  CHECK(result.detail == expected);
+  CHECK_FALSE(std::filesystem::exists(ran));
+}
+
+TEST_CASE("a check may be a link to a program of root's") {
+  Checks checks;
+  std::filesystem::create_symlink("/usr/bin/true", checks.dir() / "required/direct");
+  std::filesystem::create_symlink("../required/./direct", checks.dir() / "wanted/indirect");
+  for (const CheckResult& result : checks.Run()) CHECK(result.detail == "exit code 0");
+  std::filesystem::create_symlink("endless", checks.dir() / "wanted/endless");
+  CHECK(checks.Run()[1].detail.contains("Too many levels of symbolic links"));
+}
+
+// The interpreter is where there is time to do it: the kernel has started it, and it has not opened
+// the script yet.
+TEST_CASE("the file that was looked at runs, whatever takes its name meanwhile") {
+  Checks checks;
+  const std::string evil = checks.AddScript("evil", "echo evil");
+  const std::string swap =
+      checks.AddScript("swap", "mv " + evil + " \"$HOSTCTL_CHECK_FILE\"; exec /bin/sh \"$1\"");
+  const std::string check = checks.Add("required/check", "#!" + swap + "\necho good\n");
+  CHECK(checks.RunOne().output == "good\n");
+  CHECK(checks.RunOne().output == "evil\n");  // it did take its name
+}
+
 TEST_CASE("what cannot be executed says why") {
   Checks checks;
   SECTION("no interpreter line") {
@@ -252,9 +304,11 @@ TEST_CASE("a check has the documented environment and nothing else") {
   const CheckResult result = checks.RunOne(Milliseconds(9500));
   CHECK(result.ok);
   CHECK(result.output ==
-        "/\n0\n1\n2\n3\n"  // 3 is ls reading the directory
-        "HOSTCTL_CHECK=wanted/env\nHOSTCTL_CHECK_TIMEOUT=10\nLANG=C.UTF-8\n"
-        "PATH=/usr/sbin:/usr/bin:/sbin:/bin\n");
+        "/\n0\n1\n2\n3\n4\n"  // 3 is the check itself, 4 is ls reading the directory
+        "HOSTCTL_CHECK=wanted/env\nHOSTCTL_CHECK_FILE=" +
+            checks.dir().path() +
+            "/wanted/env\nHOSTCTL_CHECK_TIMEOUT=10\nLANG=C.UTF-8\n"
+            "PATH=/usr/sbin:/usr/bin:/sbin:/bin\n");
 }
 
 TEST_CASE("a check runs with no signal blocked or ignored") {

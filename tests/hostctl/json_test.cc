@@ -209,6 +209,12 @@ TEST_CASE("health, history and verify as JSON carry what their texts do") {
   CHECK(verify["slots"][0]["problem"].is_null());
   CHECK(verify["slots"][1]["empty"] == true);
   CHECK(verify["rescue"].is_null());
+  CHECK(verify["boot"].is_null());
+  view.boot = {.unsigned_items = {{"loader/addons/a.addon.efi", "kernel parameters"}}};
+  CHECK(
+      Parsed(VerifyJson(view))["boot"] ==
+      json{{"problem", nullptr},
+           {"unsigned", {{{"what", "loader/addons/a.addon.efi"}, {"can", "kernel parameters"}}}}});
 }
 
 TEST_CASE("the rescue is in status, plan and verify as JSON") {

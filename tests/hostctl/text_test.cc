@@ -157,6 +157,21 @@ TEST_CASE("verify shows which slot is proven, which differs, and which is empty"
   CHECK(ExitOf(view) == ExitCode::kNotTrusted);
 }
 
+TEST_CASE("verify lists what no release signed, and fails for another command line only") {
+  VerifyView view;
+  view.boot.emplace();
+  CHECK(VerifyText(view, Paint(false)).empty());
+  view.boot->unsigned_items = {{"loader/addons/a\n\033.addon.efi", "kernel parameters"}};
+  CHECK_THAT(VerifyText(view, Paint(false)),
+             ContainsSubstring("Not signed by a release") &&
+                 ContainsSubstring("\n  loader/addons/a ?.addon.efi: kernel parameters\n"));
+  CHECK(ExitOf(view) == ExitCode::kDone);
+  view.boot->problem = "expected \"ro\", found \"rw\"";
+  CHECK_THAT(VerifyText(view, Paint(false)),
+             ContainsSubstring("boot  NOT PROVEN: expected \"ro\""));
+  CHECK(ExitOf(view) == ExitCode::kNotTrusted);
+}
+
 TEST_CASE("verify says of the rescue whether it is the signed one, as far as that is known") {
   VerifyView view;
   view.rescue = {.file = "hostos-rescue.efi", .version = "1.0.0", .release = "", .problem = ""};

@@ -6,6 +6,7 @@
 
 #include "images/commit_release.h"
 #include "images/reseal.h"
+#include "images/updatable.h"
 #include "tests/images/small_release.h"
 #include "tests/source/release_fixture.h"
 #include "updater/seal/seal.h"
@@ -224,6 +225,36 @@ TEST_CASE("a root with which nodes could not update is refused") {
   CheckRefused(small, small.Options(), "expected at least one *.pub file in " + keys);
   WriteText(key, good_key);
 
+  // Half of what the nodes' rule asks for.
+  const size_t end = good_key.find('\n') + 1;
+  const std::string settings = small / "root/usr/lib/hostctl/hostctl.toml";
+  const auto with = [&](const std::string& rule) {
+    fs::remove(settings);
+    if (!rule.empty()) WriteText(settings, "[source]\n" + rule + "\n");
+  };
+  for (const char* rule : {"", "required_signatures = 1", "signatures = 'hybrid'"}) {
+    CAPTURE(rule);
+    with(rule);
+    WriteText(key, good_key.substr(0, end));
+    CheckRefused(small, small.Options(), keys + ": expected keys of ML-DSA-65, at least 1 as");
+    WriteText(key, good_key.substr(end));
+    CheckRefused(small, small.Options(), keys + ": expected keys of ed25519, at least 1 as");
+  }
+  with("signatures = 'classical'");
+  CheckRefused(small, small.Options(), keys + ": expected keys of ed25519");
+  WriteText(key, good_key);
+  with("required_signatures = 2");
+  CheckRefused(small, small.Options(), keys + ": expected keys of ed25519, at least 2 as");
+  for (const char* wrong : {"signatures = 'both'", "signatures ="}) {
+    with(wrong);
+    CheckRefused(small, small.Options(), settings + ": ");
+  }
+  WriteText(key, good_key.substr(0, end));
+  with("signatures = 'classical'");
+  CHECK(CheckUpdatable(small / "root"));
+  WriteText(key, good_key);
+  with("");
+
   WriteText(root, "{}");
   CheckRefused(small, small.Options(), "nodes could not update from it: " + root + ": ");
   std::string unsigned_root = good_root;
@@ -254,6 +285,16 @@ TEST_CASE("a root with a secret key anywhere is refused, and no message has it")
             keys.front().Public()->Text() + "' | base64 -d; } | base64 -w 0)\"")
           .output;
   REQUIRE(HasSecretKey(raw));
+  // Each alone, and one of another kind.
+  std::vector<std::string> der;
+  const TempDir made;
+  for (const char* kind : {"ed25519", "ML-DSA-65", "EC -pkeyopt group:P-256", "RSA"}) {
+    const std::string file = made / "key.der";
+    REQUIRE(
+        Shell(std::format("openssl genpkey -quiet -outform DER -algorithm {} -out {}", kind, file))
+            .status == 0);
+    der.push_back(ReadText(file));
+  }
   // Across the border of what is read at once.
   const std::string far((1 << 20) - 40, 'x');
   const struct {
@@ -265,6 +306,10 @@ TEST_CASE("a root with a secret key anywhere is refused, and no message has it")
                {"/usr/lib/hostos/keys.d/release.key", raw + "\n"},
                {"/usr/share/doc/sealed", pem("1234")},
                {"/etc/far", far + secret},
+               {"/etc/ssl/private/ed25519.der", der[0]},
+               {"/usr/lib/hostos/keys.d/pq.key", der[1]},
+               {"/usr/share/agent/p256", der[2]},
+               {"/usr/share/agent/rsa", der[3]},
                {"/etc/service.json", "{\"key\": \"-----BEGIN PRIVATE KEY-----\\n" +
                                          secret.substr(secret.find('\n') + 1, 60) + "\"}"}};
   for (const auto& each : cases) {

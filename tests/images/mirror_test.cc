@@ -252,25 +252,106 @@ TEST_CASE("a mirror's releases are listed and bundled, also where it begins with
                       kNow));
 }
 
+// A repository that signs any target under any name, and takes the publisher's place.
+struct Careless : Site {
+  tuf::Repository repository;
+  std::string from = update.publisher.path;
+
+  ReleaseTarget Release(const std::string& version) const {
+    const Repo& repo = update.publisher.repo;
+    const Digest commit = repo.ResolveRef(ReleaseRef("x86-64", version)).value();
+    const std::string bytes = repo.ReadMetadata(ObjectType::kCommit, commit).value();
+    ReleaseTarget target = TargetOf(ParseCommit(bytes).value().release);
+    target.index = version == "1.0" ? 1 : 2;
+    target.minimum_index = target.index;
+    return target;
+  }
+  void Add(const std::string& path, const ReleaseTarget& release) {
+    repository.AddTarget("targets", path, WriteReleaseTarget(release));
+  }
+  MirrorOptions Serve() {
+    repository.Publish({"targets", "snapshot", "timestamp"});
+    for (const auto& [file, bytes] : repository.metadata.files)
+      WriteText(from + "/metadata/" + file, bytes);
+    for (const auto& [file, bytes] : repository.targets.files) {
+      WriteText(from + "/targets/" + file, bytes);
+      WriteText(from + "/" + file.substr(file.rfind('/') + 1), bytes);  // where a URL leads
+    }
+    MirrorOptions options = Options();
+    options.root = from + "/metadata/1.root.json";
+    return options;
+  }
+};
+
 TEST_CASE("a release under another name than its own makes no file of a mirror") {
-  Site site;
-  const std::string& from = site.update.publisher.path;
-  ReleaseTarget target = TargetOf(site.update.publisher.Describe("1.0"));
-  target.index = 1;
-  tuf::Repository careless;  // signs any target under any name, and takes the publisher's place
-  careless.AddTarget("targets", "hostos/x86-64/stable/../../../../1.0.json",
-                     WriteReleaseTarget(target));
-  careless.Publish({"targets", "snapshot", "timestamp"});
-  for (const auto& [file, bytes] : careless.metadata.files)
-    WriteText(from + "/metadata/" + file, bytes);
-  for (const auto& [file, bytes] : careless.targets.files)
-    WriteText(from + "/" + file.substr(file.rfind('/') + 1), bytes);
-  MirrorOptions options = site.Options();
-  options.root = from + "/metadata/1.root.json";
-  const Result<Mirrored> refused = site.Run(options);
+  Careless site;
+  site.Add("hostos/x86-64/stable/9.9.json", site.Release("1.0"));
+  const Result<Mirrored> refused = site.Run(site.Serve());
   REQUIRE_FALSE(refused);
   INFO(refused.error().message);
   CHECK(refused.error().message.contains("expected the release of this name"));
+}
+
+TEST_CASE("a mirror writes nothing outside of itself, whatever a release calls itself") {
+  const bool http = GENERATE(false, true);
+  const std::string version = GENERATE("../../../../../evil", "1.0/../../../../../../evil", "a/b");
+  CAPTURE(http, version);
+  Careless site;
+  site.Add("hostos/x86-64/stable.json", site.Release("1.1"));
+  ReleaseTarget evil = site.Release("1.0");  // withdrawn, so its commit has no say
+  evil.version = version;
+  evil.minimum_index = 0;
+  site.Add("hostos/x86-64/stable/" + version + ".json", evil);
+  MirrorOptions options = site.Serve();
+  const HttpServer server(site.from);
+  if (http) options.from = server.url();
+  const std::string outside = site.update.publisher.directory / "outside";
+  options.repo = outside + "/mirror";
+  fs::create_directory(outside);
+  const Result<Mirrored> refused = site.Run(options);
+  for (const fs::directory_entry& entry : fs::directory_iterator(outside))
+    CHECK(entry.path() == options.repo);
+  REQUIRE_FALSE(refused);
+  INFO(refused.error().message);
+  CHECK(refused.error().code == Code::kNotTrusted);
+  CHECK_FALSE(Has(options.repo, "targets"));
+}
+
+TEST_CASE("a mirror never replaces what nodes may have seen") {
+  Careless site;
+  site.repository.with_hashes = true;
+  site.Add("hostos/x86-64/stable.json", site.Release("1.1"));
+  REQUIRE(site.Run(site.Serve()));
+  const std::string targets = site.mirror + "/metadata/2.targets.json", before = ReadText(targets);
+  site.Add("hostos/x86-64/stable/1.0.json", site.Release("1.0"));
+  site.repository.Replace("targets");
+  site.repository.Publish({"snapshot", "timestamp"});
+  for (const auto& [file, bytes] : site.repository.metadata.files)
+    WriteText(site.from + "/metadata/" + file, bytes);
+  for (const auto& [file, bytes] : site.repository.targets.files)
+    WriteText(site.from + "/targets/" + file, bytes);
+  MirrorOptions options = site.Options();
+  options.root = site.from + "/metadata/1.root.json";
+  const Result<Mirrored> refused = site.Run(options);
+  REQUIRE_FALSE(refused);
+  INFO(refused.error().message);
+  CHECK(refused.error().code == Code::kRefused);
+  CHECK(refused.error().message.contains("2.targets.json: expected no file there, or the same"));
+  CHECK(ReadText(targets) == before);
+}
+
+TEST_CASE("hostimage says nothing to a terminal in the words of others") {
+  Careless site;
+  site.Add("hostos/x86-64/\x1b]0;mine\x07\xc2\x9b.json", site.Release("1.1"));
+  const MirrorOptions options = site.Serve();
+  const Result<std::string> said =
+      RunProgram({HOSTIMAGE, "mirror", "--from", site.from, "--repo", site.mirror, "--channel",
+                  "stable", "--root", options.root, "--keys", site.update.publisher.keys});
+  REQUIRE_FALSE(said);
+  const std::string& message = said.error().message;
+  INFO(message);
+  CHECK(message.contains("the channels are: hostos/x86-64/?]0;mine??"));
+  CHECK_FALSE(message.contains('\x1b'));
 }
 
 TEST_CASE("a mirror that is interrupted ends, and the next run goes on") {

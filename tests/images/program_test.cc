@@ -46,3 +46,25 @@ TEST_CASE("a signal stops the running program, and the work directory goes") {
   CHECK(status == 0);
   CHECK(std::filesystem::is_empty(directory.path()));
 }
+
+TEST_CASE("no secret in the environment reaches the programs that a verb runs") {
+  const SmallRelease small;
+  const std::string seen = small / "seen", key = ReadText(small / "ci.pem");
+  WriteText(small / "bin/ukify", "#!/bin/sh\nenv >" + seen + "\nexit 1\n", 0755);
+  const auto run = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), HOSTIMAGE);
+    words.insert(words.end(), {"--tree", small / "root", "--initrd", small / "initrd"});
+    std::filesystem::remove(seen);
+    CHECK_FALSE(RunProgram(words, {"PATH=" + (small / "bin") + ":" + ::getenv("PATH"),
+                                   "HOSTIMAGE_PASSPHRASE=correct horse", "RELEASE_KEY=" + key,
+                                   "SECOND=" + key, "COLOUR=blue"}));
+    const std::string environment = ReadText(seen);
+    CHECK(environment.contains("COLOUR=blue\n"));
+    CHECK_FALSE(environment.contains("HOSTIMAGE_PASSPHRASE"));
+    CHECK_FALSE(environment.contains("correct horse"));
+    return environment.contains("PRIVATE KEY");
+  };
+  CHECK(run({"rescue"}));  // they are secrets where one names them
+  CHECK_FALSE(run({"commit", "--repo", small / "repo", "--version", "1.0.0", "--channel", "stable",
+                   "--key", "env:RELEASE_KEY", "--key=env:SECOND", "--key", "env:RELEASE_KEY"}));
+}

@@ -295,6 +295,36 @@ TEST_CASE("what is staged succeeds exactly what it was made from, or is staged a
   CHECK(team.Seen().value().version == "1.2.0");
 }
 
+TEST_CASE("a signature on a stick makes no file elsewhere, whoever it says it is of") {
+  Team team;
+  const std::vector<SecretKey> second = NewKey();
+  REQUIRE(team.repository.StageRoot({{"targets", By({team.targets, second}, 2)}}));
+  REQUIRE_FALSE(team.Sign({team.root, team.targets}).empty());
+  const std::string staged = team.path + "/staged";
+  std::string payload;
+  for (const auto& file : std::filesystem::directory_iterator(staged))
+    if (file.path().filename().string().starts_with("targets.") &&
+        file.path().filename() != "targets.json")
+      payload = tuf::Json::parse(ReadText(file.path()))["payload"];
+  REQUIRE(payload.size() == 64);
+  WriteText(staged + "/targets.evil.json",
+            tuf::Json{{"keyid", "/../../evil"}, {"sig", "00"}, {"payload", payload}}.dump());
+  team.OpenAgain();
+  CHECK(team.repository.Sign(team.root));
+  for (const auto& file : std::filesystem::recursive_directory_iterator(team.path))
+    CHECK((file.path() == staged + "/targets.evil.json" || !file.path().string().contains("evil")));
+}
+
+TEST_CASE("what no node could read is not staged") {
+  Team team;
+  for (std::string ReleaseTarget::* name : {&ReleaseTarget::product, &ReleaseTarget::architecture,
+                                            &ReleaseTarget::channel, &ReleaseTarget::version}) {
+    ReleaseTarget release = ReleaseNamed("1.0.0");
+    release.*name = "../1.0";
+    CHECK(team.repository.StageRelease(release).error().code == Code::kUsage);
+  }
+}
+
 TEST_CASE("a channel's newest release only gets newer, until it is withdrawn") {
   Team team;
   for (const char* version : {"1.0.0", "1.1.0"})
@@ -327,8 +357,8 @@ TEST_CASE("the least index that is allowed grows with a release and never shrink
   Team team;
   REQUIRE(team.repository.StageRelease(ReleaseNamed("1.0.0")));
   ReleaseTarget release = ReleaseNamed("1.1.0");
-  release.minimum_index = 3;
-  CHECK(team.repository.StageRelease(release).error().code == Code::kUsage);
+  release.minimum_index = 2001;  // more than the second version of targets vouches for
+  CHECK(team.repository.StageRelease(release).error().code == Code::kRefused);
   release.minimum_index = 2;
   CHECK(team.repository.StageRelease(release)->minimum_index == 2);
   CHECK(team.repository.StageRelease(ReleaseNamed("1.2.0"))->minimum_index == 2);

@@ -1,5 +1,11 @@
-// Many hostctl at once on one node.
+// Many hostctl at once on one node, and others that are in their way.
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
 #include <catch2/catch_test_macros.hpp>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -55,6 +61,85 @@ TEST_CASE("fifty hostctl at once: one works, the others read or say who is at wo
   const auto status = nlohmann::json::parse(ReadText(node / "log"));
   CHECK(status["boots_next"] == "B");
   CHECK(Held(node.Boot()) == Slot::B);
+}
+
+// A process of another user, to which /run/hostos was handed (docs/operations.md): it holds a lock
+// of all that it can open, until it is killed.
+class Locker {
+ public:
+  explicit Locker(const std::string& directory) {
+    auto [ours, theirs] = Held(StreamPair());
+    pid_ = ::fork();
+    REQUIRE(pid_ >= 0);
+    if (pid_ == 0) {
+      if (::setgid(65534) == 0 && ::setuid(65534) == 0) locked = LockAll(directory);
+      (void)!::write(theirs.get(), &locked, 1);
+      for (;;) ::pause();
+    }
+    theirs = UniqueFd();
+    REQUIRE(::read(ours.get(), &locked, 1) == 1);
+  }
+  ~Locker() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+
+  unsigned char locked = 0;
+
+ private:
+  static unsigned char LockAll(const std::string& directory) {
+    namespace fs = std::filesystem;
+    unsigned char count = 0;
+    const auto lock = [&](const std::string& path) {
+      const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK);
+      count += fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0;
+    };
+    lock(directory);
+    std::error_code error;
+    for (fs::recursive_directory_iterator
+             it(directory, fs::directory_options::skip_permission_denied, error),
+         end;
+         !error && it != end; it.increment(error))
+      lock(it->path());
+    return count;
+  }
+
+  pid_t pid_ = -1;
+};
+
+TEST_CASE("what another user can open and lock holds up no verb, and not the gate") {
+  ReleaseLine line;
+  line.Publish("1.1.0", 5);
+  const HttpServer server(line.releases().repo);
+  const FileNode node(line.releases(), server.url());
+  Held(Process::Run(node.Hostctl({"gate"}), node / "log"));
+  // As they are on a node (tmpfiles.d/hostos.conf, efi.mount).
+  REQUIRE(::chmod(node.directory().c_str(), 0755) == 0);
+  for (const char* directory : {"state", "fetch", "esp"})
+    REQUIRE(::chmod((node / directory).c_str(), 0700) == 0);
+  for (const auto& file : std::filesystem::directory_iterator(node.directory()))
+    if (file.path().filename().string().starts_with("disk.img"))
+      REQUIRE(::chmod(file.path().c_str(), 0660) == 0);
+
+  const Locker locker(node.directory());
+  REQUIRE(locker.locked >= 3);  // the node, its run, the metrics in it, at least
+  const std::string metrics = node / "run/metrics.prom";
+  REQUIRE(std::filesystem::remove(metrics));
+  using enum ExitCode;
+  const std::pair<std::vector<std::string>, ExitCode> verbs[] = {{{"status"}, kDone},
+                                                                 {{"gate"}, kDone},
+                                                                 {{"update"}, kStaged},
+                                                                 {{"verify", "--slot", "B"}, kDone},
+                                                                 {{"rollback"}, kDone}};
+  for (const auto& [words, code] : verbs) {
+    CAPTURE(words);
+    Process verb = Held(Process::Start(node.Hostctl(words), node / "log"));
+    pollfd ended = {verb.pidfd(), POLLIN, 0};
+    REQUIRE(::poll(&ended, 1, 300'000) == 1);  // it would wait for ever
+    CHECK(verb.Wait() == Number(code));
+    CHECK((words[0] == "status" || std::filesystem::exists(metrics)));
+    std::filesystem::remove(metrics);
+  }
 }
 
 }  // namespace

@@ -166,11 +166,10 @@ printf '%s\n' '_agent:!*:997:997:An agent:/var/lib/agent:/usr/sbin/nologin' \
   other:x:100:4::/nonexistent:/usr/sbin/nologin >>"$tree/etc/passwd"
 said=$(with "refuse_accounts $tree" 2>&1) && fail "accounts without an ID of ours were taken"
 [[ $said == "rootfs: accounts without a fixed ID"* ]] || fail "expected what is wrong, found: $said"
-made="   # of /usr/lib/sysusers.d/agent.conf of package agent"
-for line in "group: _agent:x:909:$made" "group: agents:x:910:" \
-  "passwd: _agent:*:909:909:An agent:/var/lib/agent:/usr/sbin/nologin$made" \
-  "passwd: other:*:918:4::/nonexistent:/usr/sbin/nologin   # of package other-agent"; do
-  grep -qF "  $line" <<<"$said" || fail "expected '$line', found: $said"
+for line in "group, of /usr/lib/sysusers.d/agent.conf of package agent:|_agent:x:909:" "group:|agents:x:910:" \
+  "passwd, of /usr/lib/sysusers.d/agent.conf of package agent:|_agent:*:909:909:An agent:/var/lib/agent:/usr/sbin/nologin" \
+  "passwd, of package other-agent:|other:*:918:4::/nonexistent:/usr/sbin/nologin"; do
+  [[ $said == *"  ${line%|*}"$'\n'"${line#*|}"* ]] || fail "expected '$line', found: $said"
 done
 
 # Nor does a release bring a private key, or nothing that nodes could verify the next one by.

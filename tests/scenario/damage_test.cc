@@ -76,6 +76,23 @@ TEST_CASE("a kept commit that cannot be read ends no verb, and status names it")
   }
 }
 
+TEST_CASE("a floor that is not known refuses an update, and nothing else, until the next boot") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  REQUIRE(machine.Boot() == "1.1.0");
+  for (const char* copy : {"state/floor.0", "state/floor.1"})
+    kDamages.back().happen(machine.dir / copy);  // what can't be read
+  machine.source.Publish("1.2.0", 3000, {"kernel 3"});
+  CHECK(machine.Update().error().message.contains("floor."));
+  CHECK(machine.ReadStatus().problems.size() == 1);
+  CHECK(machine.ReadStatus().floor == 2);  // of the record
+  CHECK(machine.WatchProbation());
+  CHECK(machine.Boot() == "1.1.0");
+  CHECK(machine.floor.Read() == 2u);
+  REQUIRE(machine.Update());
+  CHECK(machine.Boot() == "1.2.0");
+}
+
 TEST_CASE("whatever file of the state directory is damaged, every verb goes on") {
   const Damage& damage = GENERATE(from_range(kDamages));
   const std::string name = GENERATE("record.json", "record.json.unreadable", "commits", "lock",

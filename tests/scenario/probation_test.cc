@@ -1,5 +1,6 @@
 // After the bless: a release that goes bad later, and one that is counted again.
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include "tests/scenario/machine.h"
 #include "updater/engine/post_mortem.h"
@@ -60,6 +61,31 @@ TEST_CASE("a release that goes bad in its probation falls back if the policy say
   CHECK(status.fallback->release.version == "1.1.0");
   CHECK(status.fallback->reason.starts_with("in its probation: canary: containerd is down"));
   CHECK(machine.Update().error().code == Code::kRefused);
+}
+
+TEST_CASE("a release that was given up is left, wherever the power goes before that is done") {
+  const bool rolled_back = GENERATE(false, true);
+  const auto give_up = [&](Machine& machine) {
+    machine.config.probation.fall_back = true;
+    if (rolled_back) return machine.Rollback().has_value();
+    DieAfter(machine, Seconds(600));
+    return machine.WatchProbation().has_value();
+  };
+  Machine whole;
+  const int before = OnProbation(whole).steps();
+  REQUIRE(give_up(whole));
+  REQUIRE(whole.steps() > before);
+  for (int cut = 1; cut <= whole.steps() - before; cut++) {
+    CAPTURE(rolled_back, cut);
+    Machine machine;
+    OnProbation(machine).CutPowerAt(cut);
+    CHECK_THROWS_AS(give_up(machine), PowerCut);
+    machine.unhealthy.clear();
+    const std::string runs = machine.Boot();
+    const Record record = machine.state.record().Load().value();
+    CHECK(runs == (record.denied.empty() ? "1.1.0" : "1.0.0"));
+    CHECK(machine.Boot() == runs);
+  }
 }
 
 TEST_CASE(

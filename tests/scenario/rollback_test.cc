@@ -10,6 +10,9 @@ TEST_CASE("a rollback goes to the release in the other slot and sticks") {
   REQUIRE(machine.Boot() == "1.1.0");
   CHECK(machine.Rollback().value().version == "1.0.0");
   CHECK(machine.ReadStatus().slots[0].boots_next);
+  CHECK(machine.Rollback().value().version == "1.0.0");  // asked once more before the reboot
+  CHECK(std::ranges::count(machine.state.record().Load()->history, Outcome::kRolledBack,
+                           &HistoryEntry::outcome) == 1);
   CHECK(machine.Boot() == "1.0.0");
   CHECK(machine.Boot() == "1.0.0");
   Result<UpdatePlan> again = machine.Update();
@@ -45,4 +48,29 @@ TEST_CASE("a release given up for a rollback comes back when it is asked for") {
   machine.Boot();
   REQUIRE(machine.Update({.retry = true}));
   CHECK(machine.Boot() == "1.1.0");
+}
+
+// `signatures=` of what runs decides who has to sign the next release.
+TEST_CASE("after a rollback the newest committed release still says who has to sign") {
+  Machine machine;
+  const SignatureRule before{SignaturePolicy::kClassical, 1}, newest{SignaturePolicy::kHybrid, 2};
+  const auto remembered = [&] { return machine.state.record().Load()->signatures; };
+  machine.config.released_signatures = before;
+  REQUIRE(machine.Boot() == "1.0.0");
+  CHECK(remembered() == before);
+  REQUIRE(machine.Update());
+  machine.config.released_signatures = newest;
+  machine.before_round = [&] { CHECK(remembered() == before); };  // it is on trial
+  REQUIRE(machine.Boot() == "1.1.0");
+  CHECK(remembered() == newest);
+  REQUIRE(machine.Rollback());
+  machine.config.released_signatures = before;
+  machine.before_round = [] {};
+  REQUIRE(machine.Boot() == "1.0.0");
+  CHECK(remembered() == newest);
+  // A newer one may ask for less: it was signed by whom this one asked for.
+  machine.source.Publish("1.2.0", 3000, {"kernel 3"});
+  REQUIRE(machine.Update());
+  REQUIRE(machine.Boot() == "1.2.0");
+  CHECK(remembered() == before);
 }

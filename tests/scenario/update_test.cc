@@ -121,6 +121,43 @@ TEST_CASE("a staged update is not done twice, and may be superseded") {
   CHECK(machine.Boot() == "1.2.0");
 }
 
+TEST_CASE("a server that withholds an object takes nothing from the other slot") {
+  Machine machine;
+  SECTION("where a good release is: the way back is there, and taken") {
+    REQUIRE(machine.Update());
+    REQUIRE(machine.Boot() == "1.1.0");
+    machine.source.Publish("1.2.0", 3000, {"kernel 3", "bash"});
+    machine.source.withheld = "kernel 3";
+    for (int i = 0; i < 3; i++) CHECK(machine.Update().error().code == Code::kNetwork);
+    CHECK(machine.state.Commits().commits.size() == 2);  // `hostctl verify` proves both slots
+    CHECK(machine.Boot() == "1.1.0");
+    CHECK(machine.Rollback().value().version == "1.0.0");
+    CHECK(machine.Boot() == "1.0.0");
+  }
+  SECTION("where a release is staged: it boots, and is tried") {
+    REQUIRE(machine.Update());
+    machine.source.Publish("1.2.0", 3000, {"kernel 3", "bash"});
+    machine.source.withheld = "kernel 3";
+    CHECK(machine.Update().error().code == Code::kNetwork);
+    CHECK(machine.ReadStatus().slots[1].boots_next);
+    CHECK(machine.ReadStatus().update->phase == Phase::kArmed);
+    SECTION("and kept") {
+      CHECK(machine.Boot() == "1.1.0");
+    }
+    SECTION("and falls back") {
+      machine.unhealthy["1.1.0"] = "not serving";
+      CHECK(machine.Boot() == "1.0.0");
+      const Record record = machine.state.record().Load().value();
+      CHECK(record.denied.front().release.version == "1.1.0");
+      CHECK(record.denied.front().reason.contains("not serving"));
+    }
+  }
+  machine.source.withheld.clear();
+  machine.unhealthy.clear();
+  REQUIRE(machine.Update({.retry = true}));
+  CHECK(machine.Boot() == "1.2.0");
+}
+
 TEST_CASE("a medium that does not hold what was written is found out before anything is armed") {
   Machine machine;
   machine.disk.spoil_next_write = true;

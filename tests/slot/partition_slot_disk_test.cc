@@ -21,6 +21,8 @@ using Catch::Matchers::ContainsSubstring;
 class FixedBootControl : public BootControl {
  public:
   Result<BootState> Read() override { return state; }
+  Result<BootSurface> ReadSurface() override { return BootSurface(); }
+  Result<Digest> HashEspFile(const std::string&) override { return Digest(); }
   Result<> Invalidate(Slot) override { return Fail(Code::kFailed, "not the slot disk's"); }
   Result<> Arm(Slot, const Release&, int, uint32_t) override { return Invalidate(Slot::B); }
   Result<> Bless() override { return Invalidate(Slot::B); }
@@ -32,6 +34,7 @@ class FixedBootControl : public BootControl {
   Result<Digest> HashRescue() override { return Digest(); }
   Result<> AddSelfTest() override { return Invalidate(Slot::B); }
   Result<> RemoveSelfTest() override { return Invalidate(Slot::B); }
+  Result<> MakeOwn() override { return Invalidate(Slot::B); }
   Result<> RemoveTemporaries() override { return Invalidate(Slot::B); }
 
   BootState state;

@@ -152,6 +152,12 @@ TEST_CASE("a bundle is an archive as tar makes and reads it") {
     CHECK(error.code == Code::kNotTrusted);
     CHECK(error.message.contains("config is there twice"));
   }
+  SECTION("with names that lead nowhere else") {
+    REQUIRE(Shell(std::format("tar -C {} -P --transform 's,^,../,' --format=ustar -rf {} config",
+                              island.publisher.path, made))
+                .status == 0);
+    CHECK(Archive::Open(made).error().message.contains("found '../config'"));
+  }
   SECTION("without directories") {
     REQUIRE(
         Shell(std::format("tar -C {} --format=ustar -cf {} metadata", island.publisher.path, made))

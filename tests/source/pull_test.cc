@@ -175,6 +175,19 @@ TEST_CASE("a staging repository with parts missing or another configuration is r
   CHECK(ScanCommit(*Repo::Open(update.staging), newest));
 }
 
+TEST_CASE("a commit that a loss of power left empty in the staging repository is written again") {
+  Update update;
+  const Digest newest = update.publisher.Publish(update.tree, "1.1");
+  const bool local = GENERATE(false, true);
+  OstreeSource source = local ? update.LocalSource() : update.Source();
+  const Target target = *source.Resolve(std::nullopt, kNow);
+  NoProgress progress;
+  REQUIRE(source.Fetch(target, progress));
+  fs::resize_file(update.staging + "/" + ObjectPath(newest, "commit"), 0);
+  REQUIRE(source.Fetch(target, progress));
+  CHECK(ScanCommit(*Repo::Open(update.staging), newest));
+}
+
 // Starts source_fetch, kills it when it has received `percent` of the bytes.
 void FetchUntil(const Update& update, uint64_t percent) {
   std::array<int, 2> ends;

@@ -142,6 +142,29 @@ TEST_CASE("a target has a length and a hash") {
         "targets.signed.targets.a%2Fb.length: expected an integer from 0, found -1");
 }
 
+TEST_CASE("a target's path stays below the targets, and its hashes are no path") {
+  for (const char* path :
+       {"", ".", "..", "../a", "a/../../b", "a/..", "/etc/a", "a//b", "a/", "./a"}) {
+    CAPTURE(path);
+    Repository repository;
+    repository.AddTarget("targets", path, "content");
+    CHECK(Problem(ParseTargets, repository["targets"], [](Json&) {
+          }).ends_with(": expected a path below the targets"));
+  }
+  for (const char* path : {"a", "a/b", "..a/b..", "a/.b", "a b/?#%"}) {
+    CAPTURE(path);
+    Repository repository;
+    repository.AddTarget("targets", path, "content");
+    CHECK(Problem(ParseTargets, repository["targets"], [](Json&) {}) == "none");
+    for (const char* hash : {"", "../../a", "\x1b[2J", "abc"}) {
+      Json& hashes = repository["targets"]["targets"][path]["hashes"];
+      hashes["sha256"] = hash;
+      CHECK(Problem(ParseTargets, repository["targets"], [](Json&) {
+            }).contains(".hashes.sha256: expected hexadecimal digits, found '"));
+    }
+  }
+}
+
 TEST_CASE("a delegation has a name of its own, and paths or prefixes of hashes") {
   Repository repository;
   repository.Delegate("targets", "a");

@@ -1,6 +1,8 @@
 // The attacks that the rules of trust.h are there for, each on a machine that a repository updates.
 #include "updater/tuf/trust.h"
 
+#include <openssl/err.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
@@ -122,6 +124,34 @@ TEST_CASE("a new root is signed by the keys of the one before and by its own") {
     repository.Publish({"root"});
     CheckGood(machine, "root 2, snapshot 1, targets 1, timestamp 1");
   }
+}
+
+// No key is read from metadata before those who may say so signed it: OpenSSL would complain of it.
+TEST_CASE("keys of metadata that the keys before it did not sign are never read") {
+  const Json broken = {
+      {"keytype", "rsa"},
+      {"scheme", "rsassa-pss-sha256"},
+      {"keyval", {{"public", "-----BEGIN PUBLIC KEY-----\nno key\n-----END PUBLIC KEY-----\n"}}}};
+  Repository repository;
+  Machine machine(repository);
+  CheckGood(machine, kFirst);
+  const std::string role = GENERATE("root", "targets");
+  const TestKey stranger;
+  if (role == "root") {
+    repository[role]["roles"][role]["keyids"].push_back(stranger.id());
+  } else {
+    repository.Delegate("targets", "other");
+  }
+  Json& body = repository[role];
+  (role == "root" ? body : body["delegations"])["keys"][stranger.id()] = broken;
+  repository.signers(role) = {stranger};
+  repository.Publish({role.c_str()});
+  if (role == "targets") repository.Publish({"snapshot", "timestamp"});
+  ERR_clear_error();
+  CHECK(machine.Refused().code == Code::kNotTrusted);
+  CHECK(ERR_peek_error() == 0);
+  CHECK_FALSE(Key(Object::From(broken, "key").value()).Verifies("data", ""));
+  CHECK(ERR_peek_error() != 0);
 }
 
 TEST_CASE("a threshold that rises counts in the new root, one that falls in the old one") {

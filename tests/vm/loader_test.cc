@@ -132,21 +132,39 @@ ls /efi >/dev/null; findmnt -n -t vfat -o SOURCE /efi
 cat /etc/machine-id /etc/site.conf)sh");
 }
 
-TEST_CASE("loader: a second disk written from the same image is told, and nothing of it is used") {
-  auto node = Held(Node::Start("twins", Held(ReleaseSet::Open()), "", {.twin = true}));
+// As whoever attached the disk: its state is the one that was mounted last, with an /etc of theirs.
+constexpr const char* kOccupy = R"sh(set -eu
+mkdir -p /run/twin
+mount "/dev/$1"6 /run/twin
+for etc in /var/lib/hostos/etc/*/; do
+  upper=/run/twin/lib/hostos/etc/$(basename "$etc")/upper
+  mkdir -p "$upper"
+  echo a stranger >"$upper/site.conf"
+done
+umount /run/twin
+udevadm trigger --action=add --settle "/dev/$1"1 "/dev/$1"6
+systemctl stop efi.mount)sh";
+
+void CheckTwin(const std::string& bus) {
+  auto node = Held(Node::Start("twins-" + bus, Held(ReleaseSet::Open()), "", {.twin = bus}));
   Held(node->WaitBooted());
+  const std::string own = bus == "virtio" ? "sda" : "vda", twin = bus == "virtio" ? "vda" : "sda";
   Sh(*node, "echo the operator >/etc/site.conf");
   const std::string used = WhatIsUsed(*node);
-  for (const char* partition : {"sda2\nsda3\n", "/dev/sda6\n", "/dev/sda1\n", "the operator\n"})
+  for (const std::string& partition : {own + "2\n" + own + "3\n", "/dev/" + own + "6\n",
+                                       "/dev/" + own + "1\n", std::string("the operator\n")})
     CHECK_THAT(used, ContainsSubstring(partition));
   const auto is_told = [&] {
     const json status = Held(node->Json({"status"}, 1));
-    CHECK_THAT(status["problems"].dump(), ContainsSubstring("disk vda: "));
-    CHECK_THAT(Sh(*node, "journalctl -b -u hostos-health-gate"), ContainsSubstring("disk vda: "));
+    CHECK_THAT(status["problems"].dump(), ContainsSubstring("disk " + twin + ": "));
+    CHECK_THAT(Sh(*node, "journalctl --sync; journalctl -b -u hostos-health-gate"),
+               ContainsSubstring("disk " + twin + ": "));
     return status;
   };
   CHECK(is_told()["running"] == "A");
 
+  Held(node->Run({"sh", "-c", kOccupy, "sh", twin}));
+  CHECK(WhatIsUsed(*node) == used);
   Held(node->RunToReboot({"systemctl", "reboot"}, 1));
   CHECK(WhatIsUsed(*node) == used);
   is_told();
@@ -155,9 +173,17 @@ TEST_CASE("loader: a second disk written from the same image is told, and nothin
   Held(node->RunToReboot({"hostctl", "update", "--reboot"}, 1));
   CHECK(is_told()["running"] == "B");
   const std::string updated = WhatIsUsed(*node);
-  CHECK_THAT(updated, ContainsSubstring("sda4\nsda5\n"));
+  CHECK_THAT(updated, ContainsSubstring(own + "4\n" + own + "5\n"));
   CHECK(updated.substr(updated.find("/dev")) == used.substr(used.find("/dev")));
-  Sh(*node, "dumpe2fs -h /dev/vda6 2>/dev/null | grep -q 'Mount count: *0$'");
+  Sh(*node, "dumpe2fs -h /dev/" + twin + "6 2>/dev/null | grep -q 'Mount count: *1$'");
+}
+
+TEST_CASE("loader: a second disk written from the same image is told, and nothing of it is used") {
+  CheckTwin("virtio");
+}
+
+TEST_CASE("loader: so is one on a bus that is slower than the node's own disk") {
+  CheckTwin("ahci");
 }
 
 TEST_CASE("loader: a disk with sectors of 4096 bytes boots, and updates itself") {
@@ -208,6 +234,9 @@ TEST_CASE("loader: an addon gives one node a kernel parameter, in whatever relea
                         Held(ReadFile(directory / "addon.text"))));
   Held(node->RunToReboot({"systemctl", "reboot"}, 1));
   CHECK_THAT(Sh(*node, "cat /proc/cmdline"), ContainsSubstring(" hostos.site=1"));
+  CHECK_THAT(Sh(*node, "hostctl verify"),
+             ContainsSubstring("loader/addons/site.addon.efi: goes into every boot image") &&
+                 ContainsSubstring("more than the boot image's own: \"hostos.site=1\""));
   Held(node->published().Publish("1.1.0"));
   Held(node->RunToReboot({"hostctl", "update", "--reboot"}, 1));
   CHECK(Held(node->Json({"status"}))["running"] == "B");

@@ -74,13 +74,16 @@ std::vector<std::string> Machine::CommandLine() const {
                           "iotype": "read", "errno": 5, "sector": {}, "once": false}}]}})",
                      rig.bad_sector)});
   }
+  const auto on = [](std::string_view bus) {
+    return bus == "ahci" ? "ide-hd,bus=ide.0" : "virtio-blk-pci";
+  };
   add({"-device",
        std::format("{},drive={},bootindex=1,logical_block_size={},physical_block_size={}",
-                   rig.twin ? "ide-hd,bus=ide.0" : "virtio-blk-pci", drive, rig.sector_size,
+                   on(rig.twin == "virtio" ? "ahci" : "virtio"), drive, rig.sector_size,
                    rig.sector_size)});
-  if (rig.twin) {
+  if (!rig.twin.empty()) {
     add({"-blockdev", "driver=qcow2,node-name=twin,file.driver=file,file.filename=" + twin});
-    add({"-device", "virtio-blk-pci,drive=twin"});
+    add({"-device", std::format("{},drive=twin", on(rig.twin))});
   }
   // Always there: a snapshot is only good for a machine with the same devices.
   add({"-blockdev", rig.attached.empty()

@@ -16,8 +16,9 @@ struct Rig {
   std::string disk;         // qcow2, booted from in place of the releases'; not changed; "": theirs
   uint64_t bad_sector = 0;  // of 512 bytes, on the disk: reading it fails; 0: none
   std::string attached;     // raw, a second disk, read-only; "": one that holds nothing
-  // The disk is on AHCI, and a faster one, on virtio, was written from the same image.
-  bool twin = false;
+  // A second disk that was written from the same image is on this bus, "ahci" or "virtio", and the
+  // disk on the other one; "": there is none, and the disk is on virtio.
+  std::string twin;
   unsigned sector_size = 512;                      // of the disk
   std::map<std::string, std::string> credentials;  // systemd system credentials, over SMBIOS
 };

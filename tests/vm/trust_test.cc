@@ -39,6 +39,33 @@ TEST_CASE("trust: a flipped byte of the other slot is found, with its place") {
   CHECK_THAT(Says(*node, "hostctl verify --slot B"), ContainsSubstring("proven"));
 }
 
+TEST_CASE("trust: a user who locks all that is open to everybody holds up no verb, and no gate") {
+  auto node = Held(NodeAt(Milestone::kFirst, "locker"));
+  Says(*node, R"sh(
+for path in /run/hostos /run/hostos/metrics.prom; do
+  systemd-run --quiet --uid=nobody --collect flock -x $path sleep infinity
+  while flock -n $path true; do sleep 0.1; done
+done
+! setpriv --reuid=nobody --clear-groups flock -n /run/hostos/metrics.lock true
+for verb in gate "verify --slot A"; do timeout 300 hostctl $verb; done
+timeout 300 hostctl update --check || [ $? = 3 ])sh");
+}
+
+TEST_CASE("trust: containers are confined as on Debian, and nothing is forwarded unasked") {
+  auto node = Held(NodeAt(Milestone::kFirst, "confined"));
+  CHECK(Says(*node,
+             "sysctl -n fs.protected_regular fs.protected_fifos fs.protected_symlinks "
+             "net.ipv4.ip_forward net.ipv6.conf.all.forwarding "
+             "net.ipv4.conf.default.rp_filter net.ipv4.conf.default.accept_source_route") ==
+        "2\n1\n1\n0\n0\n2\n0\n");
+  CHECK_THAT(Says(*node, R"sh(
+mkdir /run/root
+mount --bind / /run/root
+ctr run --rm --rootfs --read-only --apparmor-default-profile cri-containerd.apparmor.d \
+  /run/root confined /usr/bin/cat /proc/self/attr/current)sh"),
+             ContainsSubstring("cri-containerd.apparmor.d (enforce)"));
+}
+
 // A disk with bundles of what `releases` serves: 1.1.0 for nodes that run 1.0.0, and the reverse.
 void MakeBundles(const std::string& repo, const TempDir& directory) {
   for (const auto& [version, from] : {std::pair("1.1.0", "1.0.0"), {"1.0.0", "1.1.0"}})

@@ -80,7 +80,7 @@ Result<> Vm::MakeFiles() {
   TRY(Process::Run({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
                     std::filesystem::absolute(base), directory_ + "/" + kSavedDisk},
                    QemuLog()));
-  if (options_.rig.twin)
+  if (!options_.rig.twin.empty())
     TRY(Process::Run({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
                       std::filesystem::absolute(options_.disk), directory_ + "/" + kTwin},
                      QemuLog()));

@@ -218,8 +218,12 @@ std::string Names(const std::vector<std::string>& names) {
   return ok ? "" : "a list of names, none of them empty";
 }
 
+// Of which file: the release's, or one of the operator's.
+enum class Whose { kRelease, kOperator };
+
 // Returns the problems.
-std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::string_view file) {
+std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::string_view file,
+                                  Whose whose) {
   TomlReader reader(root, file);
   reader.Section("source");
   reader.Value("url", config.url, AnUrl);
@@ -229,10 +233,18 @@ std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::
   reader.Value("product", config.product, AChannel);
   reader.Value("channel", config.channel, AChannel);
   reader.Value("keys", config.keys, AbsolutePaths);
-  reader.Number("required_signatures", config.signatures.required, 1, 16);
+  uint32_t required = 0;
+  reader.Number("required_signatures", required, 1, 16);
   std::string policy;
   reader.Value("signatures", policy, ASignaturePolicy);
+  if (required != 0) config.signatures.required = required;
   config.signatures.policy = PolicyNamed(policy).value_or(config.signatures.policy);
+  if (whose == Whose::kOperator) {
+    config.own_required |= required != 0;
+    config.own_policy |= PolicyNamed(policy).has_value();
+  } else {
+    config.released_signatures = config.signatures;
+  }
   reader.NoOtherKeys();
 
   reader.Section("update");
@@ -314,7 +326,8 @@ Result<Config> LoadConfig(const std::vector<std::string>& files) {
     if (!text) return std::unexpected(std::move(text).error());
     const std::expected<toml::table, NoToml> root = Parse(*text, file);
     if (!root) return Fail(Code::kUsage, "{}", root.error().problem);
-    if (const std::vector<std::string> problems = ReadInto(config, *root, file); !problems.empty())
+    const Whose whose = &file == &files.front() ? Whose::kRelease : Whose::kOperator;
+    if (const auto problems = ReadInto(config, *root, file, whose); !problems.empty())
       return Fail(Code::kUsage, "{}", problems.front());
   }
   return config;
@@ -326,10 +339,19 @@ Config LoadWhatCanBe(const std::vector<std::string>& files, std::vector<std::str
     const Result<std::string> text = ReadFile(file);
     if (!text && text.error().code != Code::kNotFound) unused.push_back(text.error().message);
     if (!text) continue;
-    std::ranges::copy(ReadInto(config, ParseWhatCanBe(*text, file, unused), file),
+    const Whose whose = &file == &files.front() ? Whose::kRelease : Whose::kOperator;
+    std::ranges::copy(ReadInto(config, ParseWhatCanBe(*text, file, unused), file, whose),
                       std::back_inserter(unused));
   }
   return config;
+}
+
+SignatureRule SignatureRuleOf(const Config& config, const Record& record) {
+  SignatureRule rule = config.signatures;
+  if (!record.signatures) return rule;
+  if (!config.own_policy) rule.policy = Stricter(rule.policy, record.signatures->policy);
+  if (!config.own_required) rule.required = std::max(rule.required, record.signatures->required);
+  return rule;
 }
 
 }  // namespace hostos

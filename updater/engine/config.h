@@ -2,10 +2,12 @@
 // unknown key, a wrong type or a value out of range is kUsage with "file:line".
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "updater/base/result.h"
+#include "updater/engine/record.h"
 #include "updater/health/health.h"
 #include "updater/source/sign.h"
 
@@ -28,6 +30,9 @@ struct Config {
   std::string channel = "stable";
   std::vector<std::string> keys = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};
   SignatureRule signatures;
+  // What the release's own file says of it, if it was read; and whether the operator's says more.
+  std::optional<SignatureRule> released_signatures;
+  bool own_policy = false, own_required = false;
   // [update]
   uint32_t tries = 3;  // boots a new release gets, 1 to 10
   // [health]
@@ -36,11 +41,16 @@ struct Config {
   ProbationPolicy probation;
 };
 
-// Reads the files that exist, later ones over earlier ones.
+// Reads the files that exist, later ones over earlier ones. The first is the release's own.
 Result<Config> LoadConfig(const std::vector<std::string>& files);
 
 // The same for a rescue, which may be older than the files, and must start whatever is in them:
 // each key, line and file that it cannot use is left out, and named in `unused`.
 Config LoadWhatCanBe(const std::vector<std::string>& files, std::vector<std::string>& unused);
+
+// Who has to have signed a release: as configured, and no less than the release that was committed
+// last says. So after a rollback the older one's file does not decide alone. What the operator
+// chose is his.
+SignatureRule SignatureRuleOf(const Config& config, const Record& record);
 
 }  // namespace hostos

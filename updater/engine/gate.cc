@@ -2,6 +2,7 @@
 #include "updater/engine/reconcile.h"
 #include "updater/engine/releases.h"
 #include "updater/engine/rescue_image.h"
+#include "updater/engine/rollback.h"
 #include "updater/engine/selftest.h"
 #include "updater/engine/update.h"
 #include "updater/engine/view.h"
@@ -20,10 +21,16 @@ void ForgetEtc(World& world, const BootState& boot) {
   (void)world.state.ForgetEtc(boot.running_root_hash, boot.slot(other).root_hash);
 }
 
+// Those of releases that are in neither slot: the update that wrote over them may have failed to.
+void ForgetCommits(World& world, const UpdateRecord& update) {
+  if (!update.recount && update.from.commit != Digest())
+    (void)world.state.ForgetExcept({update.target.commit, update.from.commit});
+}
+
 // What the last boots left: finish a commit that a power cut interrupted, or make sure that the
 // loader does not try a release again that fell back. The record last: until then this is done
 // again.
-Result<> SettleBoot(World& world, Record& record, const BootState& boot,
+Result<> SettleBoot(World& world, const Config& config, Record& record, const BootState& boot,
                     const std::string& boot_id) {
   const Situation situation = Reconcile(record, boot, boot_id);
   switch (situation) {
@@ -31,6 +38,7 @@ Result<> SettleBoot(World& world, Record& record, const BootState& boot,
       // Room, no more: nothing is wrong with a release that cannot make it.
       (void)world.source.Discard();
       ForgetEtc(world, boot);
+      ForgetCommits(world, *record.update);
       // What it would have fallen back to was counted with it.
       if (const Slot other = Other(boot.running);
           boot.slot(other).root_hash == record.update->from.root_hash)
@@ -45,17 +53,22 @@ Result<> SettleBoot(World& world, Record& record, const BootState& boot,
       break;
   }
   SettleAndExplain(world, record, boot, boot_id);
+  // Also after a rollback the newest release's word counts.
+  if (config.released_signatures && !boot.on_trial && KeptLast(record, boot.running_root_hash))
+    record.signatures = config.released_signatures;
   TRY(world.state.record().Save(record));
   return world.floor.Raise(record.index);
 }
 
 // Healthy: the boot entry decides. Then what is no longer needed, then the record of it: what fails
 // there is done by the gate of the next boot.
-Result<> Commit(World& world, Record& record, const std::string& boot_id, GateResult& result) {
+Result<> Commit(World& world, const Config& config, Record& record, const std::string& boot_id,
+                GateResult& result) {
   TRY_CONTEXT("bless", world.boot.Bless());
   TRY(world.state.MarkGateFinished());
   const Result<BootState> boot = world.boot.Read();
-  Note(result, boot ? SettleBoot(world, record, *boot, boot_id) : std::unexpected(boot.error()));
+  Note(result,
+       boot ? SettleBoot(world, config, record, *boot, boot_id) : std::unexpected(boot.error()));
   return {};
 }
 
@@ -80,9 +93,9 @@ bool CanFallBack(const BootState& boot) {
 
 // It was good before, is unhealthy, and there is no release left but it: one that runs can still be
 // looked at.
-Result<> Stay(World& world, Record& record, const BootState& boot, const ReleaseId& release,
-              const std::string& boot_id, GateResult& result) {
-  TRY(Commit(world, record, boot_id, result));
+Result<> Stay(World& world, const Config& config, Record& record, const BootState& boot,
+              const ReleaseId& release, const std::string& boot_id, GateResult& result) {
+  TRY(Commit(world, config, record, boot_id, result));
   const Verdict& verdict = result.verdict;
   record.AddHistory({Outcome::kDegraded, world.clock.Now(), release, release.version, boot.running,
                      0, "nothing to fall back to: " + verdict.reason, FailingOutput(verdict)});
@@ -130,7 +143,7 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   const ReleaseId running = IdentifyRunning(boot, ReleaseOf(world, boot.running_root_hash));
   GateResult result{.version = running.version, .on_trial = boot.on_trial};
   Record record = LoadRecord(world, boot, &result.problems);
-  Note(result, SettleBoot(world, record, boot, boot_id));
+  Note(result, SettleBoot(world, config, record, boot, boot_id));
 
   const Result<std::optional<SelfTest>> tested = ContinueSelfTest(world, record, boot, boot_id);
   if (tested)
@@ -138,6 +151,11 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   else
     result.problems.push_back(tested.error().message);
   result.rebooting = result.selftest && record.SelfTesting();
+  if (!result.rebooting && FlipIsMissing(record, boot)) {
+    TRY_CONTEXT("mark bad", world.boot.MarkBad(boot.running));
+    TRY(world.power.Reboot());
+    result.given_up = result.rebooting = true;
+  }
   if (!boot.on_trial || result.rebooting) {
     TRY(world.state.MarkGateFinished());
     Renew(world, record, result);
@@ -154,9 +172,9 @@ Result<GateResult> RunGate(World& world, const Config& config) {
               : WaitHealthy(world.health, world.clock, config.health,
                             {trial ? trial->before : std::vector<std::string>(), good_before});
   if (result.verdict.healthy) {
-    TRY(Commit(world, record, boot_id, result));
+    TRY(Commit(world, config, record, boot_id, result));
   } else if (good_before && !CanFallBack(boot)) {
-    TRY(Stay(world, record, boot, running, boot_id, result));
+    TRY(Stay(world, config, record, boot, running, boot_id, result));
   } else {
     TRY(FallBack(world, record, trial, boot, running, result));
     result.rebooting = true;

@@ -52,6 +52,14 @@ Verdict Watch(World& world, const Config& config, const Record& record, Millisec
 
 Result<ProbationResult> WatchProbation(World& world, const Config& config) {
   const View first = TRY(LookOnce(world));
+  if (FlipIsMissing(first.record, first.boot)) {  // a probation of before was cut short
+    TRY(world.boot.MarkBad(first.boot.running));
+    TRY(world.power.Reboot());
+    const HistoryEntry& last = first.record.history.back();
+    return ProbationResult{.end = ProbationEnd::kFellBack,
+                           .release = last.release,
+                           .verdict = {.reason = last.reason}};
+  }
   const HistoryEntry* commit = OnProbation(first);
   if (!commit) return ProbationResult{};
   ProbationResult result{.release = commit->release};

@@ -23,6 +23,8 @@ constexpr std::array<const char*, 4> kOutcomeNames = {"committed", "fell-back", 
                                                       "degraded"};
 constexpr std::array<const char*, 3> kSelfTestNames = {"running", "passed", "failed"};
 
+constexpr std::array<const char*, 3> kPolicyNames = {"classical", "hybrid", "pq"};
+
 struct Transition {
   Phase phase;
   Event event;
@@ -120,6 +122,17 @@ SelfTest ReadSelfTest(JsonReader reader) {
   return test;
 }
 
+json Write(const SignatureRule& rule) {
+  return {{"policy", kPolicyNames[static_cast<size_t>(rule.policy)]}, {"required", rule.required}};
+}
+
+SignatureRule ReadSignatures(JsonReader reader) {
+  constexpr uint64_t kMost = 16;  // of the configuration
+  reader.Need("policy");
+  const auto policy = reader.Choice<SignaturePolicy>("policy", kPolicyNames);
+  return {policy, static_cast<uint32_t>(std::clamp<uint64_t>(reader.Number("required"), 1, kMost))};
+}
+
 json Write(const Denied& denied) {
   return {{"release", Write(denied.release)},
           {"time", denied.time},
@@ -180,6 +193,7 @@ std::string ToJson(const Record& record) {
               {"known", record.known}};
   if (record.update) out["update"] = Write(*record.update);
   if (record.selftest) out["selftest"] = Write(*record.selftest);
+  if (record.signatures) out["signatures"] = Write(*record.signatures);
   out["history"] = json::array();
   for (const HistoryEntry& entry : record.history) out["history"].push_back(Write(entry));
   out["denied"] = json::array();
@@ -198,6 +212,7 @@ Result<Record> RecordFromJson(std::string_view text) {
     record.update = reader.Part("update", ReadUpdate);
     record.update_lost = reader.Has("update") && !record.update;
     record.selftest = reader.Part("selftest", ReadSelfTest);
+    record.signatures = reader.Part("signatures", ReadSignatures);
     record.history = reader.Array("history", ReadHistory);
     record.denied = reader.Array("denied", ReadDenied);
     return record;

@@ -11,13 +11,14 @@
 
 #include "updater/base/release.h"
 #include "updater/base/result.h"
+#include "updater/source/sign.h"
 
 namespace hostos {
 
 // What is being done to the target slot. Persisted before it is begun.
 enum class Phase {
-  kFetch,  // target resolved and verified; its slot invalidated; objects are being pulled
-  kWrite,  // sealing into the partitions
+  kFetch,  // target resolved and verified; objects are being pulled
+  kWrite,  // all is here; its slot is invalidated, and sealed into
   kProve,  // reading back
   kArm,    // partition identity and boot entry are being written
   kArmed,  // boots next
@@ -121,6 +122,9 @@ struct Record {
   // What failed before the update that was committed last, and is not held against it. Absent in a
   // record of an earlier version.
   std::vector<std::string> known;
+  // What the release that was committed last says who has to sign the next one; absent in a record
+  // of an earlier version.
+  std::optional<SignatureRule> signatures;
 
   bool SelfTesting() const { return selftest && selftest->state == SelfTestState::kRunning; }
   const Denied* FindDenied(const Digest& commit, const Digest& root_hash) const;

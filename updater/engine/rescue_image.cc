@@ -12,13 +12,6 @@ namespace {
 
 constexpr uint64_t kMargin = 1 << 20;  // FAT rounds up to clusters and keeps directories
 
-// Before the first update that was kept there is nothing newer than what the disk was made with.
-bool KeptLast(const Record& record, const Digest& root_hash) {
-  for (const HistoryEntry& entry : record.history | std::views::reverse)
-    if (entry.outcome == Outcome::kCommitted) return entry.release.root_hash == root_hash;
-  return true;
-}
-
 // What the rescue on the ESP has to be. Absent when whatever is there stays: a trial has not ended;
 // another release was kept later, before a rollback; the running one brings none, or is not known.
 std::optional<RescueImage> RescueWanted(const Record& record, const BootState& boot,
@@ -28,6 +21,12 @@ std::optional<RescueImage> RescueWanted(const Record& record, const BootState& b
 }
 
 }  // namespace
+
+bool KeptLast(const Record& record, const Digest& root_hash) {
+  for (const HistoryEntry& entry : record.history | std::views::reverse)
+    if (entry.outcome == Outcome::kCommitted) return entry.release.root_hash == root_hash;
+  return true;
+}
 
 bool HasRescue(const BootState& boot, const RescueImage& rescue) {
   const BootEntry* found = boot.Rescue();

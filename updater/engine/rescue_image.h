@@ -11,6 +11,10 @@
 
 namespace hostos {
 
+// Was it this release that was kept last? Before the first update that was kept there is nothing
+// newer than what the disk was made with.
+bool KeptLast(const Record& record, const Digest& root_hash);
+
 // Is it the one rescue on the ESP, by its name and size?
 bool HasRescue(const BootState& boot, const RescueImage& rescue);
 

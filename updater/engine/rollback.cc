@@ -35,6 +35,16 @@ Result<> GiveUpRunning(World& world, View& view, const ReleaseId& other, Outcome
   return {};
 }
 
+bool FlipIsMissing(const Record& record, const BootState& boot) {
+  if (boot.on_trial || record.history.empty()) return false;
+  const HistoryEntry& last = record.history.back();
+  const BootEntry *running = boot.EntryOf(boot.running), *other = boot.EntryOf(Other(boot.running));
+  return (last.outcome == Outcome::kFellBack || last.outcome == Outcome::kRolledBack) &&
+         last.release.root_hash == boot.running_root_hash &&
+         record.FindDenied(last.release.commit, last.release.root_hash) && running &&
+         !running->tries && other && !other->exhausted();
+}
+
 Result<ReleaseId> Rollback(World& world, std::string_view reason) {
   Lock lock = TRY(world.state.TryLock("hostctl rollback", world.clock.Now()));
   View view = TRY(Look(world));
@@ -46,7 +56,9 @@ Result<ReleaseId> Rollback(World& world, std::string_view reason) {
     return IdentifySlot(world, view.boot, running);
   }
   ReleaseId other = TRY(GoodOther(world, view));
-  TRY(GiveUpRunning(world, view, other, Outcome::kRolledBack, std::string(reason)));
+  const BootEntry* entry = view.boot.EntryOf(running);
+  const bool before = entry && entry->exhausted() && view.boot.next() == Other(running);
+  if (!before) TRY(GiveUpRunning(world, view, other, Outcome::kRolledBack, std::string(reason)));
   return other;
 }
 

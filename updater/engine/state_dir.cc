@@ -1,6 +1,5 @@
 #include "updater/engine/state_dir.h"
 
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,7 +7,7 @@
 #include <filesystem>
 
 #include "updater/base/atomic_file.h"
-#include "updater/base/clock.h"
+#include "updater/base/file_lock.h"
 
 namespace hostos {
 namespace {
@@ -18,6 +17,8 @@ namespace fs = std::filesystem;
 constexpr size_t kObjectCap = 16 << 20;  // of a commit object or its detached metadata
 constexpr std::string_view kCommitSuffix = ".commit";
 constexpr char kNextFrom[] = "next-from";
+constexpr Seconds kUpdateTime = std::chrono::days(1);  // of hostos-fetch@.service
+constexpr Seconds kMetricsTime{10};                    // they are read and written in a moment
 
 // The names in a directory, sorted; none when it does not exist.
 Result<std::vector<std::string>> Names(const std::string& path) {
@@ -30,7 +31,8 @@ Result<std::vector<std::string>> Names(const std::string& path) {
   return names;
 }
 
-// A lock needs no file that can be written: flock(2) holds on a read-only file system too.
+// A file of its own that only root can open: flock(2) takes any descriptor, also one for reading,
+// also of a directory. It needs none that can be written: it holds on a read-only file system too.
 Result<UniqueFd> OpenLock(const std::string& file) {
   const Result<> made = MakeDirectories(fs::path(file).parent_path());
   Result<UniqueFd> opened =
@@ -89,22 +91,20 @@ std::string HolderIn(const std::string& lock_file) {
 }
 
 Result<Lock> StateDir::TryLock(std::string_view holder, uint64_t now) {
-  return TakeLock(holder, now, LOCK_EX | LOCK_NB);
+  return TakeLock(holder, now, Seconds(0));
 }
 
 Result<Lock> StateDir::WaitLock(std::string_view holder, uint64_t now) {
-  return TakeLock(holder, now, LOCK_EX);
+  return TakeLock(holder, now, kUpdateTime);
 }
 
-Result<Lock> StateDir::TakeLock(std::string_view holder, uint64_t now, int how) {
+Result<Lock> StateDir::TakeLock(std::string_view holder, uint64_t now, Milliseconds patience) {
   std::string file = path_ + "/lock";
   Result<UniqueFd> opened = OpenLock(file);
   if (!opened) opened = OpenLock(file = run_ + "/lock");
   Lock lock{TRY(std::move(opened))};
-  if (::flock(lock.fd.get(), how) < 0) {
-    if (errno != EWOULDBLOCK) return FailErrno(file + ": lock");
+  if (!TRY_CONTEXT(file, LockWithin(lock.fd.get(), patience)))
     return Fail(Code::kBusy, "another operation is in progress: {}", HolderIn(file));
-  }
   std::string who = std::format("{}, pid {}, since {}", holder, ::getpid(), FormatTime(now));
   // Who it is does not have to be said for the lock to hold: the state partition may be full.
   if (::ftruncate(lock.fd.get(), 0) == 0) (void)PwriteFull(lock.fd.get(), AsBytes(who), 0);
@@ -138,12 +138,16 @@ KeptCommits StateDir::Commits() const {
 Result<> StateDir::ForgetExcept(const std::vector<Digest>& wanted) {
   const std::string directory = path_ + "/commits/";
   Result<> forgotten;
+  std::string stays;
   // Sorted, a commit goes before its signatures: one that is there has them at any moment.
   for (const std::string& name : TRY(Names(directory))) {
-    Result<Digest> checksum = Digest::FromHex(name.substr(0, name.find('.')));
-    if (checksum && std::ranges::contains(wanted, *checksum)) continue;
+    const std::string stem = name.substr(0, name.find('.'));
+    Result<Digest> checksum = Digest::FromHex(stem);
+    if (stem == stays || (checksum && std::ranges::contains(wanted, *checksum))) continue;
     Result<> removed = RemoveFileDurably(directory + name);
-    if (!removed && forgotten) forgotten = std::move(removed);
+    if (removed) continue;
+    stays = stem;
+    if (forgotten) forgotten = std::move(removed);
   }
   return forgotten;
 }
@@ -220,9 +224,10 @@ Result<> StateDir::MarkGateFinished() {
 }
 
 Result<Lock> StateDir::LockMetrics() {
-  TRY(MakeDirectories(run_));
-  Lock lock{TRY(Open(run_, O_RDONLY | O_DIRECTORY))};
-  if (::flock(lock.fd.get(), LOCK_EX) < 0) return FailErrno(run_ + ": lock");
+  const std::string file = run_ + "/metrics.lock";
+  Lock lock{TRY(OpenLock(file))};
+  if (!TRY_CONTEXT(file, LockWithin(lock.fd.get(), kMetricsTime)))
+    return Fail(Code::kBusy, "{}: another hostctl is writing the metrics", file);
   return lock;
 }
 

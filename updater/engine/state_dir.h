@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "updater/base/clock.h"
 #include "updater/base/digest.h"
 #include "updater/base/result.h"
 #include "updater/base/space.h"
@@ -47,7 +48,8 @@ class StateDir {
   // kBusy says who holds it ("hostctl update, pid 812, since 2026-11-21 01:02 UTC"). Where the
   // state partition has no lock to give, one in <run> is taken: it is not what decides.
   Result<Lock> TryLock(std::string_view holder, uint64_t now);
-  // The same, but waits: for the gate, which must not fail because somebody looked.
+  // The same, but waits, for as long as an update can take: for the gate, which must not fail
+  // because somebody looked. On a trial the trial's deadline is before.
   Result<Lock> WaitLock(std::string_view holder, uint64_t now);
 
   // Commits kept on this machine, each with its signatures at any moment. Keep() is durable when it
@@ -77,7 +79,8 @@ class StateDir {
   // Tells hostos-trial-deadline.service that the gate has come to an end in this boot.
   Result<> MarkGateFinished();
 
-  // <run>/metrics.prom, which anybody may read. Written under this lock, which is waited for.
+  // <run>/metrics.prom, which anybody may read. Written under this lock, which is waited for a
+  // moment: kBusy. Only root can hold it, as everything that a verb waits for.
   Result<Lock> LockMetrics();
   Result<> SaveMetrics(const std::string& text);
 
@@ -85,7 +88,7 @@ class StateDir {
   Result<Space> Free() const { return FreeSpaceAt(path_); }
 
  private:
-  Result<Lock> TakeLock(std::string_view holder, uint64_t now, int how);
+  Result<Lock> TakeLock(std::string_view holder, uint64_t now, Milliseconds patience);
   std::string EtcOf(const Digest& root_hash) const;
 
   std::string path_;

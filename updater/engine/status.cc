@@ -92,7 +92,9 @@ Result<Status> ReadStatus(World& world) {
     status.degraded = status.last;
   status.denied = record.denied;
   status.checked = record.checked;
-  status.floor = std::max(record.index, TRY(world.floor.Read()));
+  const Result<uint64_t> floor = world.floor.Read();
+  if (!floor) status.problems.push_back("floor: " + floor.error().message);
+  status.floor = std::max(record.index, floor.value_or(0));
   status.selftest = record.selftest;
   status.etc_in_memory = world.state.EtcInMemory(boot.running_root_hash);
   status.rescue =

@@ -267,25 +267,35 @@ class Session {
   Session(World& world, View& view, const UpdatePlan& plan)
       : world_(world), view_(view), plan_(plan) {}
 
+  // Nothing of the slot is lost yet: whoever withholds what is fetched next takes nothing away.
+  // What is staged there boots until then, and its record stays.
   Result<> Begin(const ReleaseId& running) {
     const Release& target = plan_.target.release;
+    next_ = UpdateRecord{.phase = Phase::kFetch,
+                         .target = IdOf(target),
+                         .slot = plan_.slot,
+                         .from = running,
+                         .timestamp = target.timestamp,
+                         .index = plan_.target.index,
+                         .started = world_.clock.Now(),
+                         .before = FailedIn(plan_.failing)};
+    const std::optional<UpdateRecord>& present = view_.record.update;
+    if (present && present->phase == Phase::kArmed) return {};
+    view_.record.update = next_;
+    return Save();
+  }
+
+  Result<> Invalidate() {
     // Both releases' signed commits are kept: `hostctl verify` proves the slots with them.
-    TRY(world_.state.Keep(target.commit, {plan_.target.commit, plan_.target.signatures}));
-    view_.record.update = UpdateRecord{.phase = Phase::kFetch,
-                                       .target = IdOf(target),
-                                       .slot = plan_.slot,
-                                       .from = running,
-                                       .timestamp = target.timestamp,
-                                       .index = plan_.target.index,
-                                       .started = world_.clock.Now(),
-                                       .before = FailedIn(plan_.failing)};
-    TRY(Save());
+    const Digest& target = next_.target.commit;
+    TRY(world_.state.Keep(target, {plan_.target.commit, plan_.target.signatures}));
+    view_.record.update = next_;
+    TRY(Done(Event::kFetched));
     (void)ForgetVerification(world_.state, plan_.slot);  // it says of what root it was
     TRY(world_.boot.Invalidate(plan_.slot));
     // What stays takes up room, and the next update tries again. So does what runs when it is not
     // known: its commit may be readable again.
-    if (running.commit != Digest())
-      (void)world_.state.ForgetExcept({target.commit, running.commit});
+    if (next_.from.commit != Digest()) (void)world_.state.ForgetExcept({target, next_.from.commit});
     return {};
   }
 
@@ -302,6 +312,7 @@ class Session {
   World& world_;
   View& view_;
   const UpdatePlan& plan_;
+  UpdateRecord next_;
 };
 
 }  // namespace
@@ -350,15 +361,15 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   plan.failing = FailingNow(world);
   TRY(CheckHealth(plan, running, options));
 
-  // invalidate: from here the target slot cannot be chosen
+  // fetch: the objects this machine lacks, and the boot image, which is as signed
   Session session(world, view, plan);
-  TRY_CONTEXT("invalidate", session.Begin(running));
-
-  // fetch: the objects this machine lacks
+  TRY_CONTEXT("fetch", session.Begin(running));
   progress.Begin("fetch", std::format("{} objects", plan.fetch.objects));
   TRY_CONTEXT("fetch", world.source.Fetch(plan.target, progress));
   Checkout checkout = TRY_CONTEXT("fetch", world.source.Open(plan.target));
-  TRY(session.Done(Event::kFetched));
+
+  // invalidate: from here the target slot cannot be chosen
+  TRY_CONTEXT("invalidate", session.Invalidate());
 
   // write: the image and its hash tree into the partitions
   progress.Begin("write", std::format("slot {}", Name(plan.slot)));

@@ -101,6 +101,7 @@ struct GateResult {
   bool on_trial = false;  // false: nothing to decide in this boot
   Verdict verdict;
   bool rebooting = false;
+  bool given_up = false;  // before this boot, which finished it
   std::optional<SelfTest> selftest;  // what this boot made of it; kRunning: rebooting for it
   // What failed and does not decide: the record, the floor, files that are no longer needed. A unit
   // that failed for it would be held against the next release.

@@ -14,7 +14,7 @@ namespace hostos {
 
 inline constexpr size_t kMaxMessageBytes = 64 << 10;  // of one without a cap of its own
 
-// From now on a transfer on the socket that takes longer is an error.
+// From now on a transfer on the socket that takes longer is an error. 0: none is too long.
 Result<> SetPatience(int socket, Seconds patience);
 
 class Channel {

@@ -1,7 +1,6 @@
 // hostos-fetch@.service: fetches releases for a hostctl, which is at the other end of its standard
 // input, for as long as that one lives.
 #include <poll.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -23,12 +22,9 @@ void EndWithPeer() {
 Result<> Main() {
   const char* directory = std::getenv("STATE_DIRECTORY");  // systemd.exec(5)
   if (!directory) return Fail(Code::kUsage, "expected to be started by systemd, for hostctl");
+  LeaveOthersAlone();
   std::thread(EndWithPeer).detach();
-  const UniqueFd lock = TRY(Open(directory, O_RDONLY | O_DIRECTORY));
-  // After the worker of a hostctl that has just ended.
-  if (::flock(lock.get(), LOCK_EX) < 0) return FailErrno(directory);
-  Serve(Channel(UniqueFd(STDIN_FILENO)), directory);
-  return {};
+  return Serve(UniqueFd(STDIN_FILENO), directory);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "updater/fetch/remote_source.h"
 
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -62,6 +63,28 @@ Result<std::string> ReadToken(const OstreeSourceOptions& options) {
               options.token_file);
 }
 
+// What is given to the worker of this machine's files: a bundle, or a directory as a mount of its
+// own that is nowhere else, from which ".." leads nowhere. Where the directory can't be that,
+// nothing, and why: then the worker opens it by itself, if its sandbox has it.
+Result<UniqueFd> OpenToGive(const std::string& path, std::string& why_not) {
+  UniqueFd file = TRY(hostos::Open(path, O_RDONLY | O_NONBLOCK));
+  struct stat status;
+  if (::fstat(file.get(), &status) < 0) return FailErrno(path);
+  if (S_ISREG(status.st_mode)) return file;
+  if (!S_ISDIR(status.st_mode))
+    return Fail(Code::kUsage, "{}: expected a directory or a file, found neither", path);
+  UniqueFd tree(::open_tree(file.get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  mount_attr attributes{};
+  attributes.attr_set =
+      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  attributes.propagation = MS_PRIVATE;
+  if (tree && ::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0)
+    return tree;
+  why_not = std::format("; {} could not be mounted for the process that reads it: {}", path,
+                        std::generic_category().message(errno));
+  return UniqueFd();
+}
+
 constexpr size_t kMaxFilesBytes = 32 << 20;  // metadata and a commit, many times over
 
 // What a worker found of a repository.
@@ -94,11 +117,11 @@ class GivenFiles : public tuf::Fetcher {
 Result<> RemoteSource::Connect() {
   if (channel_) return {};
   const std::string token = TRY(ReadToken(options_));
+  UniqueFd directory;
+  if (IsLocal(options_.url)) directory = TRY(OpenToGive(options_.url, not_given_));
   UniqueFd socket = TRY(connect_());
   TRY(SetPatience(socket.get(), patience_));
   channel_.emplace(std::move(socket));
-  UniqueFd directory;
-  if (options_.url.starts_with('/')) directory = TRY(hostos::Open(options_.url, O_RDONLY));
   const tuf::Json request = {{"call", "connect"},
                              {"url", options_.url},
                              {"product", options_.product},
@@ -173,7 +196,10 @@ Result<Target> RemoteSource::Resolve(const std::optional<std::string>& version, 
   for (const std::string& bytes : trusted) TRY(Send(bytes));
   const tuf::Json answer = TRY(Outcome(patience_));
   const tuf::Object object = TRY(tuf::Object::From(answer, "answer").transform_error(Lost));
-  const Result<> resolved = CheckSuccess(answer);
+  const Result<> resolved = CheckSuccess(answer).transform_error([&](Error failure) {
+    failure.message += not_given_;
+    return failure;
+  });
   if (!resolved && !object.Has("files")) return std::unexpected(resolved.error());
   const std::vector<std::string> names = TRY(object.Texts("files").transform_error(Lost));
   GivenFiles files = TRY(GivenFiles::Receive(*channel_, names));

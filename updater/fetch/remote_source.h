@@ -18,8 +18,8 @@ namespace hostos {
 class RemoteSource : public Source {
  public:
   // `connect` reaches a worker; it is called when the first is needed. `options` are for both, but
-  // the worker has a directory of its own. A url that is a path is opened here. An answer that
-  // takes longer than `patience` is an error.
+  // the worker has a directory of its own. A url that is a path is opened here, if it can be. An
+  // answer that takes longer than `patience` is an error.
   RemoteSource(std::function<Result<UniqueFd>()> connect, OstreeSourceOptions options,
                Seconds patience)
       : connect_(std::move(connect)),
@@ -55,7 +55,8 @@ class RemoteSource : public Source {
   Seconds patience_;
   OstreeSource verifier_;
   std::optional<Channel> channel_;
-  Digest used_;  // the commit that the worker plans, fetches and opens
+  std::string not_given_;  // why the worker has to open the directory by itself; "": it need not
+  Digest used_;            // the commit that the worker plans, fetches and opens
 };
 
 }  // namespace hostos

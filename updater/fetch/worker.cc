@@ -1,5 +1,11 @@
 #include "updater/fetch/worker.h"
 
+#include <linux/landlock.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -39,6 +45,17 @@ Result<> Copy(int from, int to) {
   return {};
 }
 
+// Who is not root, and not who this process is anyway, has no business here, whatever let him in.
+Result<> CheckPeer(int socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+    return FailErrno("SO_PEERCRED");
+  if (peer.uid == 0 || peer.uid == ::geteuid()) return {};
+  return Fail(Code::kUsage, "expected hostctl of root to ask, found process {} of user {}",
+              peer.pid, peer.uid);
+}
+
 // Makes it an empty directory.
 Result<> Renew(const std::string& directory) {
   std::error_code error;
@@ -49,7 +66,8 @@ Result<> Renew(const std::string& directory) {
 
 class Worker {
  public:
-  Worker(const Channel& channel, const std::string& directory) : channel_(channel) {
+  Worker(const Channel& channel, int socket, const std::string& directory)
+      : channel_(channel), socket_(socket), own_(directory) {
     options_.metadata = directory + "/tuf";
     options_.root = options_.metadata + "/root.json";
     options_.staging = directory + "/repo";
@@ -67,6 +85,8 @@ class Worker {
       return channel_.Send(file.bytes).has_value();
     });
   }
+
+  bool connected() const { return source_.has_value(); }
 
  private:
   Result<Json> Do(const std::string& text, UniqueFd descriptor) {
@@ -101,10 +121,21 @@ class Worker {
     o.key_directories = TRY(request.Texts("keys"));
     o.signatures.policy = static_cast<SignaturePolicy>(TRY(request.Integer("policy", 0)));
     o.signatures.required = static_cast<uint32_t>(TRY(request.Integer("required", 1)));
+    TRY(Begin());
     directory_ = std::move(directory);
     if (directory_) o.url = std::format("/proc/self/fd/{}", directory_.get());
     source_.emplace(o);
     return Json::object();
+  }
+
+  // After the worker of a hostctl that has just ended. What hostctl does between two requests takes
+  // its time.
+  Result<> Begin() {
+    if (lock_) return {};
+    UniqueFd lock = TRY(hostos::Open(own_, O_RDONLY | O_DIRECTORY));
+    if (::flock(lock.get(), LOCK_EX) < 0) return FailErrno(own_);
+    lock_ = std::move(lock);
+    return SetPatience(socket_, Seconds(0));
   }
 
   Result<Json> Resolve(const tuf::Object& request) {
@@ -196,6 +227,9 @@ class Worker {
   static constexpr size_t kMaxText = 8 << 10;
 
   const Channel& channel_;
+  int socket_;  // the channel's
+  std::string own_;
+  UniqueFd lock_;
   OstreeSourceOptions options_;
   std::string shown_;  // options_.url, as it was given
   UniqueFd directory_;
@@ -206,12 +240,27 @@ class Worker {
 
 }  // namespace
 
-void Serve(const Channel& channel, const std::string& directory) {
-  Worker worker(channel, directory);
+void LeaveOthersAlone() {
+  landlock_ruleset_attr attributes{};
+  attributes.scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL;
+  const UniqueFd rules(
+      static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
+  if (!rules) return;
+  (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  (void)::syscall(SYS_landlock_restrict_self, rules.get(), 0);
+}
+
+Result<> Serve(UniqueFd socket, const std::string& directory, Seconds patience) {
+  TRY(CheckPeer(socket.get()));
+  TRY(SetPatience(socket.get(), patience));
+  const int number = socket.get();
+  const Channel channel(std::move(socket));
+  Worker worker(channel, number, directory);
   for (;;) {
     UniqueFd descriptor;
     const Result<std::string> request = channel.Receive(kMaxMessageBytes, &descriptor);
-    if (!request || !worker.Handle(*request, std::move(descriptor))) return;
+    if (!request || !worker.Handle(*request, std::move(descriptor)) || !worker.connected())
+      return {};
   }
 }
 

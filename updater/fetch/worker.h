@@ -2,8 +2,8 @@
 // privileges.
 //
 // A request is a JSON object, followed by messages of bytes where it says so; its "call" is one of
-//   connect     whose releases, where from, which signatures; what is on this machine comes as a
-//               descriptor
+//   connect     the first: whose releases, where from, which signatures; what is on this machine
+//               comes as a descriptor
 //   resolve     "now", and "version" unless it is to be the newest; "metadata", the names of the
 //               files that whoever asks trusts, each of which follows
 //   use         a release that was verified before: its commit and its detached metadata follow
@@ -23,7 +23,16 @@
 
 namespace hostos {
 
-// Until the other end is gone. What it keeps is in `directory`, which is its own.
-void Serve(const Channel& channel, const std::string& directory);
+// systemd's sandbox leaves a process the abstract sockets of this machine (unix(7)), which are in
+// everybody's network namespace, and its user's other processes. From here on this thread, and
+// those it starts, have neither; before Linux 6.12 they keep both.
+void LeaveOthersAlone();
+
+inline constexpr Seconds kFirstRequest{60};
+
+// Until the other end is gone. What it keeps is in `directory`, which is its own: one worker at a
+// time has it, from a good first request on, for which the other end has `patience`. That end is
+// root's, or of the user who this process is.
+Result<> Serve(UniqueFd socket, const std::string& directory, Seconds patience = kFirstRequest);
 
 }  // namespace hostos

@@ -18,9 +18,9 @@
 #include "github.com/containerd/containerd/api/services/tasks/v1/tasks.grpc.pb.h"
 #include "github.com/containerd/containerd/api/services/version/v1/version.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "updater/base/printable.h"
 #include "updater/base/unique_fd.h"
 #include "updater/health/canary_spec.h"
-#include "updater/health/printable.h"
 
 namespace hostos {
 namespace {

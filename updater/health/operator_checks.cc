@@ -1,6 +1,7 @@
 #include "updater/health/operator_checks.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -13,8 +14,8 @@
 #include <format>
 #include <memory>
 
+#include "updater/base/printable.h"
 #include "updater/base/unique_fd.h"
-#include "updater/health/printable.h"
 
 namespace hostos {
 namespace {
@@ -25,32 +26,76 @@ constexpr int kPipePieces = 65536 / kPiece;  // a pipe's capacity, pipe(7)
 constexpr Milliseconds kKillTime{1000};      // for SIGKILL to take effect
 constexpr int kEnvironmentExit = 75;         // EX_TEMPFAIL, sysexits.h
 
-// Is `path` (a link is followed) of that type, and root's alone to change?
-Result<> Trusted(const std::string& path, mode_t type, const char* type_name) {
+// Is what is open as `fd` root's alone to change?
+Result<struct stat> RootsAlone(int fd, const std::string& path) {
   struct stat status;
-  if (::stat(path.c_str(), &status) < 0) return FailErrno(path);
-  if ((status.st_mode & S_IFMT) != type)
-    return Fail(Code::kUnhealthy, "{} is not {}; not run", path, type_name);
+  if (::fstat(fd, &status) < 0) return FailErrno(path);
   if (status.st_uid != 0)
     return Fail(Code::kUnhealthy, "{} is owned by user {}, expected root; not run", path,
                 status.st_uid);
-  if ((status.st_mode & 022) != 0)
+  // In a folder like /tmp others can add names, and change none of root's. A link has no mode.
+  const bool link = S_ISLNK(status.st_mode);
+  const bool only_adds = S_ISDIR(status.st_mode) && (status.st_mode & S_ISVTX) != 0;
+  if ((status.st_mode & 022) != 0 && !link && !only_adds)
+    return Fail(Code::kUnhealthy, "{} can be written by others than root (mode {:04o}); not run",
+                path, status.st_mode & 07777);
+  return status;
+}
+
+// Opens `path`, step by step from "/", as O_PATH: every folder and every link on the way is root's
+// alone to change, and what is open at the end is what was looked at.
+Result<UniqueFd> OpenTrusted(const std::string& path, mode_t type, const char* type_name) {
+  constexpr int kMostLinks = 40;  // path_resolution(7)
+  UniqueFd at = TRY(Open("/", O_PATH | O_DIRECTORY));
+  struct stat status = TRY(RootsAlone(at.get(), "/"));
+  std::string done, left = path;  // `done` is what `at` is called, "" for "/"
+  for (int links = 0; !left.empty();) {
+    const size_t end = left.find('/');
+    const std::string name = left.substr(0, end);
+    left.erase(0, end == left.npos ? end : end + 1);
+    if (name.empty() || name == ".") continue;
+    UniqueFd next = TRY_CONTEXT(path, OpenAt(at.get(), name, O_PATH | O_NOFOLLOW));
+    const std::string next_path =
+        name == ".." ? done.substr(0, done.rfind('/')) : done + "/" + name;
+    status = TRY(RootsAlone(next.get(), next_path.empty() ? "/" : next_path));
+    if (S_ISLNK(status.st_mode)) {
+      char target[PATH_MAX];
+      const ssize_t size = ::readlinkat(next.get(), "", target, sizeof target);
+      if (size < 0) return FailErrno(next_path);
+      if (++links > kMostLinks) return FailErrno(path, ELOOP);
+      left = std::string(target, static_cast<size_t>(size)) + "/" + left;
+      if (!left.starts_with('/')) continue;
+      next = TRY(Open("/", O_PATH | O_DIRECTORY));
+      done.clear();
+    } else {
+      done = next_path;
+    }
+    at = std::move(next);
+  }
+  if ((status.st_mode & S_IFMT) != type)
+    return Fail(Code::kUnhealthy, "{} is not {}; not run", path, type_name);
+  if ((status.st_mode & 022) != 0)  // like /tmp: on the way to a check, but no place for one
     return Fail(Code::kUnhealthy, "{} can be written by others than root (mode {:04o}); not run",
                 path, status.st_mode & 07777);
   if ((status.st_mode & 0100) == 0)
     return Fail(Code::kUnhealthy, "{} is not executable (mode {:04o}); not run", path,
                 status.st_mode & 07777);
-  return {};
+  return at;
+}
+
+// What an O_PATH descriptor is opened by, in the process that has it.
+std::string PathOf(int fd) {
+  return std::format("/proc/self/fd/{}", fd);
 }
 
 // The names in a directory, sorted; none when it does not exist.
 Result<std::vector<std::string>> List(const std::string& directory) {
-  const auto close = [](DIR* dir) { ::closedir(dir); };
-  std::unique_ptr<DIR, decltype(close)> dir(::opendir(directory.c_str()), close);
   std::vector<std::string> names;
-  if (!dir && errno == ENOENT) return names;
+  if (::access(directory.c_str(), F_OK) < 0 && errno == ENOENT) return names;
+  const UniqueFd open = TRY(OpenTrusted(directory, S_IFDIR, "a directory"));
+  const auto close = [](DIR* dir) { ::closedir(dir); };
+  std::unique_ptr<DIR, decltype(close)> dir(::opendir(PathOf(open.get()).c_str()), close);
   if (!dir) return FailErrno(directory);
-  TRY(Trusted(directory, S_IFDIR, "a directory"));
   errno = 0;
   while (const dirent* entry = ::readdir(dir.get()))
     if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
@@ -94,10 +139,10 @@ class Output {
 };
 
 // Why a file that is there can't be started for want of a file: the program that is to run it.
-Result<pid_t> NoInterpreter(const std::string& path) {
+Result<pid_t> NoInterpreter(int program, const std::string& path) {
   constexpr size_t kLine = 256;  // execve(2) reads no more of it
   std::string head(kLine, '\0');
-  const Result<UniqueFd> file = Open(path, O_RDONLY);
+  const Result<UniqueFd> file = Open(PathOf(program), O_RDONLY);
   const ssize_t n = file ? ::read(file->get(), head.data(), head.size()) : -1;
   head.resize(n > 0 ? static_cast<size_t>(n) : 0);
   std::string line = head.substr(0, head.find('\n'));
@@ -112,8 +157,11 @@ Result<pid_t> NoInterpreter(const std::string& path) {
               OneLine(line.substr(2)));
 }
 
-Result<pid_t> Spawn(const std::string& path, const std::string& name, int output,
+// Starts the program that is open as `fd`, whatever `path` has become. A script's interpreter opens
+// it by that descriptor too, so that the check has it as its third.
+Result<pid_t> Spawn(int fd, const std::string& path, const std::string& name, int output,
                     Milliseconds limit) {
+  constexpr int kProgram = 3;
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   if (::posix_spawn_file_actions_init(&actions) != 0) return FailErrno(path, ENOMEM);
@@ -121,7 +169,8 @@ Result<pid_t> Spawn(const std::string& path, const std::string& name, int output
   ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_adddup2(&actions, output, 1);
   ::posix_spawn_file_actions_adddup2(&actions, output, 2);
-  ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  ::posix_spawn_file_actions_adddup2(&actions, fd, kProgram);  // without close-on-exec
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, kProgram + 1);
   ::posix_spawn_file_actions_addchdir_np(&actions, "/");
   sigset_t none, all;
   ::sigemptyset(&none);
@@ -135,19 +184,20 @@ Result<pid_t> Spawn(const std::string& path, const std::string& name, int output
       "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
       "LANG=C.UTF-8",
       "HOSTCTL_CHECK=" + name,
+      "HOSTCTL_CHECK_FILE=" + path,
       std::format("HOSTCTL_CHECK_TIMEOUT={}", std::chrono::ceil<Seconds>(limit).count()),
   };
   char* environment[std::size(variables) + 1] = {};
   std::ranges::transform(variables, environment, [](std::string& text) { return text.data(); });
-  std::string program = path;
-  char* arguments[] = {program.data(), nullptr};
+  std::string called = path;
+  char* arguments[] = {called.data(), nullptr};
 
   pid_t pid = 0;
   const int error =
-      ::posix_spawn(&pid, path.c_str(), &actions, &attributes, arguments, environment);
+      ::posix_spawn(&pid, PathOf(kProgram).c_str(), &actions, &attributes, arguments, environment);
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
-  if (error == ENOENT) return NoInterpreter(path);
+  if (error == ENOENT) return NoInterpreter(fd, path);
   if (error == ENOEXEC)
     return Fail(Code::kUnhealthy, "{} is neither a program nor a script with a #! line", path);
   if (error != 0) return FailErrno(path, error);
@@ -184,10 +234,10 @@ Result<> Judge(const siginfo_t& info, CheckResult& check) {
 
 // Fills in what the check printed, and where it sees the cause.
 Result<> Run(const std::string& path, Milliseconds limit, CheckResult& check) {
-  TRY(Trusted(path, S_IFREG, "a regular file"));
+  const UniqueFd program = TRY(OpenTrusted(path, S_IFREG, "a regular file"));
   Output output = TRY(Output::Create());
   const Deadline deadline(limit);
-  const pid_t pid = TRY(Spawn(path, check.name, output.write_end(), limit));
+  const pid_t pid = TRY(Spawn(program.get(), path, check.name, output.write_end(), limit));
   output.CloseWriteEnd();
   // By number: glibc 2.41 declares pidfd_open() without C linkage.
   const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));

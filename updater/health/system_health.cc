@@ -6,9 +6,9 @@
 #include <format>
 #include <functional>
 
+#include "updater/base/printable.h"
 #include "updater/health/containerd.h"
 #include "updater/health/operator_checks.h"
-#include "updater/health/printable.h"
 
 namespace hostos {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <format>
 
-#include "updater/health/printable.h"
+#include "updater/base/printable.h"
 
 namespace hostos {
 namespace {

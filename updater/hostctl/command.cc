@@ -100,11 +100,14 @@ constexpr OptionSpec kVerifyOptions[] = {
     kJson,
 };
 constexpr ExitUse kVerifyExits[] = {
-    {ExitCode::kDone, "every byte is as signed"},
+    {ExitCode::kDone,
+     "every byte of the slots and the rescue is as signed; what else can boot, or changes what "
+     "boots, is listed"},
     {ExitCode::kFailed, "the slot asked for is empty, or could not be read"},
     {ExitCode::kNotTrusted,
      "a slot differs from its signed commit, or has none here; or the "
-     "rescue on the ESP differs from the one that was signed"},
+     "rescue on the ESP differs from the one that was signed; or this boot got other kernel "
+     "parameters than its boot image brings"},
 };
 
 constexpr OptionSpec kSelfTestOptions[] = {
@@ -141,6 +144,10 @@ constexpr ExitUse kRecountExits[] = {
      "it is not: it is a trial anyway, or there is nothing to fall back to"},
 };
 
+constexpr ExitUse kOwnExits[] = {
+    {ExitCode::kDone, "it has, now or since earlier; or the firmware names its ESP, and it stays"},
+};
+
 constexpr OptionSpec kRescueOptions[] = {kFrom};
 constexpr ExitUse kRescueExits[] = {
     {ExitCode::kDone, "the slot has tries again, and the reboot has begun"},
@@ -175,10 +182,12 @@ constexpr Command kCommands[] = {
     {Verb::kHistory, "history", "what was committed, fell back or was rolled back",
      "Lists the updates of this machine and how each of them ended, newest first.", kHistoryOptions,
      kHistoryExits},
-    {Verb::kVerify, "verify", "compare the slots and the rescue with their signed commits",
+    {Verb::kVerify, "verify", "compare the slots and what boots with what was signed",
      "Reads a slot from the medium, recomputes its root hash and compares it with the one in its "
      "signed commit, which was kept when it was installed. Without --slot it does the same with "
-     "the rescue on the ESP. Needs no network. Changes nothing.",
+     "the rescue on the ESP, compares all else that is there, and this boot's kernel parameters, "
+     "with what was signed, and lists what no release signed: a boot loader, an entry, an addon, a "
+     "credential. Needs no network. Changes nothing.",
      kVerifyOptions, kVerifyExits},
     {Verb::kSelfTest, "boot selftest", "prove that the boot loader counts tries and falls back",
      "Writes a second boot entry for the release that runs, with two tries. In three reboots the "
@@ -222,6 +231,16 @@ constexpr Command kCommands[] = {
      "again, so that a release that no longer starts falls back, however old it is.",
      {},
      kRecountExits,
+     true},
+    {Verb::kOwn,
+     "boot own",
+     "give the disk UUIDs of its own",
+     "Run by hostos-own-disk.service in the first boot. A disk that was written from an image has "
+     "the UUIDs of every other one; the disk, its ESP and its state partition get random ones, so "
+     "that no other disk passes for this one. Nothing is done where a boot entry of the firmware "
+     "names the ESP by its UUID.",
+     {},
+     kOwnExits,
      true},
     {Verb::kRescue, "rescue", "make a slot boot again, when neither does",
      "Run by hostos-rescue.service in the rescue system, which boots when neither slot has tries "

@@ -24,6 +24,7 @@ enum class Verb {
   kRecount,
   kRescue,
   kSelfTest,
+  kOwn,
   kHelp
 };
 

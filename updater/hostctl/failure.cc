@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "updater/health/printable.h"
+#include "updater/base/printable.h"
 
 namespace hostos {
 namespace {

@@ -251,6 +251,12 @@ std::string VerifyJson(const VerifyView& view) {
                       {"version", Text(view.rescue->version)},
                       {"release", Text(view.rescue->release)},
                       {"problem", Text(view.rescue->problem)}};
+  json["boot"] = nullptr;
+  if (view.boot) {
+    json["boot"] = {{"problem", Text(view.boot->problem)}, {"unsigned", Json::array()}};
+    for (const Unsigned& item : view.boot->unsigned_items)
+      json["boot"]["unsigned"].push_back({{"what", item.what}, {"can", item.can}});
+  }
   return Print(json);
 }
 

@@ -12,10 +12,10 @@
 #include <span>
 
 #include "bootctl/systemd_boot.h"
+#include "updater/base/printable.h"
 #include "updater/blackbox/system_black_box.h"
 #include "updater/engine/rescue.h"
 #include "updater/fetch/remote_source.h"
-#include "updater/health/printable.h"
 #include "updater/health/system_health.h"
 #include "updater/hostctl/failure.h"
 #include "updater/hostctl/help.h"
@@ -40,7 +40,7 @@ constexpr const char* kLocalConfig = "/etc/hostctl/hostctl.toml";
 constexpr const char* kStateDirectory = "/var/lib/hostos";
 constexpr const char* kRunDirectory = "/run/hostos";
 constexpr const char* kSlotsDirectory = "/run/hostos/slots";
-constexpr char kFetchSocket[] = "/run/hostos/fetch.socket";
+constexpr char kFetchSocket[] = "/run/hostos-fetch/socket";
 constexpr Seconds kFetchPatience{900};
 constexpr Seconds kGatePatience{60};  // which only has it make room: not worth a trial's time
 
@@ -136,6 +136,8 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   Result<Config> read = ReadConfig(invocation);
   const Config config = read.value_or(Config{});
   const bool rescue = invocation.command->verb == Verb::kRescue;
+  StateDir state(kStateDirectory, kRunDirectory);
+  const Record record = state.record().Load().value_or(state.record().Salvage());
   RemoteSource source(
       ConnectToFetch,
       {.url = invocation.from ? std::filesystem::absolute(*invocation.from).string() : config.url,
@@ -146,14 +148,13 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
        .damaged = rescue ? DamagedSlots() : std::vector<std::string>(),
        .token_file = config.token_file,
        .key_directories = config.keys,
-       .signatures = config.signatures,
+       .signatures = SignatureRuleOf(config, record),
        .seal_formats = {kSealFormat},
        .http = {.proxy = config.proxy}},
       invocation.command->verb == Verb::kGate ? kGatePatience : kFetchPatience);
   if (rescue)
     for (const std::string& problem : tuf::Client::DropUnreadable(OstreeSourceOptions().metadata))
       std::cerr << "hostctl: going on without the metadata that was kept: " << problem << "\n";
-  StateDir state(kStateDirectory, kRunDirectory);
   SystemdBoot boot(BootOptions(invocation, state));
   PartitionSlotDisk disk(boot);
   SystemHealth checks(config.health);
@@ -162,6 +163,10 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   SystemClock clock;
   SystemBlackBox black_box;
   FileFloor floor(std::string(kStateDirectory) + "/floor");
+  if (rescue)
+    for (const std::string& problem : floor.DropUnreadable())
+      std::cerr << "hostctl: going on without the floor that was kept: " << Printable(problem)
+                << "\n";
   Health& health = rescue ? static_cast<Health&>(no_checks) : checks;
   World world{source, disk, boot, health, power, clock, black_box, floor, state};
   Console console = MakeConsole(invocation);

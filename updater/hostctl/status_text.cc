@@ -3,8 +3,8 @@
 #include <format>
 #include <ranges>
 
+#include "updater/base/printable.h"
 #include "updater/engine/selftest.h"
-#include "updater/health/printable.h"
 #include "updater/hostctl/text.h"
 
 namespace hostos {

@@ -8,8 +8,8 @@
 #include <sstream>
 #include <vector>
 
+#include "updater/base/printable.h"
 #include "updater/base/unique_fd.h"
-#include "updater/health/printable.h"
 
 namespace hostos {
 namespace {

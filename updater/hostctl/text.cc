@@ -4,7 +4,7 @@
 #include <format>
 #include <ranges>
 
-#include "updater/health/printable.h"
+#include "updater/base/printable.h"
 
 namespace hostos {
 namespace {
@@ -223,6 +223,13 @@ std::string VerifyText(const VerifyView& view, const Paint& paint) {
     text += std::format("{} {}  {}  {}\n", running ? '*' : ' ', Name(proof.slot), name, verdict);
   }
   if (view.rescue) text += VerifyRescueLine(*view.rescue, paint);
+  if (!view.boot) return text;
+  if (!view.boot->problem.empty())
+    text += std::format("  boot  {}: {}\n", paint.Bad("NOT PROVEN"), Printable(view.boot->problem));
+  if (!view.boot->unsigned_items.empty())
+    text += paint.Warn("Not signed by a release, and part of what boots, or can be:") + "\n";
+  for (const Unsigned& item : view.boot->unsigned_items)
+    text += std::format("  {}: {}\n", OneLine(item.what), OneLine(item.can));
   return text;
 }
 

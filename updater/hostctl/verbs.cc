@@ -5,13 +5,13 @@
 #include <format>
 
 #include "updater/base/mask.h"
+#include "updater/base/printable.h"
 #include "updater/engine/post_mortem.h"
 #include "updater/engine/releases.h"
 #include "updater/engine/rescue.h"
 #include "updater/engine/selftest.h"
 #include "updater/engine/status.h"
 #include "updater/engine/update.h"
-#include "updater/health/printable.h"
 #include "updater/hostctl/failure.h"
 #include "updater/hostctl/interrupt.h"
 #include "updater/hostctl/json.h"
@@ -75,6 +75,8 @@ class Runner {
         return RunRescue();
       case Verb::kSelfTest:
         return RunSelfTest();
+      case Verb::kOwn:
+        return RunOwn();
       case Verb::kHelp:  // takes no machine
         break;
     }
@@ -99,6 +101,7 @@ class Runner {
   Result<ExitCode> RunRecount();
   Result<ExitCode> RunRescue();
   Result<ExitCode> RunSelfTest();
+  Result<ExitCode> RunOwn();
 
   // What can be read of the record, also while somebody else changes it.
   Record ReadRecord(std::vector<std::string>* problems) const;
@@ -340,7 +343,11 @@ Result<ExitCode> Runner::RunVerify() {
     if (root_hash)
       Remember(slot, {world_.clock.Now(), *root_hash, view.slots.back().proof.problem});
   }
-  if (wanted == "both") view.rescue = TRY(VerifyRescue(world_));
+  if (wanted == "both") {
+    view.rescue = TRY(VerifyRescue(world_));
+    const auto& running = view.slots[static_cast<size_t>(boot.running)];
+    view.boot = TRY(VerifyBoot(world_, running.proof.proven));
+  }
   progress.Finish(ExitOf(view) == ExitCode::kDone);
   Print(invocation_.json ? VerifyJson(view) : VerifyText(view, console_.paint));
   return ExitOf(view);
@@ -372,6 +379,11 @@ Result<ExitCode> Runner::RunTrialGate() {
   if (!result.rescue_problem.empty())
     Log(kError, "the rescue on the ESP stays as it was, until the next boot tries again: " +
                     result.rescue_problem);
+  if (result.given_up) {
+    Log(kNotice,
+        std::format("{} was given up before this boot: rebooting into the other slot", version));
+    return ExitCode::kDone;
+  }
   if (!result.on_trial) {
     Log(kInfo, std::format("{} is not on trial: nothing to decide", version));
     return ExitCode::kDone;
@@ -417,6 +429,12 @@ Result<ExitCode> Runner::RunRecount() {
   const bool counted = TRY(Recount(world_, config_));
   Log(kInfo, counted ? "the next boot is counted" : "the next boot is counted no more than before");
   return counted ? ExitCode::kDone : ExitCode::kNothingToDo;
+}
+
+Result<ExitCode> Runner::RunOwn() {
+  const Lock lock = TRY(world_.state.WaitLock("hostctl boot own", world_.clock.Now()));
+  TRY(world_.boot.MakeOwn());
+  return ExitCode::kDone;
 }
 
 Result<ExitCode> Runner::RunRescue() {

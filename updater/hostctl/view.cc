@@ -91,6 +91,7 @@ ExitCode ExitOf(const VerifyView& view) {
   bool all = std::ranges::all_of(view.slots,
                                  [](const auto& item) { return item.empty || item.proof.proven; });
   if (view.rescue && !view.rescue->problem.empty()) all = false;
+  if (view.boot && !view.boot->problem.empty()) all = false;
   return all ? ExitCode::kDone : ExitCode::kNotTrusted;
 }
 

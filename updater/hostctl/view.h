@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "updater/engine/boot_proof.h"
 #include "updater/engine/config.h"
 #include "updater/engine/post_mortem.h"
 #include "updater/engine/status.h"
@@ -88,6 +89,7 @@ struct VerifyView {
   };
   std::vector<Item> slots;
   std::optional<RescueProof> rescue;  // absent when there is none, or only a slot was asked for
+  std::optional<BootProof> boot;      // absent when only a slot was asked for
 };
 ExitCode ExitOf(const VerifyView& view);
 

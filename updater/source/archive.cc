@@ -9,6 +9,8 @@
 #include <numeric>
 #include <optional>
 
+#include "updater/tuf/name.h"
+
 namespace hostos {
 namespace {
 
@@ -85,10 +87,13 @@ Result<TarEntry> ParseTarHeader(const TarBlock& block) {
     return Fail(Code::kNotTrusted, "expected a regular file, found type '{}'", header.type);
   const std::string_view prefix = Text(header.prefix);
   const std::optional<uint64_t> size = Octal(header.size);
-  if (!size || Text(header.name).empty())
-    return Fail(Code::kNotTrusted, "expected a name and a size, found none");
-  return TarEntry{std::format("{}{}{}", prefix, prefix.empty() ? "" : "/", Text(header.name)),
-                  *size};
+  const std::string name =
+      std::format("{}{}{}", prefix, prefix.empty() ? "" : "/", Text(header.name));
+  if (!size || !tuf::StaysBelow(name))
+    return Fail(Code::kNotTrusted,
+                "expected a size, and a name without '..' and empty parts, found '{}'",
+                tuf::EncodePath(name));
+  return TarEntry{name, *size};
 }
 
 }  // namespace

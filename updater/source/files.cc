@@ -41,7 +41,7 @@ Result<CommitFiles> FetchCommit(tuf::Fetcher& files, const Digest& checksum) {
   if (!signatures && signatures.error().code != Code::kNotFound)
     return std::unexpected(std::move(signatures.error()));
   // No file of signatures is a commit that carries none.
-  return CommitFiles{std::move(commit), std::move(signatures).value_or("")};
+  return CommitFiles{name, std::move(commit), std::move(signatures).value_or("")};
 }
 
 }  // namespace hostos

@@ -25,13 +25,16 @@ class Folder : public tuf::Fetcher {
   Result<std::string> Fetch(const std::string& path, size_t cap) override {
     return files_.Fetch(name_ + path, cap);
   }
+  void Accepted(const std::string& path, const std::string& bytes) override {
+    files_.Accepted(name_ + path, bytes);
+  }
 
  private:
   tuf::Fetcher& files_;
   std::string name_;
 };
 
-// Notes what was found in somebody's repository.
+// Notes what was found in somebody's repository and is signed as it has to be.
 struct NotedFile {
   std::string name;  // in the repository: "metadata/2.root.json"
   std::string bytes;
@@ -41,9 +44,10 @@ class NotedFiles : public tuf::Fetcher {
  public:
   NotedFiles(tuf::Fetcher& files, std::vector<NotedFile>& found) : files_(files), found_(found) {}
   Result<std::string> Fetch(const std::string& path, size_t cap) override {
-    std::string bytes = TRY(files_.Fetch(path, cap));
+    return files_.Fetch(path, cap);
+  }
+  void Accepted(const std::string& path, const std::string& bytes) override {
     found_.push_back({path, bytes});
-    return bytes;
   }
 
  private:
@@ -54,7 +58,7 @@ class NotedFiles : public tuf::Fetcher {
 // A commit object, whose SHA-256 is its checksum, and its serialized detached metadata, empty when
 // it has none.
 struct CommitFiles {
-  std::string bytes, signatures;
+  std::string name, bytes, signatures;  // the signatures are in name + "meta"
 };
 Result<CommitFiles> FetchCommit(tuf::Fetcher& files, const Digest& checksum);
 

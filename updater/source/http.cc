@@ -1,6 +1,9 @@
 #include "updater/source/http.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netdb.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +12,7 @@
 #include <utility>
 
 #include "updater/base/mask.h"
+#include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
@@ -87,6 +91,36 @@ size_t Append(char* data, size_t, size_t size, void* user) noexcept {
   return body->too_large ? 0 : size;  // 0: curl ends with CURLE_WRITE_ERROR
 }
 
+// This machine's, or its links': what hostos-fetch@.service is kept from.
+bool IsNear(const sockaddr& address) {
+  if (address.sa_family == AF_INET) {
+    const in_addr_t ip = ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr);
+    return ip >> 24 == 127 || ip >> 16 == (169 << 8 | 254);
+  }
+  if (address.sa_family != AF_INET6) return false;
+  const in6_addr& ip = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+  return IN6_IS_ADDR_LOOPBACK(&ip) || IN6_IS_ADDR_LINKLOCAL(&ip);
+}
+
+// What IPAddressDeny= keeps from us answers a connection with silence, and a datagram with an
+// error.
+bool IsKeptFrom(const sockaddr& address, socklen_t size) {
+  const UniqueFd probe(::socket(address.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return ::sendto(probe.get(), nullptr, 0, MSG_DONTWAIT, &address, size) < 0 && errno == EPERM;
+}
+
+// A socket for curl; an address that we are kept from goes to `user` in its place.
+curl_socket_t OpenSocket(void* user, curlsocktype, curl_sockaddr* to) noexcept {
+  if (IsNear(to->addr) && IsKeptFrom(to->addr, to->addrlen)) {
+    std::array<char, NI_MAXHOST> name{};
+    (void)::getnameinfo(&to->addr, to->addrlen, name.data(), name.size(), nullptr, 0,
+                        NI_NUMERICHOST);
+    *static_cast<std::string*>(user) = name.data();
+    return CURL_SOCKET_BAD;
+  }
+  return ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 bool IsTransient(CURLcode code) {
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -144,6 +178,7 @@ struct HttpClient::Asked {
 struct HttpClient::Handle {
   CURL* curl = curl_easy_init();
   std::string token;
+  std::string kept_from;  // the last such address
   ~Handle() { curl_easy_cleanup(curl); }
 
   void Configure(const HttpOptions& options) {
@@ -154,6 +189,8 @@ struct HttpClient::Handle {
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, options.stall_timeout.count());
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &Append);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, &OpenSocket);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &kept_from);
     token = options.token;
     if (!options.proxy.empty()) curl_easy_setopt(curl, CURLOPT_PROXY, options.proxy.c_str());
   }
@@ -183,6 +220,7 @@ std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const A
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason.data());
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
                      std::max<long>(1, (deadline - SystemClock().Monotonic()).count()));
+    kept_from.clear();
     CURLcode code = curl_easy_perform(curl);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, nullptr);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, nullptr);
@@ -206,6 +244,14 @@ std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const A
     }
     if (body.too_large) {
       return fail(false, Code::kNetwork, std::format("expected at most {} bytes, found more", cap));
+    }
+    if (code == CURLE_COULDNT_CONNECT && !kept_from.empty()) {
+      return fail(
+          false, Code::kNetwork,
+          std::format("expected to be let to {0}, found a filter between: if it is the one of "
+                      "hostos-fetch@.service, a drop-in with IPAddressAllow={0} opens it: "
+                      "docs/operations.md",
+                      kept_from));
     }
     if (code != CURLE_OK) {
       return fail(IsTransient(code), Code::kNetwork,

@@ -127,6 +127,8 @@ Result<Target> OstreeSource::Resolve(tuf::Fetcher& files, const std::optional<st
   const std::string where = std::format("commit {} ({})", release.commit.Hex(), release.version);
   Target target = TRY_CONTEXT(
       where, VerifyTarget(std::move(commit.bytes), std::move(commit.signatures), options_));
+  files.Accepted(commit.name, target.commit);
+  files.Accepted(commit.name + "meta", target.signatures);
   TRY_CONTEXT(where, CheckBinding(release, target.release));
   const ReleaseLimits limits = LimitsOf(TRY(tuf::Client::Trusted(options_.metadata)));
   TRY_CONTEXT(where, CheckLimits(target.release, release.index, limits));

@@ -1,8 +1,23 @@
 #include "updater/source/passphrase.h"
 
+#include <openssl/crypto.h>
+
+#include <cstdlib>
 #include <cstring>
+#include <map>
 
 namespace hostos {
+
+std::optional<std::string> TakeVariable(const std::string& name) {
+  static std::map<std::string, std::string> taken;
+  if (char* text = ::getenv(name.c_str())) {
+    taken[name] = text;
+    OPENSSL_cleanse(text, std::strlen(text));
+    (void)::unsetenv(name.c_str());
+  }
+  const auto found = taken.find(name);
+  return found == taken.end() ? std::nullopt : std::optional(found->second);
+}
 
 const Result<std::string>& PassphraseCallback::Ask() {
   if (!answer_ && ask_) answer_ = ask_(key_);

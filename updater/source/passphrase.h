@@ -9,6 +9,11 @@
 
 namespace hostos {
 
+// What an environment variable says; nothing when it is not set. From then on it is in this process
+// alone: programs that it starts do not inherit it, and nobody reads it in /proc. Before the first
+// thread.
+std::optional<std::string> TakeVariable(const std::string& name);
+
 // Gives the passphrase of `key`, which names it for people.
 using AskPassphrase = std::function<Result<std::string>(const std::string& key)>;
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "updater/base/clock.h"
+#include "updater/source/commit.h"
 #include "updater/tuf/json.h"
+#include "updater/tuf/name.h"
 
 namespace hostos {
 namespace {
@@ -16,6 +18,14 @@ Result<Digest> DigestAt(const tuf::Object& object, const char* key) {
   if (!digest)
     return Fail(Code::kNotTrusted, "{}.{}: {}", object.where(), key, digest.error().message);
   return digest;
+}
+
+// It becomes part of paths and messages.
+Result<std::string> NameAt(const tuf::Object& object, const char* key) {
+  std::string name = TRY(object.Text(key));
+  if (IsValidName(name)) return name;
+  return Fail(Code::kNotTrusted, "{}.{}: expected 1 to 29 characters of [A-Za-z0-9.-], found '{}'",
+              object.where(), key, tuf::EncodeName(name.substr(0, 60)));
 }
 
 Result<uint64_t> NumberAt(const tuf::Object& object, const char* key, int64_t least) {
@@ -55,10 +65,10 @@ Result<ReleaseTarget> ParseReleaseTarget(std::string_view bytes) {
     return Fail(Code::kNotTrusted,
                 "release.minimum_index: expected at most its index, {}, found {}", index,
                 minimum_index);
-  return ReleaseTarget{.product = TRY(object.Text("product")),
-                       .version = TRY(object.Text("version")),
-                       .channel = TRY(object.Text("channel")),
-                       .architecture = TRY(object.Text("architecture")),
+  return ReleaseTarget{.product = TRY(NameAt(object, "product")),
+                       .version = TRY(NameAt(object, "version")),
+                       .channel = TRY(NameAt(object, "channel")),
+                       .architecture = TRY(NameAt(object, "architecture")),
                        .commit = TRY(DigestAt(object, "commit")),
                        .root_hash = TRY(DigestAt(object, "root_hash")),
                        .image_size = TRY(NumberAt(object, "image_size", 1)),

@@ -4,6 +4,7 @@
 #include <gio/gunixinputstream.h>
 #include <ostree.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -546,6 +547,11 @@ Result<FetchPlan> Repo::Prepare(const Commit& commit) {
 
 Result<> Repo::StoreCommit(const Digest& checksum, std::string_view bytes,
                            std::string_view detached) {
+  // libostree takes a commit that is there for whole, and does not sync what it writes here: after
+  // a loss of power it may be empty.
+  const std::string file = path_ + "/" + ObjectPath(checksum, "commit");
+  const Result<std::string> found = ReadFile(file, kMaxCommitBytes);
+  if (found && *found != bytes && ::unlink(file.c_str()) < 0) return FailErrno(file);
   // Marked as partial, libostree looks below a commit that it has already.
   std::string hex = checksum.Hex();
   GErrorOut error;

@@ -23,7 +23,6 @@ namespace {
 constexpr size_t kSeedBytes = 32;  // of ed25519
 constexpr std::string_view kPemBegin = "-----BEGIN PUBLIC KEY-----";
 constexpr std::string_view kPemEnd = "-----END PUBLIC KEY-----";
-constexpr std::string_view kVariable = "env:";
 constexpr size_t kMaxSecretBytes = 64 << 10;
 // Of scrypt: 16 MiB, the most that OpenSSL reads without being told to, five times over.
 constexpr uint64_t kScryptN = 1 << 14, kScryptR = 8, kScryptP = 5;
@@ -136,11 +135,11 @@ std::unexpected<Error> PublicInPlace(const std::string& source) {
 // What is in the file, or in the environment variable.
 Result<std::string> ReadSecret(const std::string& source) {
   if (!source.starts_with(kVariable)) return ReadSecretFile(source);
-  const char* text = ::getenv(source.substr(kVariable.size()).c_str());
+  std::optional<std::string> text = TakeVariable(source.substr(kVariable.size()));
   if (!text)
     return Fail(Code::kUsage,
                 "{}: expected secret keys in this environment variable, it is not set", source);
-  return std::string(text);
+  return *std::move(text);
 }
 
 // PKCS#8; encrypted when there is a passphrase.
@@ -211,6 +210,15 @@ bool HasSecretPem(std::string_view text) {
   return false;
 }
 
+// Is it a key and nothing else, in DER? Only what is one sequence to its end is tried.
+bool IsSecretDer(std::string_view text) {
+  constexpr uint8_t kSequence = 0x30;
+  if (text.empty() || Bytes(text)[0] != kSequence || text.size() > kMaxSecretBytes) return false;
+  const uint8_t* begin = Bytes(text);
+  const Key key(d2i_AutoPrivateKey(nullptr, &begin, static_cast<long>(text.size())));
+  return key && begin == Bytes(text) + text.size();
+}
+
 bool Contains(std::span<const PublicKey> keys, const PublicKey& wanted) {
   return std::ranges::any_of(keys, [&](const PublicKey& key) { return key.SameAs(wanted); });
 }
@@ -224,6 +232,10 @@ std::string_view Name(Algorithm algorithm) {
 bool Demands(SignaturePolicy policy, Algorithm algorithm) {
   return policy == SignaturePolicy::kHybrid ||
          (policy == SignaturePolicy::kPq) == (algorithm == Algorithm::kMlDsa65);
+}
+
+SignaturePolicy Stricter(SignaturePolicy a, SignaturePolicy b) {
+  return a == b ? a : SignaturePolicy::kHybrid;
 }
 
 std::optional<SignaturePolicy> PolicyNamed(std::string_view name) {
@@ -373,7 +385,7 @@ Result<std::string> PublicText(std::span<const SecretKey> keys) {
 }
 
 bool HasSecretKey(std::string_view text) {
-  return FromOstree(FirstLine(text)) || HasSecretPem(text);
+  return FromOstree(FirstLine(text)) || IsSecretDer(text) || HasSecretPem(text);
 }
 
 Result<std::string> ReadSecretFile(const std::string& path) {

@@ -34,11 +34,16 @@ bool Demands(SignaturePolicy policy, Algorithm algorithm);
 // "classical", "hybrid" or "pq".
 std::optional<SignaturePolicy> PolicyNamed(std::string_view name);
 
+// What demands the algorithms of both.
+SignaturePolicy Stricter(SignaturePolicy a, SignaturePolicy b);
+
 // Who has to have signed a commit: as many distinct trusted keys of each algorithm that the policy
 // demands.
 struct SignatureRule {
   SignaturePolicy policy = SignaturePolicy::kHybrid;
   uint32_t required = 1;  // at least 1
+
+  bool operator==(const SignatureRule&) const = default;
 };
 
 struct Signature {
@@ -109,6 +114,9 @@ class SecretKey {
   std::shared_ptr<evp_pkey_st> key_;
 };
 
+// Before the name of an environment variable, in the place of a file.
+inline constexpr std::string_view kVariable = "env:";
+
 // The keys of all these sources.
 Result<std::vector<SecretKey>> LoadSecretKeys(std::span<const std::string> sources,
                                               const AskPassphrase& ask = {});
@@ -116,8 +124,9 @@ Result<std::vector<SecretKey>> LoadSecretKeys(std::span<const std::string> sourc
 // A file that its owner alone may read, else it is refused; of 64 KiB at most.
 Result<std::string> ReadSecretFile(const std::string& path);
 
-// Whether `text` has a secret key in it: as its first line one in OSTree's form, or anywhere a PEM
-// block of any kind. A program or a page that only speaks of such blocks has none.
+// Whether `text` has a secret key in it: as its first line one in OSTree's form, anywhere a PEM
+// block of any kind, or as all of it one in DER, not encrypted. A program or a page that only
+// speaks of such blocks has none.
 bool HasSecretKey(std::string_view text);
 
 // The public halves, as a *.pub file.

@@ -110,22 +110,24 @@ Result<Client> Client::Refresh(std::string directory, Fetcher& fetcher, uint64_t
 
 Result<> Client::UpdateRoot() {
   for (int i = 0; i < kMostRoots; ++i) {
-    Result<std::string> bytes =
-        fetcher_->Fetch(std::format("{}.root.json", root_.version + 1), kRootCap);
+    const std::string file = std::format("{}.root.json", root_.version + 1);
+    Result<std::string> bytes = fetcher_->Fetch(file, kRootCap);
     if (!bytes && bytes.error().code == Code::kNotFound) break;  // there is no newer one
     if (!bytes) return std::unexpected(std::move(bytes.error()).Wrap("root"));
     root_ = TRY(TrustNextRoot(root_, *bytes));
-    TRY(WriteFileAtomically(PathOf(directory_, "root"), *bytes));
+    TRY(Keep("root", file, *bytes));
   }
   return CheckExpiry(root_, now_);
 }
 
 Result<Timestamp> Client::UpdateTimestamp(const Remembered& before) {
-  const std::string bytes = TRY(FetchRole("timestamp.json", kTimestampCap));
+  const std::string file = "timestamp.json";
+  const std::string bytes = TRY(FetchRole(file, kTimestampCap));
   const std::optional<Timestamp> newer = TRY(TrustTimestamp(root_, before, bytes, now_));
-  if (!newer) return *before.timestamp;
-  TRY(WriteFileAtomically(PathOf(directory_, "timestamp"), bytes));
-  return *newer;
+  if (newer) TRY(Keep("timestamp", file, bytes));
+  if (newer) return *newer;
+  fetcher_->Accepted(file, bytes);
+  return *before.timestamp;
 }
 
 Result<Snapshot> Client::UpdateSnapshot(const Remembered& before, const Timestamp& timestamp) {
@@ -149,11 +151,17 @@ auto Client::KeptOrFetched(const std::string& name, const MetaFile& meta, size_t
     if (auto trusted = trust(*kept)) return trusted;  // else it is old: nothing to report
   }
   const std::string version = root_.consistent_snapshot ? std::format("{}.", meta.version) : "";
-  const std::string bytes = TRY(FetchRole(version + EncodeName(name) + ".json",
-                                          std::min<uint64_t>(cap, meta.length.value_or(cap))));
+  const std::string file = version + EncodeName(name) + ".json";
+  const std::string bytes =
+      TRY(FetchRole(file, std::min<uint64_t>(cap, meta.length.value_or(cap))));
   auto trusted = TRY(trust(bytes));
-  TRY(WriteFileAtomically(path, bytes));
+  TRY(Keep(name, file, bytes));
   return trusted;
+}
+
+Result<> Client::Keep(const std::string& name, const std::string& file, const std::string& bytes) {
+  fetcher_->Accepted(file, bytes);
+  return WriteFileAtomically(PathOf(directory_, name), bytes);
 }
 
 // A file that has to be there: that it is not is the server's failure.
@@ -197,6 +205,7 @@ Result<std::string> Client::Fetch(const TargetFile& target, Fetcher& fetcher) co
   const std::string remote = RemotePath(target, root_.consistent_snapshot);
   std::string bytes = TRY_CONTEXT(remote, fetcher.Fetch(remote, *target.length));
   TRY_CONTEXT(EncodePath(target.path), CheckFile(target, bytes));
+  fetcher.Accepted(remote, bytes);
   return bytes;
 }
 

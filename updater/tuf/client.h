@@ -22,6 +22,8 @@ class Fetcher {
   // The file at `path`, already percent-encoded, relative to the repository. kNotFound when there
   // is none; more than `cap` bytes are an error.
   virtual Result<std::string> Fetch(const std::string& path, size_t cap) = 0;
+  // What was fetched from `path` is signed as it has to be.
+  virtual void Accepted(const std::string& /*path*/, const std::string& /*bytes*/) {}
 };
 
 class Client {
@@ -72,6 +74,8 @@ class Client {
   auto KeptOrFetched(const std::string& name, const MetaFile& meta, size_t cap, Trust trust)
       -> decltype(trust(std::string_view()));
   Result<std::string> FetchRole(const std::string& file, size_t cap);
+  // Keeps what was fetched from `file` and is trusted now.
+  Result<> Keep(const std::string& name, const std::string& file, const std::string& bytes);
 
   std::string directory_;
   Fetcher* fetcher_;

@@ -7,6 +7,7 @@
 #include <openssl/rsa.h>
 
 #include <array>
+#include <utility>
 
 namespace hostos::tuf {
 namespace {
@@ -56,37 +57,53 @@ const char* PssDigest(std::string_view scheme) {
 
 }  // namespace
 
-Key::Key(const Object& key) {
-  const std::string type = key.Text("keytype").value_or("");
-  const std::string scheme = key.Text("scheme").value_or("");
-  const Result<Object> value = key.Child("keyval");
-  const std::string text = value ? value->Text("public").value_or("") : "";
-  auto adopt = [this](EVP_PKEY* read) { key_.reset(read, EVP_PKEY_free); };
+struct Key::Material {
+  std::string type, scheme, text;
+  const char* digest = nullptr;  // none: the scheme has one of its own
+  std::shared_ptr<EVP_PKEY> key;
+  bool is_read = false;
 
-  if (type == "ed25519" && scheme == "ed25519") {
-    adopt(ReadEd25519(text));
-  } else if ((type == "ecdsa" || type == "ecdsa-sha2-nistp256") &&
-             scheme == "ecdsa-sha2-nistp256") {
-    digest_ = "SHA256";
-    adopt(ReadPem(text));
-    if (key_ && !IsP256(key_.get())) key_.reset();
-  } else if (const char* digest = PssDigest(scheme); type == "rsa" && digest != nullptr) {
-    digest_ = digest;
-    adopt(ReadPem(text));
-    if (key_ && !IsRsa(key_.get())) key_.reset();
+  // None: of a kind that we do not know, or broken.
+  EVP_PKEY* Read() {
+    if (!std::exchange(is_read, true)) key.reset(Decode(), EVP_PKEY_free);
+    return key.get();
   }
+
+ private:
+  EVP_PKEY* Decode() {
+    if (type == "ed25519" && scheme == "ed25519") return ReadEd25519(text);
+    bool (*is_right)(const EVP_PKEY*) = nullptr;
+    if ((type == "ecdsa" || type == "ecdsa-sha2-nistp256") && scheme == "ecdsa-sha2-nistp256") {
+      digest = "SHA256";
+      is_right = IsP256;
+    } else if (type == "rsa" && (digest = PssDigest(scheme))) {
+      is_right = IsRsa;
+    }
+    EVP_PKEY* read = is_right ? ReadPem(text) : nullptr;
+    if (!read || is_right(read)) return read;
+    EVP_PKEY_free(read);
+    return nullptr;
+  }
+};
+
+Key::Key(const Object& key) : material_(std::make_shared<Material>()) {
+  material_->type = key.Text("keytype").value_or("");
+  material_->scheme = key.Text("scheme").value_or("");
+  const Result<Object> value = key.Child("keyval");
+  material_->text = value ? value->Text("public").value_or("") : "";
 }
 
 bool Key::Verifies(std::string_view data, std::string_view signature) const {
-  if (!key_) return false;
-  const bool ed25519 = EVP_PKEY_get_id(key_.get()) == EVP_PKEY_ED25519;
-  const bool rsa = EVP_PKEY_get_id(key_.get()) == EVP_PKEY_RSA;
+  EVP_PKEY* key = material_->Read();
+  if (!key) return false;
+  const bool ed25519 = EVP_PKEY_get_id(key) == EVP_PKEY_ED25519;
+  const bool rsa = EVP_PKEY_get_id(key) == EVP_PKEY_RSA;
   if (ed25519 && signature.size() != kEd25519SignatureBytes) return false;
-  if (rsa && signature.size() != static_cast<size_t>(EVP_PKEY_get_size(key_.get()))) return false;
+  if (rsa && signature.size() != static_cast<size_t>(EVP_PKEY_get_size(key))) return false;
 
   Context context(EVP_MD_CTX_new());
   EVP_PKEY_CTX* options = nullptr;  // the context's own
-  if (EVP_DigestVerifyInit_ex(context.get(), &options, digest_, nullptr, nullptr, key_.get(),
+  if (EVP_DigestVerifyInit_ex(context.get(), &options, material_->digest, nullptr, nullptr, key,
                               nullptr) != 1) {
     return false;
   }
@@ -99,7 +116,8 @@ bool Key::Verifies(std::string_view data, std::string_view signature) const {
 }
 
 bool Key::operator==(const Key& other) const {
-  return key_ && other.key_ && EVP_PKEY_eq(key_.get(), other.key_.get()) == 1;
+  EVP_PKEY *mine = material_->Read(), *theirs = other.material_->Read();
+  return mine && theirs && EVP_PKEY_eq(mine, theirs) == 1;
 }
 
 std::string DecodeHex(const std::string& hex) {

@@ -15,6 +15,8 @@ namespace hostos::tuf {
 
 class Key {
  public:
+  // Keeps what is written there. OpenSSL sees it when the key is used: of metadata that has come,
+  // after the signatures over it were checked.
   explicit Key(const Object& key);
 
   // A signature whose length the scheme fixes (64 bytes for ed25519, the modulus's for RSA) has
@@ -26,8 +28,8 @@ class Key {
   bool operator==(const Key& other) const;
 
  private:
-  std::shared_ptr<evp_pkey_st> key_;  // none: of a kind that we do not know
-  const char* digest_ = nullptr;      // none: the scheme has one of its own
+  struct Material;
+  std::shared_ptr<Material> material_;  // of all copies
 };
 
 // The bytes of a signature; empty when the text is not hexadecimal.

@@ -84,6 +84,10 @@ Result<FileInfo> ReadFileInfo(const Object& file) {
   if (file.Has("length")) info.length = TRY(file.Integer("length", 0));
   if (file.Has("hashes")) {
     info.hashes = TRY(file.TextMap("hashes"));
+    for (const auto& [algorithm, hash] : info.hashes)  // it becomes part of a file's name
+      if (DecodeHex(hash).empty())
+        return Fail(Code::kNotTrusted, "{}.hashes.{}: expected hexadecimal digits, found '{}'",
+                    file.where(), EncodeName(algorithm), EncodeName(hash));
     if (info.hashes.empty()) {
       return Fail(Code::kNotTrusted, "{}.hashes: expected a hash, found none", file.where());
     }
@@ -185,6 +189,8 @@ Result<Targets> Targets::Parse(const std::string& name, std::string_view bytes) 
   Targets targets;
   const Object body = TRY(ReadHeader(json, role, "targets", targets));
   for (const auto& [path, file] : TRY(body.Members("targets"))) {
+    if (!StaysBelow(path))
+      return Fail(Code::kNotTrusted, "{}: expected a path below the targets", file.where());
     targets.targets.emplace(path, TRY(ReadTargetFile(path, file)));
   }
   if (body.Has("delegations")) {

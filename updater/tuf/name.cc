@@ -1,6 +1,8 @@
 #include "updater/tuf/name.h"
 
+#include <algorithm>
 #include <format>
+#include <ranges>
 
 namespace hostos::tuf {
 namespace {
@@ -28,6 +30,15 @@ std::string EncodeName(std::string_view name) {
 
 std::string EncodePath(std::string_view path) {
   return Encode(path, "/");
+}
+
+bool StaysBelow(std::string_view path) {
+  return std::ranges::none_of(path | std::views::split('/'),
+                              [](const auto& part) {
+                                const std::string_view name(part);
+                                return name.empty() || name == "." || name == "..";
+                              }) &&
+         !path.empty();
 }
 
 }  // namespace hostos::tuf

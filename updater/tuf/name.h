@@ -13,4 +13,7 @@ std::string EncodeName(std::string_view name);
 // The same of a path: '/' stays too.
 std::string EncodePath(std::string_view path);
 
+// Does a path stay below the directory that it is put into? No part of it is empty, "." or "..".
+bool StaysBelow(std::string_view path);
+
 }  // namespace hostos::tuf

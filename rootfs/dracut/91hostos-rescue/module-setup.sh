@@ -35,7 +35,7 @@ install() {
   done
   inst_script "$moddir/../90hostos/choose-disk" /usr/lib/hostos/choose-disk
   inst_simple "$moddir/journald.conf" "$systemdutildir/journald.conf.d/hostos-rescue.conf"
-  inst_simple "$moddir/fetch.conf" "$systemdsystemunitdir/hostos-fetch@.service.d/10-rescue.conf"
+  inst_simple "$moddir/fetch.conf" "$systemdsystemunitdir/hostos-fetch@.service.d/20-rescue.conf"
   sed 's/this release does not reach its root/the rescue cannot go on/' \
     "$moddir/../90hostos/hostos-emergency.service" >"$initdir$systemdsystemunitdir/hostos-emergency.service"
   ln -sfn hostos-emergency.service "$initdir$systemdsystemunitdir/emergency.service"

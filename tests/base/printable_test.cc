@@ -1,4 +1,4 @@
-#include "updater/health/printable.h"
+#include "updater/base/printable.h"
 
 #include <catch2/catch_test_macros.hpp>
 

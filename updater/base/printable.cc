@@ -1,4 +1,4 @@
-#include "updater/health/printable.h"
+#include "updater/base/printable.h"
 
 #include <cstdint>
 

@@ -1,0 +1,30 @@
+#include "images/tuf_fields.h"
+
+#include "updater/base/digest.h"
+#include "updater/base/unique_fd.h"
+#include "updater/source/commit.h"
+#include "updater/tuf/name.h"
+
+namespace hostos {
+
+tuf::Json PublicJson(const PublicKey& key) {
+  const std::span raw(reinterpret_cast<const uint8_t*>(key.bytes.data()), key.bytes.size());
+  return {{"keytype", "ed25519"}, {"scheme", "ed25519"}, {"keyval", {{"public", Hex(raw)}}}};
+}
+
+std::string KeyId(const PublicKey& key) {
+  return Sha256::Of(AsBytes(tuf::CanonicalJson(PublicJson(key)))).Hex();
+}
+
+std::string TextIn(const tuf::Json& object, const std::string& key) {
+  const auto value = object.is_object() ? object.find(key) : object.end();
+  return value != object.end() && value->is_string() ? value->get<std::string>() : "";
+}
+
+std::string NameOf(const tuf::Json& root, const std::string& id) {
+  const auto names = root.find(kNamesKey);
+  const std::string name = names != root.end() ? TextIn(*names, id) : "";
+  return IsValidName(name) ? name : tuf::EncodeName(id.substr(0, 8));
+}
+
+}  // namespace hostos

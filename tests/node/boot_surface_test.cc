@@ -1,0 +1,81 @@
+// What somebody who writes the ESP leaves there, on a node's files.
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/node/release_line.h"
+#include "tests/source/http_server.h"
+#include "tests/vm/held.h"
+#include "tests/vm/process.h"
+#include "updater/hostctl/exit_code.h"
+
+namespace hostos {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+TEST_CASE(
+    "verify tells of whatever was put on the ESP, and of a boot with other kernel parameters") {
+  ReleaseLine line;
+  const HttpServer server(line.releases().repo);
+  const FileNode node(line.releases(), server.url());
+  using enum ExitCode;
+  const auto run = [&](const std::vector<std::string>& words, ExitCode code) {
+    std::filesystem::remove(node / "log");
+    Process process = Held(Process::Start(node.Hostctl(words), node / "log"));
+    const int ended = process.Wait();
+    CAPTURE(words, ReadText(node / "log"));
+    CHECK(ended == Number(code));
+  };
+  const auto verify = [&](ExitCode code) {
+    run({"verify", "--quiet"}, code);
+    std::filesystem::remove(node / "log");
+    Process process =
+        Held(Process::Start({"sh", "-c", "exec \"$@\" 2>/dev/null", "sh", node.Hostctl({})[0],
+                             node.directory(), "verify", "--json"},
+                            node / "log"));
+    CHECK(process.Wait() == Number(code));
+    return nlohmann::json::parse(ReadText(node / "log"));
+  };
+  const auto told = [&](const nlohmann::json& found, const std::string& what) -> std::string {
+    for (const nlohmann::json& item : found["boot"]["unsigned"])
+      if (item["what"] == what) return item["can"];
+    return "";
+  };
+  for (const char* version : {"1.1.0", "1.2.0"}) {  // both slots are written
+    line.Publish(version, 5);
+    run({"update"}, kStaged);
+    REQUIRE(node.Boot());
+    run({"gate"}, kDone);
+  }
+  const std::string esp = node / "esp/", loader = "EFI/BOOT/BOOTX64.EFI";
+  const nlohmann::json before = verify(kDone);
+  CHECK(before["boot"]["unsigned"].size() == 1);
+  CHECK_THAT(told(before, loader), ContainsSubstring("the boot loader"));  // a text, in these tests
+
+  // The image that runs, with a byte of its initrd changed, by a name that the loader takes first.
+  std::string image = ReadText(node.machine().LinuxPath(node.machine().Files().back()));
+  image[image.size() / 2] ^= 1;
+  WriteText(esp + "EFI/Linux/hostos_1.2.0_zz.efi", image);
+  WriteText(esp + "loader/addons/site.addon.efi", "addon");
+  WriteText(esp + "loader/credentials/passwd.hashed-password.root.cred", "secret");
+  WriteText(esp + "loader/loader.conf", "timeout 0\n");
+  const std::string options = ReadText(node / "cmdline");
+  WriteText(node / "cmdline", options.substr(0, options.size() - 1) + " init=/bin/sh\n");
+  const nlohmann::json after = verify(kDone);
+  CHECK(after["boot"]["unsigned"].size() == 6);
+  CHECK_THAT(told(after, "EFI/Linux/hostos_1.2.0_zz.efi"), ContainsSubstring("a boot image"));
+  CHECK_THAT(told(after, "loader/addons/site.addon.efi"), ContainsSubstring("kernel parameters"));
+  CHECK_THAT(told(after, "loader/credentials/passwd.hashed-password.root.cred"),
+             ContainsSubstring("a password"));
+  CHECK_THAT(told(after, "loader/loader.conf"), ContainsSubstring("lacks: editor no"));
+  CHECK_THAT(told(after, "the kernel's command line"), ContainsSubstring("\"init=/bin/sh\""));
+
+  WriteText(node / "cmdline", "init=/bin/sh " + options);
+  CHECK_THAT(verify(kNotTrusted)["boot"]["problem"].get<std::string>(),
+             ContainsSubstring("found \"init=/bin/sh "));
+}
+
+}  // namespace
+}  // namespace hostos
