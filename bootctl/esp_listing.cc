@@ -10,6 +10,7 @@
 #include "bootctl/entry_name.h"
 #include "bootctl/loader_lines.h"
 #include "bootctl/uki.h"
+#include "updater/base/text.h"
 
 namespace hostos {
 namespace {
@@ -19,13 +20,6 @@ constexpr int kMostDepth = 16;
 constexpr size_t kMostFiles = 10000;
 
 using Directory = std::unique_ptr<DIR, decltype([](DIR* d) { ::closedir(d); })>;
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
-  return lower;
-}
 
 struct File : EspFile {
   bool is_directory = false;

@@ -17,6 +17,7 @@
 #include "bootctl/running_root.h"
 #include "bootctl/uki.h"
 #include "updater/base/atomic_file.h"
+#include "updater/base/text.h"
 
 namespace hostos {
 
@@ -77,30 +78,27 @@ Result<Slot> RunningSlot(const PartitionTable& table, const VerityNodes& nodes) 
       b.data.number, b.verity.number);
 }
 
-// Disks but this one with a partition of one of these UUIDs: udev links each partition by its disk
-// and its UUID (rootfs: 61-hostos.rules).
-std::vector<std::string> OtherDisksWith(const std::string& dev, const std::string& disk,
-                                        const std::vector<Uuid>& uuids) {
+// udev links each partition by its disk and its UUID (rootfs: 61-hostos.rules).
+std::vector<std::string> TwinsOf(const std::string& dev, const std::string& disk,
+                                 const PartitionTable& table) {
   namespace fs = std::filesystem;
-  std::vector<std::string> disks;
+  std::vector<std::string> twins;
   std::error_code error;  // without the directory there is nothing to be said
   const fs::path by_disk = dev + "/hostos/by-disk";
   for (fs::directory_iterator it(by_disk, error), end; !error && it != end; it.increment(error)) {
-    const bool has = std::ranges::any_of(uuids, [&](const Uuid& uuid) {
+    const auto has = [&](const Partition& partition) {
       std::error_code ignored;
-      return fs::is_symlink(it->path() / ToString(uuid), ignored);
-    });
-    if (has && it->path().filename() != disk) disks.push_back(it->path().filename());
+      return fs::is_symlink(it->path() / ToString(partition.uuid), ignored);
+    };
+    const auto has_slot = [&](const SlotPartitions& slot) {
+      return has(slot.data) || has(slot.verity);
+    };
+    if (it->path().filename() != disk &&
+        (has(table.esp) || std::ranges::any_of(table.slots, has_slot)))
+      twins.push_back(it->path().filename());
   }
-  std::ranges::sort(disks);
-  return disks;
-}
-
-std::vector<Uuid> UuidsOf(const PartitionTable& table) {
-  std::vector<Uuid> uuids = {table.esp.uuid};
-  for (const SlotPartitions& slot : table.slots)
-    uuids.insert(uuids.end(), {slot.data.uuid, slot.verity.uuid});
-  return uuids;
+  std::ranges::sort(twins);
+  return twins;
 }
 
 // As a GPT has it, and a device path of the firmware: the first three groups of its text form
@@ -149,7 +147,7 @@ Result<SystemdBoot::View> SystemdBoot::Look() const {
   state.entries = view.contents.entries;
   state.selftest = view.contents.selftest;
   state.esp = view.contents.space;
-  state.twins = OtherDisksWith(options_.dev, view.disk_name, UuidsOf(view.table));
+  state.twins = TwinsOf(options_.dev, view.disk_name, view.table);
 
   std::optional<Digest> root_hash = RootHashOf(command_line);
   if (state.rescue) root_hash = state.slot(state.running).root_hash.value_or(Digest());
@@ -193,8 +191,7 @@ Result<> SystemdBoot::ReadLoader(View& view) const {
   prefer("EFI variable LoaderEntryDefault", chosen);
   prefer("\"default\" in loader/loader.conf", configured);
   for (LoaderPreference& preference : state.preferences)
-    for (char& c : preference.pattern)
-      if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
+    preference.pattern = Lower(preference.pattern);
   OrderAsLoader(state.entries, state.preferences);
 
   // Not LoaderBootCountPath: when a counted image does not load, the firmware may start the loader
@@ -473,7 +470,6 @@ Result<> SystemdBoot::RemoveSelfTest() {
   return {};
 }
 
-// Not an image under an entry's name that cannot be read: it may be that of the running release.
 Result<> SystemdBoot::MakeOwn() {
   const View view = TRY(Look());
   if (view.table.esp.uuid != kImageEsp) return {};
@@ -485,6 +481,7 @@ Result<> SystemdBoot::MakeOwn() {
   return SetOwnUuids(view.disk);
 }
 
+// Not an image under an entry's name that cannot be read: it may be that of the running release.
 Result<> SystemdBoot::RemoveTemporaries() {
   const View view = TRY(Look());
   std::vector<std::string> files = view.contents.leftovers;

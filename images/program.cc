@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "updater/base/no_space.h"
+#include "updater/base/text.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
@@ -19,12 +20,6 @@ namespace {
 constexpr int kInterrupts[] = {SIGINT, SIGTERM, SIGHUP};
 
 volatile sig_atomic_t interrupted = 0;
-
-std::string Joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
-  return text;
-}
 
 std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
@@ -137,7 +132,8 @@ Result<std::string> RunProgram(const std::vector<std::string>& words,
                               : std::format("ended with exit code {}", WEXITSTATUS(status));
   const std::string last = TRY(Content(errors.get(), 2000));
   return Fail(SaysNoSpace(last) ? Code::kNoSpace : Code::kFailed,
-              "{} {}\nthe command: {}\nits last words:\n{}", words[0], how, Joined(words), last);
+              "{} {}\nthe command: {}\nits last words:\n{}", words[0], how, Joined(words, " "),
+              last);
 }
 
 }  // namespace hostos

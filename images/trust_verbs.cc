@@ -15,6 +15,7 @@
 #include "images/verbs.h"
 #include "images/work_directory.h"
 #include "updater/base/clock.h"
+#include "updater/base/text.h"
 #include "updater/source/archive.h"
 #include "updater/source/files.h"
 #include "updater/tuf/client.h"
@@ -83,9 +84,7 @@ std::string Due(const std::vector<PublishedRole>& roles, const Arguments& argume
 }
 
 std::string Listed(const std::vector<std::string>& names) {
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-  return list.empty() ? "nobody" : list;
+  return names.empty() ? "nobody" : Joined(names);
 }
 
 // A line.

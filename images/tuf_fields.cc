@@ -16,6 +16,11 @@ std::string KeyId(const PublicKey& key) {
   return Sha256::Of(AsBytes(tuf::CanonicalJson(PublicJson(key)))).Hex();
 }
 
+std::string HashedPath(const std::string& path, const std::string& sha256) {
+  const size_t name = path.rfind('/') + 1;
+  return path.substr(0, name) + sha256 + "." + path.substr(name);
+}
+
 std::string TextIn(const tuf::Json& object, const std::string& key) {
   const auto value = object.is_object() ? object.find(key) : object.end();
   return value != object.end() && value->is_string() ? value->get<std::string>() : "";

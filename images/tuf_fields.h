@@ -23,6 +23,9 @@ inline constexpr const char* kAfterKey = "x-hostos-after";
 tuf::Json PublicJson(const PublicKey& key);
 std::string KeyId(const PublicKey& key);
 
+// "<directory>/<sha256>.<name>": where consistent snapshots have a target.
+std::string HashedPath(const std::string& path, const std::string& sha256);
+
 // A member of an object; "" when it is not there, or no text.
 std::string TextIn(const tuf::Json& object, const std::string& key);
 

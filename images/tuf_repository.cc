@@ -14,6 +14,7 @@
 #include "images/tuf_fields.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/clock.h"
+#include "updater/base/text.h"
 #include "updater/source/commit.h"
 #include "updater/tuf/trust.h"
 
@@ -73,20 +74,8 @@ bool IsOnline(const std::string& role) {
   return role == "snapshot" || role == "timestamp";
 }
 
-std::string Joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
 uint64_t NumberOr0(const tuf::Json& json) {
   return json.is_number_unsigned() ? json.get<uint64_t>() : 0;
-}
-
-// "<directory>/<sha256>.<name>": where consistent snapshots have a target.
-std::string HashedPath(const std::string& path, const std::string& sha256) {
-  const size_t name = path.rfind('/') + 1;
-  return path.substr(0, name) + sha256 + "." + path.substr(name);
 }
 
 std::string ChannelOf(const ReleaseTarget& release) {
@@ -185,8 +174,7 @@ Result<> TufRepository::StageRoot(const std::map<std::string, RoleChange>& chang
 Result<ReleaseTarget> TufRepository::StageRelease(ReleaseTarget release) {
   for (const std::string& name :
        {release.product, release.architecture, release.channel, release.version})
-    if (!IsValidName(name))
-      return Fail(Code::kUsage, "expected 1 to 29 characters of [A-Za-z0-9.-], found '{}'", name);
+    if (!IsValidName(name)) return Fail(Code::kUsage, "expected {}, found '{}'", kNameRule, name);
   Json targets = TRY(Targets());
   const std::string channel = ChannelOf(release);
   if (targets["targets"].contains(channel)) {

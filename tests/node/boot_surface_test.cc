@@ -1,14 +1,12 @@
 // What somebody who writes the ESP leaves there, on a node's files.
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "tests/node/ask.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
 #include "tests/vm/held.h"
-#include "tests/vm/process.h"
-#include "updater/hostctl/exit_code.h"
 
 namespace hostos {
 namespace {
@@ -21,22 +19,15 @@ TEST_CASE(
   const HttpServer server(line.releases().repo);
   const FileNode node(line.releases(), server.url());
   using enum ExitCode;
-  const auto run = [&](const std::vector<std::string>& words, ExitCode code) {
-    std::filesystem::remove(node / "log");
-    Process process = Held(Process::Start(node.Hostctl(words), node / "log"));
-    const int ended = process.Wait();
-    CAPTURE(words, ReadText(node / "log"));
-    CHECK(ended == Number(code));
+  const auto run = [&](const std::vector<const char*>& words, ExitCode code) {
+    Said said = Ask(node, words);
+    CAPTURE(words, said.out, said.err);
+    CHECK(said.code == code);
+    return said.out;
   };
   const auto verify = [&](ExitCode code) {
     run({"verify", "--quiet"}, code);
-    std::filesystem::remove(node / "log");
-    Process process =
-        Held(Process::Start({"sh", "-c", "exec \"$@\" 2>/dev/null", "sh", node.Hostctl({})[0],
-                             node.directory(), "verify", "--json"},
-                            node / "log"));
-    CHECK(process.Wait() == Number(code));
-    return nlohmann::json::parse(ReadText(node / "log"));
+    return nlohmann::json::parse(run({"verify", "--json"}, code));
   };
   const auto told = [&](const nlohmann::json& found, const std::string& what) -> std::string {
     for (const nlohmann::json& item : found["boot"]["unsigned"])

@@ -12,11 +12,10 @@
 #include <functional>
 #include <map>
 #include <set>
-#include <sstream>
 
 #include "bootctl/entry_name.h"
 #include "bootctl/esp.h"
-#include "tests/node/file_world.h"
+#include "tests/node/ask.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
 #include "tests/torture.h"
@@ -33,21 +32,9 @@ using enum ExitCode;
 using Words = std::vector<const char*>;
 using Codes = std::set<ExitCode>;
 
-struct Said {
-  ExitCode code = kDone;
-  std::string text;
-};
-
-Said Ask(const FileNode& node, const Words& words) {
-  std::ostringstream text;
-  Console console{.out = text, .err = text};
-  const ExitCode code = RunOnFiles(node.directory(), words, console);
-  return {code, text.str()};
-}
-
 void CheckAnswer(const FileNode& node, const Words& words, const Codes& codes) {
   const Said said = Ask(node, words);
-  CAPTURE(words, Number(said.code), said.text);
+  CAPTURE(words, Number(said.code), said.out, said.err);
   CHECK(codes.contains(said.code));
 }
 
@@ -252,9 +239,9 @@ void CheckNothingBlocked(const FileNode& node) {
     CheckAnswer(asked, {"update", "--plan"}, found);
     CheckAnswer(asked, {"verify"}, {kDone, kNotTrusted});  // a slot without its boot image
     const Said said = Ask(asked, {"rollback"});
-    CAPTURE(Number(said.code), said.text);
+    CAPTURE(Number(said.code), said.err);
     CHECK((said.code == kDone || said.code == kStaged ||
-           said.text.contains("holds no release that was once good")));
+           said.err.contains("holds no release that was once good")));
   }
   const FileNode sunk(node);
   sunk.BootRescue();

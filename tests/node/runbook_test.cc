@@ -3,8 +3,9 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "images/tuf_fields.h"
 #include "tests/images/small_release.h"
-#include "tests/node/file_node.h"
+#include "tests/node/ask.h"
 #include "tests/source/http_server.h"
 #include "tests/vm/held.h"
 #include "tests/vm/process.h"
@@ -117,9 +118,10 @@ class Thief {
     for (const std::string& key : stolen)
       for (SecretKey& each : Held(SecretKey::Load(team / (key + ".pem"))))
         keys_.push_back(std::move(each));
+    server_.emplace(repo());
   }
 
-  std::string repo() const { return directory_ / "repo"; }
+  std::string url() const { return server_->url(); }
   Json Read(const std::string& role) const { return Json::parse(ReadText(Newest(role)))["signed"]; }
   // Signs it with the keys that they have, as far as the root knows them.
   std::string Put(const std::string& role, const Json& body) const {
@@ -166,6 +168,7 @@ class Thief {
   }
 
  private:
+  std::string repo() const { return directory_ / "repo"; }
   // The file of its last version.
   std::string Newest(const std::string& role) const {
     if (role == "timestamp") return repo() + "/metadata/timestamp.json";
@@ -173,40 +176,30 @@ class Thief {
       if (!fs::exists(std::format("{}/metadata/{}.{}.json", repo(), version + 1, role)))
         return std::format("{}/metadata/{}.{}.json", repo(), version, role);
   }
-  static std::string HashedPath(const std::string& path, const std::string& hash) {
-    const size_t slash = path.rfind('/') + 1;
-    return path.substr(0, slash) + hash + "." + path.substr(slash);
-  }
-
   const TempDir directory_;
   std::vector<SecretKey> keys_;
+  std::optional<HttpServer> server_;
 };
 
 class Site {
  public:
   explicit Site(const Team& team) : server_(team.repo()), node_(team.releases(), server_.url()) {}
 
-  const FileNode& node() const { return node_; }
-
-  ExitCode Run(const std::vector<std::string>& words) const {
-    fs::remove(node_ / "log");
-    return static_cast<ExitCode>(Held(Process::Start(node_.Hostctl(words), node_ / "log")).Wait());
-  }
-  // Which version is what the node comes to, from there: `repo` is what its server has then.
+  // The version that it comes to.
   void Takes(const std::string& version) {
-    const ExitCode code = Run({"update"});
-    INFO(Log());
-    REQUIRE(code == ExitCode::kStaged);
+    const Said said = Ask(node_, {"update"});
+    INFO(said.err);
+    REQUIRE(said.code == ExitCode::kStaged);
     REQUIRE(node_.Boot());
-    REQUIRE(Run({"gate"}) == ExitCode::kDone);
-    (void)Run({"status", "--json"});
-    CHECK(Json::parse(Log())["version"].get<std::string>() == version);
+    REQUIRE(Ask(node_, {"gate"}).code == ExitCode::kDone);
+    CHECK(Json::parse(Ask(node_, {"status", "--json"}).out)["version"].get<std::string>() ==
+          version);
   }
   std::string Refuses(ExitCode expected) {
-    const ExitCode code = Run({"update"});
-    INFO(Log());
-    CHECK(code == expected);
-    return Log();
+    const Said said = Ask(node_, {"update"});
+    INFO(said.err);
+    CHECK(said.code == expected);
+    return said.err;
   }
   // From now on, what it gets, trusts first, and whom.
   void Set(const char* key, const std::string& value) {
@@ -214,11 +207,10 @@ class Site {
     origin[key] = value;
     WriteText(node_ / "origin.json", origin.dump());
   }
+  void GoesTo(const Thief& thief) { Set("url", thief.url()); }
   void ComesBack() { Set("url", server_.url()); }
 
  private:
-  std::string Log() const { return ReadText(node_ / "log"); }
-
   const HttpServer server_;
   const FileNode node_;
 };
@@ -232,8 +224,7 @@ TEST_CASE("runbook: the online key") {
   Json timestamp = thief.Read("timestamp");
   timestamp["version"] = 1'000'000;
   thief.Put("timestamp", timestamp);
-  const HttpServer mirror(thief.repo());
-  site.Set("url", mirror.url());
+  site.GoesTo(thief);
   site.Refuses(ExitCode::kNothingToDo);
   team.Publish("1.1.0");
   site.ComesBack();
@@ -244,8 +235,7 @@ TEST_CASE("runbook: the online key") {
   // The old key counts no longer.
   const Thief again(team, {"online"});
   again.Put("timestamp", again.Read("timestamp"));
-  const HttpServer second(again.repo());
-  site.Set("url", second.url());
+  site.GoesTo(again);
   site.Refuses(ExitCode::kNotTrusted);
 }
 
@@ -256,8 +246,7 @@ TEST_CASE("runbook: one key of targets, below their threshold") {
   team.Publish("1.1.0");
   const Thief thief(team, {"bob", "online"});
   thief.PutIndex(5, 1);
-  const HttpServer mirror(thief.repo());
-  site.Set("url", mirror.url());
+  site.GoesTo(thief);
   CHECK_THAT(site.Refuses(ExitCode::kNotTrusted), ContainsSubstring("targets"));
 
   site.ComesBack();
@@ -279,22 +268,19 @@ TEST_CASE("runbook: a threshold of targets") {
   std::string above = "1";
   SECTION("with an index that no release can have") {
     thief.PutIndex((1ull << 63) - 1, 1);
-    const HttpServer mirror(thief.repo());
-    site.Set("url", mirror.url());
+    site.GoesTo(thief);
     CHECK_THAT(site.Refuses(ExitCode::kNotTrusted), ContainsSubstring("index of the release"));
   }
   SECTION("with the highest index that metadata of the next version vouches for") {
     const uint64_t index = static_cast<uint64_t>(version + 1) * kMaxReleasesAtOnce;
     thief.PutIndex(index, 1);
-    const HttpServer mirror(thief.repo());
-    site.Set("url", mirror.url());
+    site.GoesTo(thief);
     site.Takes("1.1.0");
     above = std::to_string(index + 1);
   }
   SECTION("with the highest version of metadata, and an index that it vouches for") {
     thief.PutIndex(1ull << 50, (1ll << 50) - version);
-    const HttpServer mirror(thief.repo());
-    site.Set("url", mirror.url());
+    site.GoesTo(thief);
     site.Takes("1.1.0");
   }
   site.ComesBack();
@@ -314,8 +300,7 @@ TEST_CASE("runbook: one key of root, below its threshold") {
   root["version"] = 2;
   root["roles"]["targets"]["threshold"] = 1;
   thief.Put("root", root);
-  const HttpServer mirror(thief.repo());
-  site.Set("url", mirror.url());
+  site.GoesTo(thief);
   CHECK_THAT(site.Refuses(ExitCode::kNotTrusted), ContainsSubstring("root"));
 
   site.ComesBack();
@@ -338,9 +323,8 @@ TEST_CASE("runbook: a threshold of root") {
   root["roles"]["targets"] = root["roles"]["timestamp"];  // the thief's online key
   thief.Put("root", root);
   thief.Put(thief.Read("targets"), 1);
-  const HttpServer mirror(thief.repo());
   Site lost(team);
-  lost.Set("url", mirror.url());
+  lost.GoesTo(thief);
   lost.Refuses(ExitCode::kNothingToDo);  // it follows the thief
 
   team.DoAsWritten("root");
@@ -349,7 +333,7 @@ TEST_CASE("runbook: a threshold of root") {
   team.Publish("1.1.0");
   team.BeOnDisks();
   Site site(team);
-  site.Set("url", mirror.url());
+  site.GoesTo(thief);
   CHECK_THAT(site.Refuses(ExitCode::kNotTrusted), ContainsSubstring("root"));
   site.ComesBack();
   team.Release("1.2.0");

@@ -1,13 +1,12 @@
 // A node that met a release with a time that cannot be, before anybody looked at it.
 #include <catch2/catch_test_macros.hpp>
 
+#include "tests/node/ask.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
 #include "tests/vm/held.h"
-#include "tests/vm/process.h"
 #include "updater/engine/record.h"
 #include "updater/engine/rollback_floor.h"
-#include "updater/hostctl/exit_code.h"
 
 namespace hostos {
 namespace {
@@ -28,9 +27,9 @@ TEST_CASE("a fleet whose release is from the year 2200 updates to the next good 
   REQUIRE(FileFloor(node / "state/floor").Raise(UINT64_MAX));
 
   const auto hostctl = [&](const char* verb) {
-    const int code = Held(Process::Start(node.Hostctl({verb}), node / "log")).Wait();
-    CAPTURE(ReadText(node / "log"));
-    return static_cast<ExitCode>(code);
+    const Said said = Ask(node, {verb});
+    CAPTURE(said.out, said.err);
+    return said.code;
   };
   CHECK(hostctl("update") == ExitCode::kStaged);
   REQUIRE(Held(node.Boot()) == Slot::B);

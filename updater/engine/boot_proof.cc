@@ -6,6 +6,7 @@
 
 #include "bootctl/entry_name.h"
 #include "bootctl/esp.h"
+#include "updater/base/text.h"
 #include "updater/base/unique_fd.h"
 #include "updater/engine/releases.h"
 
@@ -14,13 +15,6 @@ namespace {
 
 constexpr std::string_view kSafeSettings[] = {"timeout 0", "editor no"};  // those of a new disk
 constexpr uint64_t kMostLoader = 16 << 20;
-
-// Names on a FAT have no case.
-std::string Lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
-  return text;
-}
 
 // The program that this file has to be; "" for any other file.
 std::string LoaderProgram(const std::string& path) {
@@ -71,12 +65,6 @@ std::vector<std::string> WordsOf(std::string_view line) {
     if (!word.empty()) words.push_back(std::move(word));
   }
   return words;
-}
-
-std::string Joined(std::span<const std::string> words) {
-  std::string line;
-  for (const std::string& word : words) line += (line.empty() ? "" : " ") + word;
-  return line;
 }
 
 class Comparison {
@@ -172,17 +160,17 @@ class Comparison {
     if (!surface.image_command_line) {
       Tell(kWhat,
            std::format("no boot image of the running release to compare it with; it is: \"{}\"",
-                       Joined(found)));
+                       Joined(found, " ")));
       return;
     }
     const std::vector<std::string> expected = WordsOf(*surface.image_command_line);
     const auto [end, more] = std::ranges::mismatch(expected, found);
     if (end != expected.end())
       proof_.problem = std::format("{}: expected that of the boot image, \"{}\", found \"{}\"",
-                                   kWhat, Joined(expected), Joined(found));
+                                   kWhat, Joined(expected, " "), Joined(found, " "));
     else if (more != found.end())
       Tell(kWhat, std::format("more than the boot image's own: \"{}\"",
-                              Joined(std::span(more, found.end()))));
+                              Joined(std::span(more, found.end()), " ")));
   }
 
   World& world_;

@@ -86,11 +86,6 @@ bool GoodBefore(const Record& record, const UpdateRecord* trial) {
   return trial ? trial->recount : record.update || !record.history.empty();
 }
 
-bool CanFallBack(const BootState& boot) {
-  const BootEntry* other = boot.EntryOf(Other(boot.running));
-  return other && !other->exhausted();
-}
-
 // It was good before, is unhealthy, and there is no release left but it: one that runs can still be
 // looked at.
 Result<> Stay(World& world, const Config& config, Record& record, const BootState& boot,

@@ -26,12 +26,6 @@ Seconds Left(const Config& config, uint64_t began, uint64_t now) {
   return all - std::clamp(Seconds(now > began ? now - began : 0), Seconds(0), all);
 }
 
-// Under the lock, as a damaged record is set aside; nobody waits for it while it watches.
-Result<View> LookOnce(World& world) {
-  Lock lock = TRY(world.state.WaitLock("hostctl probation", world.clock.Now()));
-  return Look(world);
-}
-
 // Looks once in a while. One bad round is looked into by the gate's own rules. It was healthy here:
 // what fails for reasons outside this machine, and what it was kept in spite of, is none of its
 // fault.
@@ -51,15 +45,18 @@ Verdict Watch(World& world, const Config& config, const Record& record, Millisec
 }  // namespace
 
 Result<ProbationResult> WatchProbation(World& world, const Config& config) {
-  const View first = TRY(LookOnce(world));
+  // Under the lock, as a damaged record is set aside; nobody waits for it while it watches.
+  std::optional<Lock> lock = TRY(world.state.WaitLock("hostctl probation", world.clock.Now()));
+  const View first = TRY(Look(world));
   if (FlipIsMissing(first.record, first.boot)) {  // a probation of before was cut short
+    const HistoryEntry& last = first.record.history.back();
     TRY(world.boot.MarkBad(first.boot.running));
     TRY(world.power.Reboot());
-    const HistoryEntry& last = first.record.history.back();
     return ProbationResult{.end = ProbationEnd::kFellBack,
                            .release = last.release,
                            .verdict = {.reason = last.reason}};
   }
+  lock.reset();
   const HistoryEntry* commit = OnProbation(first);
   if (!commit) return ProbationResult{};
   ProbationResult result{.release = commit->release};
@@ -70,7 +67,7 @@ Result<ProbationResult> WatchProbation(World& world, const Config& config) {
     return result;
   }
 
-  Lock lock = TRY(world.state.WaitLock("hostctl probation", world.clock.Now()));
+  lock = TRY(world.state.WaitLock("hostctl probation", world.clock.Now()));
   View view = TRY(Look(world));
   if (!OnProbation(view)) {
     result.end = ProbationEnd::kOvertaken;

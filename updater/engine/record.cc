@@ -23,8 +23,6 @@ constexpr std::array<const char*, 4> kOutcomeNames = {"committed", "fell-back", 
                                                       "degraded"};
 constexpr std::array<const char*, 3> kSelfTestNames = {"running", "passed", "failed"};
 
-constexpr std::array<const char*, 3> kPolicyNames = {"classical", "hybrid", "pq"};
-
 struct Transition {
   Phase phase;
   Event event;
@@ -244,6 +242,11 @@ Result<Record> RecordFile::Load() const {
   if (!text && text.error().code == Code::kNotFound) return Record{.update_lost = true};
   std::string content = TRY(std::move(text));
   return TRY_CONTEXT(path_, RecordFromJson(content));
+}
+
+Record RecordFile::LoadOrSalvage() const {
+  Result<Record> record = Load();
+  return record ? *std::move(record) : Salvage();
 }
 
 Record RecordFile::Salvage() const {

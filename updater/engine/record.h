@@ -148,6 +148,8 @@ class RecordFile {
   Result<Record> Load() const;
   // SalvageRecord() of one that Load() makes an error of.
   Record Salvage() const;
+  // What there is of it, for whoever has nothing to say of damage.
+  Record LoadOrSalvage() const;
   Result<> Save(const Record& record) const;
   // Also as "<path>.unreadable", for people, before a new one takes its place.
   Result<> SetAside() const;

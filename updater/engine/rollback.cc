@@ -35,14 +35,19 @@ Result<> GiveUpRunning(World& world, View& view, const ReleaseId& other, Outcome
   return {};
 }
 
+bool CanFallBack(const BootState& boot) {
+  const BootEntry* other = boot.EntryOf(Other(boot.running));
+  return other && !other->exhausted();
+}
+
 bool FlipIsMissing(const Record& record, const BootState& boot) {
   if (boot.on_trial || record.history.empty()) return false;
   const HistoryEntry& last = record.history.back();
-  const BootEntry *running = boot.EntryOf(boot.running), *other = boot.EntryOf(Other(boot.running));
+  const BootEntry* running = boot.EntryOf(boot.running);
   return (last.outcome == Outcome::kFellBack || last.outcome == Outcome::kRolledBack) &&
          last.release.root_hash == boot.running_root_hash &&
          record.FindDenied(last.release.commit, last.release.root_hash) && running &&
-         !running->tries && other && !other->exhausted();
+         !running->tries && CanFallBack(boot);
 }
 
 Result<ReleaseId> Rollback(World& world, std::string_view reason) {

@@ -12,6 +12,9 @@ Result<ReleaseId> GoodOther(World& world, const View& view);
 Result<> GiveUpRunning(World& world, View& view, const ReleaseId& other, Outcome outcome,
                        const std::string& reason, const std::string& output = "");
 
+// Whether the loader has another slot to take.
+bool CanFallBack(const BootState& boot);
+
 // Whether what runs was given up, and something came between its record and the flip.
 bool FlipIsMissing(const Record& record, const BootState& boot);
 

@@ -48,8 +48,8 @@ struct Status {
   // What failed before the update in progress, else before the last one: checks and their parts.
   std::vector<std::string> known;
   uint64_t checked = 0;
-  uint64_t floor = 0;                 // index of the newest committed release
-  std::optional<SelfTest> selftest;   // of the boot loader: in progress, or the last one
+  uint64_t floor = 0;                // index of the newest committed release
+  std::optional<SelfTest> selftest;  // of the boot loader: in progress, or the last one
   RescueStatus rescue;
   bool etc_in_memory = false;         // what is changed in /etc is lost at the next boot
   std::vector<std::string> twins;     // as in BootState

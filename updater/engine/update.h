@@ -101,13 +101,13 @@ struct GateResult {
   bool on_trial = false;  // false: nothing to decide in this boot
   Verdict verdict;
   bool rebooting = false;
-  bool given_up = false;  // before this boot, which finished it
+  bool given_up = false;             // before this boot, which finished it
   std::optional<SelfTest> selftest;  // what this boot made of it; kRunning: rebooting for it
   // What failed and does not decide: the record, the floor, files that are no longer needed. A unit
   // that failed for it would be held against the next release.
   std::vector<std::string> problems;
-  bool rescue_renewed = false;       // the rescue on the ESP is now that of what runs
-  std::string rescue_problem;        // why it is not, though it is due; the one before stays
+  bool rescue_renewed = false;  // the rescue on the ESP is now that of what runs
+  std::string rescue_problem;   // why it is not, though it is due; the one before stays
 };
 
 // Runs once in every boot, before boot-complete.target: settles what the last boot left, and, when

@@ -21,6 +21,9 @@ class Channel {
  public:
   explicit Channel(UniqueFd socket) : socket_(std::move(socket)) {}
 
+  Result<> SetPatience(Seconds patience) const {
+    return hostos::SetPatience(socket_.get(), patience);
+  }
   Result<> Send(std::string_view message, int descriptor = -1) const;
   // kNetwork when the other end is gone, is silent for longer than its patience, or sends more than
   // `cap` bytes. Descriptors are thrown away, unless they are asked for; then the first one counts.

@@ -66,8 +66,8 @@ Result<> Renew(const std::string& directory) {
 
 class Worker {
  public:
-  Worker(const Channel& channel, int socket, const std::string& directory)
-      : channel_(channel), socket_(socket), own_(directory) {
+  Worker(const Channel& channel, const std::string& directory)
+      : channel_(channel), own_(directory) {
     options_.metadata = directory + "/tuf";
     options_.root = options_.metadata + "/root.json";
     options_.staging = directory + "/repo";
@@ -135,7 +135,7 @@ class Worker {
     UniqueFd lock = TRY(hostos::Open(own_, O_RDONLY | O_DIRECTORY));
     if (::flock(lock.get(), LOCK_EX) < 0) return FailErrno(own_);
     lock_ = std::move(lock);
-    return SetPatience(socket_, Seconds(0));
+    return channel_.SetPatience(Seconds(0));
   }
 
   Result<Json> Resolve(const tuf::Object& request) {
@@ -227,7 +227,6 @@ class Worker {
   static constexpr size_t kMaxText = 8 << 10;
 
   const Channel& channel_;
-  int socket_;  // the channel's
   std::string own_;
   UniqueFd lock_;
   OstreeSourceOptions options_;
@@ -252,10 +251,9 @@ void LeaveOthersAlone() {
 
 Result<> Serve(UniqueFd socket, const std::string& directory, Seconds patience) {
   TRY(CheckPeer(socket.get()));
-  TRY(SetPatience(socket.get(), patience));
-  const int number = socket.get();
   const Channel channel(std::move(socket));
-  Worker worker(channel, number, directory);
+  TRY(channel.SetPatience(patience));
+  Worker worker(channel, directory);
   for (;;) {
     UniqueFd descriptor;
     const Result<std::string> request = channel.Receive(kMaxMessageBytes, &descriptor);

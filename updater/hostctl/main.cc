@@ -96,13 +96,12 @@ Console MakeConsole(const Invocation& invocation) {
 
 // The rescue system writes one slot and leaves the other alone, as a system leaves the one it runs
 // from.
-SystemdBootOptions BootOptions(const Invocation& invocation, const StateDir& state) {
+SystemdBootOptions BootOptions(const Invocation& invocation, const Record& record) {
   SystemdBootOptions options;
   if (invocation.command->verb != Verb::kRescue) return options;
   options.kept = Slot::A;
   if (const Result<BootState> boot = SystemdBoot(options).Read())
-    options.kept =
-        Other(SlotToRescue(state.record().Load().value_or(state.record().Salvage()), *boot));
+    options.kept = Other(SlotToRescue(record, *boot));
   return options;
 }
 
@@ -137,7 +136,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   const Config config = read.value_or(Config{});
   const bool rescue = invocation.command->verb == Verb::kRescue;
   StateDir state(kStateDirectory, kRunDirectory);
-  const Record record = state.record().Load().value_or(state.record().Salvage());
+  const Record record = state.record().LoadOrSalvage();
   RemoteSource source(
       ConnectToFetch,
       {.url = invocation.from ? std::filesystem::absolute(*invocation.from).string() : config.url,
@@ -155,7 +154,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   if (rescue)
     for (const std::string& problem : tuf::Client::DropUnreadable(OstreeSourceOptions().metadata))
       std::cerr << "hostctl: going on without the metadata that was kept: " << problem << "\n";
-  SystemdBoot boot(BootOptions(invocation, state));
+  SystemdBoot boot(BootOptions(invocation, record));
   PartitionSlotDisk disk(boot);
   SystemHealth checks(config.health);
   NoChecks no_checks;

@@ -59,9 +59,8 @@ class Dictionary {
   Result<std::string> Name(const char* key) const {
     std::string text = TRY(Text(key));
     if (IsValidName(text)) return text;
-    return Fail(Code::kNotTrusted,
-                "commit metadata: {}: expected 1 to 29 characters of [A-Za-z0-9.-], found '{}'",
-                key, text.substr(0, 60));
+    return Fail(Code::kNotTrusted, "commit metadata: {}: expected {}, found '{}'", key, kNameRule,
+                text.substr(0, 60));
   }
 
   Result<Digest> Hash(const char* key) const {
@@ -196,8 +195,7 @@ Result<> CheckRelease(const Release& release) {
        {std::pair("version", release.version), std::pair("architecture", release.architecture),
         std::pair("channel", release.channel)}) {
     if (!IsValidName(name)) {
-      return Fail(Code::kUsage, "{}: expected 1 to 29 characters of [A-Za-z0-9.-], found '{}'", key,
-                  name);
+      return Fail(Code::kUsage, "{}: expected {}, found '{}'", key, kNameRule, name);
     }
   }
   for (const auto& [name, version] : release.packages) {

@@ -51,6 +51,7 @@ Result<std::string> BuildCommit(const Commit& commit);
 // [A-Za-z0-9.-], beginning with a letter or digit. It becomes part of ref names, file names on a
 // FAT file system and GPT names (36 characters with the "hostos_" before it).
 bool IsValidName(std::string_view name);
+inline constexpr const char* kNameRule = "1 to 29 characters of [A-Za-z0-9.-]";
 
 // "hostos/<architecture>/<channel>" and "hostos/<architecture>/releases/<version>".
 std::string ChannelRef(const std::string& architecture, const std::string& channel);

@@ -24,8 +24,8 @@ Result<Digest> DigestAt(const tuf::Object& object, const char* key) {
 Result<std::string> NameAt(const tuf::Object& object, const char* key) {
   std::string name = TRY(object.Text(key));
   if (IsValidName(name)) return name;
-  return Fail(Code::kNotTrusted, "{}.{}: expected 1 to 29 characters of [A-Za-z0-9.-], found '{}'",
-              object.where(), key, tuf::EncodeName(name.substr(0, 60)));
+  return Fail(Code::kNotTrusted, "{}.{}: expected {}, found '{}'", object.where(), key, kNameRule,
+              tuf::EncodeName(name.substr(0, 60)));
 }
 
 Result<uint64_t> NumberAt(const tuf::Object& object, const char* key, int64_t least) {

@@ -239,10 +239,9 @@ SignaturePolicy Stricter(SignaturePolicy a, SignaturePolicy b) {
 }
 
 std::optional<SignaturePolicy> PolicyNamed(std::string_view name) {
-  if (name == "classical") return SignaturePolicy::kClassical;
-  if (name == "hybrid") return SignaturePolicy::kHybrid;
-  if (name == "pq") return SignaturePolicy::kPq;
-  return std::nullopt;
+  const auto found = std::ranges::find(kPolicyNames, name);
+  if (found == kPolicyNames.end()) return std::nullopt;
+  return static_cast<SignaturePolicy>(found - kPolicyNames.begin());
 }
 
 Result<std::vector<PublicKey>> PublicKey::Load(const std::string& path) {

@@ -4,6 +4,7 @@
 // first. What counts is distinct key material, never file names or the number of signatures.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -30,8 +31,8 @@ enum class SignaturePolicy {
   kHybrid,     // both: neither alone is enough
   kPq,         // ML-DSA-65
 };
+inline constexpr std::array<const char*, 3> kPolicyNames = {"classical", "hybrid", "pq"};
 bool Demands(SignaturePolicy policy, Algorithm algorithm);
-// "classical", "hybrid" or "pq".
 std::optional<SignaturePolicy> PolicyNamed(std::string_view name);
 
 // What demands the algorithms of both.
