@@ -32,7 +32,7 @@ void AppendUtf8(std::string& text, uint32_t c) {
   }
 }
 
-// Up to the first NUL; absent when it is no UTF-16.
+// The text up to the first NUL; absent when it is not UTF-16.
 std::optional<std::string> FromUtf16(std::span<const std::byte> bytes) {
   if (bytes.size() % 2 != 0) return std::nullopt;
   std::string text;

@@ -17,12 +17,12 @@ namespace {
 
 constexpr size_t kChunk = 1 << 20;
 
-// From the ESP's root.
+// The path from the ESP's root.
 std::string PathOf(const std::string& file) {
   return file.contains('/') ? file : "EFI/Linux/" + file;
 }
 
-// Calls `each` with the first `size` bytes of a file, a chunk at a time.
+// Calls `each` with the first `size` bytes of a file, one chunk at a time.
 template <class Each>
 Result<> ForEachChunk(int fd, uint64_t size, Each each) {
   std::vector<std::byte> buffer(std::min<uint64_t>(size, kChunk));
@@ -43,15 +43,6 @@ Result<> Fsync(int fd, const std::string& name) {
 }
 
 }  // namespace
-
-Result<Digest> HashFile(int fd, uint64_t size) {
-  Sha256 hash;
-  TRY(ForEachChunk(fd, size, [&](std::span<const std::byte> chunk) -> Result<> {
-    hash.Update(chunk);
-    return {};
-  }));
-  return hash.Finish();
-}
 
 Result<Esp> Esp::Open(const std::string& path) {
   UniqueFd root = TRY_CONTEXT("EFI system partition", hostos::Open(path, O_RDONLY | O_DIRECTORY));
@@ -84,8 +75,8 @@ std::string Esp::Name(const std::string& file) const {
   return std::format("{}/{}", path_, PathOf(file));
 }
 
-// Of the file's directory: fsync of a FAT directory writes its clusters; syncfs also the allocation
-// table and the device's cache.
+// Syncs the file's directory. fsync of a FAT directory writes its clusters; syncfs also writes the
+// allocation table and flushes the device's cache.
 Result<> Esp::Sync(const std::string& file) const {
   const std::string path = PathOf(file), name = path.substr(0, path.rfind('/'));
   UniqueFd directory = TRY_CONTEXT(path_, OpenAt(root_.get(), name, O_RDONLY | O_DIRECTORY));
@@ -132,7 +123,7 @@ Result<> Esp::Write(const std::string& temporary, int source, uint64_t size,
   TRY(ForEachChunk(source, size,
                    [&](std::span<const std::byte> chunk) { return WriteFull(fd.get(), chunk); }));
   TRY(Fsync(fd.get(), Name(temporary)));
-  // Clean pages are dropped, so that what is hashed is what the medium returns.
+  // Drops the clean pages from the cache, so that the hash covers what the medium returns.
   if (int error = ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED))
     return FailErrno("fadvise", error);
   const Digest found = TRY(HashFile(fd.get(), size));

@@ -92,14 +92,14 @@ class Listing {
     return {};
   }
 
-  // The files systemd-boot and the firmware need, and the credentials of the first boot.
+  // Files that systemd-boot and the firmware need, and the credentials of the first boot.
   static bool IsLoaders(const std::string& path) {
     return path.starts_with("efi/boot/boot") || path.starts_with("efi/systemd/systemd-boot") ||
            path == "loader/loader.conf" || path == "loader/random-seed" ||
            path == "loader/entries.srel" || path.starts_with("loader/credentials/");
   }
 
-  // What fsck.fat makes of clusters without a name, in the root.
+  // Files that fsck.fat makes in the root, of clusters without a name.
   static bool IsSalvaged(const std::string& path) {
     return path.size() == 12 && path.starts_with("fsck") && path.ends_with(".rec") &&
            path.find_first_not_of("0123456789", 4) == 8;
@@ -129,8 +129,8 @@ class Listing {
     return {};
   }
 
-  // A Type #1 entry (UAPI.1), as far as the loader's choice goes. HostOS writes that of a
-  // self-test.
+  // Adds a Type #1 entry (UAPI.1), parsed as far as it matters for the loader's choice. Only the
+  // self-test's is HostOS's own.
   Result<> AddType1(const File& file) {
     if (IsSelfTestFile(file.path))
       contents_.selftest.push_back(file.path);
@@ -150,7 +150,7 @@ class Listing {
       if (key == "linux" || key == "efi") image = value;
       if (key == "version") entry.version = value;
       if (key == "sort-key") entry.sort_key = value;
-      if (key == "options") has_options = true;  // in place of the image's own
+      if (key == "options") has_options = true;  // they replace the image's own
       if (key == "architecture")
         for_this_machine = Lower(value) == (machine_ == kMachineX64 ? "x64" : "aa64");
     }
@@ -160,7 +160,7 @@ class Listing {
     if (image->empty() || ::faccessat(root_, image->c_str(), F_OK, 0) != 0) return {};
     if (Lower(*image).starts_with(kLinux) && !has_options)
       if (const Result<std::optional<Uki>> uki = ReadImage(*image); uki && *uki)
-        entry.root_hash = RootHashOf(**uki);  // a folder, say, is no image
+        entry.root_hash = RootHashOf(**uki);  // may fail: a folder, say, is no image
     contents_.entries.push_back(std::move(entry));
     return {};
   }

@@ -28,7 +28,7 @@ using PartitionRef =
 using CString = std::unique_ptr<char, decltype([](char* s) { std::free(s); })>;
 
 constexpr char kEmptyLabel[] = "_empty";
-constexpr Seconds kProbeTime{60};  // udev's look at the disk
+constexpr Seconds kProbeTime{60};  // for udev to finish probing the disk
 
 // Discoverable Partitions Specification (UAPI.2).
 constexpr char kEsp[] = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
@@ -43,7 +43,7 @@ constexpr RootTypes kRootTypes[] = {
     {"arm64", "b921b045-1df0-41c3-af44-4c6f280d3fae", "df3300ce-d69f-4c92-978c-9bfb0f38d820"},
 };
 
-// Everything the table says of one partition.
+// Everything the table says about one partition.
 struct Row {
   size_t number = 0;
   std::string type, label, attributes;
@@ -62,17 +62,18 @@ uint32_t Crc32(std::span<const std::byte> bytes) {
   return ~crc;
 }
 
-// One copy of the table's header, whole by its CRC.
+// One copy of the table's header whose CRC holds.
 struct Header {
   uint64_t other = 0;    // sector of the other copy
-  uint64_t entries = 0;  // their first sector
+  uint64_t entries = 0;  // first sector of the entries
   uint64_t size = 0;     // bytes of entries
   uint32_t crc = 0;      // of the entries
 };
 
-// UEFI specification, "GPT Header": size at 12, CRC at 16, the other copy's sector at 32, the
-// entries' sector at 72, their number at 80, size at 84 and CRC at 88. Nothing if there is no valid
-// header. An error for more entries than any tool writes: libfdisk would allocate what they claim.
+// Layout from the UEFI specification, "GPT Header": size at 12, CRC at 16, sector of the other copy
+// at 32; sector of the entries at 72, their number at 80, their size at 84 and their CRC at 88.
+// Absent when there is no valid header. Fails for more entries than any tool writes, because
+// libfdisk would allocate as many as the header claims.
 Result<std::optional<Header>> ReadHeader(int fd, uint64_t sector_size, uint64_t sector) {
   constexpr size_t kLeast = 92;
   constexpr uint64_t kMostEntries = 1 << 20;
@@ -95,8 +96,8 @@ Result<std::optional<Header>> ReadHeader(int fd, uint64_t sector_size, uint64_t 
   return header;
 }
 
-// One copy of the table, whole by its two CRCs. libfdisk does not say when one copy is torn: it
-// uses the other.
+// One copy of the table whose two CRCs hold. libfdisk does not report a torn copy: it silently uses
+// the other one.
 struct Copy {
   uint64_t other = 0;  // sector of the other copy's header
   std::vector<std::byte> entries;
@@ -112,7 +113,7 @@ Result<Copy> ReadCopy(int fd, uint64_t sector_size, uint64_t sector) {
   return copy;
 }
 
-// Of a device, what the kernel says; of an image, that by which the header is in sector 1.
+// For a device, what the kernel says; for an image, the size that puts a header into sector 1.
 Result<unsigned> SectorSize(int fd) {
   constexpr unsigned kUsual = 512, kLarge = 4096;
   struct stat status;
@@ -126,7 +127,7 @@ Result<unsigned> SectorSize(int fd) {
   return static_cast<unsigned>(size);
 }
 
-// Every header that libfdisk would look at claims a sane number of entries.
+// Checks that every header libfdisk would read claims a sane number of entries.
 Result<> CheckHeaders(int fd, uint64_t size) {
   const off_t end = ::lseek(fd, 0, SEEK_END);
   if (end < static_cast<off_t>(size)) return {};
@@ -136,7 +137,8 @@ Result<> CheckHeaders(int fd, uint64_t size) {
   return {};
 }
 
-// A disk with the partition table libfdisk found on it. The context goes before the descriptor.
+// A disk with the partition table libfdisk found on it. Destroyed in this order: context, then
+// descriptor.
 struct Disk {
   std::string path;
   UniqueFd fd;
@@ -170,7 +172,7 @@ Result<Uuid> ParseUuid(const std::string& text) {
   std::string hex;
   for (char c : text)
     if (c != '-') hex += c >= 'A' && c <= 'F' ? static_cast<char>(c + 'a' - 'A') : c;
-  // A UUID is half a digest.
+  // Parsed as a digest, padded: a UUID is half of one.
   const Digest digest = TRY(Digest::FromHex(hex + std::string(32, '0')));
   Uuid uuid;
   std::copy_n(digest.bytes.begin(), uuid.size(), uuid.begin());
@@ -209,7 +211,7 @@ Result<Partition> ToPartition(const Disk& disk, const Row& row) {
   return partition;
 }
 
-// The partitions of a type, in the order of their numbers.
+// The partitions of a type, ordered by number.
 Result<std::vector<Partition>> OfType(const Disk& disk, const std::vector<Row>& rows,
                                       const char* type) {
   std::vector<Partition> found;
@@ -259,7 +261,7 @@ Result<> SetIdentity(const Disk& disk, Row& row, const Uuid& uuid, const std::st
   return {};
 }
 
-// Compares what the medium returns with what was meant.
+// Compares what the medium returns with what was to be written.
 Result<> ReadBack(const std::string& path, const std::vector<Row>& expected) {
   {
     UniqueFd fd = TRY(Open(path, O_RDONLY));
@@ -275,14 +277,14 @@ Result<> ReadBack(const std::string& path, const std::vector<Row>& expected) {
   return {};
 }
 
-// Changes the table in both copies, and `rows` with it.
+// Lets `change` edit the table and `rows`, writes both copies, and reads them back.
 Result<> Rewrite(const std::string& path,
                  const std::function<Result<>(const Disk&, std::vector<Row>& rows)>& change) {
   std::vector<Row> rows;
   {
     Disk disk = TRY(OpenDisk(path, O_RDWR | O_SYNC));
-    // The lock that keeps udev from probing a table that is half written; closing releases it and
-    // lets udev look again (systemd, "Locking Block Device Access").
+    // This lock keeps udev from probing a half-written table. Closing the descriptor releases it
+    // and makes udev look again (systemd, "Locking Block Device Access").
     if (!TRY_CONTEXT(path, LockWithin(disk.fd.get(), kProbeTime)))
       return Fail(Code::kFailed, "{}: another process holds the lock of the disk; lslocks names it",
                   path);

@@ -19,7 +19,7 @@ std::string_view SuffixOf(std::string_view file) {
 }
 
 // Less than zero when `a` is offered before `b`. Not a strict weak order: an uncounted entry ties
-// with every counted one of the same name, while those do not tie with each other.
+// with every counted one of the same name, while the counted ones do not tie with each other.
 int Compare(const BootEntry& a, const BootEntry& b) {
   if (a.exhausted() != b.exhausted()) return a.exhausted() ? 1 : -1;
   if (a.sort_key.has_value() != b.sort_key.has_value()) return a.sort_key ? -1 : 1;
@@ -44,7 +44,7 @@ std::string LoaderId(const BootEntry& entry) {
   return id;
 }
 
-// The loader's own insertion sort: with ties that are not transitive, another algorithm could give
+// The loader's own insertion sort. Ties are not transitive here, so another algorithm could produce
 // another order. Entries that tie stay in the order of the directory.
 void SortAsLoader(std::vector<BootEntry>& entries) {
   for (auto it = entries.begin(); it != entries.end(); ++it) {

@@ -6,18 +6,16 @@
 
 #include "bootctl/entry_name.h"
 #include "bootctl/loader.h"
+#include "updater/base/text.h"
 
 namespace hostos {
 namespace {
 
-// The largest FAT cluster is 64 KiB: one that the image fills in part, one for the directory.
+// Two of the largest FAT clusters, 64 KiB each: one the image fills only in part, one for the
+// directory.
 constexpr uint64_t kEspSlack = 128 << 10;
 
-std::string Megabytes(uint64_t bytes) {
-  return std::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
-}
-
-// Whose doing it is that `state.entries` would begin with something else: for messages.
+// For messages: why `first` would boot, a setting or the loader's order.
 std::string Reason(const BootEntry& first, const LoaderPreference* preference) {
   if (preference) return std::format("{} asks for \"{}\"", preference->source, preference->pattern);
   return std::format("it sorts first with version \"{}\"", first.version);
@@ -32,6 +30,12 @@ std::string UnknownFiles(const EspSpace& esp) {
                         Megabytes(esp.unknown[i].second));
   if (esp.unknown.size() > kMost) text += std::format(" and {} more", esp.unknown.size() - kMost);
   return text + ".";
+}
+
+Result<> MayWrite(const BootState& state, Slot slot, const char* what) {
+  if (slot == state.target()) return {};
+  return Fail(Code::kNotSupported, "slot {} is {} and cannot be {}", Name(slot),
+              state.release() ? "running" : "left alone by the rescue system", what);
 }
 
 }  // namespace
@@ -51,14 +55,11 @@ std::vector<std::string> ObsoleteEntries(const BootState& state, Slot slot,
 }
 
 Result<> MayInvalidate(const BootState& state, Slot slot) {
-  if (slot == state.running)
-    return Fail(Code::kNotSupported, "slot {} is running and cannot be invalidated", Name(slot));
-  return {};
+  return MayWrite(state, slot, "invalidated");
 }
 
 Result<> MayArm(const BootState& state, Slot slot, const Release& release, const BootEntry& entry) {
-  if (slot == state.running)
-    return Fail(Code::kNotSupported, "slot {} is running and cannot be armed", Name(slot));
+  TRY(MayWrite(state, slot, "armed"));
   if (!entry.tries || entry.tries->left == 0)
     return Fail(Code::kUsage, "{} needs at least one try", release.version);
   if (!IsReleaseVersion(release.version))
@@ -77,7 +78,7 @@ Result<> MayArm(const BootState& state, Slot slot, const Release& release, const
   std::vector<BootEntry> entries = state.entries;
   std::erase_if(entries,
                 [&](const BootEntry& e) { return std::ranges::contains(obsolete, e.file); });
-  entries.push_back(entry);  // last, so that it loses where the loader's order leaves a tie
+  entries.push_back(entry);  // last, so that it loses ties
   const LoaderPreference* preference = OrderAsLoader(entries, state.preferences);
   const BootEntry& first = entries.front();
   if (first.file == entry.file) return {};
@@ -128,8 +129,13 @@ Result<BootEntry> ExistingNameOf(const BootState& state, Slot slot) {
   return Fail(Code::kNotFound, "slot {} has no boot entry of HostOS", Name(slot));
 }
 
-bool OnTrial(const BootState& state) {
-  const std::vector<BootEntry> names = NamesOf(state, state.running_root_hash);
+// Of what runs, or is left alone by the rescue system.
+static std::vector<BootEntry> NamesThatStay(const BootState& state) {
+  return NamesOf(state, state.RootOf(state.kept()).value_or(Digest()));
+}
+
+bool OnTrial(const BootState& state, const Digest& running) {
+  const std::vector<BootEntry> names = NamesOf(state, running);
   return !names.empty() && names.front().tries && names.front().tries != Tries{0, 0};
 }
 
@@ -137,7 +143,7 @@ std::string PresentName(const BootState& state, const std::string& id) {
   auto is_named = [&](const BootEntry& entry) {
     return ::strcasecmp(LoaderId(entry).c_str(), id.c_str()) == 0;
   };
-  const std::vector<BootEntry> names = NamesOf(state, state.running_root_hash);
+  const std::vector<BootEntry> names = NamesThatStay(state);
   for (const std::vector<BootEntry>& entries : {names, state.entries})
     if (auto it = std::ranges::find_if(entries, is_named); it != entries.end()) return it->file;
   return "";
@@ -156,7 +162,7 @@ Result<SelfTestEntry> MaySelfTest(const BootState& state) {
                 file, first.file, Reason(first, preference));
   };
 
-  const std::vector<BootEntry> names = NamesOf(state, state.running_root_hash);
+  const std::vector<BootEntry> names = NamesThatStay(state);
   if (names.size() != 1 || names.front().tries)
     return Fail(Code::kNotSupported,
                 "a self-test needs one entry of the running release without a counter, found {}",

@@ -1,5 +1,5 @@
-// What a verb of BootControl may do and what it removes, decided on the state alone and before
-// anything changes. systemd-boot's backend and the fake in tests follow the same rules.
+// What a BootControl verb may do and what it removes. Decided on the state alone, before anything
+// changes. SystemdBoot and the fake in tests follow the same rules.
 #pragma once
 
 #include <string>
@@ -10,63 +10,63 @@
 
 namespace hostos {
 
-// The files in EFI/Linux that keep `slot` from being cleanly without an entry: entries that boot it
-// (unless the other slot holds the same root hash), and entries of ours whose root hash is in no
-// slot, which would boot into nothing. Arming `release` also takes away what boots it already.
+// The files in EFI/Linux to remove so that no entry boots `slot`: entries that boot it (unless the
+// other slot holds the same root hash), and HostOS entries whose root hash is in no slot, which
+// could not boot. With `release`, also the entries that already boot that release.
 std::vector<std::string> ObsoleteEntries(const BootState& state, Slot slot,
                                          const Release* release = nullptr);
 
-// Refused for the running slot.
+// Refused for the slot that is not to be written.
 Result<> MayInvalidate(const BootState& state, Slot slot);
 
-// `entry` is what Arm would add. Refused for the running slot, for a release that is in the other
-// slot, for a version that does not fit into a name, for no tries, and, with kNotSupported naming
-// both, when the loader would take something else before it.
+// `entry` is what Arm would add. Refused for the running slot, for a release that the other slot
+// holds, for a version that does not fit into a name, and for no tries. kNotSupported, naming both
+// entries, when the loader would take another one first.
 Result<> MayArm(const BootState& state, Slot slot, const Release& release, const BootEntry& entry);
 
-// The same where there must be one: else kNotFound.
+// NameOf() for a slot that must have an entry; kNotFound otherwise.
 Result<BootEntry> ExistingNameOf(const BootState& state, Slot slot);
 
-// Refused when the slot would boot next all the same, or only the rescue system would.
+// Refused when the slot would still boot next, or when only the rescue system would.
 Result<> MayMarkBad(const BootState& state, Slot slot);
 
-// The entries of ours with a root hash: one, or the two names that a rename cut short left beside
-// each other. The one that counts comes first: counted before uncounted, then fewer tries left,
-// then more done, so that a crash never gives a release a try more and never blesses it.
+// HostOS's entries with a root hash: one, or the two names that an interrupted rename left. The one
+// that counts comes first: counted before uncounted, then fewer tries left, then more done. So a
+// crash never gives a release an extra try and never blesses it.
 std::vector<BootEntry> NamesOf(const BootState& state, const Digest& root_hash);
 
-// The first of them for a slot.
+// The first of NamesOf() for a slot.
 std::optional<BootEntry> NameOf(const BootState& state, Slot slot);
 
-// Is the running entry still counted? Not when it has no tries left of which none was spent: so
-// MarkBad leaves a blessed release that is given up, and there is nothing left to decide about it
-// in this boot.
-bool OnTrial(const BootState& state);
+// Whether the running entry is still counted. An entry with no tries left and none done is not:
+// that is what MarkBad makes of a blessed release, and this boot has nothing left to decide.
+bool OnTrial(const BootState& state, const Digest& running);
 
-// The present name of the entry the loader calls `id`, renamed since or not; of two names that a
-// crash left, the one that counts. "" when there is none.
+// The present file name of the entry the loader calls `id`, even if it was renamed since. Of two
+// names that a crash left, the one that counts. "" when there is none.
 std::string PresentName(const BootState& state, const std::string& id);
 
-// The entry that AddSelfTest would add, which boots `image`. Refused when it would prove nothing:
-// kNotSupported says what the loader would take in place of it, or after it, and why.
+// The entry that AddSelfTest would add, and the `image` it boots. Refused when the test would prove
+// nothing: kNotSupported says what the loader would take instead of it, or after it, and why.
 struct SelfTestEntry {
   BootEntry entry;
   std::string image;
 };
 Result<SelfTestEntry> MaySelfTest(const BootState& state);
 
-// `entry` is what SetRescue would add. kNotSupported when the loader would take it where now it
-// takes a release that has tries left.
+// `entry` is what SetRescue would add. kNotSupported when the loader would take it instead of a
+// release that has tries left.
 Result<> MaySetRescue(const BootState& state, const BootEntry& entry);
 
-// The rescues on the ESP but the one with this name.
+// The rescues on the ESP except the one with this name.
 std::vector<std::string> OtherRescues(const BootState& state, std::string_view file);
 
-// The counter of an entry that is marked bad.
+// The counter that marks this entry bad.
 Tries Exhausted(const BootEntry& entry);
 
-// kNoSpace, with what is needed, what is free, where, and the files HostOS does not know, when an
-// image of `size` bytes does not fit. `reclaimable` bytes will be freed before it is written.
+// kNoSpace when an image of `size` bytes does not fit; the message says what is needed, what is
+// free, where, and which files HostOS does not know. `reclaimable` bytes will be freed before the
+// write.
 Result<> CheckEspSpace(const EspSpace& esp, std::string_view what, uint64_t size,
                        uint64_t reclaimable = 0);
 

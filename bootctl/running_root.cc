@@ -18,7 +18,7 @@ std::string BlockDirectory(dev_t device, const std::string& sys) {
   return std::format("{}/dev/block/{}:{}", sys, ::major(device), ::minor(device));
 }
 
-// `directory` is the partition's in sysfs; that of its disk is the one above.
+// `directory` is the partition's in sysfs; its parent is the disk's.
 Result<PartitionNode> ReadPartitionNode(const std::string& directory) {
   const Result<std::string> text = ReadFile(directory + "/partition");
   PartitionNode node;

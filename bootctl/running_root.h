@@ -1,5 +1,5 @@
-// Which partitions the running system is on: the device under "/", through sysfs, down to the two
-// partitions of its dm-verity device. Evidence only; nothing is guessed.
+// Finds the partitions the running system is on: from the device under "/", through sysfs, to the
+// two partitions of its dm-verity device. Relies on evidence only and guesses nothing.
 #pragma once
 
 #include <sys/types.h>
@@ -17,14 +17,14 @@ struct PartitionNode {
   bool operator==(const PartitionNode&) const = default;
 };
 
-// The two partitions, in no order, of the dm-verity device `root` is on. kNotSupported when it is
-// on anything else.
+// The two partitions, in no particular order, of the dm-verity device that `root` is on.
+// kNotSupported when `root` is on anything else.
 struct VerityNodes {
   PartitionNode first, second;
 };
 Result<VerityNodes> FindRunningRoot(const std::string& root, const std::string& sys);
 
-// The partition a file system is on; kNotSupported when it is on no partition.
+// The partition that a file system is on; kNotSupported when it is on none.
 Result<PartitionNode> FindPartition(dev_t device, const std::string& sys);
 
 }  // namespace hostos

@@ -21,9 +21,9 @@
 
 namespace hostos {
 
-// One look at the machine: what the verbs decide on. Never kept from one verb to the next.
+// One look at the machine, on which a verb decides. Never kept from one verb to the next.
 struct SystemdBoot::View {
-  std::string disk_name;               // as the kernel names the disk
+  std::string disk_name;               // the kernel's name of the disk
   std::string disk;                    // its path
   std::optional<VerityNodes> running;  // under "/"; absent in the rescue system
   PartitionTable table;
@@ -34,7 +34,7 @@ struct SystemdBoot::View {
 
 namespace {
 
-// In the run directory: in this boot the ESP got another UUID.
+// In the run directory: says that the ESP got another UUID in this boot.
 constexpr char kRenamed[] = "/own-uuids";
 
 bool HasWord(std::string_view line, std::string_view word) {
@@ -78,12 +78,13 @@ Result<Slot> RunningSlot(const PartitionTable& table, const VerityNodes& nodes) 
       b.data.number, b.verity.number);
 }
 
-// udev links each partition by its disk and its UUID (rootfs: 61-hostos.rules).
+// Finds twins through udev's links, which name each partition by its disk and its UUID (rootfs:
+// 61-hostos.rules).
 std::vector<std::string> TwinsOf(const std::string& dev, const std::string& disk,
                                  const PartitionTable& table) {
   namespace fs = std::filesystem;
   std::vector<std::string> twins;
-  std::error_code error;  // without the directory there is nothing to be said
+  std::error_code error;  // a missing directory means no twins
   const fs::path by_disk = dev + "/hostos/by-disk";
   for (fs::directory_iterator it(by_disk, error), end; !error && it != end; it.increment(error)) {
     const auto has = [&](const Partition& partition) {
@@ -101,8 +102,8 @@ std::vector<std::string> TwinsOf(const std::string& dev, const std::string& disk
   return twins;
 }
 
-// As a GPT has it, and a device path of the firmware: the first three groups of its text form
-// backwards (UEFI specification, "GUID and Time Formats").
+// A UUID as a GPT and a device path of the firmware store it: the first three groups of the text
+// form are reversed (UEFI specification, "GUID and Time Formats").
 Uuid MixedEndian(Uuid uuid) {
   std::reverse(uuid.begin(), uuid.begin() + 4);
   std::reverse(uuid.begin() + 4, uuid.begin() + 6);
@@ -110,7 +111,7 @@ Uuid MixedEndian(Uuid uuid) {
   return uuid;
 }
 
-// Refuses an image that is not the release's, before anything changes.
+// Refuses, before anything changes, an image that is not the release's.
 Result<Uki> CheckUki(int fd, const Release& release, const PartitionTable& table) {
   if (release.architecture != table.architecture)
     return Fail(Code::kNotSupported, "{} is for {}, this machine's slots are for {}",
@@ -126,11 +127,11 @@ Result<Uki> CheckUki(int fd, const Release& release, const PartitionTable& table
 
 Result<SystemdBoot::View> SystemdBoot::Look() const {
   const std::string command_line = TRY(ReadFile(options_.command_line));
-  if (options_.kept && !HasWord(command_line, kRescueWord))
+  if (options_.rescues && !HasWord(command_line, kRescueWord))
     return Fail(Code::kNotSupported, "this is not the rescue system: {} has no \"{}\"",
                 options_.command_line, kRescueWord);
   std::optional<VerityNodes> running;
-  if (!options_.kept) running = TRY(FindRunningRoot(options_.root, options_.sys));
+  if (!options_.rescues) running = TRY(FindRunningRoot(options_.root, options_.sys));
   Esp esp = TRY(Esp::Open(options_.esp));
   const std::string name = TRY(DiskName(running, esp));
   const std::string disk = options_.disk.empty() ? options_.dev + "/" + name : options_.disk;
@@ -140,8 +141,6 @@ Result<SystemdBoot::View> SystemdBoot::Look() const {
   TRY(CheckMounted(view));
 
   BootState& state = view.state;
-  state.rescue = options_.kept.has_value();
-  state.running = state.rescue ? *options_.kept : TRY(RunningSlot(view.table, *running));
   for (Slot slot : {Slot::A, Slot::B})
     state.slots[static_cast<int>(slot)] = StateOf(view.table.slot(slot));
   state.entries = view.contents.entries;
@@ -149,18 +148,22 @@ Result<SystemdBoot::View> SystemdBoot::Look() const {
   state.esp = view.contents.space;
   state.twins = TwinsOf(options_.dev, view.disk_name, view.table);
 
-  std::optional<Digest> root_hash = RootHashOf(command_line);
-  if (state.rescue) root_hash = state.slot(state.running).root_hash.value_or(Digest());
-  if (!root_hash)
-    return Fail(Code::kFailed, "{}: expected one roothash= of 64 hexadecimal digits, found \"{}\"",
-                options_.command_line, command_line.substr(0, command_line.find('\n')));
-  state.running_root_hash = *root_hash;
+  if (options_.rescues) {
+    state.running = RunningRescue{*options_.rescues};
+  } else {
+    const std::optional<Digest> root_hash = RootHashOf(command_line);
+    if (!root_hash)
+      return Fail(Code::kFailed,
+                  "{}: expected one roothash= of 64 hexadecimal digits, found \"{}\"",
+                  options_.command_line, command_line.substr(0, command_line.find('\n')));
+    state.running = RunningRelease{TRY(RunningSlot(view.table, *running)), *root_hash};
+  }
   TRY(ReadLoader(view));
   TRY(CheckRunning(view));
   return view;
 }
 
-// The disk "/" is on; of the rescue system, the one whose ESP is mounted.
+// The disk that "/" is on; in the rescue system, the disk whose ESP is mounted.
 Result<std::string> SystemdBoot::DiskName(const std::optional<VerityNodes>& running,
                                           const Esp& esp) const {
   if (running) return running->first.disk;
@@ -171,8 +174,8 @@ Result<std::string> SystemdBoot::DiskName(const std::optional<VerityNodes>& runn
       .disk;
 }
 
-// The loader's settings, in the order of their strength (config_select_default_entry), and the
-// entry it started.
+// Reads the loader's settings, strongest first (config_select_default_entry), and the entry it
+// started.
 Result<> SystemdBoot::ReadLoader(View& view) const {
   auto variable = [&](const std::string& name) {
     return ReadLoaderVariable(options_.efivars, name);
@@ -194,33 +197,36 @@ Result<> SystemdBoot::ReadLoader(View& view) const {
     preference.pattern = Lower(preference.pattern);
   OrderAsLoader(state.entries, state.preferences);
 
-  // Not LoaderBootCountPath: when a counted image does not load, the firmware may start the loader
-  // once more and that variable still names the image that failed.
+  // LoaderBootCountPath would be wrong here: when a counted image does not load, the firmware may
+  // start the loader again, and that variable still names the image that failed.
   if (std::optional<std::string> id = TRY(variable("LoaderEntrySelected")))
     state.booted_entry = PresentName(state, *id);
-  state.on_trial = !state.rescue && OnTrial(state);
+  if (auto* running = std::get_if<RunningRelease>(&state.running))
+    running->on_trial = OnTrial(state, running->root_hash);
   return {};
 }
 
 Result<> SystemdBoot::CheckRunning(const View& view) const {
   const BootState& state = view.state;
-  const SlotState& slot = state.slot(state.running);
-  if (!state.rescue && slot.root_hash != state.running_root_hash)
-    return Fail(Code::kFailed,
-                "slot {} is running with root hash {}, but its partitions {} and {} say {}",
-                Name(state.running), state.running_root_hash.Hex(), slot.data_device,
-                slot.verity_device, slot.root_hash ? slot.root_hash->Hex() : slot.label);
-  for (const BootEntry& entry : state.entries)
-    if (!state.rescue && entry.file == state.booted_entry &&
-        entry.root_hash != state.running_root_hash)
-      return Fail(Code::kFailed, "the loader started {}, whose root hash is {}, but {} is running",
-                  entry.file, entry.root_hash.Hex(), state.running_root_hash.Hex());
+  if (const RunningRelease* running = state.release()) {
+    const SlotState& slot = state.slot(running->slot);
+    if (slot.root_hash != running->root_hash)
+      return Fail(Code::kFailed,
+                  "slot {} is running with root hash {}, but its partitions {} and {} say {}",
+                  Name(running->slot), running->root_hash.Hex(), slot.data_device,
+                  slot.verity_device, slot.root_hash ? slot.root_hash->Hex() : slot.label);
+    for (const BootEntry& entry : state.entries)
+      if (entry.file == state.booted_entry && entry.root_hash != running->root_hash)
+        return Fail(Code::kFailed,
+                    "the loader started {}, whose root hash is {}, but {} is running", entry.file,
+                    entry.root_hash.Hex(), running->root_hash.Hex());
+  }
   const std::optional<std::string> partition =
       TRY(ReadLoaderVariable(options_.efivars, "LoaderDevicePartUUID"));
   const auto loaders = [&](const Uuid& uuid) {
     return !partition || ::strcasecmp(partition->c_str(), ToString(uuid).c_str()) == 0;
   };
-  // Since the loader was started, MakeOwn() may have changed it.
+  // MakeOwn() may have changed the UUID since the loader started.
   const bool renamed = loaders(kImageEsp) && ::access((options_.run + kRenamed).c_str(), F_OK) == 0;
   if (!loaders(view.table.esp.uuid) && !renamed)
     return Fail(Code::kFailed, "the loader was started from partition {}, but the ESP of {} is {}",
@@ -228,7 +234,7 @@ Result<> SystemdBoot::CheckRunning(const View& view) const {
   return {};
 }
 
-// A write to an ESP that is not mounted would go to nowhere and look like a success.
+// A write to an unmounted ESP would land in the directory below and look like a success.
 Result<> SystemdBoot::CheckMounted(const View& view) const {
   if (!options_.disk.empty()) return {};
   const dev_t device = TRY(view.esp.Device());
@@ -247,15 +253,14 @@ Result<BootState> SystemdBoot::Read() {
 
 Result<BootSurface> SystemdBoot::ReadSurface() {
   View view = TRY(Look());
-  BootSurface surface{.files = std::move(view.contents.files),
-                      .settings = std::move(view.contents.settings),
-                      .command_line = TRY(ReadFile(options_.command_line)),
-                      .image_command_line = {},
-                      .systemd_options = {}};
-  if (const auto name = NameOf(view.state, view.state.running))
+  BootSurface surface;
+  surface.files = std::move(view.contents.files);
+  surface.settings = std::move(view.contents.settings);
+  surface.command_line = TRY(ReadFile(options_.command_line));
+  if (const auto name = NameOf(view.state, view.state.kept()))
     surface.image_command_line = view.esp.CommandLine(name->file);
   auto options = ReadLoaderVariable(options_.efivars, "SystemdOptions", kSystemdVendor);
-  // Whoever writes it need not write text.
+  // Anyone may write this variable, so it need not be text.
   surface.systemd_options = options ? *std::move(options) : options.error().message;
   return surface;
 }
@@ -266,9 +271,9 @@ Result<Digest> SystemdBoot::HashEspFile(const std::string& path) {
 
 Result<> SystemdBoot::SetIdentity(const View& view, Slot slot, const SlotIdentity& identity) const {
   TRY(SetSlotIdentity(view.disk, slot, identity));
-  // udev renews /dev/disk/by-partuuid when it sees the write; asked once more, because a worker
-  // that was probing meanwhile may have seen the old table. Nothing depends on it before the next
-  // boot.
+  // udev renews /dev/disk/by-partuuid when it sees the write. It is asked once more, because a
+  // worker that was probing at that moment may have seen the old table. Nothing needs the links
+  // before the next boot, so errors are ignored.
   const SlotPartitions& partitions = view.table.slot(slot);
   for (const Partition* partition : {&partitions.data, &partitions.verity}) {
     const std::string name = partition->device.substr(partition->device.rfind('/') + 1);
@@ -279,8 +284,8 @@ Result<> SystemdBoot::SetIdentity(const View& view, Slot slot, const SlotIdentit
   return {};
 }
 
-// Entries first, on the medium, then the partitions' identity: at no time is there an entry whose
-// slot is gone.
+// Removes the entries first, durably, then the partitions' identity: at no time is there an entry
+// whose slot is gone.
 Result<> SystemdBoot::Invalidate(Slot slot) {
   View view = TRY(Look());
   TRY(MayInvalidate(view.state, slot));
@@ -337,8 +342,8 @@ Result<> SystemdBoot::Arm(Slot slot, const Release& release, int uki, uint32_t t
   return {};
 }
 
-// Makes the image with this root hash have one name, with this counter. Whatever else bears one of
-// its names goes first: a crash leaves at least one, and never one with a better counter.
+// Leaves the image with this root hash exactly one name, with this counter. Its other names are
+// removed first: a crash then leaves at least one name, and never one with a better counter.
 Result<> SystemdBoot::RenameTo(const View& view, const Digest& root_hash,
                                std::optional<Tries> tries) const {
   const std::vector<BootEntry> names = NamesOf(view.state, root_hash);
@@ -360,13 +365,14 @@ Result<> SystemdBoot::RenameTo(const View& view, const Digest& root_hash,
 
 Result<> SystemdBoot::Bless() {
   const View view = TRY(Look());
-  const Digest& running = view.state.running_root_hash;
-  if (NamesOf(view.state, running).empty())
+  const RunningRelease* running = view.state.release();
+  if (!running) return Fail(Code::kNotSupported, "the rescue system runs: nothing to bless");
+  if (NamesOf(view.state, running->root_hash).empty())
     return Fail(Code::kNotFound,
                 "{}/EFI/Linux has no entry with the running root hash {}: nothing to bless, and "
                 "slot {} will not boot again",
-                options_.esp, running.Hex(), Name(view.state.running));
-  return RenameTo(view, running, std::nullopt);
+                options_.esp, running->root_hash.Hex(), Name(running->slot));
+  return RenameTo(view, running->root_hash, std::nullopt);
 }
 
 Result<> SystemdBoot::Recount(Slot slot, uint32_t tries) {
@@ -417,12 +423,12 @@ Result<> SystemdBoot::SetRescue(const RescueImage& rescue, int image) {
 
   const auto present = std::ranges::find(view.state.entries, file, &BootEntry::file);
   const bool listed = present != view.state.entries.end();
-  const Result<Digest> there = view.esp.Hash(file);  // one that cannot be read is no whole one
+  const Result<Digest> there = view.esp.Hash(file);  // unreadable: not whole
   if (!listed || !there || *there != rescue.digest) {
     TRY(CheckEspSpace(view.state.esp, std::format("the rescue {}", uki.version), rescue.size,
                       listed ? present->size : 0));
     TRY(view.esp.CheckWritable());
-    // What a crash left, or the medium spoiled, of this very image: it is no whole one.
+    // Files of this very image that a crash left or the medium damaged: none of them is whole.
     std::vector<std::string> spoiled = view.contents.leftovers;
     std::erase_if(spoiled, [](const std::string& name) { return !IsRescueFile(name); });
     if (listed) spoiled.push_back(file);
@@ -445,7 +451,7 @@ Result<Digest> SystemdBoot::HashRescue() {
   return view.esp.Hash(rescue->file);
 }
 
-// A Type #1 entry (UAPI.1), so that the image itself is not touched.
+// Uses a Type #1 entry (UAPI.1), so that the image itself is not touched.
 Result<> SystemdBoot::AddSelfTest() {
   const View view = TRY(Look());
   const auto [entry, image] = TRY(MaySelfTest(view.state));
@@ -475,13 +481,13 @@ Result<> SystemdBoot::MakeOwn() {
   if (view.table.esp.uuid != kImageEsp) return {};
   const Uuid named = MixedEndian(kImageEsp);
   if (TRY(FirmwareNames(options_.efivars, std::as_bytes(std::span(named))))) return {};
-  // What the loader says of this boot stays what it was.
+  // The loader's variables keep the old UUID for the rest of this boot; this file says why.
   TRY(MakeDirectories(options_.run));
   TRY(WriteFileAtomically(options_.run + kRenamed, ""));
   return SetOwnUuids(view.disk);
 }
 
-// Not an image under an entry's name that cannot be read: it may be that of the running release.
+// Keeps an unreadable image under an entry's name: it may belong to the running release.
 Result<> SystemdBoot::RemoveTemporaries() {
   const View view = TRY(Look());
   std::vector<std::string> files = view.contents.leftovers;

@@ -1,9 +1,10 @@
-// BootControl for systemd-boot: slots from the GPT, boot entries on the ESP, what the loader did
-// from the EFI variables, what runs from sysfs and the kernel command line. Every path is injected,
-// so the same class works on a machine, on a disk image, and in tests.
+// BootControl for systemd-boot. Slots come from the GPT, boot entries from the ESP, the loader's
+// doings from EFI variables, what runs from sysfs and the kernel command line. Every path is
+// injected, so the same class works on a machine, on a disk image and in tests.
 //
-// Evidence is cross-checked, never guessed: Read fails with a message that names both sides when
-// the device under "/", the partition table, the command line and the loader contradict each other.
+// Evidence is cross-checked, never guessed: when the device under "/", the partition table, the
+// command line and the loader contradict each other, Read fails with a message that names both
+// sides.
 #pragma once
 
 #include <string>
@@ -17,15 +18,15 @@ struct SystemdBootOptions {
   std::string efivars = "/sys/firmware/efi/efivars";
   std::string sys = "/sys";
   std::string command_line = "/proc/cmdline";
-  std::string root = "/";  // what the running slot is mounted on
+  std::string root = "/";  // where the running slot is mounted
   std::string run = "/run/hostos";
   std::string dev = "/dev";
-  // An image file or device to use in place of the disk "/" is on. Partitions are then files beside
-  // it, named as fdisk_partname(3) does ("disk.img2"), and where the ESP is mounted from is not
-  // checked.
+  // An image file or device to use instead of the disk "/" is on. Its partitions are then files
+  // beside it, named as fdisk_partname(3) does ("disk.img2"), and it is not checked where the ESP
+  // is mounted from.
   std::string disk;
-  // In the rescue system, where no slot runs: the slot that is left alone, as a running one is.
-  std::optional<Slot> kept;
+  // Set in the rescue system: the slot that it makes boot again.
+  std::optional<Slot> rescues;
 };
 
 class SystemdBoot : public BootControl {

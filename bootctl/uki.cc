@@ -14,8 +14,8 @@
 namespace hostos {
 namespace {
 
-// PE/COFF: "MZ" header with the offset of "PE\0\0" at 60; then the COFF header of 20 bytes, the
-// optional header, and 40 bytes a section.
+// PE/COFF layout: an "MZ" header with the offset of "PE\0\0" at 60; then the COFF header of 20
+// bytes, the optional header, and 40 bytes per section.
 constexpr size_t kDosHeader = 64, kPeHeader = 96, kOptionalHeader = 24, kSectionHeader = 40;
 constexpr size_t kMostSection = 64 << 10;
 
@@ -74,8 +74,8 @@ Result<std::optional<Image>> ReadSectionTable(int fd) {
   return image;
 }
 
-// The content of a section as far as the file goes; absent when there is no such section. Sections
-// from the first ".profile" on belong to profiles, of which the first overrides the base.
+// The content of a section, as far as the file goes; absent when there is no such section. Sections
+// from the first ".profile" on belong to profiles; the first profile overrides the base.
 Result<std::optional<std::string>> ReadSection(int fd, const Image& image, std::string_view name) {
   auto is_profile = [](const Section& section) { return section.name == ".profile"; };
   const auto end = image.sections.end();

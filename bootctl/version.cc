@@ -1,5 +1,5 @@
-// UAPI.10 "Version Format Specification", and what systemd-boot 257 makes of it where the
-// specification leaves room: characters outside [0-9a-zA-Z~^.-] separate segments and nothing more.
+// UAPI.10 "Version Format Specification". Where it leaves room, this follows systemd-boot 257:
+// characters outside [0-9a-zA-Z~^.-] only separate segments.
 #include <algorithm>
 
 #include "bootctl/boot_control.h"
@@ -25,8 +25,8 @@ std::string_view TakeWhile(std::string_view& text, Predicate predicate) {
   return taken;
 }
 
-// Where one string goes on with `mark` and the other does not, the marked one is older. Where both
-// do, the mark is taken off both.
+// If only one string continues with `mark`, that one is older. If both do, the mark is removed from
+// both.
 std::strong_ordering CompareMark(std::string_view& a, std::string_view& b, char mark) {
   const bool in_a = a.starts_with(mark), in_b = b.starts_with(mark);
   if (in_a && in_b) {
@@ -50,7 +50,7 @@ std::strong_ordering CompareVersions(std::string_view a, std::string_view b) {
   for (;;) {
     TakeWhile(a, [](char c) { return !IsVersionChar(c); });
     TakeWhile(b, [](char c) { return !IsVersionChar(c); });
-    // A pre-release is older even than the end of the string, so this comes before the end.
+    // Before the check for the end: a pre-release is older even than the end of the string.
     if (auto order = CompareMark(a, b, '~'); order != 0) return order;
     if (a.empty() || b.empty()) return b.empty() <=> a.empty();
     for (char mark : {'-', '^', '.'})

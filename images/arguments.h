@@ -1,7 +1,7 @@
-// The command line, from one table: the verbs, their options, and what --help says of them.
+// Parses the command line by one table: the verbs, their options, and the texts of --help.
 //
-// Strict: an unknown option, a missing or a superfluous value, and an option given twice that does
-// not repeat are errors with Code::kUsage that name what was expected.
+// Strict: an unknown option, a missing or superfluous value, and a repeated option that may not
+// repeat are errors with Code::kUsage that name what was expected.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ enum class Times { kAtMostOnce, kOnce, kAnyNumber, kAtLeastOnce };
 
 struct Option {
   std::string_view name;   // without the dashes
-  std::string_view value;  // what it takes, for help ("FILE"); empty: a switch
+  std::string_view value;  // its argument, for help ("FILE"); empty: a switch
   Times times = Times::kAtMostOnce;
   std::string_view help;
 };
@@ -37,15 +37,16 @@ struct Subcommand {
 
 class Arguments {
  public:
-  // Accepts "--name VALUE", "--name=VALUE" and, for switches, "--name"; "--" ends the options.
+  // Accepts "--name VALUE", "--name=VALUE" and, for switches, "--name". "--" ends the options.
   static Result<Arguments> Parse(const Subcommand& verb, std::span<const char* const> words);
 
   bool Has(std::string_view option) const { return values_.contains(option); }
-  // The value of an option that the table requires.
+  // The value of a required option.
   const std::string& Get(std::string_view option) const { return values_.find(option)->second[0]; }
   std::string GetOr(std::string_view option, std::string_view fallback) const;
   std::vector<std::string> All(std::string_view option) const;
-  // A decimal number; one with a suffix K, M, G or T to the base of 1024. Absent when not given.
+  // A decimal number; Size() also takes a suffix K, M, G or T, in powers of 1024. Absent when the
+  // option is not given.
   Result<std::optional<uint64_t>> Number(std::string_view option) const;
   Result<std::optional<uint64_t>> Size(std::string_view option) const;
   const std::string& operand() const { return operand_; }
@@ -57,10 +58,10 @@ class Arguments {
   std::string operand_;
 };
 
-// A decimal number and nothing else; kUsage.
+// A decimal number and nothing else; kUsage otherwise.
 Result<uint64_t> ParseNumber(std::string_view text);
 
-// What `program --help` and `program VERB --help` print.
+// The texts of `program --help` and `program VERB --help`.
 std::string Help(std::string_view program, std::string_view summary,
                  std::span<const Subcommand> verbs);
 std::string Help(std::string_view program, const Subcommand& verb);

@@ -5,17 +5,20 @@
 #include <vector>
 
 #include "images/metadata_files.h"
+#include "images/publish/bundle_writer.h"
 #include "images/work_directory.h"
+#include "updater/release/commit.h"
+#include "updater/release/release_target.h"
 #include "updater/source/archive.h"
 #include "updater/source/files.h"
-#include "updater/source/release_target.h"
 #include "updater/source/repo.h"
 #include "updater/tuf/client.h"
 
 namespace hostos {
 namespace {
 
-// What a node that has nothing but the oldest root asks for, to find the release; the release.
+// Fetches what a node that has only the oldest root would fetch to find the release. Returns the
+// release.
 Result<ReleaseTarget> FollowMetadata(Archive& archive, const BundleOptions& options, uint64_t now,
                                      const WorkDirectory& work, std::vector<NotedFile>& found) {
   const std::string root = TRY(OldestRoot(options.repo));
@@ -38,7 +41,7 @@ Result<std::vector<ObjectSize>> ObjectsOf(const Repo& repo, const Digest& commit
   return TRY(ParseCommit(bytes)).sizes;
 }
 
-// The names of the objects that the release has and `from`, if there is one, has not.
+// The names of the objects that the release has and `from` lacks; all, without a `from`.
 Result<std::vector<std::string>> ObjectNamesFor(const Digest& commit,
                                                 const BundleOptions& options) {
   const Repo repo = TRY(Repo::Open(options.repo));

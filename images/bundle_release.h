@@ -1,5 +1,5 @@
-// A bundle: one file with what a node without network needs to install a release, by the rules it
-// would follow with one. docs/trust.md.
+// A bundle is one file with everything that a node without network needs to install a release, by
+// the same rules as with a network. See docs/trust.md.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ struct BundleOptions {
   std::string architecture;
   std::string channel;
   std::string version;
-  std::string from;  // a version that nodes have already: its objects stay away; empty: all go in
+  std::string from;  // nodes have this version: leave out its objects; empty: put all in
   std::string output;
 };
 
@@ -24,8 +24,8 @@ struct BundleContent {
   uint64_t bytes = 0;  // of the file
 };
 
-// Holds the metadata that counts at `now`, all of it, as a node that trusts the repository's first
-// root reads it. An existing file is replaced, as a whole.
+// Writes all metadata that is valid at `now`, as a node reads it that trusts the repository's first
+// root. An existing file is replaced as a whole.
 Result<BundleContent> BundleRelease(const BundleOptions& options, uint64_t now);
 
 }  // namespace hostos

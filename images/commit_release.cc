@@ -4,6 +4,9 @@
 
 #include "bootctl/uki.h"
 #include "images/program.h"
+#include "images/publish/publish.h"
+#include "images/publish/scan_directory.h"
+#include "images/publish/secret_key.h"
 #include "images/reseal.h"
 #include "images/root_tree.h"
 #include "images/uki.h"
@@ -17,7 +20,7 @@
 namespace hostos {
 namespace {
 
-// A copy the caller asked for: made beside its place, there when all is done.
+// An optional copy for the caller: written beside its place, and moved there when all is done.
 class Copy {
  public:
   static Result<Copy> To(const std::string& path) {
@@ -27,7 +30,7 @@ class Copy {
     copy.work_.emplace(TRY(WorkDirectory::Beside(path)));
     return copy;
   }
-  // Where to write it; what nobody asked for goes nowhere.
+  // Where to write the copy; /dev/null when none was asked for.
   std::string place() const { return work_ ? *work_ / "copy" : "/dev/null"; }
   Result<> Publish() const {
     if (!work_) return {};
@@ -51,7 +54,7 @@ Result<> CheckNames(const CommitOptions& options) {
   return {};
 }
 
-// What is published under a version stays: machines may run it already.
+// A published version must not change: machines may already run it.
 Result<> CheckUnpublished(const Repo& repo, const CommitOptions& options) {
   const std::string ref = ReleaseRef(options.architecture, options.version);
   const Result<Digest> commit = repo.ResolveRef(ref);
@@ -73,8 +76,8 @@ Result<Sealed> SealTree(const Scan& scan, const std::string& image, const std::s
               [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); });
 }
 
-// What the tree brings for the nodes' ESP, if it does. Its version may be an older one: a rescue
-// that still serves need not be fetched again.
+// The rescue that the tree brings for the nodes' ESP, if any. It may be of an older version: a
+// rescue that still serves need not be fetched again.
 Result<std::optional<RescueImage>> RescueIn(const std::string& tree,
                                             const std::string& architecture, Progress& progress) {
   const std::string path = tree + std::string(kRescuePath);
@@ -156,7 +159,7 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
   TRY(image.Publish());
   TRY(verity.Publish());
   TRY(uki_copy.Publish());
-  input.release.commit = TRY(repo.CommitTree(input, keys));
+  input.release.commit = TRY(CommitTree(repo, input, keys));
   return input.release;
 }
 

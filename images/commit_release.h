@@ -1,23 +1,23 @@
-// From a root file system to a signed release in an archive repository: seal it, bind a kernel
-// image to the root hash, commit both, sign. Nothing in the repository points at the release before
-// it is complete, signed and on stable storage.
+// Makes a signed release in an archive repository from a root file system: seals it, binds a kernel
+// image to the root hash, commits both, signs. Nothing in the repository points to the release
+// before it is complete, signed and on stable storage.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "images/publish/passphrase.h"
 #include "updater/base/progress.h"
 #include "updater/base/release.h"
 #include "updater/base/result.h"
-#include "updater/source/passphrase.h"
 
 namespace hostos {
 
 struct CommitOptions {
   std::string tree;  // the root file system, with an empty /boot
   std::string initrd;
-  std::string repo;  // made when it is not there
+  std::string repo;  // created if it is missing
   std::string version;
   std::string channel;
   std::string architecture;
@@ -26,12 +26,12 @@ struct CommitOptions {
   uint64_t timestamp = 0;      // of the commit, seconds since the epoch
   std::string stub;            // empty: the build machine's
   std::string cmdline_append;  // for the kernel
-  // Copies of what was made; empty: none.
+  // Where to write copies of the results; empty: no copy.
   std::string image_out, verity_out, uki_out;
 };
 
-// A release is made on its day, give or take a clock: not before 1980, which is the first time that
-// every file system of ours can say, nor more than a day after `now`. kUsage.
+// The time of a release must not be before 1980, the first time that all file systems used here can
+// express, nor more than a day after `now`, which allows for a wrong clock. kUsage otherwise.
 Result<> CheckReleaseTime(uint64_t timestamp, uint64_t now);
 
 Result<Release> CommitRelease(const CommitOptions& options, Progress& progress);

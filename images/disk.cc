@@ -24,22 +24,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The definitions that drop-ins go to. A node finds its slots by the order of the partitions, which
-// is that of these names.
+// The definitions that drop-ins change. A node finds its slots by the order of the partitions,
+// which is the order of these names.
 constexpr const char* kDefinitions[] = {"10-esp",    "20-root-a",        "21-root-a-verity",
                                         "30-root-b", "31-root-b-verity", "40-state"};
 enum { kEsp, kRootA, kVerityA, kRootB, kVerityB, kState };
 
-// No menu to stop at, no way to edit the command line of a machine nobody watches.
+// No menu and no editor: nobody may stop the boot or edit the command line of an unattended
+// machine.
 constexpr std::string_view kLoaderConfiguration = "timeout 0\neditor no\n";
 
-// As in the definitions; rootfs mounts the state partition by this name.
+// As in the definitions. rootfs mounts the state partition by this name.
 constexpr std::string_view kEmptyLabel = "_empty", kStateLabel = "hostos-state";
 
-// A FAT with fewer clusters is taken for FAT16 by firmware; with the FATs themselves, in sectors.
+// Firmware takes a FAT with fewer clusters for FAT16. In sectors; includes the FATs themselves.
 constexpr uint64_t kLeastFat32 = 65525 + 1100;
 
-// FAT knows no time before 1980.
+// FAT cannot express a time before 1980.
 constexpr uint64_t kFirstFatTime = 315532800;
 
 Result<> CopyFile(const std::string& from, const std::string& to) {
@@ -49,7 +50,8 @@ Result<> CopyFile(const std::string& from, const std::string& to) {
   return {};
 }
 
-// The ESP's content, beside the UKI: systemd-boot where firmware looks, and where `bootctl` does.
+// Fills the ESP, except for the UKI: puts systemd-boot where firmware looks, and where `bootctl`
+// looks.
 Result<> FillEsp(const std::string& esp, const Release& release) {
   const std::string efi = TRY(EfiArchitecture(release.architecture));
   const std::string loader = std::format("{}systemd-boot{}.efi", kEfiPrograms, efi);
@@ -62,7 +64,7 @@ Result<> FillEsp(const std::string& esp, const Release& release) {
   return WriteFileAtomically(esp + "/loader/loader.conf", kLoaderConfiguration);
 }
 
-// Under a name of its own bytes, as a node writes it.
+// Names the rescue by its own bytes, as a node does.
 Result<> AddRescue(const std::string& esp, const std::string& rescue,
                    std::string_view architecture) {
   const UniqueFd file = TRY(Open(rescue, O_RDONLY));
@@ -72,7 +74,8 @@ Result<> AddRescue(const std::string& esp, const std::string& rescue,
   return PublishFile(temporary, std::format("{}/EFI/Linux/{}", esp, RescueFile(copied.digest)));
 }
 
-// What a node keeps beside its record, so that it can verify the release it was installed with.
+// Writes what a node keeps beside its record, so that it can verify the release it was installed
+// with.
 Result<> FillState(const std::string& state, const SignedRelease& release) {
   const std::string commits = state + "/lib/hostos/commits";
   const std::string name = commits + "/" + release.commit.release.commit.Hex();
@@ -81,7 +84,7 @@ Result<> FillState(const std::string& state, const SignedRelease& release) {
   return WriteFileAtomically(name + ".commitmeta", release.detached);
 }
 
-// Gives everything below `path` one time, which the file systems made of it then carry.
+// Gives everything below `path` the same time; the file systems made from it then carry that time.
 Result<> SetTimes(const std::string& path, uint64_t seconds) {
   const timespec time = {.tv_sec = static_cast<time_t>(std::max(seconds, kFirstFatTime)),
                          .tv_nsec = 0};
@@ -97,7 +100,7 @@ Result<> SetTimes(const std::string& path, uint64_t seconds) {
   return {};
 }
 
-// Beside this program: as it is installed, and so has the build tree them.
+// The definitions beside this program; the place is the same when installed and in the build tree.
 Result<std::string> OwnDefinitions() {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
@@ -105,7 +108,7 @@ Result<std::string> OwnDefinitions() {
   return (program.parent_path() / HOSTOS_REPART_DIR).lexically_normal().string();
 }
 
-// A drop-in for a definition that is not there would say nothing to anybody.
+// Checks that every definition exists: a drop-in for a missing one would have no effect, silently.
 Result<std::string> DefinitionsFrom(const DiskOptions& options) {
   const bool given = !options.definitions.empty();
   std::error_code error;
@@ -125,7 +128,7 @@ Result<std::string> DefinitionsFrom(const DiskOptions& options) {
   return directory;
 }
 
-// Drop-ins: what this release and this command line say about the partitions.
+// Writes the drop-ins: what this release and this command line decide about the partitions.
 Result<> WriteDropIns(const std::string& directory, const Release& release,
                       const DiskOptions& options) {
   std::string text[std::size(kDefinitions)];
@@ -171,7 +174,7 @@ Result<std::vector<DiskPartition>> ParsePartitions(const std::string& text) {
   return partitions;
 }
 
-// Definitions of one's own may say anything: the disk is read as a node will read it.
+// An operator's own definitions may say anything, so this reads the disk as a node will.
 Result<> CheckLayout(const std::string& disk, const std::vector<DiskPartition>& partitions,
                      const Release& release, uint64_t sector_size) {
   const PartitionTable table = TRY(ReadPartitionTable(disk));
@@ -208,10 +211,11 @@ Result<std::vector<DiskPartition>> RunRepart(const WorkDirectory& work,
   Uuid seed_bytes;
   std::ranges::copy(std::span(facts.commit.bytes).first<16>(), seed_bytes.begin());
   const std::string seed = ToString(seed_bytes);
-  // Without the sector size the ESP would be made with sectors of 4096 bytes, which firmware does
+  // --sector-size, because otherwise the ESP would get sectors of 4096 bytes, which firmware does
   // not read from a disk with sectors of 512.
-  // mkfs.ext4 draws its directory hash seed at random unless told; it takes only its last -E, so
-  // what systemd-repart passes itself is repeated.
+  //
+  // The ext4 options, because otherwise mkfs.ext4 chooses its directory hash seed at random. It
+  // honors only its last -E, so this repeats what systemd-repart itself passes.
   const std::string json = TRY(RunProgram(
       {"systemd-repart", "--root=" + work / "content", "--definitions=" + definitions,
        "--definitions=" + work / "drop-ins", "--architecture=" + facts.architecture,

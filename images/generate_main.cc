@@ -1,4 +1,4 @@
-// Runs at build time: writes the man page or the completion to standard output.
+// Runs at build time. Writes the man page or the completion to standard output.
 #include "images/manual.h"
 
 int main(int argc, char** argv) {

@@ -1,4 +1,4 @@
-// hostimage: release tool of HostOS. Exit codes are listed in docs/publishing.md.
+// hostimage, the release tool of HostOS. docs/publishing.md lists its exit codes.
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -55,7 +55,7 @@ int Main(std::span<const char* const> words) {
 int main(int argc, char** argv) try {
   return hostos::Main(std::span<const char* const>(argv + 1, argc > 0 ? argc - 1 : 0));
 } catch (const std::exception& exception) {
-  // Ours do not throw; this is memory, or a library.
+  // HostOS's own code does not throw: this is out of memory, or a library.
   (void)std::fprintf(stderr, "hostimage: %s\n", hostos::Printable(exception.what()).c_str());
   return 1;
 }

@@ -29,7 +29,7 @@ constexpr ManualTerm kFiles[] = {
      "Beside the folder of the program: the partitions of a disk, for systemd-repart."},
 };
 
-// As docs/publishing.md has them.
+// The same as in docs/publishing.md.
 constexpr ManualExit kExits[] = {
     {0, "done, and nodes see it"},
     {1, "failed: standard error says why"},

@@ -1,4 +1,4 @@
-// hostimage(1), from the command table: the man page and the bash completion.
+// The data of hostimage(1), from the command table, for the man page and the bash completion.
 #pragma once
 
 #include "updater/hostctl/manual.h"

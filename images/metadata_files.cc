@@ -65,7 +65,7 @@ Result<> PublishMetadata(const std::string& repo, const std::map<std::string, st
       new_root && files.contains(kTimestampFile) && Exists(metadata + kTimestampFile);
 
   std::error_code error;
-  fs::remove_all(next, error);  // what a run that was interrupted left
+  fs::remove_all(next, error);  // left by an interrupted run
   TRY(MakeDirectories(metadata));
   if (exchange) fs::copy(repo + "/metadata", repo + "/metadata.next", error);
   if (error) return FailErrno(next, error.value());

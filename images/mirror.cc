@@ -16,8 +16,9 @@
 #include "images/work_directory.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/mask.h"
+#include "updater/release/commit.h"
+#include "updater/release/signature.h"
 #include "updater/source/archive.h"
-#include "updater/source/commit.h"
 #include "updater/source/files.h"
 #include "updater/source/repo.h"
 #include "updater/tuf/client.h"
@@ -29,7 +30,8 @@ namespace fs = std::filesystem;
 
 constexpr char kTimestamp[] = "metadata/timestamp.json";
 
-// Whatever the mirror has targets of moves on with the metadata, so it is copied again and again.
+// Adds the channels that the mirror already has targets of: the metadata moves on for all of them,
+// so each must be copied in every run.
 Result<> AddHeldChannels(const std::string& repo, std::set<std::string>& channels) {
   const fs::path targets = repo + "/targets";
   std::error_code error;
@@ -42,8 +44,8 @@ Result<> AddHeldChannels(const std::string& repo, std::set<std::string>& channel
   return {};
 }
 
-// Makes `trusted` what a client of this root and of the mirror knows, of any age: the floor for
-// what comes next. Returns the root as a file of the mirror.
+// Makes `trusted` hold what a client of this root and of the mirror already knows, expired or not:
+// the floor for what comes next. Returns the root as a file of the mirror.
 Result<NotedFile> Remember(const MirrorOptions& options, const std::string& trusted) {
   const std::string bytes = TRY(ReadFile(options.root, tuf::kRootCap));
   TRY_CONTEXT(options.root, tuf::Client::Init(trusted, bytes));
@@ -68,8 +70,8 @@ std::string ChannelsIn(const tuf::Targets& targets) {
   return channels.empty() ? "none" : channels;
 }
 
-// The releases of a channel that are not withdrawn, the newest first. The targets of all are
-// fetched.
+// The releases of a channel that are not withdrawn, the newest first. Fetches the targets of all of
+// them.
 Result<std::vector<ReleaseTarget>> ReleasesOf(const std::string& channel, const tuf::Client& client,
                                               const tuf::Targets& targets, tuf::Fetcher& files) {
   std::vector<ReleaseTarget> releases;
@@ -88,7 +90,7 @@ Result<std::vector<ReleaseTarget>> ReleasesOf(const std::string& channel, const 
                   newest);
     const std::string own =
         VersionTarget(release.product, release.architecture, release.channel, release.version);
-    if (path != newest && path != own)  // it becomes the name of a file here
+    if (path != newest && path != own)  // it becomes a file name here
       return Fail(Code::kNotTrusted, "{}: expected the release of this name, found {}", path, own);
     if (path == newest) minimum_index = release.minimum_index;
     if (release.index >= minimum_index &&
@@ -107,20 +109,21 @@ class Copier {
   Copier(const MirrorOptions& options, Repo repo, std::vector<PublicKey> keys)
       : options_(options), repo_(std::move(repo)), keys_(std::move(keys)) {}
 
-  // Its commit and its objects, then the ref that leads there.
+  // Copies the release's commit and objects, then sets its ref.
   Result<FetchStats> Copy(const ReleaseTarget& release, tuf::Fetcher& files, Progress& progress) {
-    const CommitFiles found = TRY(FetchCommit(files, release.commit));
+    CommitFiles found = TRY(FetchCommit(files, release.commit));
     TRY(VerifyCommit(found.bytes, found.signatures, keys_, options_.signatures));
-    const Commit commit = TRY(ParseCommit(found.bytes));
+    SignedCommit commit{TRY(ParseCommit(found.bytes)), {}, {}};
+    commit.bytes = std::move(found.bytes);
+    commit.signatures = std::move(found.signatures);
     TRY(CheckBinding(release, commit.release));
     TRY(RemoveDamaged(commit.sizes));
     FetchStats copied;
-    // libostree takes for whole what an interrupted run left, also where its last write failed.
-    // What is not whole is fetched once more; then it is the source's.
+    // libostree trusts what an interrupted run left, even if its last write failed. So what is
+    // damaged is removed and fetched once more; if it is damaged again, the source is at fault.
     for (bool again : {true, false}) {
-      const FetchStats stats =
-          TRY(repo_.Pull(options_.from, found.bytes, found.signatures, HttpOptions(), progress)
-                  .transform_error(MaskedError));
+      const FetchStats stats = TRY(
+          repo_.Pull(options_.from, commit, HttpOptions(), progress).transform_error(MaskedError));
       copied.objects += stats.objects;
       copied.bytes += stats.bytes;
       TRY(RemoveDamaged(commit.sizes));
@@ -144,8 +147,8 @@ class Copier {
   }
 
  private:
-  // Of the objects that are in the mirror, those that are not what was signed go; the others are
-  // known to be whole from then on.
+  // Removes the mirror's objects that are not what was signed. The others are known to be whole
+  // from then on.
   Result<> RemoveDamaged(const std::vector<ObjectSize>& objects) {
     for (const ObjectSize& object : objects) {
       TRY(CheckInterrupt());
@@ -180,10 +183,10 @@ class Copier {
   Repo repo_;
   std::vector<PublicKey> keys_;
   std::unordered_set<Digest> whole_;
-  std::unordered_map<Digest, std::string> why_;  // it was removed
+  std::unordered_map<Digest, std::string> why_;  // why an object was removed
 };
 
-// The releases' files, which never change; then the metadata, with which nodes see them.
+// Publishes the releases' files, which never change, then the metadata, which shows them to nodes.
 Result<> Publish(const std::string& repo, const std::vector<NotedFile>& files,
                  const std::string& timestamp) {
   std::map<std::string, std::string> metadata;

@@ -1,10 +1,10 @@
-// A copy of channels for a site that cannot reach their publisher, or should not: TUF metadata,
+// Copies channels for a site that cannot, or should not, reach their publisher: TUF metadata,
 // release targets, commits and objects, as files that any web server serves. Everything is verified
-// as a node verifies it, and so needs no trust on its way.
+// as a node verifies it, so the way it takes needs no trust.
 //
-// Nodes see a change all at once, with timestamp.json, after everything it leads to is there and on
-// stable storage: whatever interrupts a run, the mirror offers what it offered before, and the next
-// run goes on. What the mirror offers is its memory too: it never goes back.
+// Nodes see a change all at once, through timestamp.json, after everything it leads to is on stable
+// storage. Whatever interrupts a run, the mirror offers what it offered before, and the next run
+// goes on. What the mirror offers is also its memory: it never goes back.
 #pragma once
 
 #include <cstdint>
@@ -14,18 +14,18 @@
 
 #include "updater/base/progress.h"
 #include "updater/base/result.h"
-#include "updater/source/release_target.h"
-#include "updater/source/sign.h"
+#include "updater/release/release_target.h"
+#include "updater/release/signature.h"
 
 namespace hostos {
 
 struct MirrorOptions {
-  std::string from;               // http://, https://, or a directory, absolute
-  std::string repo;               // made when it is not there
-  std::string root;               // the TUF root to trust: a file; every later root is copied
+  std::string from;               // http://, https://, or an absolute directory
+  std::string repo;               // created if it is missing
+  std::string root;               // file: the TUF root to trust; later roots are copied
   std::vector<std::string> keys;  // directories of *.pub
   SignatureRule signatures;
-  std::set<std::string> channels;  // "<product>/<architecture>/<channel>"; and those it has already
+  std::set<std::string> channels;  // "<product>/<architecture>/<channel>"; those it has are added
 };
 
 struct Mirrored {
@@ -34,9 +34,9 @@ struct Mirrored {
   uint64_t bytes = 0;                   // over the wire
 };
 
-// Copies every release of the channels that is not withdrawn; `now` in seconds since the epoch.
-// kNotTrusted names what does not hold, kNotFound a channel without releases. What is at `repo` has
-// to be a mirror of the same publisher's, as far as `root` says.
+// Copies every release of the channels that is not withdrawn. `now` is in seconds since the epoch.
+// kNotTrusted names what does not hold, kNotFound a channel without releases. If `repo` already
+// holds a mirror, `root` must vouch for it: it must be the same publisher's.
 Result<Mirrored> Mirror(MirrorOptions options, uint64_t now, Progress& progress);
 
 }  // namespace hostos

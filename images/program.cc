@@ -28,7 +28,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   return pointers;
 }
 
-// The environment with `added`, which replace inherited ones of the same name.
+// This process's environment plus `added`, which replaces variables of the same name.
 std::vector<std::string> Environment(const std::vector<std::string>& added) {
   std::vector<std::string> all = added;
   for (char** entry = environ; *entry; entry++) {
@@ -41,7 +41,7 @@ std::vector<std::string> Environment(const std::vector<std::string>& added) {
   return all;
 }
 
-// The signal mask with the interrupts let through.
+// The current signal mask, but with the interrupts unblocked.
 sigset_t OpenMask() {
   sigset_t mask;
   (void)::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
@@ -71,16 +71,16 @@ Result<pid_t> Spawn(const std::vector<std::string>& words,
   return pid;
 }
 
-// The wait status. An interrupt is passed on; the program's own end still decides. The signals are
-// let through only while ppoll waits, so that none can arrive unseen just before.
+// Returns the wait status. Passes an interrupt on to the program, whose own end still decides. The
+// signals are unblocked only while ppoll waits, so none can arrive unnoticed just before it.
 Result<int> Wait(pid_t pid) {
-  // Not pidfd_open(): glibc 2.41 declares it without C linkage.
+  // A raw syscall, because glibc 2.41 declares pidfd_open() without C linkage.
   const UniqueFd end(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!end) return FailErrno("pidfd_open");
   const sigset_t mask = OpenMask();
   pollfd wait = {.fd = end.get(), .events = POLLIN, .revents = 0};
   while (::ppoll(&wait, 1, nullptr, &mask) < 0 && errno == EINTR)
-    if (interrupted) (void)::kill(pid, SIGTERM);  // it may have ended already
+    if (interrupted) (void)::kill(pid, SIGTERM);  // the program may have ended already
   int status = 0;
   if (::waitpid(pid, &status, 0) < 0) return FailErrno("waitpid");
   return status;

@@ -1,6 +1,6 @@
-// Running the programs that make what we do not: ukify, systemd-repart, qemu-img. And ending early:
-// after SIGINT, SIGTERM or SIGHUP the running program is stopped and every step from then on fails,
-// so that the temporary files are removed on the way out.
+// Runs the programs that hostimage builds on: ukify, systemd-repart, qemu-img. Also ends early:
+// after SIGINT, SIGTERM or SIGHUP the running program is stopped and every further step fails, so
+// that the temporary files are removed on the way out.
 #pragma once
 
 #include <string>
@@ -10,16 +10,16 @@
 
 namespace hostos {
 
-// Remembers the signals that ask the process to end, in place of ending it. To be called before the
-// first thread is made.
+// Makes the signals that ask the process to end only be remembered. Call it before the first
+// thread.
 void CatchInterrupts();
 
-// An error when one of those signals arrived: to be asked between long steps.
+// An error once one of those signals has arrived. Check it between long steps.
 Result<> CheckInterrupt();
 
-// Runs `words` (found in PATH) to its end with "NAME=VALUE" added to the environment, nothing on
-// its input. Returns what it wrote to its output; what it wrote to its error output is part of the
-// error when it fails: kNoSpace when it says so there.
+// Runs `words` (found in PATH) to the end, with "NAME=VALUE" added to the environment and no input.
+// Returns its output. If it fails, the error contains the end of its error output; kNoSpace if that
+// says so.
 Result<std::string> RunProgram(const std::vector<std::string>& words,
                                const std::vector<std::string>& environment = {});
 

@@ -1,13 +1,16 @@
 #include "images/publish_release.h"
 
 #include "images/commit_release.h"
+#include "images/publish/publish.h"
+#include "images/publish/secret_key.h"
 #include "updater/base/clock.h"
+#include "updater/release/commit.h"
 #include "updater/source/repo.h"
 
 namespace hostos {
 namespace {
 
-// What was committed comes before what is published.
+// Adds to a kNotFound error that a release must be committed before it is published.
 auto CommitFirst(const PublishOptions& options) {
   return [&options](Error error) {
     if (error.code == Code::kNotFound)
@@ -30,7 +33,7 @@ Result<Commit> ReadCommit(const Repo& repo, const PublishOptions& options) {
   return ParseCommit(bytes);
 }
 
-// Would nodes take it, from where the channel is now?
+// Checks whether nodes would accept the release's time after that of the channel's newest release.
 Result<> CheckTime(const TufRepository& repository, const Repo& repo, const PublishOptions& options,
                    const Release& release) {
   TRY(CheckReleaseTime(release.timestamp, repository.now()));
@@ -41,7 +44,7 @@ Result<> CheckTime(const TufRepository& repository, const Repo& repo, const Publ
   if (!bytes && bytes.error().code == Code::kNotFound) return {};
   const std::string newest_bytes = TRY(bytes);
   const Commit newest = TRY(ParseCommit(newest_bytes));
-  // One whose own time cannot be has no say.
+  // A newest release with an impossible time of its own is ignored.
   if (release.timestamp >= newest.release.timestamp ||
       !CheckReleaseTime(newest.release.timestamp, repository.now()))
     return {};
@@ -76,7 +79,7 @@ Result<ReleaseTarget> PromoteRelease(TufRepository& repository, const PublishOpt
   Commit commit = TRY(ReadCommit(repo, options));
   commit.release.channel = channel;
   TRY(CheckTime(repository, repo, options, commit.release));
-  commit.release.commit = TRY(repo.CommitAgain(commit, keys));
+  commit.release.commit = TRY(CommitAgain(repo, commit, keys));
   return Publish(repository, options, commit.release);
 }
 

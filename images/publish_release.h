@@ -1,13 +1,14 @@
-// From commits in an archive repository to releases that nodes find: TUF targets.
+// Makes commits in an archive repository into releases that nodes find: TUF targets.
 #pragma once
 
 #include <span>
 #include <string>
 
+#include "images/publish/secret_key.h"
 #include "images/tuf_repository.h"
 #include "updater/base/release.h"
 #include "updater/base/result.h"
-#include "updater/source/sign.h"
+#include "updater/release/signature.h"
 
 namespace hostos {
 
@@ -16,18 +17,20 @@ struct PublishOptions {
   std::string product = "hostos";
   std::string architecture;
   std::string version;
-  uint64_t minimum_index = 0;  // releases before this one are withdrawn
+  uint64_t minimum_index = 0;  // withdraws all releases with a smaller index
 };
 
 // Makes the commit of a version the newest release of the channel it was committed for.
 Result<ReleaseTarget> PublishRelease(TufRepository& repository, const PublishOptions& options);
 
-// The same in another channel: the same content, in a commit that says so, signed with `keys`.
+// Makes it the newest of another channel: the same content, in a new commit that names this
+// channel, signed with `keys`.
 Result<ReleaseTarget> PromoteRelease(TufRepository& repository, const PublishOptions& options,
                                      const std::string& channel, std::span<const SecretKey> keys);
 
-// After its withdrawal: where the channel's ref leads to it, it leads to the newest instead, or
-// there is none. The version's own ref stays, and with it the version is taken.
+// After a withdrawal: if the channel's ref points to the withdrawn release, points it to the newest
+// one instead, or removes it if there is none. The version's own ref stays, so the version stays
+// taken.
 Result<> LeaveRelease(const std::string& repo, const ReleaseTarget& withdrawn,
                       const std::optional<ReleaseTarget>& newest);
 

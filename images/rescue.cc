@@ -20,10 +20,10 @@ Result<> MakeRescue(const RescueOptions& options) {
   const RootTree root = TRY(InspectRootTree(options.tree));
   const bool in_tree = options.output.empty();
   const std::string output = in_tree ? options.tree + std::string(kRescuePath) : options.output;
-  // What an interruption leaves of it must not be in the tree.
+  // The work directory lies outside the tree, so that an interruption leaves nothing in the tree.
   const WorkDirectory work = TRY(WorkDirectory::Beside(in_tree ? options.tree : output));
   const std::string os_release = work / "os-release", uki = work / "rescue.efi";
-  // Of a name that is given twice the last value counts.
+  // In os-release the last value of a repeated name counts.
   const std::string released = TRY(ReadFile(root.os_release));
   TRY(WriteFileAtomically(
       os_release, std::format("{}\nIMAGE_ID={}\nPRETTY_NAME=\"HostOS {} (rescue)\"\n", released,
@@ -38,7 +38,7 @@ Result<> MakeRescue(const RescueOptions& options) {
                uki));
   const UniqueFd file = TRY(Open(uki, O_RDONLY));
   TRY(ReadRescueUki(file.get(), options.architecture));
-  // Part of a tree, it is the same whoever makes it.
+  // It becomes part of a tree, so its mode must not depend on who makes it.
   if (::fchmod(file.get(), 0644) < 0) return FailErrno(uki);
   TRY(MakeDirectories(fs::path(output).parent_path()));
   return PublishFile(uki, output);

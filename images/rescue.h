@@ -1,6 +1,6 @@
-// The rescue: the system the loader starts when no release is left that could. A unified kernel
-// image whose root is its initrd, named so that it sorts after every release and before those
-// without tries.
+// Makes the rescue: the system that the loader starts when no release can. It is a unified kernel
+// image whose root is its initrd. Its sort key puts it after every release with tries left, and
+// before those without.
 #pragma once
 
 #include <string>
@@ -10,10 +10,10 @@
 namespace hostos {
 
 struct RescueOptions {
-  std::string tree;    // of the release it is made from: its kernel and os-release
+  std::string tree;    // the release's tree: gives kernel and os-release
   std::string initrd;  // path
-  // Written whole or not at all; an existing file is replaced. Empty: kRescuePath in the tree,
-  // where a release brings it to the nodes.
+  // Written as a whole or not at all; an existing file is replaced. Empty: kRescuePath in the tree,
+  // where the release brings it to the nodes.
   std::string output;
   std::string architecture;
   std::string stub;  // path; empty: the build machine's

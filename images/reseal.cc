@@ -7,8 +7,8 @@
 
 #include "bootctl/uki.h"
 #include "images/uki.h"
+#include "updater/release/objects.h"
 #include "updater/seal/seal.h"
-#include "updater/source/objects.h"
 #include "updater/source/scan.h"
 
 namespace hostos {
@@ -25,13 +25,13 @@ Result<> ForEachPiece(int fd, Use use) {
   }
 }
 
-// An object that is missing, or cannot be unpacked, is not the one that was signed.
+// A missing object, or one that cannot be unpacked, is not what was signed.
 Error Untrusted(Error error) {
   if (error.code == Code::kFailed || error.code == Code::kNotFound) error.code = Code::kNotTrusted;
   return error;
 }
 
-// Compares what it opens with its checksum first.
+// Before handing out a file, compares its content with its checksum.
 class CheckingReader : public ContentReader {
  public:
   explicit CheckingReader(ContentReader& inner) : inner_(inner) {}
@@ -52,7 +52,7 @@ Result<> Compare(std::string_view what, const std::string& found, const std::str
   return Fail(Code::kNotTrusted, "the {} comes out as {}, signed is {}", what, found, expected);
 }
 
-// A node pulls nothing that the signed sizes do not list.
+// A node pulls only objects that the signed sizes list.
 Result<> CheckListed(const Scan& scan, const std::vector<ObjectSize>& sizes) {
   std::unordered_set<Digest> listed;
   for (const ObjectSize& size : sizes) listed.insert(size.checksum);
@@ -77,7 +77,7 @@ Result<> CheckUkiObject(const Scan& scan, CheckingReader& content, const Release
   return CheckUki(uki.get(), release);
 }
 
-// Null when the tree has none, or a link, there. `path` begins with '/'.
+// Null when the tree has no regular file there. `path` begins with '/'.
 const FileObject* FindFile(const Tree& tree, std::string_view path) {
   const TreeEntry* entry = nullptr;
   for (const auto part : std::views::split(path.substr(1), '/')) {
@@ -91,7 +91,7 @@ const FileObject* FindFile(const Tree& tree, std::string_view path) {
   return &tree.files[entry->index];
 }
 
-// A node that runs the release takes it from there, and compares it with what was signed.
+// A node that runs the release takes the rescue from there, and compares it with what was signed.
 Result<> CheckRescueObject(const Scan& scan, CheckingReader& content, const Release& release,
                            const std::string& output) {
   if (!release.rescue) return {};
@@ -142,7 +142,7 @@ Result<ResealStats> Reseal(const SignedRelease& release, const ResealPaths& path
     return Fail(Code::kNotSupported, "release {} has seal format {}, this tool makes format {}",
                 facts.version, facts.seal_format, kSealFormat);
   progress.Begin("read", "commit " + facts.commit.Hex());
-  const Scan scan = TRY(ScanCommit(release.repo, facts.commit).transform_error(Untrusted));
+  const Scan scan = TRY(ScanCommit(release.repo, release.commit).transform_error(Untrusted));
   TRY(CheckListed(scan, release.commit.sizes));
   CheckingReader content(*scan.content);
   TRY(CheckUkiObject(scan, content, facts, paths.uki));
@@ -150,7 +150,7 @@ Result<ResealStats> Reseal(const SignedRelease& release, const ResealPaths& path
 
   ResealStats stats;
   for (const FileObject& file : scan.tree.files) {
-    // The sealer opens the others.
+    // The sealer opens, and so checks, the other files.
     if (file.size == 0 || !file.target.empty()) TRY(CheckContent(file, -1));
     if (file.target.empty()) stats.content += file.size;
   }

@@ -1,5 +1,5 @@
-// Sealing a release again from its repository: the proof that what is stored there is, byte for
-// byte, what was signed, and the way to its image.
+// Seals a release again from its repository. That proves that what is stored there is, byte for
+// byte, what was signed, and makes its image.
 #pragma once
 
 #include <cstdint>
@@ -12,25 +12,25 @@
 namespace hostos {
 
 struct ResealStats {
-  uint64_t objects = 0;  // of the commit's tree, of every type
+  uint64_t objects = 0;  // of every type, in the commit's tree
   uint64_t content = 0;  // bytes of all regular files
 };
 
-// Reads every object of the release, comparing each with its checksum, and writes the image, its
-// hash tree, the UKI and the rescue, if it brings one, to these paths. kNotTrusted, naming the
-// object or the value, when an object is missing or differs, or when the root hash, a size, the
-// digest of the UKI or the rescue, or the release the UKI boots is not what was signed.
+// Reads every object of the release and compares it with its checksum. Writes the image, its hash
+// tree, the UKI and the rescue, if there is one, to these paths. kNotTrusted when an object is
+// missing or differs, or when the root hash, a size, the digest of the UKI or of the rescue, or the
+// release that the UKI boots is not what was signed; the message names it.
 struct ResealPaths {
   std::string image = "/dev/null", verity = "/dev/null", uki = "/dev/null", rescue = "/dev/null";
 };
 Result<ResealStats> Reseal(const SignedRelease& release, const ResealPaths& paths,
                            Progress& progress);
 
-// The rest of an open file, or -1 for none, is the object's content: with its metadata it has its
-// checksum, else kNotTrusted.
+// Checks that the rest of an open file, or nothing if -1, is the object's content: together with
+// the metadata it must have the object's checksum. kNotTrusted otherwise.
 Result<> CheckContent(const FileObject& file, int content);
 
-// Copies the rest of a file; returns the SHA-256 and the number of the bytes that were written.
+// Copies the rest of a file. Returns SHA-256 and size of what was written.
 struct Copied {
   Digest digest;
   uint64_t size = 0;

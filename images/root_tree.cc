@@ -23,7 +23,7 @@ void ForEachLine(std::string_view text, Line line) {
   }
 }
 
-// The one folder of /usr/lib/modules that has a kernel.
+// Finds the one folder of /usr/lib/modules that has a kernel.
 Result<> FindKernel(const std::string& directory, RootTree& root) {
   const std::string modules = directory + "/usr/lib/modules";
   std::error_code error;

@@ -9,12 +9,15 @@
 #include <map>
 #include <optional>
 
+#include "images/publish/secret_key.h"
+#include "updater/release/secret_text.h"
+
 namespace hostos {
 namespace {
 
 constexpr const char* kPassphraseVariable = "HOSTIMAGE_PASSPHRASE";
 
-// A pipe gives it once, to however many keys.
+// Remembers the passphrase: a pipe gives it only once, however many keys need it.
 Result<std::string> PassphraseIn(const std::string& file) {
   static std::map<std::string, std::string> read;
   if (const auto found = read.find(file); found != read.end()) return found->second;
@@ -23,7 +26,7 @@ Result<std::string> PassphraseIn(const std::string& file) {
   return read[file] = std::move(passphrase);
 }
 
-// The given one; nothing when none is.
+// The passphrase from the file or the variable; absent when neither is given.
 Result<std::optional<std::string>> GivenPassphrase(const Arguments& arguments) {
   std::string where = kPassphraseVariable, passphrase;
   if (arguments.Has(kPassphraseFile.name)) {
@@ -39,7 +42,7 @@ Result<std::optional<std::string>> GivenPassphrase(const Arguments& arguments) {
   return passphrase;
 }
 
-// Without an echo.
+// Asks without echo.
 Result<std::string> AskTerminal(const std::string& key, bool twice) {
   if (::isatty(STDIN_FILENO) != 1)
     return Fail(Code::kUsage,
@@ -47,7 +50,7 @@ Result<std::string> AskTerminal(const std::string& key, bool twice) {
                 "terminal to ask",
                 key, kPassphraseVariable);
   std::array<char, 1024> passphrase;
-  sigset_t none, before;  // an interrupt has to end it
+  sigset_t none, before;  // so that an interrupt ends the prompt
   sigemptyset(&none);
   (void)::pthread_sigmask(SIG_SETMASK, &none, &before);
   const int failed =

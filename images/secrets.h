@@ -1,5 +1,5 @@
-// Secret keys as the verbs take them, and where their passphrases come from: --passphrase-file,
-// else the environment variable HOSTIMAGE_PASSPHRASE, else the terminal, if there is one.
+// Secret keys for the verbs, and the source of their passphrases: --passphrase-file, else the
+// environment variable HOSTIMAGE_PASSPHRASE, else the terminal, if there is one.
 #pragma once
 
 #include <span>
@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "images/arguments.h"
+#include "images/publish/passphrase.h"
+#include "images/publish/secret_key.h"
 #include "updater/base/result.h"
-#include "updater/source/passphrase.h"
-#include "updater/source/sign.h"
+#include "updater/release/signature.h"
 
 namespace hostos {
 
@@ -18,17 +19,17 @@ inline constexpr Option kPassphraseFile = {
     "passphrase-file", "FILE", Times::kAtMostOnce,
     "its first line is the keys' passphrase (default: $HOSTIMAGE_PASSPHRASE, else asked for)"};
 
-// Takes the secrets that the command line names out of the environment, for ukify and the other
-// programs that a verb runs inherit that. At the start of the process.
+// Removes the secrets that the command line names from the environment, because ukify and the other
+// programs that a verb runs inherit it. Call it at the start of the process.
 void HideSecrets(std::span<const char* const> words);
 
 AskPassphrase PassphraseFrom(const Arguments& arguments);
 
-// What new keys are encrypted with; empty when none is given. With `ask`, one has to be: a terminal
+// The passphrase for new keys; empty when none is given. With `ask` one is required: the terminal
 // is asked for it, twice.
 Result<std::string> NewPassphrase(const Arguments& arguments, bool ask);
 
-// The keys of every source that the option names.
+// The keys from every source that the option names.
 Result<std::vector<SecretKey>> KeysFrom(const Arguments& arguments, std::string_view option);
 
 }  // namespace hostos

@@ -1,5 +1,5 @@
-// A release as it lies in an archive repository, found by ref or commit, with its signatures
-// verified before anything else of it is looked at.
+// A release in an archive repository, found by ref or commit. Its signatures are verified before
+// anything else in it is used.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "updater/base/result.h"
-#include "updater/source/commit.h"
+#include "updater/release/commit.h"
 #include "updater/source/repo.h"
 
 namespace hostos {
@@ -16,7 +16,7 @@ struct ReleaseQuery {
   std::string repo;
   std::string name;               // a ref, or 64 hexadecimal digits
   std::vector<std::string> keys;  // directories of *.pub
-  SignatureRule signatures;       // which, and of how many distinct trusted keys
+  SignatureRule signatures;       // which ones, and by how many distinct trusted keys
 };
 
 struct SignedRelease {
@@ -27,8 +27,8 @@ struct SignedRelease {
   uint32_t valid_signatures = 0;
 };
 
-// kNotFound when the repository has no such release; kNotTrusted when it is not signed well enough,
-// or when the ref is not one that the signed commit says is its own.
+// kNotFound when the repository has no such release. kNotTrusted when it lacks good signatures, or
+// when the ref is not one that the signed commit claims.
 Result<SignedRelease> OpenSignedRelease(const ReleaseQuery& query);
 
 }  // namespace hostos

@@ -9,7 +9,8 @@
 namespace hostos {
 namespace {
 
-// Removes a member and gives it, null when there is none; and the object too when it was the last.
+// Removes a member and returns it, null if it is missing. Also removes the object if that was its
+// last member.
 tuf::Json Take(tuf::Json& parent, const std::string& object, const std::string& member) {
   const auto found = parent.is_object() ? parent.find(object) : parent.end();
   if (found == parent.end() || !found->is_object() || !found->contains(member)) return {};
@@ -19,7 +20,7 @@ tuf::Json Take(tuf::Json& parent, const std::string& object, const std::string& 
   return taken;
 }
 
-// Every leaf below `json`. A name from JSON has no '/', '[' or ' ' in it here, so no two are one.
+// Adds every leaf below `json`. Encoded names contain no '/', '[' or ' ', so no two paths collide.
 void AddLeaves(Facts& facts, const std::string& name, const tuf::Json& json) {
   if (!name.empty() && (json.empty() || !json.is_structured())) facts[name] = json;
   if (json.is_object())
@@ -30,7 +31,7 @@ void AddLeaves(Facts& facts, const std::string& name, const tuf::Json& json) {
       AddLeaves(facts, std::format("{}[{}]", name, i), json[i]);
 }
 
-// As its *.pub file has it, for whoever compares; nothing when it is no such key.
+// The key as its *.pub file has it, for people who compare; absent if it is no such key.
 std::optional<std::string> PublicOf(const tuf::Json& keys, const std::string& id) {
   const tuf::Json key = keys.value(id, tuf::Json());
   PublicKey half;
@@ -41,7 +42,7 @@ std::optional<std::string> PublicOf(const tuf::Json& keys, const std::string& id
   return text.substr(0, text.find('\n'));
 }
 
-// Who signs for a role: each key by what it is, whatever it calls itself.
+// Takes out who signs for a role: each key by its bytes, whatever name it has.
 void TakeSigners(Facts& facts, tuf::Json& body, const tuf::Json& whole, const std::string& role) {
   if (!body.contains("roles") || !body["roles"].contains(role)) return;
   const tuf::Json keys = whole.value("keys", tuf::Json::object());
@@ -58,7 +59,8 @@ void TakeSigners(Facts& facts, tuf::Json& body, const tuf::Json& whole, const st
   if (body["roles"].empty()) body.erase("roles");
 }
 
-// "hostos/x86-64/stable.json" is a channel's newest release, ".../stable/1.4.0.json" one of it.
+// "hostos/x86-64/stable.json" is a channel's newest release, ".../stable/1.4.0.json" any of its
+// releases.
 Result<> AddTarget(Facts& facts, const std::string& path, const tuf::Json& target,
                    const ReadRelease& read) {
   constexpr std::string_view kEnd = ".json";
@@ -76,12 +78,12 @@ Result<> AddTarget(Facts& facts, const std::string& path, const tuf::Json& targe
     fact["commit"] = release->commit.Hex();
   }
   const std::string name = tuf::EncodePath(path.substr(0, path.size() - kEnd.size()));
-  if (target.size() > 2) facts["target " + tuf::EncodePath(path)] = target;  // it says more
+  if (target.size() > 2) facts["target " + tuf::EncodePath(path)] = target;  // it has more
   facts[(depth == 2 ? "newest " : "release ") + name] = std::move(fact);
   return {};
 }
 
-// On one line, in ASCII.
+// The value on one line, in ASCII.
 std::string TextOf(const tuf::Json& value) {
   if (value.is_object()) {
     std::string text;

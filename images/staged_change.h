@@ -1,5 +1,5 @@
-// What a new version of TUF metadata would change, for the people who sign it. Whatever is in what
-// they sign is one of its facts, so that nothing of it goes unseen.
+// Shows the people who sign what a new version of TUF metadata would change. Everything they sign
+// is one of its facts, so nothing in it goes unseen.
 #pragma once
 
 #include <functional>
@@ -9,29 +9,29 @@
 #include <vector>
 
 #include "updater/base/result.h"
-#include "updater/source/release_target.h"
+#include "updater/release/release_target.h"
 #include "updater/tuf/json.h"
 
 namespace hostos {
 
-// Of one role: names that are fit for a terminal, and values as they are in JSON.
+// The facts of one role: names that are safe on a terminal, values as in the JSON.
 using Facts = std::map<std::string, tuf::Json>;
 
-// The release that a path of the targets is about, from its file; nothing when that does not
-// matter.
+// Reads the release that a targets path is about from its file; absent when the caller can do
+// without.
 using ReadRelease = std::function<Result<std::optional<ReleaseTarget>>(const std::string& path,
                                                                        const tuf::Json& target)>;
 
-// All that `body` says ("signed") but its role and version, and which bytes it follows.
+// Everything that `body` ("signed") says, except its type, its version and which bytes it follows.
 Result<Facts> FactsOf(tuf::Json body, const ReadRelease& read);
 
 struct Change {
   std::string what;
-  std::optional<tuf::Json> before, after;  // absent: it was not there, or is there no more
+  std::optional<tuf::Json> before, after;  // absent: it did not exist, or no longer does
 };
 std::vector<Change> Compare(const Facts& before, const Facts& after);
 
-// A line: "+ newest hostos/x86-64/stable: commit 5f…, index 4, version 1.4.0".
+// One line: "+ newest hostos/x86-64/stable: commit 5f…, index 4, version 1.4.0".
 std::string TextOf(const Change& change);
 
 }  // namespace hostos

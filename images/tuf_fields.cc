@@ -2,7 +2,7 @@
 
 #include "updater/base/digest.h"
 #include "updater/base/unique_fd.h"
-#include "updater/source/commit.h"
+#include "updater/release/commit.h"
 #include "updater/tuf/name.h"
 
 namespace hostos {
@@ -30,6 +30,18 @@ std::string NameOf(const tuf::Json& root, const std::string& id) {
   const auto names = root.find(kNamesKey);
   const std::string name = names != root.end() ? TextIn(*names, id) : "";
   return IsValidName(name) ? name : tuf::EncodeName(id.substr(0, 8));
+}
+
+bool IsOnline(const std::string& role) {
+  return role == "snapshot" || role == "timestamp";
+}
+
+std::string NamedBy(const std::string& role) {
+  return role == "timestamp" ? "snapshot" : role == "snapshot" ? "targets" : "";
+}
+
+uint64_t DaysOf(const tuf::Json& root, const std::string& role) {
+  return root.contains(kDaysKey) ? root[kDaysKey].value(role, 1U) : 1U;
 }
 
 }  // namespace hostos

@@ -1,5 +1,5 @@
-// The publisher's side of a TUF repository (specification 1.0, section 4), as files beside an
-// OSTree archive that any web server serves:
+// The publisher's side of a TUF repository (specification 1.0, section 4): files beside an OSTree
+// archive that any web server serves.
 //
 //   metadata/N.root.json, N.targets.json, N.snapshot.json, timestamp.json
 //   targets/<directory>/<sha256>.<name>
@@ -7,13 +7,13 @@
 //   staged/<role>.json            the next version of a role, while it lacks signatures
 //   staged/<role>.<key id>.json   one signature of it: {"keyid", "sig", "payload": its SHA-256}
 //
-// A change is staged, signed by one person after another, each on a machine of their own if they
-// like, and published when all that belongs to it has its signatures. Each signature is a file of
-// its own, so plain copies of the three folders, to a colleague and back, bring them together in
-// any order. What people sign says which bytes it follows ("x-hostos-after", the SHA-256 of the
-// version before): it is published as the successor of exactly these, or not at all. Clients see
-// all of a change at once, with timestamp.json; new keys too, as root and timestamp change places
-// with the old ones in one step.
+// A change is staged, then signed by one person after another, each on their own machine if they
+// like. It is published once everything in it has its signatures. Each signature is its own file,
+// so plain copies of the three folders, to a colleague and back, collect signatures in any order.
+// What people sign names the bytes it follows ("x-hostos-after", the SHA-256 of the version
+// before): it is published as the successor of exactly these, or not at all. Clients see all of a
+// change at once, through timestamp.json. That includes new keys: root and timestamp replace the
+// old ones in one step.
 #pragma once
 
 #include <cstdint>
@@ -24,28 +24,28 @@
 #include <utility>
 #include <vector>
 
+#include "images/publish/secret_key.h"
 #include "images/staged_change.h"
 #include "images/tuf_fields.h"
 #include "updater/base/result.h"
 #include "updater/base/unique_fd.h"
-#include "updater/source/release_target.h"
-#include "updater/source/sign.h"
+#include "updater/release/release_target.h"
+#include "updater/release/signature.h"
 #include "updater/tuf/metadata.h"
 
 namespace hostos {
 
-// Who signs a role, and how long a version of it counts. What is absent stays as it is.
+// Who signs a role, and how many days a version of it is valid. Absent fields stay as they are.
 struct RoleChange {
   std::vector<PublicKey> keys;  // ed25519
   std::optional<uint32_t> threshold;
   std::optional<uint32_t> days;
 };
 
-// The next version of a role that is not public yet, and who has signed it, by the names of their
-// keys.
+// The next version of a role, not public yet, and who has signed it, by the names of their keys.
 struct StagedRole {
   std::string role;
-  int64_t version = 0;  // 0: it is made when what it names is complete
+  int64_t version = 0;  // 0: not made until what it names is complete
   std::string whose;    // "the role's keys" or "the keys of the root before"
   int64_t threshold = 1;
   std::vector<std::string> signed_by, others;
@@ -53,15 +53,15 @@ struct StagedRole {
   bool complete() const { return !std::cmp_less(signed_by.size(), threshold); }
 };
 
-// All that is staged, for people to look at before they sign it.
+// Everything that is staged, for people to look at before they sign.
 struct Staging {
-  std::string digest;  // SHA-256 of it, whoever signed it meanwhile; "": nothing is staged
-  std::map<std::string, std::vector<Change>> changes;  // by role, to what is published
-  std::pair<int64_t, std::string> root;  // where trust begins: the oldest root, and its SHA-256
+  std::string digest;  // SHA-256 of it, without signatures; "": nothing is staged
+  std::map<std::string, std::vector<Change>> changes;  // by role, against what is published
+  std::pair<int64_t, std::string> root;  // where trust begins: the oldest root, its SHA-256
 };
 
 struct SignResult {
-  std::vector<StagedRole> missing;     // signatures; empty: nodes see all that was staged
+  std::vector<StagedRole> missing;     // lacking signatures; empty: nodes see all
   std::vector<std::string> published;  // roles
 };
 
@@ -72,58 +72,62 @@ struct PublishedRole : tuf::TrustedRole {
 
 class TufRepository {
  public:
-  // Beside the archive repository in `directory`; waits while another process changes it. What is
-  // staged counts from `now` on, in seconds since the epoch. kNotFound when there is no metadata.
+  // Opens the repository beside the archive in `directory`; waits while another process changes it.
+  // `now`, in seconds since the epoch, is when staged versions begin. kNotFound when there is no
+  // metadata.
   static Result<TufRepository> Open(const std::string& directory, uint64_t now);
-  // Where there is none yet: for the first root.
+  // For the first root, where there is no repository yet.
   static Result<TufRepository> Create(const std::string& directory, uint64_t now);
 
   uint64_t now() const { return now_; }
 
-  // What is staged is in memory until Sign() writes it.
+  // What is staged stays in memory until Sign() writes it.
 
-  // The first root, or the next. kUsage when a role would have fewer keys than its threshold.
+  // Stages the first root, or the next. kUsage when a role would have fewer keys than its
+  // threshold.
   Result<> StageRoot(const std::map<std::string, RoleChange>& changes);
 
-  // Makes the release the newest of its channel; returns it with its index, which is the next one,
-  // or the least that is still allowed, which never shrinks. kRefused when the channel has this
-  // version or a newer one, or when no metadata of that version vouches for such an index.
+  // Makes the release the newest of its channel. Returns it with its index: the next one, or the
+  // channel's minimum index if that is larger; the minimum never shrinks. kRefused when the channel
+  // has this version or a newer one, or when the index is too large for this version of targets,
+  // which nodes would refuse.
   Result<ReleaseTarget> StageRelease(ReleaseTarget release);
-  // Takes a version out of a channel; the one before, if it is allowed still, becomes the channel's
-  // newest. Returns that one, if there is one. kNotFound when the channel does not have it.
+  // Takes a version out of a channel. The one before becomes the channel's newest if its index is
+  // still allowed. Returns the channel's newest, if there is one. kNotFound when the channel lacks
+  // the version.
   Result<std::optional<ReleaseTarget>> StageWithdrawal(const std::string& product,
                                                        const std::string& architecture,
                                                        const std::string& channel,
                                                        const std::string& version);
 
-  // Signs what is staged with those of the keys that are its role's, and what follows from that
-  // (targets under new keys, snapshot, timestamp). Publishes when all of it is complete, without
-  // the root if only that is not; else keeps it, with its signatures. kUsage, and nothing is
-  // written, when a key is of no role, or none of them is of a role that this needs.
+  // Signs with the given keys what is staged for their roles, and what follows from that (targets
+  // under new keys, snapshot, timestamp). Publishes if all of it is complete; without the root if
+  // only the root is not. Otherwise keeps it with its signatures. kUsage, and nothing is written,
+  // when a key is of no role, or when no key is of a role that needs it.
   Result<SignResult> Sign(std::span<const SecretKey> keys);
 
-  // The next version of a role that says the same for longer, and what follows from it, signed with
-  // `keys` and published, over what is published: whatever else is staged stays so. Then the same
-  // of every other role whose time is nearly over, where the keys are enough for it. kRefused for
-  // targets or a root of which a version is staged.
+  // Makes a next version of a role that says the same for longer, and what follows from it; signs
+  // it with `keys` and publishes it. Everything else that is staged stays staged. Does the same for
+  // every other role that is due and for which the keys suffice. kRefused for a root or targets
+  // that are staged.
   Result<SignResult> Renew(const std::string& role, std::span<const SecretKey> keys);
 
   // What waits for signatures, in the order of kTufRoles.
   Result<std::vector<StagedRole>> Staged() const;
   bool HasStaged() const { return !drafts_.empty(); }
-  // What it would change. kNotTrusted when what is published, as far as it is here, is not signed,
-  // or a release is not what is staged of it; kNotFound when it is not here.
+  // What the staged versions would change. kNotTrusted when the published metadata here is not
+  // signed, or when a release file is not the staged one; kNotFound when a release file is missing.
   Result<Staging> Difference() const;
-  // Forgets all that is staged.
+  // Discards everything that is staged.
   Result<> Abandon();
 
-  // What nodes see of each role, in the order of kTufRoles, as far as there is any.
+  // The published roles as nodes see them, in the order of kTufRoles, as far as they exist.
   Result<std::vector<PublishedRole>> Published() const;
 
-  // kNotTrusted when an old copy of the timestamp lies over the newest, which nodes refuse.
+  // kNotTrusted when an old copy has overwritten the newest timestamp, which nodes refuse.
   Result<> CheckTimestamp() const;
 
-  // The releases of a channel by index, as staged, or as nodes see them.
+  // A channel's releases by index: as staged, or as nodes see them.
   enum class View { kStaged, kPublished };
   Result<std::vector<ReleaseTarget>> Releases(const std::string& product,
                                               const std::string& architecture,
@@ -133,7 +137,7 @@ class TufRepository {
  private:
   using Json = tuf::Json;
 
-  // The next version of a role: what it says, and who has signed that.
+  // The next version of a role: its content, and who has signed it.
   struct Draft {
     Json body;
     std::map<std::string, std::string> signatures;  // key id: hexadecimal
@@ -186,7 +190,7 @@ class TufRepository {
   uint64_t now_;
   UniqueFd lock_;
   std::map<std::string, Draft> drafts_;          // by role
-  std::map<std::string, Draft> aside_;           // those that stay staged, whatever is published
+  std::map<std::string, Draft> aside_;           // stay staged, whatever is published
   std::map<std::string, std::string> contents_;  // of files below targets/ that drafts name
 };
 

@@ -7,10 +7,10 @@
 namespace hostos {
 namespace {
 
-// A boot that does not get where it should must end in a reboot, for only that spends the next of
-// the loader's tries: hence panic=, no shells, and a bounded wait for devices. "gpt" lets the
-// kernel take the backup partition table when a power cut tore the primary one; fsck.repair= has a
-// file system repaired that fsck would ask about, for there is nobody to ask.
+// A boot that fails must end in a reboot, because only a reboot spends the loader's next try: hence
+// panic=, no shells, and a bounded wait for devices. "gpt" lets the kernel use the backup partition
+// table if a power cut tore the primary one. fsck.repair= repairs where fsck would otherwise ask,
+// because nobody is there to answer.
 constexpr std::string_view kEveryBoot =
     "gpt panic=5 rd.shell=0 rd.emergency=reboot systemd.default_device_timeout_sec=60 "
     "fsck.repair=yes console=tty0 console=ttyS0";
@@ -18,8 +18,8 @@ constexpr std::string_view kEveryBoot =
 }  // namespace
 
 Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view append) {
-  // A block that does not verify panics: a half-readable root is none, and a program that trips
-  // over it may be anything but the one that would notice.
+  // A block that does not verify panics the kernel: a half-readable root is useless, and the
+  // program that hits the block may be any but the one that would notice.
   std::string line = std::format(
       "root=/dev/mapper/root roothash={} rootfstype=erofs ro "
       "systemd.verity_root_options=panic-on-corruption {}",

@@ -1,5 +1,6 @@
-// Unified kernel images: kernel, initrd and the kernel command line, which binds those of a release
-// to one root hash, made by ukify around systemd's EFI stub. The same inputs give the same bytes.
+// Makes unified kernel images with ukify, around systemd's EFI stub: kernel, initrd and kernel
+// command line. In a release, the command line binds the image to one root hash. The same inputs
+// give the same bytes.
 #pragma once
 
 #include <cstdint>
@@ -21,16 +22,17 @@ struct UkiInputs {
   std::string command_line;
 };
 
-// What every release boots with. `append` is added at the end; one that names a root or a root hash
-// of its own is refused (kUsage).
+// The command line of a release. `append` goes to the end; kUsage if it names its own root or root
+// hash.
 Result<std::string> KernelCommandLine(const Digest& root_hash, std::string_view append);
 
-// The rescue's: its root is its initrd.
+// The command line of the rescue, whose root is its initrd.
 std::string RescueCommandLine();
 
 Result<> BuildUki(const UkiInputs& inputs, const std::string& output);
 
-// kNotTrusted unless the loader would offer this image as the release, and it boots its root hash.
+// kNotTrusted unless the loader would offer this image as the release, and it boots the release's
+// root hash.
 Result<> CheckUki(int fd, const Release& release);
 
 // "x64" or "aa64", as in EFI file names; kNotSupported for another architecture.

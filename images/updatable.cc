@@ -6,7 +6,8 @@
 
 #include "images/program.h"
 #include "updater/base/unique_fd.h"
-#include "updater/source/sign.h"
+#include "updater/release/secret_text.h"
+#include "updater/release/signature.h"
 #include "updater/tuf/metadata.h"
 #include "updater/tuf/trust.h"
 
@@ -15,12 +16,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// As hostctl.toml and rootfs say it to nodes.
+// The paths that hostctl.toml and rootfs give to nodes.
 constexpr const char* kKeysPath = "/usr/lib/hostos/keys.d";
 constexpr const char* kRootPath = "/usr/lib/hostos/tuf/root.json";
 constexpr const char* kConfigPath = "/usr/lib/hostctl/hostctl.toml";
 
-// Not a program of ours is at fault, or a signature, but the tree.
+// The tree is at fault, not a program or a signature.
 Error InTree(Error error) {
   return Error{Code::kFailed, std::move(error.message)}.Wrap("nodes could not update from it");
 }
@@ -31,8 +32,8 @@ Result<> CheckRoot(const std::string& path) {
   return {};
 }
 
-// Which signatures the tree's nodes ask for, as far as the tree says. All of its settings are
-// hostctl's to check.
+// The signatures that the tree's nodes ask for, as far as its settings say. Checking all settings
+// is up to hostctl.
 Result<SignatureRule> RuleOf(const std::string& path) {
   const Result<std::string> text = ReadFile(path);
   if (!text && text.error().code == Code::kNotFound) return SignatureRule{};
@@ -51,7 +52,8 @@ Result<SignatureRule> RuleOf(const std::string& path) {
   }
 }
 
-// Enough keys of each algorithm, or nodes would refuse whatever comes after this release.
+// Checks for enough keys of each algorithm: otherwise nodes would refuse whatever comes after this
+// release.
 Result<> CheckKeys(const std::string& tree) {
   const std::string directory = tree + kKeysPath;
   const std::vector<PublicKey> keys = TRY(LoadGivenKeys({&directory, 1}));
@@ -67,10 +69,11 @@ Result<> CheckKeys(const std::string& tree) {
   return {};
 }
 
-// A key that lies across two windows is whole in the overlap, as far as it takes to know it.
+// The overlap holds a key that lies across two windows, or as much of it as is needed to recognize
+// it.
 constexpr size_t kWindow = 1 << 20, kOverlap = 512;
 
-// Libraries of TLS have keys in them, to test themselves with.
+// TLS libraries contain keys for their self-tests.
 constexpr std::string_view kProgram =
     "\x7f"
     "ELF";

@@ -1,5 +1,6 @@
-// Whether nodes that run a root file system can update from it: it has keys that sign commits, and
-// a first TUF root. And whether it gives something away: a release is read by everybody.
+// Checks that nodes running a root file system can update from it: it has the keys that sign
+// commits, and a first TUF root. Also checks that it contains no secret, because everybody can read
+// a release.
 #pragma once
 
 #include <string>
@@ -8,9 +9,9 @@
 
 namespace hostos {
 
-// kFailed, naming the file: fewer keys of an algorithm in usr/lib/hostos/keys.d than the tree's own
-// hostctl.toml asks for, one that does not parse, a
-// usr/lib/hostos/tuf/root.json that is none, or a secret key anywhere.
+// kFailed, naming the file: usr/lib/hostos/keys.d has fewer keys of an algorithm than the tree's
+// own hostctl.toml asks for, or one that does not parse; usr/lib/hostos/tuf/root.json is no root;
+// or there is a secret key anywhere.
 Result<> CheckUpdatable(const std::string& tree);
 
 }  // namespace hostos

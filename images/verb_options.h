@@ -7,7 +7,7 @@
 
 #include "images/arguments.h"
 #include "updater/base/printable.h"
-#include "updater/source/release_target.h"
+#include "updater/release/release_target.h"
 
 namespace hostos {
 
@@ -28,11 +28,11 @@ inline std::string ProductFrom(const Arguments& arguments) {
 }
 
 inline void Print(const std::string& text) {
-  (void)std::fputs(Printable(text).c_str(), stdout);  // main flushes, and checks
+  (void)std::fputs(Printable(text).c_str(), stdout);  // main flushes and checks
 }
 
 inline void Print(const Json& json) {
-  // In ASCII: what others wrote says nothing to a terminal.
+  // ASCII only, so that text from others cannot control a terminal.
   Print(json.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n");
 }
 

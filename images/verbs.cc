@@ -12,19 +12,21 @@
 #include "images/disk.h"
 #include "images/mirror.h"
 #include "images/program.h"
+#include "images/publish/secret_key.h"
 #include "images/rescue.h"
 #include "images/secrets.h"
 #include "images/verb_options.h"
 #include "images/verify_release.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/clock.h"
+#include "updater/base/text.h"
 
 namespace hostos {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Phases on stderr, a line each; a release tool's log needs no more.
+// Prints phases on stderr, one line each; the log of a release tool needs no more.
 class PhaseLines : public Progress {
  public:
   void Begin(std::string_view phase, std::string_view detail) override {
@@ -33,10 +35,6 @@ class PhaseLines : public Progress {
   void Bytes(uint64_t, uint64_t) override {}
   bool Cancelled() override { return !CheckInterrupt(); }
 };
-
-std::string Megabytes(uint64_t bytes) {
-  return std::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
-}
 
 Json ToJson(const Release& release) {
   const std::optional<RescueImage>& rescue = release.rescue;
@@ -68,10 +66,11 @@ Result<SignatureRule> RuleFrom(const Arguments& arguments) {
 }
 
 Result<ReleaseQuery> QueryFrom(const Arguments& arguments) {
+  const SignatureRule rule = TRY(RuleFrom(arguments));
   return ReleaseQuery{.repo = arguments.Get("repo"),
                       .name = arguments.operand(),
                       .keys = arguments.All("keys"),
-                      .signatures = TRY(RuleFrom(arguments))};
+                      .signatures = rule};
 }
 
 constexpr Option kKeys = {"keys", "DIR", Times::kAtLeastOnce, "a directory of trusted *.pub keys"};
@@ -93,7 +92,7 @@ constexpr Option kKeygenOptions[] = {
     kPassphraseFile,
 };
 
-// One of each algorithm, unless one was named: the two sign together.
+// One key of each algorithm, which sign together, unless one was named.
 Result<std::vector<SecretKey>> NewKeys(const Arguments& arguments) {
   if (!arguments.Has("algorithm")) return SecretKey::GenerateHybrid();
   const std::string& name = arguments.Get("algorithm");
@@ -109,7 +108,7 @@ Result<> RunKeygen(const Arguments& arguments) {
   const std::string &secrets = arguments.Get("secret"), &publics = arguments.Get("public");
   TRY(SecretKey::Save(secret, secrets, passphrase));
   if (const Result<> written = WriteFileAtomically(publics, text); !written) {
-    (void)::unlink(secrets.c_str());  // it is nobody's yet, and in the way of the next one
+    (void)::unlink(secrets.c_str());  // not in use yet, and would block the next attempt
     return written;
   }
   Print(std::format(
@@ -254,11 +253,12 @@ constexpr Option kMirrorOptions[] = {
 Result<> RunMirror(const Arguments& arguments) {
   PhaseLines progress;
   const std::string from = arguments.Get("from");
+  const SignatureRule rule = TRY(RuleFrom(arguments));
   MirrorOptions options = {.from = from.contains("://") ? from : fs::absolute(from).string(),
                            .repo = arguments.Get("repo"),
                            .root = arguments.Get("root"),
                            .keys = arguments.All("keys"),
-                           .signatures = TRY(RuleFrom(arguments)),
+                           .signatures = rule,
                            .channels = {}};
   for (const std::string& channel : arguments.All("channel"))
     options.channels.insert(
@@ -310,15 +310,16 @@ Result<uint64_t> SectorSizeFrom(const Arguments& arguments) {
 
 Result<> RunDisk(const Arguments& arguments) {
   PhaseLines progress;
-  const DiskOptions options = {.output = arguments.Get("output"),
-                               .format = TRY(FormatFrom(arguments)),
-                               .definitions = arguments.GetOr("definitions", ""),
-                               .rescue = arguments.GetOr("rescue", ""),
-                               .sector_size = TRY(SectorSizeFrom(arguments)),
-                               .esp_size = TRY(arguments.Size("esp-size")),
-                               .slot_size = TRY(arguments.Size("slot-size")),
-                               .verity_size = TRY(arguments.Size("verity-size")),
-                               .state_size = TRY(arguments.Size("state-size"))};
+  DiskOptions options;
+  options.output = arguments.Get("output");
+  options.format = TRY(FormatFrom(arguments));
+  options.definitions = arguments.GetOr("definitions", "");
+  options.rescue = arguments.GetOr("rescue", "");
+  options.sector_size = TRY(SectorSizeFrom(arguments));
+  options.esp_size = TRY(arguments.Size("esp-size"));
+  options.slot_size = TRY(arguments.Size("slot-size"));
+  options.verity_size = TRY(arguments.Size("verity-size"));
+  options.state_size = TRY(arguments.Size("state-size"));
   const ReleaseQuery query = TRY(QueryFrom(arguments));
   const DiskImage disk = TRY(MakeDisk(query, options, progress));
   if (arguments.Has("json")) {

@@ -1,4 +1,4 @@
-// The verbs of hostimage: from the parsed command line to the work and its result on stdout.
+// The verbs of hostimage: take the parsed command line, do the work, print the result on stdout.
 #pragma once
 
 #include <span>
@@ -7,11 +7,11 @@
 
 namespace hostos {
 
-// All of them: the command table.
+// All verbs: the command table.
 std::span<const Subcommand> Subcommands();
 
-// Those that decide what nodes find: root, sign, publish, promote, withdraw, renew, releases,
-// bundle.
+// The verbs that decide what nodes find, and those that show it: root, publish, promote, withdraw,
+// renew, check, sign, staged, abandon, releases, bundle.
 std::span<const Subcommand> TrustVerbs();
 
 }  // namespace hostos

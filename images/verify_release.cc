@@ -3,12 +3,13 @@
 #include <sys/stat.h>
 
 #include "images/reseal.h"
+#include "updater/release/commit.h"
 #include "updater/source/archive.h"
 
 namespace hostos {
 namespace {
 
-// The signed sizes bound what a node downloads, so a wrong one would stop every node.
+// The signed sizes bound what a node downloads, so a wrong size would stop every node.
 Result<uint64_t> CheckSizes(const SignedRelease& release) {
   uint64_t total = 0;
   for (const ObjectSize& object : release.commit.sizes) {

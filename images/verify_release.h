@@ -1,4 +1,4 @@
-// `hostimage verify`: everything a node relies on, proven from the repository alone.
+// `hostimage verify`: proves everything a node relies on, from the repository alone.
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ struct Proof {
   std::string detail;
 };
 
-// Adds a proof to `proofs` for each step that held, in order; the first that does not is the error
-// (kNotTrusted)..
+// Appends a proof to `proofs` for each step that holds, in order. The first that does not is the
+// error (kNotTrusted).
 Result<Release> VerifyRelease(const ReleaseQuery& query, Progress& progress,
                               std::vector<Proof>& proofs);
 

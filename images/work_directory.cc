@@ -22,7 +22,7 @@ Result<WorkDirectory> WorkDirectory::Beside(const std::string& path) {
 
 WorkDirectory::~WorkDirectory() {
   std::error_code error;
-  if (!path_.empty()) fs::remove_all(path_, error);  // what cannot be removed harms nothing
+  if (!path_.empty()) fs::remove_all(path_, error);  // what cannot be removed does no harm
 }
 
 Result<> PublishFile(const std::string& temporary, const std::string& path) {

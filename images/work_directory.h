@@ -1,5 +1,5 @@
-// A private directory for what is made on the way to a result, beside the result, so that finished
-// files are renamed into place. It goes with everything in it when the object does.
+// A private directory for intermediate files, beside the result, so that finished files can be
+// renamed into place. Removed with its content when the object is destroyed.
 #pragma once
 
 #include <string>
@@ -28,7 +28,7 @@ class WorkDirectory {
   std::string path_;
 };
 
-// fsync, then rename onto `path`, then fsync of its directory: what is there afterwards is whole.
+// fsync, rename onto `path`, fsync of its directory: whatever is there afterwards is whole.
 Result<> PublishFile(const std::string& temporary, const std::string& path);
 
 }  // namespace hostos

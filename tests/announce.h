@@ -1,4 +1,4 @@
-// A committed version becomes what nodes find.
+// Publishes a committed version, so that nodes find it.
 #pragma once
 
 #include <unistd.h>
@@ -6,13 +6,14 @@
 #include <span>
 #include <string>
 
+#include "images/publish/secret_key.h"
 #include "images/publish_release.h"
 #include "updater/base/clock.h"
 
 namespace hostos {
 
-// In the repository at `repo`, whose first root is made when there is none: the keys sign for every
-// role, and all of it counts for a hundred years.
+// Publishes in the repository at `repo`. Makes the first root if there is none: the keys then sign
+// for every role, and everything is valid for a hundred years.
 inline Result<> Announce(const std::string& repo, const std::string& version,
                          std::span<const SecretKey> keys) {
   TufRepository repository = TRY(TufRepository::Create(repo, SystemClock().Now()));

@@ -1,4 +1,4 @@
-// An erofs image, mounted read-only for as long as the object lives.
+// An erofs image, mounted read-only while the object lives.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// For whom nobody watches.
+// Progress that nobody watches.
 #pragma once
 
 #include "updater/base/progress.h"

@@ -1,4 +1,4 @@
-// A directory of a test's own, removed with everything in it when the test ends.
+// A test's own directory, removed with its content when the test ends.
 #pragma once
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@ class TempDir {
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
   ~TempDir() {
-    std::error_code ignored;  // what is left over is in the temporary directory
+    std::error_code ignored;  // leftovers are in the temporary directory
     std::filesystem::remove_all(path_, ignored);
   }
 

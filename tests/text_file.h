@@ -1,4 +1,4 @@
-// Small files that a test writes and reads whole.
+// Small files that a test writes and reads as a whole.
 #pragma once
 
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 
 namespace hostos {
 
-// With the directories above it.
+// Also creates the directories above it.
 inline void WriteText(const std::string& path, std::string_view text, mode_t mode = 0644) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream file(path, std::ios::binary);

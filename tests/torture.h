@@ -1,4 +1,4 @@
-// How much of a harness runs: some of it in `dev test`, all of it in `dev torture`.
+// How much of a harness runs: a part in `dev test`, all of it in `dev torture`.
 #pragma once
 
 #include <cstdio>
@@ -13,7 +13,7 @@ inline bool Thorough() {
   return depth && std::string_view(depth) == "all";
 }
 
-// For the table of `dev torture`: "360 states".
+// Adds a line to the table of `dev torture`: "360 states".
 inline void Count(size_t number, std::string_view what) {
   if (Thorough()) (void)std::puts(std::format("torture: {} {}", number, what).c_str());
 }

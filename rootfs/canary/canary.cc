@@ -1,8 +1,8 @@
-// The canary: the one program of the container that the health gate starts. It exits with 0 only if
-// it really runs inside a container, so that its exit code says that containerd, its shim and runc
-// did their work; otherwise it prints what it expected and what it found, and exits with 1.
+// The canary: the only program in the container that the health gate starts. It exits with 0 only
+// if it really runs inside a container, so its exit code proves that containerd, its shim and runc
+// did their work. Otherwise it prints what it expected and what it found, and exits with 1.
 //
-// It is linked statically: the container's root file system holds nothing else.
+// Linked statically, because the container's root file system holds nothing else.
 
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -30,7 +30,7 @@ bool HasReadOnlyRoot() {
   return false;
 }
 
-// /proc is the container's own, not the host's: its process 1 is this program.
+// /proc must be the container's own, not the host's: its process 1 is this program.
 bool HasOwnProc() {
   char name[32] = {};
   FILE* comm = std::fopen("/proc/1/comm", "re");

@@ -1,5 +1,6 @@
-// `dev bench`: the whole update of a node between two real releases, on files, beside the public
-// tools that do the same work. Everything is measured in this run, and warm on both sides.
+// `dev bench`: the whole update of a node between two real releases, on files, compared with the
+// public tools that do the same work. Everything is measured in this run, with warm caches on both
+// sides.
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
@@ -50,7 +51,7 @@ struct Round {
   double ratio() const { return ours.wall / tools_wall(); }
 };
 
-// An update of a new node of files. What it says is what update_on_files printed.
+// Measures an update of a new node of files. Cost::said is what update_on_files printed.
 Result<Cost> MeasureUpdate(const Releases& releases, const HttpServer& server) {
   const FileNode node(releases, server.url());
   const std::string log = node / "log";
@@ -62,7 +63,8 @@ Result<Cost> MeasureUpdate(const Releases& releases, const HttpServer& server) {
   return cost;
 }
 
-// One update of ours, then, unless `alone`, the tools: each in a new directory, gone afterwards.
+// One update by HostOS, then, unless `alone`, the tools: each in a new directory, which is removed
+// afterwards.
 Result<Round> RunRound(const Releases& releases, const HttpServer& server, bool alone) {
   const size_t before = server.Requests().size();
   Round round;
@@ -84,7 +86,7 @@ json ToJson(const Cost& cost) {
           {"written_bytes", cost.written}};
 }
 
-// The round whose ratio is in the middle, with the worst memory of all.
+// The round with the median ratio, with the highest memory of all rounds.
 Result<json> Compare(Releases releases, const std::string& image, const HttpServer& server,
                      int rounds) {
   TempDir directory;

@@ -3,12 +3,13 @@
 #include <filesystem>
 
 #include "images/commit_release.h"
+#include "images/publish/secret_key.h"
 #include "images/uki.h"
 #include "tests/announce.h"
 #include "tests/bench/measure.h"
 #include "tests/no_progress.h"
 #include "updater/base/atomic_file.h"
-#include "updater/source/sign.h"
+#include "updater/release/signature.h"
 
 namespace hostos {
 namespace {
@@ -45,7 +46,7 @@ Result<> WriteSmallFiles(const std::string& root) {
   return {};
 }
 
-// The two commits.
+// Makes the two commits.
 Result<json> Make(const Releases& releases, const std::string& directory,
                   const std::string& image) {
   const std::string root = directory + "/root";
@@ -58,7 +59,7 @@ Result<json> Make(const Releases& releases, const std::string& directory,
   TRY(WriteLargeFiles(root, kLargeFiles, 1));
   TRY(WriteFileAtomically(root + "/usr/lib/sysimage/dpkg/status",
                           "Package: large\nStatus: install ok installed\nVersion: 1\n"));
-  // ukify wants a PE program for a kernel.
+  // ukify needs a PE program as the kernel.
   std::error_code error;
   fs::copy_file(std::string(kEfiPrograms) + "systemd-bootx64.efi",
                 root + "/usr/lib/modules/large/vmlinuz", error);
@@ -90,7 +91,7 @@ Result<json> Make(const Releases& releases, const std::string& directory,
   TRY(WriteLargeFiles(root, kChangedFiles, 2));
   const Release to = TRY(commit("1.1.0", 1'790'000'001));
   TRY(Announce(releases.repo, to.version, key));
-  fs::remove_all(root, error);  // only its disk space matters
+  fs::remove_all(root, error);  // only frees disk space
   return json{{"from", from.commit.Hex()}, {"to", to.commit.Hex()}};
 }
 
@@ -103,7 +104,7 @@ Result<Releases> MakeLargeReleases(const std::string& directory, const std::stri
                     .from = {},
                     .to = {},
                     .slot = {4096, 64}};
-  // A process that is forked later starts with the memory of this one: it stays small.
+  // A process that is forked later starts with this one's memory, so this one must stay small.
   const Cost made = TRY(Measure([&] { return Make(releases, directory, image); }));
   releases.from = TRY(Digest::FromHex(made.said["from"].get<std::string>()));
   releases.to = TRY(Digest::FromHex(made.said["to"].get<std::string>()));

@@ -21,7 +21,7 @@ double InSeconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
-// The number behind "key:" in a file of /proc; 0 when it is not there.
+// The number after "key:" in a file of /proc; 0 when it is not there.
 uint64_t ProcNumber(const char* file, const std::string& key) {
   std::ifstream lines(file);
   for (std::string line; std::getline(lines, line);)
@@ -29,7 +29,7 @@ uint64_t ProcNumber(const char* file, const std::string& key) {
   return 0;
 }
 
-// In the child: the work, then what it cost.
+// Runs in the child: does the work, then measures what it cost.
 json Account(const std::function<Result<json>()>& work) {
   const auto begin = std::chrono::steady_clock::now();
   Result<json> said = work();

@@ -13,8 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Object files of a commit's tree, below objects/: "xx/yyyy.filez". `ostree ls -RC` prints a line a
-// path: type and mode, owner, group, size, one checksum (two of a directory), path.
+// The object files of a commit's tree, below objects/: "xx/yyyy.filez". `ostree ls -RC` prints one
+// line per path: type and mode, owner, group, size, one checksum (two for a directory), path.
 Result<std::set<std::string>> ObjectsOf(const std::string& repo, const Digest& commit,
                                         const std::string& log) {
   const std::string list = log + ".ls";
@@ -49,7 +49,7 @@ Result<std::map<std::string, Cost>> RunTools(const Releases& releases, const std
   TRY(Process::Run({"ostree", "--repo=" + repo, "init", "--mode=bare"}, log));
   TRY(Process::Run({"ostree", "--repo=" + repo, "config", "set", "core.parent", releases.parent},
                    log));
-  // Debian's ostree is built without ed25519: it skips the signature.
+  // Debian's ostree is built without ed25519, so it skips the signature.
   TRY(Process::Run({"ostree", "--repo=" + repo, "remote", "add", "--no-gpg-verify", "hostos", url},
                    log));
 

@@ -148,7 +148,7 @@ std::vector<std::string> DiskMachine::Files() const {
 
 Result<BootState> DiskMachine::Look() const {
   SystemdBootOptions options = options_;
-  if (ReadText(options.command_line).contains(kRescueWord)) options.kept = Slot::A;
+  if (ReadText(options.command_line).contains(kRescueWord)) options.rescues = Slot::B;
   return SystemdBoot(options).Read();
 }
 

@@ -21,7 +21,7 @@ struct Files {
     REQUIRE(WriteFileAtomically(local, text));
     return LoadConfig({shipped, local});
   }
-  // The error without its folder: "local.toml:3: ...".
+  // The error without its directory: "local.toml:3: ...".
   std::string Problem(const std::string& text) {
     Result<Config> config = Load(text);
     REQUIRE_FALSE(config);
@@ -187,9 +187,10 @@ TEST_CASE("a value out of range is refused with its line, the range and what was
       {"source", "url = \"ftp://me:pw@a.example\"", "https:// address, found ***@a.example"},
       {"source", "url = \"me:pw@a.example\"", "https:// address, found ***@a.example"},
       {"source", "proxy = \"http://a\\nb=c\"", "proxy must be an http:// or https:// address"},
-      {"source", "channel = \"\"", "channel must be a name of letters"},
-      {"source", "channel = \"a/b\"", "channel must be a name of letters"},
-      {"source", "channel = \"..\"", "channel must be a name of letters"},
+      {"source", "channel = \"\"", "channel must be 1 to 29 characters of [A-Za-z0-9.-]"},
+      {"source", "channel = \"a/b\"", "channel must be 1 to 29 characters of [A-Za-z0-9.-]"},
+      {"source", "channel = \"a_b\"", "channel must be 1 to 29 characters of [A-Za-z0-9.-]"},
+      {"source", "channel = \"..\"", "channel must be 1 to 29 characters of [A-Za-z0-9.-]"},
       {"source", "keys = []", "keys must be a list of absolute paths, at least one"},
       {"source", "keys = [\"keys\"]", "keys must be a list of absolute paths"},
       {"health", "checks = \"health.d\"", "checks must be an absolute path"},
@@ -238,7 +239,7 @@ TEST_CASE("a file that cannot be read is an error, unlike one that is absent") {
   CHECK_THAT(config.error().message, ContainsSubstring("Is a directory"));
 }
 
-// What a rescue makes of a file, and what it leaves out.
+// What a rescue reads from a file, and what it leaves out.
 std::pair<Config, std::vector<std::string>> Rescued(Files& files, const std::string& text) {
   REQUIRE(WriteFileAtomically(files.local, text));
   std::vector<std::string> unused;

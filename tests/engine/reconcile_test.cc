@@ -14,8 +14,7 @@ const ReleaseId kNew{"1.1.0", Fill(2), Fill(22)};
 // Slot A runs the old release; slot B holds the new one with the given tries.
 BootState OldRuns(std::optional<Tries> tries) {
   BootState boot;
-  boot.running = Slot::A;
-  boot.running_root_hash = kOld.root_hash;
+  boot.running = RunningRelease{Slot::A, kOld.root_hash};
   boot.slots[0].root_hash = kOld.root_hash;
   boot.slots[1].root_hash = kNew.root_hash;
   boot.entries = {{"hostos_1.1.0_16161616.efi", "1.1.0", tries, kNew.root_hash, 1},
@@ -26,9 +25,7 @@ BootState OldRuns(std::optional<Tries> tries) {
 
 BootState NewRuns(std::optional<Tries> tries) {
   BootState boot = OldRuns(tries);
-  boot.running = Slot::B;
-  boot.running_root_hash = kNew.root_hash;
-  boot.on_trial = tries.has_value();
+  boot.running = RunningRelease{Slot::B, kNew.root_hash, tries.has_value()};
   return boot;
 }
 
@@ -84,7 +81,7 @@ TEST_CASE("a blessed target is committed: floor raised, history written, denial 
   record.checked = 1000;
   Record after = Settle(record, NewRuns(std::nullopt), "boot-2", 160);
   CHECK_FALSE(after.update);
-  CHECK(after.floor == 500);
+  CHECK(after.time_floor == 500);
   CHECK(after.denied.empty());
   REQUIRE(after.history.size() == 1);
   CHECK(after.history[0].outcome == Outcome::kCommitted);
@@ -94,7 +91,7 @@ TEST_CASE("a blessed target is committed: floor raised, history written, denial 
 TEST_CASE("a committed release whose time is still to come raises no floor of times") {
   Record record = InPhase(Phase::kTrial);
   record.checked = 400;
-  CHECK(Settle(record, NewRuns(std::nullopt), "boot-2", 160).floor == 0);
+  CHECK(Settle(record, NewRuns(std::nullopt), "boot-2", 160).time_floor == 0);
 }
 
 TEST_CASE("a fallback keeps the gate's reason and denies the release") {
@@ -107,7 +104,7 @@ TEST_CASE("a fallback keeps the gate's reason and denies the release") {
   CHECK(after.FindDenied(kNew.commit, kNew.root_hash)->reason == "containerd: not serving");
   CHECK(after.FindDenied(kNew.commit, kNew.root_hash)->boots == 1);
   CHECK(after.history.at(0).output == "dial unix: connection refused");
-  CHECK(after.floor == 0);
+  CHECK(after.time_floor == 0);
 }
 
 TEST_CASE("a release that never reached its gate falls back with the number of boots it took") {
@@ -134,7 +131,7 @@ TEST_CASE("an entry that vanished ends the update without denying the release") 
 
 TEST_CASE("the slot is told by its device: the same release in the other slot is not the target") {
   BootState boot = OldRuns({{3, 0}});
-  boot.running_root_hash = kNew.root_hash;  // slot A happens to hold it too
+  boot.running = RunningRelease{Slot::A, kNew.root_hash};  // the slot happens to hold it too
   CHECK(Reconcile(InPhase(Phase::kArmed), boot, "boot-2") != Situation::kPassed);
 }
 

@@ -15,7 +15,7 @@ namespace {
 
 Record Full() {
   Record record;
-  record.floor = 1'700'000'000;
+  record.time_floor = 1'700'000'000;
   record.checked = 1'700'000'500;
   record.update = UpdateRecord{.phase = Phase::kTrial,
                                .target = {"1.2.0", Fill(1), Fill(2)},
@@ -86,8 +86,8 @@ TEST_CASE("of a record of a newer format what is understood counts, and nothing 
                  {{"release": {{"commit": "another kind of digest"}}}}, {{}}]}})",
                                                    commit.Hex()))
                             .value();
-  CHECK(record.floor == 0);
-  CHECK(record.index == 9);
+  CHECK(record.time_floor == 0);
+  CHECK(record.index_floor == 9);
   CHECK_FALSE(record.update);
   CHECK(record.update_lost);
   CHECK(record.history.size() == 1);
@@ -98,7 +98,7 @@ TEST_CASE("of a record of a newer format what is understood counts, and nothing 
 
 TEST_CASE("a field that is absent reads as empty, one that nobody knows is left out") {
   const Record record = RecordFromJson(R"({"format": 1, "colour": "red"})").value();
-  CHECK(record.floor == 0);
+  CHECK(record.time_floor == 0);
   CHECK_FALSE(record.update_lost);
   CHECK_FALSE(ToJson(record).contains("colour"));
 }

@@ -57,12 +57,12 @@ TEST_CASE("a floor that the disk does not give is not 0: it is an error, until i
   const TempDir directory;
   FileFloor floor(directory / "floor");
   REQUIRE(floor.Raise(7));
-  const auto ruin = [&](const char* copy) {  // it can be opened, and reading it fails
+  const auto ruin = [&](const char* copy) {  // opening it works, reading it fails
     std::filesystem::remove(directory / copy);
     std::filesystem::create_directories(directory / copy + "/inside");
   };
   ruin("floor.1");
-  CHECK(floor.Read() == 7u);  // the other one holds
+  CHECK(floor.Read() == 7u);  // the other copy is valid
   std::filesystem::remove(directory / "floor.0");
   REQUIRE_FALSE(floor.Read());
   CHECK(floor.Read().error().message.contains(directory / "floor.1"));

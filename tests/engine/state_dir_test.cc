@@ -20,13 +20,13 @@ void Edit(const StateDir& state, const Digest& root_hash, const std::string& fil
   REQUIRE(WriteFileAtomically(upper + file, "edited"));
 }
 
-// The names that come to be in a directory, and go, one by one.
+// Observes the names that appear in a directory and disappear from it, one by one.
 class NameChanges {
  public:
   explicit NameChanges(const std::string& directory) : fd_(::inotify_init1(IN_CLOEXEC)) {
     REQUIRE(::inotify_add_watch(fd_.get(), directory.c_str(), IN_MOVED_TO | IN_DELETE) >= 0);
   }
-  // Each with whether it is there from then on.
+  // Each name, and whether it exists from then on.
   std::vector<std::pair<std::string, bool>> Read() const {
     alignas(inotify_event) char buffer[16 << 10];
     const ssize_t size = ::read(fd_.get(), buffer, sizeof buffer);
@@ -77,8 +77,9 @@ TEST_CASE("kept commits come back with their signatures, and unwanted ones are f
 TEST_CASE("whenever the power goes, a kept commit has its signatures") {
   TempDir dir;
   StateDir state(dir.path(), dir / "run");
-  // Of one the commit is the newer name, of others its signatures, and there are enough of them for
-  // a file system that lists names by their hashes: in whatever order they are listed.
+  // For one commit the commit file has the newer name, for the others the signatures. There are
+  // enough of them for a file system that lists names by hash: the order of the listing must not
+  // matter.
   REQUIRE(state.Keep(Fill(1), {"one", "sig one"}));
   REQUIRE(RemoveFileDurably(dir / "commits/" + Fill(1).Hex() + ".commitmeta"));
   REQUIRE(WriteFileAtomically(dir / "commits/" + Fill(1).Hex() + ".commitmeta", "sig one"));
@@ -129,7 +130,7 @@ TEST_CASE("a kept commit that cannot be read is skipped and named, and hides no 
   SECTION("it leads nowhere") {
     REQUIRE(RemoveFileDurably(bad));
     std::filesystem::create_symlink(bad + "x/loop", bad);
-    // Nothing is there to be named.
+    // There is nothing to name.
     CHECK(state.Commits().problems.empty());
     REQUIRE(state.Keep(Fill(1), {"one", "sig one"}));
     REQUIRE(RemoveFileDurably(bad + "meta"));
@@ -140,7 +141,7 @@ TEST_CASE("a kept commit that cannot be read is skipped and named, and hides no 
   REQUIRE(kept.problems.size() == 1);
   CHECK(kept.problems[0].contains(bad));
   REQUIRE(state.Keep(Fill(3), {"three", "sig three"}));
-  (void)state.ForgetExcept({Fill(3)});  // what is no file stays, and hides no other
+  (void)state.ForgetExcept({Fill(3)});  // what is not a file stays, and hides no other
   CHECK(state.Commits().commits.size() == 1);
 }
 
@@ -174,7 +175,7 @@ TEST_CASE("changes below /etc are listed by path") {
   Edit(state, Fill(1), "ssh/sshd_config.d/10-site.conf");
   Edit(state, Fill(1), "hostname");
   for (const char* own : {".pwd.lock", ".updated", "machine-id", "passwd-"})
-    Edit(state, Fill(1), own);  // by the system itself
+    Edit(state, Fill(1), own);  // written by the system itself
   CHECK(state.EtcChanges(Fill(1)).value() ==
         std::vector<std::string>{"hostname", "ssh/sshd_config.d/10-site.conf"});
   const std::string upper = dir / "etc/" + Fill(1).Hex().substr(0, 16) + "/upper/";

@@ -10,7 +10,7 @@ using namespace hostos;
 
 namespace {
 
-// What is known of a slot, and the problems with it.
+// What is known of a slot, and the number of problems.
 std::pair<std::optional<Verification>, size_t> Known(const StateDir& state, Slot slot,
                                                      const Digest& root_hash) {
   std::vector<std::string> problems;
@@ -56,7 +56,7 @@ TEST_CASE(
                {"{}", false, 1},
                {"[" + good + "]", false, 1},
                {changed("\"time\": 7", "\"time\": -7"), false, 1},
-               // Without a word of what was found it is not known to be proven.
+               // Without `problem` it does not say that the slot was proven.
                {changed("\"problem\"", "\"findings\""), false, 0},
                {std::string(later).replace(later.find("\"\""), 2, "[]"), false, 0}};
   for (const auto& [text, is_known, problems] : cases) {

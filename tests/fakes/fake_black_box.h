@@ -1,4 +1,4 @@
-// A machine's memory of its failed boots, as a test says it is.
+// A black box that reports what a test puts into it.
 #pragma once
 
 #include "updater/engine/black_box.h"

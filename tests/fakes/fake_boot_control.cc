@@ -4,7 +4,6 @@
 #include <array>
 
 #include "bootctl/entry_name.h"
-#include "bootctl/esp.h"
 #include "bootctl/loader.h"
 #include "bootctl/rules.h"
 #include "bootctl/uki.h"
@@ -28,7 +27,7 @@ BootEntry EntryFor(const Release& release, std::optional<Tries> tries) {
   return entry;
 }
 
-// Of a real image, or of "rescue <version>".
+// The version of a real rescue image, or of the text "rescue <version>".
 Result<std::string> RescueVersion(int image) {
   if (const std::optional<Uki> uki = TRY(ReadUki(image)))
     return TRY(ReadRescueUki(image, "x86-64")).version;
@@ -69,10 +68,6 @@ Result<BootState> FakeBootControl::Look() const {
   if (!powered_) return Fail(Code::kFailed, "the power is off");
   BootState state;
   std::ranges::copy(slots, state.slots);
-  state.rescue = kept.has_value();
-  state.running = kept.value_or(running_);
-  state.running_root_hash =
-      kept ? state.slot(*kept).root_hash.value_or(Digest()) : running_root_hash_;
   state.entries = entries;
   state.preferences = preferences;
   state.twins = twins;
@@ -82,7 +77,11 @@ Result<BootState> FakeBootControl::Look() const {
   for (const BootEntry& entry : entries) used += entry.size;
   for (const auto& [file, size] : esp.unknown) used += size;
   state.esp.free = esp.size - std::min(esp.size, used);
-  state.on_trial = !state.rescue && OnTrial(state);
+  if (rescued)
+    state.running = RunningRescue{*rescued};
+  else
+    state.running =
+        RunningRelease{running_, running_root_hash_, OnTrial(state, running_root_hash_)};
   state.booted_entry = PresentName(state, booted_id_);
   for (const BootEntry& entry : entries)
     if (IsSelfTestFile(entry.file)) state.selftest.push_back(entry.file);
@@ -171,7 +170,7 @@ Result<> FakeBootControl::Arm(Slot slot, const Release& release, int uki, uint32
                   target.root_hash = release.root_hash;
                 }}));
   TRY(Durably("write the boot image", {[&] { temporary_bytes_ = release.uki_size; }}));
-  // The temporary name is none of `entries`: there is nothing to take away.
+  // The temporary name is not in `entries`, so there is nothing to remove.
   TRY(Rename("", entry));
   images[release.root_hash] = release.uki_digest;
   temporary_bytes_ = 0;
@@ -305,7 +304,7 @@ Result<> FakeBootControl::RemoveTemporaries() {
 Result<Slot> FakeBootControl::Boot() {
   powered_ = true;
   cut_at_ = 0;
-  kept.reset();
+  rescued.reset();
   started_.clear();
   for (int start = 0; start < kMostStarts; start++) {
     const BootState state = TRY(Look());
@@ -313,7 +312,7 @@ Result<Slot> FakeBootControl::Boot() {
     BootEntry entry = state.entries.front();
     if (BootEntry* stored = FindEntry(entries, entry.file); !esp_read_only && loader_counts) {
       SpendTry(entry);
-      // A rename onto a name that exists fails, and the loader boots on without having counted.
+      // A rename onto an existing name fails, and the loader boots without having counted.
       if (!FindEntry(entries, entry.file)) *stored = entry;
     }
     started_.push_back(entry.file);

@@ -1,7 +1,7 @@
 // A machine with systemd-boot, in memory: two slots, boot entries, a loader that counts and falls
-// back by the model in bootctl/loader.h, and the rules of bootctl/rules.h. What a verb changes, it
-// changes in durable steps, and power can be cut at any of them; Boot() then finds what was on the
-// medium. So a test lives a whole life: arm, boot, fail, fall back, arm again.
+// back by the model in bootctl/loader.h, and the rules of bootctl/rules.h. Verbs change the medium
+// in durable steps. Power can be cut at any of them; Boot() then finds what was on the medium. So a
+// test can live a whole life: arm, boot, fail, fall back, arm again.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ namespace hostos {
 
 class FakeBootControl : public BootControl {
  public:
-  // Runs `release`, blessed, from slot A; slot B is "_empty".
+  // Starts with `release` running, blessed, from slot A. Slot B is "_empty".
   explicit FakeBootControl(const Release& release);
 
   Result<BootState> Read() override;
@@ -37,38 +37,39 @@ class FakeBootControl : public BootControl {
   Result<> MakeOwn() override;
   Result<> RemoveTemporaries() override;
 
-  // Power on, or a reboot: loader, kernel and initrd, as often as it takes until a release reaches
-  // userspace. Fails when none ever does, or when something that is not HostOS boots.
+  // Powers on or reboots: loader, kernel and initrd, as often as it takes until a release reaches
+  // userspace. Fails when none ever does, or when something other than HostOS boots.
   Result<Slot> Boot();
-  // Entries the last Boot() started, in order; the last one reached userspace.
+  // The entries that the last Boot() started, in order. The last one reached userspace.
   const std::vector<std::string>& started() const { return started_; }
 
-  // Does a release reach userspace from a slot? Anything but true is a panic, and a reboot. The
-  // default boots everything that `broken` does not name.
+  // Whether a release reaches userspace from a slot. Otherwise the kernel panics, and the machine
+  // reboots. By default everything boots that is not in `broken`.
   std::function<bool(Slot, const Digest& root_hash)> boots = [this](Slot, const Digest& root_hash) {
     return !broken.contains(root_hash);
   };
   std::set<Digest> broken;
-  // Called when a release's initrd has its root: the last thing before userspace.
+  // Called when the initrd has mounted the release's root: the last thing before userspace.
   std::function<void()> initrd = [] {};
 
   // Called before each durable step, with its name.
   std::function<void(const char*)> step = [](const char*) {};
 
-  // What power that is cut in a durable step leaves of it. A FAT rename can leave both or neither
-  // name; any other step is then lost.
+  // What a power cut in a durable step leaves. A FAT rename can leave both names or neither; for
+  // every other step these count as lost.
   enum class Cut { kLost, kDone, kBothNames, kNeitherName };
-  // Cuts power in the `number`th durable step from now, from 1. Every verb fails until Boot().
+  // Cuts power in the `number`th durable step from now, counted from 1. Every verb then fails until
+  // Boot().
   void CutPowerAt(size_t number, Cut cut) {
     cut_at_ = steps_ + number;
     cut_ = cut;
   }
   bool powered() const { return powered_; }
-  // Durable steps begun so far: so many cuts there are to try in a verb.
+  // Durable steps begun so far. The difference over a verb is the number of cuts to try in it.
   size_t steps() const { return steps_; }
 
-  // The medium, for a test to arrange or to damage. `esp.free` follows from `esp.size`, what is in
-  // `entries`, and `esp.unknown`.
+  // The medium, for a test to set up or damage. `esp.free` follows from `esp.size`, `entries` and
+  // `esp.unknown`.
   SlotState slots[2];
   std::vector<BootEntry> entries;
   std::vector<LoaderPreference> preferences;
@@ -76,20 +77,20 @@ class FakeBootControl : public BootControl {
   std::map<std::string, Digest> rescues;  // SHA-256 of rescues, by file
   EspSpace esp;
   std::vector<std::string> twins;
-  bool own = false;            // the disk has UUIDs of its own
-  std::map<std::string, Digest> other_files;  // SHA-256 of files of `surface`, by path
-  // The images in `entries` are added to its files.
+  bool own = false;                           // the disk has its own UUIDs
+  std::map<std::string, Digest> other_files;  // SHA-256 of the files in `surface`, by path
+  // The images in `entries` are added to `files`.
   BootSurface surface{.files = {},
                       .settings = {"timeout 0", "editor no"},
                       .command_line = "panic=5\n",
                       .image_command_line = "panic=5",
                       .systemd_options = {}};
-  std::optional<Slot> kept;    // set: the rescue system runs, until the next Boot()
-  bool esp_read_only = false;  // verbs fail, and the loader cannot count
-  bool loader_counts = true;   // false: only the loader cannot write
+  std::optional<Slot> rescued;  // set: the rescue system runs for this slot, until the next Boot()
+  bool esp_read_only = false;   // verbs fail, and the loader cannot count
+  bool loader_counts = true;    // false: only the loader cannot write
 
  private:
-  // A change on the medium; what is left of it when a rename is torn is the test's choice.
+  // A change on the medium, and what it leaves when a rename is torn; the test chooses which.
   struct Change {
     std::function<void()> all;
     std::function<void()> both_names = [] {};
@@ -105,7 +106,7 @@ class FakeBootControl : public BootControl {
   Slot running_ = Slot::A;
   Digest running_root_hash_;
   std::string booted_id_;
-  uint64_t temporary_bytes_ = 0;  // left of an image that was being written
+  uint64_t temporary_bytes_ = 0;  // of an image whose write was cut off
   std::vector<std::string> started_;
 
   bool powered_ = true;

@@ -1,4 +1,4 @@
-// A clock that stands still until somebody sleeps.
+// A clock that advances only when somebody sleeps.
 #pragma once
 
 #include "updater/base/clock.h"

@@ -1,5 +1,5 @@
-// The partitions of two slots in memory. A write that is cut short leaves neither the old nor the
-// new image. Refuses what the real engine must never do: write a slot that could be booted.
+// The partitions of two slots, in memory. A write that is cut short leaves neither the old nor the
+// new image. Refuses what the engine must never do: write a slot that could be booted.
 #pragma once
 
 #include <functional>
@@ -15,17 +15,17 @@ class FakeSlotDisk : public SlotDisk {
   FakeSlotDisk(BootControl& boot, std::function<void(const char*)> step)
       : boot_(boot), step_(std::move(step)) {}
 
-  // What reading the slot back gives; absent for half-written bytes.
+  // What reading the slot back yields; absent for half-written bytes.
   std::optional<Digest> content[2];
-  // The next write puts wrong bytes on the medium, as a failing disk would.
+  // Makes the next write put wrong bytes on the medium, as a failing disk would.
   bool spoil_next_write = false;
-  // The next write fails with this in its middle.
+  // Makes the next write fail with this halfway.
   std::optional<Error> write_error;
   int writes = 0;
 
   Result<> Write(Slot slot, const Release& release, int, Progress& progress) override {
     const BootState state = TRY(boot_.Read());
-    if (slot == state.running || state.EntryOf(slot) || state.slot(slot).root_hash)
+    if (slot != state.target() || state.EntryOf(slot) || state.slot(slot).root_hash)
       return Fail(Code::kFailed, "slot {} can be booted: it must not be written", Name(slot));
     writes++;
     content[static_cast<int>(slot)] = std::nullopt;

@@ -14,11 +14,11 @@ constexpr uint64_t kObjectSize = 1000;
 const Release& FakeSource::Publish(const std::string& version, uint64_t timestamp,
                                    std::vector<std::string> objects) {
   Target target;
-  target.commit = "commit " + version;
+  target.bytes = "commit " + version;
   target.signatures = "signed";
   target.index = published_.size() + 1;
   target.valid_signatures = 1;
-  target.release = {.commit = Sha256::Of(AsBytes(target.commit)),
+  target.release = {.commit = Sha256::Of(AsBytes(target.bytes)),
                     .version = version,
                     .architecture = "x86-64",
                     .channel = "stable",
@@ -113,7 +113,7 @@ Result<> FakeSource::Discard() {
 Result<Target> FakeSource::Verify(const std::string& commit, const std::string& signatures) {
   verified++;
   auto found = std::ranges::find_if(
-      published_, [&](const auto& item) { return item.second.target.commit == commit; });
+      published_, [&](const auto& item) { return item.second.target.bytes == commit; });
   if (found == published_.end() || signatures != "signed")
     return Fail(Code::kNotTrusted, "no trusted signature");
   return found->second.target;

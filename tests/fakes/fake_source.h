@@ -1,5 +1,5 @@
-// A release server and a staging repository in memory. Objects become durable one by one, so a
-// power cut in the middle of a fetch keeps the ones before it; every transfer is counted.
+// A release server and a staging repository, in memory. Objects become durable one by one, so a
+// power cut during a fetch keeps the earlier ones. Every transfer is counted.
 #pragma once
 
 #include <functional>
@@ -15,18 +15,18 @@ namespace hostos {
 
 class FakeSource : public Source {
  public:
-  // `step` is called before every durable step; it may throw a power cut.
+  // Calls `step` before every durable step; it may throw a power cut.
   explicit FakeSource(std::function<void(const char*)> step) : step_(std::move(step)) {}
 
-  // Publishes a release as the channel's newest. Its digests follow from its version.
+  // Publishes a release as the channel's newest. Its digests derive from its version.
   const Release& Publish(const std::string& version, uint64_t timestamp,
                          std::vector<std::string> objects);
   const Release& Find(const std::string& version) const {
     return published_.at(version).target.release;
   }
-  // Has the release bring a rescue, whose bytes are "rescue " and its version.
+  // Makes the release bring a rescue, whose bytes are "rescue " and the version.
   void BringRescue(const std::string& version);
-  // What the machine has in its running root: never fetched.
+  // Sets the release in the running root: its objects are never fetched.
   void SetRunning(const std::string& version);
 
   int transfers(const std::string& object) const {
@@ -35,25 +35,25 @@ class FakeSource : public Source {
   }
   bool staging_empty() const { return staged_.empty(); }
 
-  // The next Resolve fails with this.
+  // Makes the next Resolve fail with this.
   std::optional<Error> resolve_error;
-  // An object that the server does not give.
+  // An object that the server does not deliver.
   std::string withheld;
-  // Discard fails with this.
+  // Makes Discard fail with this.
   std::optional<Error> discard_error;
-  // Versions that nobody has any more.
+  // Versions that are gone from everywhere.
   std::set<std::string> gone;
-  // What the sender of the next opened image comes to.
+  // The result of the next opened image's sender.
   Result<> sent;
   Space staging_free = {1 << 30, 1 << 20};
-  Space removed;  // by the next fetch: objects of a release that was given up
+  Space removed;  // by the next fetch: objects of a given-up release
   void SetIndex(const std::string& version, uint64_t index) {
     published_.at(version).target.index = index;
   }
-  // What is published from now on counts until then, as a repository's metadata of that version.
+  // Gives what is published from now on metadata of this version, valid until `expires`.
   void PublishMetadata(int64_t version, uint64_t expires);
-  int verified = 0;  // commits, by Verify
-  // The time that the last Resolve was asked for.
+  int verified = 0;  // commits that Verify saw
+  // The time passed to the last Resolve.
   uint64_t resolved_at = 0;
 
   Result<Target> Resolve(const std::optional<std::string>& version, uint64_t now) override;

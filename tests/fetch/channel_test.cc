@@ -84,7 +84,7 @@ TEST_CASE("a descriptor that nobody asked for is closed") {
   CHECK(to.Receive().value() == "with a descriptor");
   writer = {};
   std::byte none;
-  CHECK(ReadFull(reader.get(), {&none, 1}).value() == 0);  // no end to write to is left
+  CHECK(ReadFull(reader.get(), {&none, 1}).value() == 0);  // no writing end is left
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// A bundle whose headers have checksums that hold: what they protect is what is to be read.
+// A bundle whose headers have valid checksums, so that the parser reads what they protect.
 #include <algorithm>
 #include <format>
 #include <numeric>
@@ -22,7 +22,7 @@ void MendChecksum(std::string& bundle, size_t header) {
 
 }  // namespace
 
-FUZZ(input) {
+FUZZ(bundle, input) {
   std::string bundle(input);
   for (size_t at = bundle.find("ustar"); at != std::string::npos; at = bundle.find("ustar", at + 1))
     if (const size_t header = at / kBlock * kBlock; header + kBlock <= bundle.size())

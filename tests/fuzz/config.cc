@@ -4,7 +4,7 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(config, input) {
   const MemoryFile file(input);
   const Result<Config> config = LoadConfig({file.path()});
   std::vector<std::string> unused;

@@ -1,4 +1,4 @@
-// Whatever answers on containerd's socket: bytes in place of HTTP/2 and gRPC.
+// Anything may answer on containerd's socket: bytes in place of HTTP/2 and gRPC.
 #include "updater/health/containerd.h"
 
 #include <sys/socket.h>
@@ -12,10 +12,10 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(containerd, input) {
   static const TempDir directory;
   const std::string path = directory / "socket";
-  (void)::unlink(path.c_str());  // of the input before
+  (void)::unlink(path.c_str());  // from the previous input
   const UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
@@ -23,7 +23,7 @@ FUZZ(input) {
   PROMISE(::listen(listener.get(), 1) == 0);
   std::thread server([&] {
     const UniqueFd connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (connection)  // it may hang up before it has heard all
+    if (connection)  // the client may hang up before it has read everything
       (void)::send(connection.get(), input.data(), input.size(), MSG_NOSIGNAL);
   });
   (void)Containerd(path).Serving(Deadline(Milliseconds(200)));  // good or an error

@@ -1,9 +1,9 @@
 #include "tests/fuzz/fuzz.h"
-#include "updater/source/objects.h"
+#include "updater/release/objects.h"
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(dirmeta, input) {
   const Result<Metadata> metadata = ParseDirmeta(input);
   if (metadata) PROMISE(SerializeDirmeta(*metadata) == input);
 }

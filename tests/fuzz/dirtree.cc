@@ -1,9 +1,9 @@
 #include "tests/fuzz/fuzz.h"
-#include "updater/source/objects.h"
+#include "updater/release/objects.h"
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(dirtree, input) {
   const Result<std::vector<DirtreeEntry>> entries = ParseDirtree(input);
   if (!entries) return;
   for (const DirtreeEntry& entry : *entries) PROMISE(CheckName(entry.name));

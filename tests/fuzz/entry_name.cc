@@ -4,7 +4,7 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(entry_name, input) {
   const std::optional<EntryName> name = ParseEntryName(input);
   if (!name) return;
   const std::string again = FormatEntryName(name->stem, name->tries);

@@ -1,4 +1,4 @@
-// What a process that fetches, and was taken over, sends to hostctl.
+// What a fetching process that was taken over sends to hostctl.
 #include <sys/socket.h>
 
 #include "tests/fuzz/fuzz.h"
@@ -19,7 +19,7 @@ struct Trust {
   const std::string root = directory / "root.json", metadata = directory / "tuf";
 };
 
-FUZZ(input) {
+FUZZ(fetch, input) {
   static const Trust trust;
   UniqueFd peer;
   RemoteSource source(
@@ -39,5 +39,5 @@ FUZZ(input) {
       Seconds(1));
   PROMISE(!source.Resolve(std::nullopt, 0));
   (void)source.StagingFree();
-  (void)source.Plan(Target());  // the release that the worker has, without being told
+  (void)source.Plan(Target());
 }

@@ -1,4 +1,4 @@
-// A file object as a server may send it: a header, then a deflated content.
+// A file object as a server may send it: a header, then deflated content.
 #include <sys/stat.h>
 
 #include "tests/fuzz/fuzz.h"
@@ -6,7 +6,7 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(filez, input) {
   static const TempDir directory;
   static const Repo repo = Repo::CreateArchive(directory / "repo").value();
   const Digest checksum = PutObject(directory / "repo", input, "filez");

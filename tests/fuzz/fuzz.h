@@ -9,18 +9,31 @@
 #include <string>
 #include <string_view>
 
+#ifdef HOSTOS_FUZZ_REPLAY
+#include "tests/fuzz/replay.h"
+#endif
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
 
-// The body of a target: FUZZ(input) { ... }, with the input as a std::string_view.
-#define FUZZ(input)                                                         \
-  static void FuzzOne(std::string_view input);                              \
+// The body of a target, which is named as its file: FUZZ(name, input) { ... }, with the input as a
+// std::string_view. libFuzzer runs it (`dev fuzz`), or a test case over its corpus (replay.h).
+#ifdef HOSTOS_FUZZ_REPLAY
+#define FUZZ(name, input)                    \
+  static void Fuzz_##name(std::string_view); \
+  TEST_CASE("fuzz: " #name) {                \
+    hostos::Replay(#name, Fuzz_##name);      \
+  }                                          \
+  static void Fuzz_##name([[maybe_unused]] std::string_view input)
+#else
+#define FUZZ(name, input)                                                   \
+  static void Fuzz_##name(std::string_view);                                \
   extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) { \
-    FuzzOne(std::string_view(reinterpret_cast<const char*>(data), size));   \
+    Fuzz_##name({reinterpret_cast<const char*>(data), size});               \
     return 0;                                                               \
   }                                                                         \
-  static void FuzzOne([[maybe_unused]] std::string_view input)
+  static void Fuzz_##name([[maybe_unused]] std::string_view input)
+#endif
 
 #define PROMISE(holds)                                                         \
   do {                                                                         \

@@ -1,4 +1,4 @@
-// The first blocks of a disk, with checksums that hold: what they protect is what is to be read.
+// The first blocks of a disk, with valid checksums, so that the parser reads what they protect.
 #include "bootctl/gpt.h"
 
 #include <cstring>
@@ -25,7 +25,7 @@ uint32_t Crc(std::string_view bytes) {
 
 }  // namespace
 
-FUZZ(input) {
+FUZZ(gpt, input) {
   std::string disk(input.substr(0, kTable + kEntries * kEntrySize));
   disk.resize(kDisk);
   const auto put = [&](size_t at, uint32_t value) { std::memcpy(&disk[at], &value, sizeof value); };

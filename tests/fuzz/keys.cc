@@ -1,9 +1,9 @@
 #include "tests/fuzz/fuzz.h"
-#include "updater/source/sign.h"
+#include "updater/release/signature.h"
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(keys, input) {
   const MemoryFile file(input);
   const Result<std::vector<PublicKey>> keys = PublicKey::Load(file.path());
   if (!keys) return;

@@ -4,7 +4,7 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(loader_lines, input) {
   for (const std::string_view separators : {" \t", "="}) {
     std::string_view rest = input, key, value;
     size_t left = rest.size() + 1;

@@ -4,6 +4,6 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(post_mortem, input) {
   RoundTrips(input, PostMortemFromJson);
 }

@@ -6,7 +6,7 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(printable, input) {
   const std::string text = Printable(input);
   PROMISE(Printable(text) == text);
   PROMISE(std::ranges::none_of(

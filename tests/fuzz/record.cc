@@ -4,7 +4,7 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(record, input) {
   RoundTrips(input, RecordFromJson);
   const std::string salvaged = ToJson(SalvageRecord(input));
   PROMISE(RecordFromJson(salvaged));

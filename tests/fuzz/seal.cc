@@ -1,4 +1,5 @@
-// Random trees: what is sealed is proved, and every so often judged by fsck.erofs and the kernel.
+// Random trees: what is sealed is also proved, and now and then judged by fsck.erofs and the
+// kernel.
 #include "updater/seal/seal.h"
 
 #include <fuzzer/FuzzedDataProvider.h>
@@ -58,7 +59,7 @@ TestTree SomeTree(FuzzedDataProvider& data) {
 
 }  // namespace
 
-FUZZ(input) {
+FUZZ(seal, input) {
   FuzzedDataProvider data(reinterpret_cast<const uint8_t*>(input.data()), input.size());
   TestTree tree = SomeTree(data);
   const Result<SealSize> size = Measure(tree.tree);

@@ -1,7 +1,8 @@
-// Writes what the fuzz targets begin with: DIR/<target>/*, one good input a file.
+// Writes the seeds of the fuzz targets: DIR/<target>/*, one good input per file.
 #include <filesystem>
 #include <iostream>
 
+#include "images/publish/bundle_writer.h"
 #include "tests/bootctl/disk_machine.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/source/release_fixture.h"
@@ -125,7 +126,7 @@ void AddTuf(Seeds& seeds) {
   seeds.Add("tuf_metadata", R"([{"\u00e4\n\"\\": [1, -2, true, null]}, {}, []])");
 }
 
-// What a process that fetches answers to each call in turn, in its frames.
+// The answers of a fetching process to each call in turn, in its frames.
 void AddFetch(Seeds& seeds) {
   auto add = [&](std::initializer_list<std::string_view> messages) {
     std::string frames;

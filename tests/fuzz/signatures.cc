@@ -1,9 +1,10 @@
+#include "images/publish/build_commit.h"
 #include "tests/fuzz/fuzz.h"
-#include "updater/source/commit.h"
+#include "updater/release/commit.h"
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(signatures, input) {
   const Result<std::vector<Signature>> signatures = ReadSignatures(input);
   const Signature one{Algorithm::kMlDsa65, std::string(3309, 's')};
   const Result<std::string> more = AddSignatures(input, {&one, 1});

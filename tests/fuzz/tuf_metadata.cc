@@ -4,11 +4,11 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(tuf_metadata, input) {
   const Result<tuf::Json> json = tuf::ParseJson(input, tuf::kTargetsCap);
   if (json) {
-    // What is signed means the same to whoever reads it again. Control characters are not escaped
-    // in the canonical form, so it is not always JSON.
+    // Signed content means the same to everybody who reads it again. The canonical form does not
+    // escape control characters, so it is not always JSON.
     const std::string canonical = tuf::CanonicalJson(*json);
     const Result<tuf::Json> again = tuf::ParseJson(canonical, tuf::kTargetsCap);
     PROMISE(!again || (*again == *json && tuf::CanonicalJson(*again) == canonical));

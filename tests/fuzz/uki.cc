@@ -4,7 +4,7 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(uki, input) {
   const MemoryFile file(input);
   (void)ReadUki(file.fd());  // good or an error
   (void)RootHashOf(input);

@@ -4,6 +4,6 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(verification, input) {
   RoundTrips(input, VerificationFromJson);
 }

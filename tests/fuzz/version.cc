@@ -4,7 +4,7 @@
 
 using namespace hostos;
 
-FUZZ(input) {
+FUZZ(version, input) {
   const size_t end = std::min(input.find('\0'), input.size());
   const std::string_view a = input.substr(0, end);
   const std::string_view b = input.substr(std::min(end + 1, input.size()));

@@ -5,8 +5,8 @@
 
 #include "tests/hostctl/samples.h"
 #include "tests/tuf/repository.h"
-#include "updater/source/commit.h"
-#include "updater/source/release_target.h"
+#include "updater/release/commit.h"
+#include "updater/release/release_target.h"
 
 namespace hostos {
 namespace {
@@ -18,7 +18,8 @@ BootState TwoGoodSlots() {
   BootState state;
   state.slots[0].label = "hostos_1.0.0";
   state.slots[1].label = "hostos_1.1.0";
-  state.slots[0].root_hash = state.running_root_hash = SampleDigest("root 1.0.0");
+  state.slots[0].root_hash = SampleDigest("root 1.0.0");
+  state.running = RunningRelease{Slot::A, SampleDigest("root 1.0.0")};
   state.slots[1].root_hash = SampleDigest("root 1.1.0");
   state.entries = {{.file = "a.efi", .root_hash = *state.slots[0].root_hash},
                    {.file = "b.efi", .root_hash = *state.slots[1].root_hash}};

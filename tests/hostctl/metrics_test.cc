@@ -11,7 +11,7 @@ TEST_CASE("metrics say what runs, how the last update ended and what was verifie
   Status status = SampleFallback().status;
   status.last = status.fallback;
   status.update = SampleUpdate(Phase::kArmed);
-  status.floor = 13;
+  status.index_floor = 13;
   status.slots[0].verified = Verification{.time = kNow - 60, .problem = "block 12 differs"};
   status.slots[1].verified = Verification{.time = kNow};
   const std::vector<tuf::TrustedRole> trusted = {{"root", 1, kNow + 9}, {"timestamp", 7, kNow + 5}};

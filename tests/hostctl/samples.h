@@ -108,10 +108,7 @@ inline SelfTest SampleSelfTest() {
 inline PlanView SamplePlan() {
   PlanView view{.tries = 3};
   UpdatePlan plan{
-      .target = {.release = SampleRelease("1.3.0"),
-                 .index = 14,
-                 .valid_signatures = 2,
-                 .required_signatures = 2},
+      .target = {},
       .running = SampleRelease("1.1.0"),
       .slot = Slot::A,
       .fetch = {1303, 41'200'000, 110'000'000, 382'900'000},
@@ -121,6 +118,9 @@ inline PlanView SamplePlan() {
       .state_free = {3'100'000'000, 120'000},
       .packages = {{"linux", "6.12.107", "6.12.117"}, {"nano", "", "8.4"}, {"vi", "9", ""}},
       .etc_changes = {"hostname", "ssh/sshd_config.d/10-site.conf"}};
+  plan.target.release = SampleRelease("1.3.0");
+  plan.target.index = 14;
+  plan.target.valid_signatures = plan.target.required_signatures = 2;
   view.check = {.finding = Finding::kAvailable, .running = "1.1.0", .target = plan.target};
   view.plan = std::move(plan);
   return view;

@@ -5,10 +5,12 @@
 #include <filesystem>
 
 #include "images/commit_release.h"
+#include "images/publish/secret_key.h"
 #include "images/reseal.h"
 #include "images/updatable.h"
 #include "tests/images/small_release.h"
 #include "tests/source/release_fixture.h"
+#include "updater/release/secret_text.h"
 #include "updater/seal/seal.h"
 
 using namespace hostos;
@@ -295,6 +297,13 @@ TEST_CASE("a root with a secret key anywhere is refused, and no message has it")
             .status == 0);
     der.push_back(ReadText(file));
   }
+  REQUIRE(Shell("openssl pkcs8 -topk8 -inform DER -outform DER -passout pass:1234 -in " +
+                (made / "key.der") + " -out " + (made / "sealed.der"))
+              .status == 0);
+  REQUIRE(Shell("openssl pkey -inform DER -in " + (made / "key.der") + " -out " + (made / "key") +
+                " && openssl pkcs12 -export -nocerts -passout pass:1234 -inkey " + (made / "key") +
+                " -out " + (made / "key.p12"))
+              .status == 0);
   // Across the border of what is read at once.
   const std::string far((1 << 20) - 40, 'x');
   const struct {
@@ -310,6 +319,8 @@ TEST_CASE("a root with a secret key anywhere is refused, and no message has it")
                {"/usr/lib/hostos/keys.d/pq.key", der[1]},
                {"/usr/share/agent/p256", der[2]},
                {"/usr/share/agent/rsa", der[3]},
+               {"/usr/share/agent/sealed", ReadText(made / "sealed.der")},
+               {"/usr/share/agent/store", ReadText(made / "key.p12")},
                {"/etc/service.json", "{\"key\": \"-----BEGIN PRIVATE KEY-----\\n" +
                                          secret.substr(secret.find('\n') + 1, 60) + "\"}"}};
   for (const auto& each : cases) {

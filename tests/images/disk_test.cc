@@ -10,6 +10,7 @@
 #include "bootctl/gpt.h"
 #include "images/program.h"
 #include "tests/images/small_release.h"
+#include "updater/release/commit.h"
 #include "updater/source/archive.h"
 
 using namespace hostos;

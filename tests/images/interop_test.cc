@@ -1,11 +1,12 @@
 // Others read what we publish: python-tuf's client and python-cryptography.
 #include <catch2/catch_test_macros.hpp>
 
+#include "images/publish/secret_key.h"
 #include "tests/announce.h"
 #include "tests/images/small_release.h"
 #include "tests/source/release_fixture.h"
+#include "updater/release/commit.h"
 #include "updater/source/archive.h"
-#include "updater/source/commit.h"
 
 namespace hostos {
 namespace {

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "images/program.h"
+#include "images/publish/secret_key.h"
 #include "images/verify_release.h"
 #include "tests/announce.h"
 #include "tests/images/small_release.h"

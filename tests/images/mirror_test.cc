@@ -8,6 +8,7 @@
 
 #include "images/bundle_release.h"
 #include "images/program.h"
+#include "images/publish/secret_key.h"
 #include "images/tuf_repository.h"
 #include "tests/announce.h"
 #include "tests/images/small_release.h"
@@ -45,10 +46,10 @@ struct Site {
 
   // What a node that is updated from the mirror for the first time installs.
   Result<Release> Installed(const std::optional<std::string>& version = std::nullopt) const {
-    OstreeSourceOptions options = update.Options(mirror);
+    SourceOptions options = update.Options(mirror);
     options.parent = "";
     for (const std::string& state : {options.metadata, options.staging}) fs::remove_all(state);
-    OstreeSource node(options);
+    LocalSource node(options);
     NoProgress progress;
     const Target target = TRY(node.Resolve(version, kNow));
     TRY(node.Fetch(target, progress));
@@ -84,7 +85,7 @@ TEST_CASE("a node updates from a mirror as from the publisher") {
     CHECK(SameFiles(path, from + path.substr(site.mirror.size())));
 
   const HttpServer server(site.mirror);
-  OstreeSource node = OstreeSource(site.update.Options(server.url()));
+  LocalSource node = LocalSource(site.update.Options(server.url()));
   NoProgress progress;
   const Result<Target> target = node.Resolve(std::nullopt, kNow);
   REQUIRE(target);

@@ -5,6 +5,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 
+#include "images/publish/secret_key.h"
 #include "tests/announce.h"
 #include "tests/images/small_release.h"
 #include "tests/source/release_fixture.h"

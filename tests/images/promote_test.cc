@@ -2,27 +2,28 @@
 #include <nlohmann/json.hpp>
 
 #include "images/program.h"
+#include "images/publish/secret_key.h"
 #include "tests/announce.h"
 #include "tests/images/small_release.h"
+#include "tests/source/local_source.h"
 #include "updater/base/clock.h"
-#include "updater/source/ostree_source.h"
 
 namespace hostos {
 namespace {
 
 // The newest release that a node of a channel finds.
 Result<Target> FoundIn(const SmallRelease& small, const std::string& channel) {
-  OstreeSource node({.url = small / "repo",
-                     .channel = channel,
-                     .architecture = "x86-64",
-                     .root = small / "repo/metadata/1.root.json",
-                     .metadata = small / "node",
-                     .staging = small / "staging",
-                     .parent = "",
-                     .key_directories = {small / "keys"},
-                     .signatures = {},
-                     .seal_formats = {1},
-                     .http = {}});
+  LocalSource node({.url = small / "repo",
+                    .channel = channel,
+                    .architecture = "x86-64",
+                    .root = small / "repo/metadata/1.root.json",
+                    .metadata = small / "node",
+                    .staging = small / "staging",
+                    .parent = "",
+                    .key_directories = {small / "keys"},
+                    .signatures = {},
+                    .seal_formats = {1},
+                    .http = {}});
   return node.Resolve(std::nullopt, SystemClock().Now());
 }
 

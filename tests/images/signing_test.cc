@@ -8,7 +8,8 @@
 #include "images/program.h"
 #include "tests/images/small_release.h"
 #include "tests/source/release_fixture.h"
-#include "updater/source/release_target.h"
+#include "updater/release/release_target.h"
+#include "updater/release/signature.h"
 #include "updater/source/repo.h"
 
 namespace hostos {

@@ -9,6 +9,7 @@
 #include <random>
 #include <sstream>
 
+#include "images/publish/secret_key.h"
 #include "images/rescue.h"
 #include "images/tuf_repository.h"
 #include "images/uki.h"

@@ -4,103 +4,12 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <filesystem>
 
-#include "images/program.h"
-#include "tests/temp_dir.h"
-#include "tests/text_file.h"
-#include "updater/base/atomic_file.h"
-#include "updater/base/clock.h"
-#include "updater/tuf/client.h"
+#include "tests/images/team.h"
 
 namespace hostos {
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
-using Catch::Matchers::StartsWith;
-
-constexpr uint64_t kStart = 1'800'000'000, kDay = 86'400;
-
-class Directory : public tuf::Fetcher {
- public:
-  explicit Directory(std::string path) : path_(std::move(path)) {}
-  Result<std::string> Fetch(const std::string& path, size_t cap) override {
-    return ReadFile(path_ + "/" + path, cap);
-  }
-
- private:
-  std::string path_;
-};
-
-std::vector<SecretKey> NewKey() {
-  return {SecretKey::Generate(Algorithm::kEd25519).value()};
-}
-
-std::vector<SecretKey> All(std::initializer_list<std::vector<SecretKey>> keys) {
-  std::vector<SecretKey> all;
-  for (const std::vector<SecretKey>& key : keys) all.insert(all.end(), key.begin(), key.end());
-  return all;
-}
-
-std::vector<std::string> RolesOf(const std::vector<StagedRole>& staged) {
-  std::vector<std::string> roles;
-  for (const StagedRole& each : staged) roles.push_back(each.role);
-  return roles;
-}
-
-RoleChange By(std::initializer_list<std::vector<SecretKey>> keys, uint32_t threshold = 1) {
-  RoleChange change{.keys = {}, .threshold = threshold, .days = {}};
-  for (const std::vector<SecretKey>& key : keys) change.keys.push_back(key.at(0).Public().value());
-  return change;
-}
-
-ReleaseTarget ReleaseNamed(const std::string& version, const std::string& channel = "stable") {
-  return {.version = version,
-          .channel = channel,
-          .architecture = "x86-64",
-          .commit = Sha256::Of(AsBytes("commit " + version)),
-          .root_hash = Sha256::Of(AsBytes("root " + version)),
-          .image_size = 1,
-          .uki_digest = Sha256::Of(AsBytes("uki " + version)),
-          .uki_size = 1};
-}
-
-// A release team with a key for each role, and a node that began with its first root.
-struct Team {
-  TempDir directory;
-  std::string path = directory / "repo";
-  std::vector<SecretKey> root = NewKey(), targets = NewKey(), online = NewKey();
-  TufRepository repository = TufRepository::Create(path, kStart).value();
-
-  Team() {
-    REQUIRE(repository.StageRoot({{"root", By({root})},
-                                  {"targets", By({targets})},
-                                  {"snapshot", By({online})},
-                                  {"timestamp", By({online})}}));
-    REQUIRE(Sign({root, targets, online}).empty());
-    REQUIRE(MakeDirectories(directory / "node"));
-    REQUIRE(tuf::Client::Init(directory / "node", ReadText(path + "/metadata/1.root.json")));
-  }
-
-  // What lacks signatures then.
-  std::vector<StagedRole> Sign(std::initializer_list<std::vector<SecretKey>> keys) {
-    return repository.Sign(All(keys)).value().missing;
-  }
-  // Whoever goes on with what is on the disk.
-  void OpenAgain(uint64_t now = kStart) {
-    {
-      const TufRepository closed = std::move(repository);
-    }
-    repository = TufRepository::Open(path, now).value();
-  }
-
-  Result<ReleaseTarget> Seen(const std::string& target = "hostos/x86-64/stable.json",
-                             uint64_t now = kStart) {
-    Directory metadata(path + "/metadata"), targets_files(path + "/targets");
-    tuf::Client client = TRY(tuf::Client::Refresh(directory / "node", metadata, now));
-    const tuf::TargetFile file = TRY(client.Find(target));
-    const std::string bytes = TRY(client.Fetch(file, targets_files));
-    return ParseReleaseTarget(bytes);
-  }
-};
 
 TEST_CASE("a release is signed by one person after another, and found when the threshold holds") {
   Team team;
@@ -374,147 +283,6 @@ TEST_CASE("the least index that is allowed grows with a release and never shrink
   CHECK(team.repository.StageRelease(ReleaseNamed("1.3.0"))->minimum_index == 2);
 }
 
-TEST_CASE("a renewed timestamp counts for longer, with the online key alone") {
-  Team team;
-  REQUIRE(team.repository.StageRelease(ReleaseNamed("1.0.0")));
-  REQUIRE(team.Sign({team.targets, team.online}).empty());
-  const std::string target = "hostos/x86-64/stable.json";
-  CHECK(team.Seen(target, kStart + 8 * kDay).error().code == Code::kNotTrusted);
-  team.OpenAgain(kStart + 5 * kDay);
-  CHECK(team.repository.Renew("timestamp", team.online)->missing.empty());
-  CHECK(team.Seen(target, kStart + 8 * kDay).value().version == "1.0.0");
-  CHECK(team.repository.Renew("mirrors", team.online).error().code == Code::kUsage);
-}
-
-// Where the timestamp counts for a day, the snapshot for two, and the rest for long.
-struct QuietTeam : Team {
-  QuietTeam() {
-    RoleChange one{.keys = {}, .threshold = {}, .days = 1}, two = one;
-    two.days = 2;
-    REQUIRE(repository.StageRoot({{"snapshot", two}, {"timestamp", one}}));
-    REQUIRE(Sign({root, targets, online}).empty());
-    REQUIRE(repository.StageRelease(ReleaseNamed("1.0.0")));
-    REQUIRE(Sign({targets, online}).empty());
-  }
-  void GoOn(uint64_t days) { OpenAgain(kStart + days * kDay); }
-};
-
-TEST_CASE("a renewal renews whatever is due where its key is enough, and nothing else") {
-  QuietTeam team;
-  const std::string target = "hostos/x86-64/stable.json";
-  for (const uint64_t days : {1, 2, 3, 30, 100}) {
-    team.GoOn(days);
-    CHECK(team.repository.Renew("timestamp", team.online)->missing.empty());
-    CHECK(team.Seen(target, kStart + days * kDay).value().version == "1.0.0");
-  }
-  const std::vector<PublishedRole> roles = team.repository.Published().value();
-  REQUIRE(roles.size() == 4);
-  CHECK(roles[1].role == "targets");
-  CHECK(roles[1].version == 2);  // of all days its own are not over
-  CHECK(roles[1].expires == kStart + 180 * kDay);
-  CHECK(roles[1].due == kStart + 135 * kDay);
-
-  team.GoOn(140);  // the targets are due, and who has the online key cannot help it
-  CHECK(team.repository.Renew("timestamp", team.online)->missing.empty());
-  CHECK(team.repository.Published()->at(1).version == 2);
-  CHECK(RolesOf(team.repository.Renew("targets", team.targets)->missing) ==
-        std::vector<std::string>{"snapshot", "timestamp"});
-  CHECK(team.Sign({team.online}).empty());
-  CHECK(team.repository.Published()->at(1).expires == kStart + 320 * kDay);
-}
-
-TEST_CASE("the timestamp is renewed over what is published, whatever waits for its signatures") {
-  QuietTeam team;
-  const std::vector<SecretKey> second = NewKey();
-  REQUIRE(team.repository.StageRoot({{"targets", By({team.targets, second}, 2)}}));
-  REQUIRE(team.Sign({team.root, team.targets, second, team.online}).empty());
-  REQUIRE(team.repository.StageRelease(ReleaseNamed("1.1.0")));
-  CHECK(team.Sign({team.targets})[0].role == "targets");
-  SECTION("a release") {}
-  SECTION("a root") {
-    REQUIRE(team.repository.StageRoot({{"root", By({team.root, second}, 2)}}));
-    CHECK(team.Sign({team.root})[0].role == "root");
-  }
-  team.GoOn(3);
-  CHECK(team.repository.Renew("timestamp", team.online)->missing.empty());
-  CHECK(team.Seen("hostos/x86-64/stable.json", kStart + 3 * kDay).value().version == "1.0.0");
-  CHECK(std::filesystem::exists(team.path + "/staged/targets.json"));
-  CHECK(team.repository.Renew("targets", team.targets).error().code == Code::kRefused);
-  team.GoOn(3);
-  CHECK(team.Sign({team.root, team.targets, second, team.online}).empty());
-  CHECK(team.Seen("hostos/x86-64/stable.json", kStart + 3 * kDay).value().version == "1.1.0");
-}
-
-TEST_CASE("a daily timer serves nodes for ninety days, whatever waits for its signatures") {
-  Team team;
-  const std::vector<SecretKey> second = NewKey();
-  REQUIRE(team.repository.StageRoot({{"targets", By({team.targets, second}, 2)}}));
-  REQUIRE(team.repository.StageRelease(ReleaseNamed("1.0.0")));
-  REQUIRE(team.Sign({team.root, team.targets, second, team.online}).empty());
-  REQUIRE(team.repository.StageRelease(ReleaseNamed("1.1.0")));
-  REQUIRE(team.repository.StageRoot({{"root", By({team.root, second}, 2)}}));
-  REQUIRE_FALSE(team.Sign({team.targets}).empty());
-  const std::string target = "hostos/x86-64/stable.json";
-  for (uint64_t day = 1; day <= 90; day++) {
-    team.OpenAgain(kStart + day * kDay);
-    CAPTURE(day);
-    REQUIRE(team.repository.Renew("timestamp", team.online)->missing.empty());
-    REQUIRE(team.Seen(target, kStart + (day + 1) * kDay).value().version == "1.0.0");
-  }
-  REQUIRE(team.Sign({team.root, second, team.online}).empty());
-  CHECK(team.Seen(target, kStart + 90 * kDay).value().version == "1.1.0");
-}
-
-TEST_CASE("hostimage says what is due, and what nodes refuse") {
-  const TempDir directory;
-  const std::string repo = directory / "repo";
-  const std::vector<SecretKey> all = NewKey(), online = NewKey(), other = NewKey();
-  for (const auto& [name, keys] : {std::pair("online", online), {"other", other}})
-    REQUIRE(SecretKey::Save(keys, directory / (std::string(name) + ".pem")));
-  const std::string key = directory / "online.pem";
-  const auto publish = [&](const std::vector<SecretKey>& snapshot, uint64_t days_ago) {
-    std::filesystem::remove_all(repo);
-    TufRepository repository =
-        TufRepository::Create(repo, SystemClock().Now() - days_ago * kDay).value();
-    RoleChange of_snapshot = By({snapshot}), of_timestamp = By({online});
-    of_snapshot.days = 2;
-    of_timestamp.days = 1;
-    REQUIRE(repository.StageRoot({{"root", By({all})},
-                                  {"targets", By({all})},
-                                  {"snapshot", of_snapshot},
-                                  {"timestamp", of_timestamp}}));
-    std::vector<SecretKey> keys = all;
-    keys.insert(keys.end(), {online.front(), snapshot.front()});
-    REQUIRE(repository.Sign(keys)->missing.empty());
-  };
-  // How it ended, and what it said.
-  const auto hostimage = [&](std::vector<std::string> words) {
-    words.insert(words.begin(), HOSTIMAGE);
-    words.insert(words.end(), {"--repo", repo});
-    const Result<std::string> said = RunProgram(words);
-    return said ? "0: " + *said : said.error().message;
-  };
-  publish(online, 30);
-  CHECK_THAT(hostimage({"check"}), ContainsSubstring("exit code 7"));
-  CHECK_THAT(hostimage({"check"}), ContainsSubstring("snapshot version 1 expires at "));
-  CHECK_THAT(hostimage({"renew", "timestamp", "--key", directory / "other.pem"}),
-             ContainsSubstring("exit code 2"));
-  CHECK_THAT(hostimage({"renew", "timestamp", "--key", key}), StartsWith("0: published"));
-  CHECK_THAT(hostimage({"check"}), StartsWith("0: root"));
-  CHECK_THAT(hostimage({"check", "--json"}), ContainsSubstring("\"refused\": null"));
-  CHECK_THAT(hostimage({"check", "--within", "2"}), ContainsSubstring("exit code 10"));
-
-  publish(other, 30);  // the timer has no key for the snapshot
-  CHECK_THAT(hostimage({"renew", "timestamp", "--key", key}), ContainsSubstring("exit code 7"));
-  publish(other, 1);
-  WriteText(repo + "/metadata/1.snapshot.json", "{}");
-  CHECK_THAT(hostimage({"check"}), ContainsSubstring("exit code "));
-  publish(all, 0);
-  WriteText(repo + "/metadata/1.targets.json", ReadText(repo + "/metadata/1.targets.json") + " ");
-  CHECK_THAT(hostimage({"check"}), ContainsSubstring("exit code 7"));
-  CHECK_THAT(hostimage({"check"}), ContainsSubstring("nodes refuse what is published: "));
-}
-
 // Whatever is on the disk when the publisher's machine stops, nodes see the old or the new release,
 // and the next run goes on.
 TEST_CASE("publishing that stops between any two of its files goes on in the next run") {
@@ -541,7 +309,7 @@ TEST_CASE("publishing that stops between any two of its files goes on in the nex
     std::vector<SecretKey> keys = team.targets;
     keys.push_back(team.online.front());
     CHECK(again.Sign(keys)->missing.empty());
-    Directory metadata(copy / "repo/metadata");
+    FetchedDirectory metadata(copy / "repo/metadata");
     REQUIRE(MakeDirectories(team.directory / "node"));
     REQUIRE(
         tuf::Client::Init(team.directory / "node", ReadText(team.path + "/metadata/1.root.json")));
@@ -551,4 +319,5 @@ TEST_CASE("publishing that stops between any two of its files goes on in the nex
 }
 
 }  // namespace
+
 }  // namespace hostos

@@ -2,6 +2,8 @@
 #include <filesystem>
 
 #include "images/program.h"
+#include "images/publish/publish.h"
+#include "images/publish/secret_key.h"
 #include "images/verify_release.h"
 #include "tests/images/small_release.h"
 
@@ -51,7 +53,7 @@ struct Good {
   Result<Digest> Publish(const std::string& name) const {
     Repo repo = TRY(Repo::CreateArchive(small / name));
     const std::vector<SecretKey> key = TRY(SecretKey::Load(small / "ci.pem"));
-    return repo.CommitTree(input, key);
+    return CommitTree(repo, input, key);
   }
 };
 

@@ -1,4 +1,4 @@
-// hostctl on a FileNode's files, in this process.
+// Runs hostctl on a FileNode's files, in this process.
 #pragma once
 
 #include <sstream>

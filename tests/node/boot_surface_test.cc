@@ -1,4 +1,4 @@
-// What somebody who writes the ESP leaves there, on a node's files.
+// What somebody who can write to the ESP leaves there, on a node of files.
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <nlohmann/json.hpp>
@@ -45,7 +45,8 @@ TEST_CASE(
   CHECK(before["boot"]["unsigned"].size() == 1);
   CHECK_THAT(told(before, loader), ContainsSubstring("the boot loader"));  // a text, in these tests
 
-  // The image that runs, with a byte of its initrd changed, by a name that the loader takes first.
+  // The running image with one byte of its initrd changed, under a name that the loader takes
+  // first.
   std::string image = ReadText(node.machine().LinuxPath(node.machine().Files().back()));
   image[image.size() / 2] ^= 1;
   WriteText(esp + "EFI/Linux/hostos_1.2.0_zz.efi", image);

@@ -1,4 +1,4 @@
-// Many hostctl at once on one node, and others that are in their way.
+// Many hostctl at once on one node, and others that get in their way.
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -53,7 +53,7 @@ TEST_CASE("fifty hostctl at once: one works, the others read or say who is at wo
     had_the_lock += i % 5 < 3 && code != kBusy;
   }
   CHECK(had_the_lock >= 1);
-  // That may have been a check, with every update after it; the next update is alone.
+  // That one may have been a check that blocked every update; the next update is alone.
   Process next = Held(Process::Start(node.Hostctl({"update"}), node / "next"));
   CHECK(next.Wait() == Number(kStaged));
   Process asked = Held(Process::Start(node.Hostctl({"status", "--json"}), node / "log"));
@@ -63,8 +63,8 @@ TEST_CASE("fifty hostctl at once: one works, the others read or say who is at wo
   CHECK(Held(node.Boot()) == Slot::B);
 }
 
-// A process of another user, to which /run/hostos was handed (docs/operations.md): it holds a lock
-// of all that it can open, until it is killed.
+// A process of another user, who was given /run/hostos (docs/operations.md): it locks everything
+// that it can open, until it is killed.
 class Locker {
  public:
   explicit Locker(const std::string& directory) {
@@ -113,7 +113,7 @@ TEST_CASE("what another user can open and lock holds up no verb, and not the gat
   const HttpServer server(line.releases().repo);
   const FileNode node(line.releases(), server.url());
   Held(Process::Run(node.Hostctl({"gate"}), node / "log"));
-  // As they are on a node (tmpfiles.d/hostos.conf, efi.mount).
+  // With the modes that they have on a node (tmpfiles.d/hostos.conf, efi.mount).
   REQUIRE(::chmod(node.directory().c_str(), 0755) == 0);
   for (const char* directory : {"state", "fetch", "esp"})
     REQUIRE(::chmod((node / directory).c_str(), 0700) == 0);
@@ -122,7 +122,7 @@ TEST_CASE("what another user can open and lock holds up no verb, and not the gat
       REQUIRE(::chmod(file.path().c_str(), 0660) == 0);
 
   const Locker locker(node.directory());
-  REQUIRE(locker.locked >= 3);  // the node, its run, the metrics in it, at least
+  REQUIRE(locker.locked >= 3);  // at least the node, its run directory, and the metrics in it
   const std::string metrics = node / "run/metrics.prom";
   REQUIRE(std::filesystem::remove(metrics));
   using enum ExitCode;
@@ -135,7 +135,7 @@ TEST_CASE("what another user can open and lock holds up no verb, and not the gat
     CAPTURE(words);
     Process verb = Held(Process::Start(node.Hostctl(words), node / "log"));
     pollfd ended = {verb.pidfd(), POLLIN, 0};
-    REQUIRE(::poll(&ended, 1, 300'000) == 1);  // it would wait for ever
+    REQUIRE(::poll(&ended, 1, 300'000) == 1);  // otherwise it would wait for ever
     CHECK(verb.Wait() == Number(code));
     CHECK((words[0] == "status" || std::filesystem::exists(metrics)));
     std::filesystem::remove(metrics);

@@ -25,7 +25,7 @@ namespace {
 
 constexpr Seconds kLimit(120);
 
-// What a call changes: what a descriptor refers to, or a name.
+// A call, and the argument that says what it changes: a descriptor, or a name.
 struct Call {
   uint32_t number;
   const char* name;
@@ -78,10 +78,10 @@ constexpr Call kCalls[] = {
     {SYS_fsetxattr, "fsetxattr", 0, -1},
 };
 
-// Opening matters when it may make a file or empty one.
+// Opening matters only if it may create a file or truncate one.
 constexpr uint32_t kChangingOpen = O_CREAT | O_TRUNC;
 
-// Notifies of kCalls, allows the rest.
+// Notifies of kCalls, allows everything else.
 std::vector<sock_filter> MakeFilter() {
   std::vector<sock_filter> filter = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
@@ -108,7 +108,7 @@ std::vector<sock_filter> MakeFilter() {
   return filter;
 }
 
-// A message of one byte that carries one descriptor (unix(7), SCM_RIGHTS). sendmsg(2) is not among
+// A message of one byte that carries one descriptor (unix(7), SCM_RIGHTS). sendmsg(2) is not in
 // kCalls.
 struct FdMessage {
   FdMessage() {
@@ -146,13 +146,13 @@ Result<UniqueFd> ReceiveFd(int socket) {
   return UniqueFd(fd);
 }
 
-// In the child, between fork and exec.
+// Runs in the child, between fork and exec.
 [[noreturn]] void Start(char* const* argv, int log, int socket,
                         const std::vector<sock_filter>& filter) {
   const sock_fprog program{static_cast<unsigned short>(filter.size()),
                            const_cast<sock_filter*>(filter.data())};
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  ::setpgid(0, 0);  // what it starts belongs to it
+  ::setpgid(0, 0);  // what it starts is in its process group
   ::dup2(log, 1);
   ::dup2(log, 2);
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) ::_exit(126);
@@ -169,12 +169,12 @@ std::string ReadLink(const std::string& path) {
   return std::filesystem::read_symlink(path, error).string();
 }
 
-// A string in the memory of a stopped thread.
+// Reads a string from the memory of a stopped thread.
 std::string ReadString(pid_t pid, uint64_t address) {
   std::string text;
   char buffer[256];
   while (text.size() < PATH_MAX) {
-    // Not across a page that may not be there.
+    // Stops at the end of the page, because the next page may not exist.
     const size_t most = std::min<size_t>(sizeof buffer, 4096 - (address + text.size()) % 4096);
     iovec local{buffer, most};
     iovec remote{reinterpret_cast<void*>(address + text.size()), most};
@@ -220,7 +220,7 @@ class Observer {
     if (fault_ && fault_->cut) medium_.emplace(directory_, volumes);
   }
 
-  // Until all have ended.
+  // Runs until all processes have ended.
   Result<Observed> Watch() {
     for (;;) {
       pollfd poll{listener_.get(), POLLIN, 0};
@@ -234,7 +234,7 @@ class Observer {
       if (poll.revents & POLLIN) {
         TRY(Answer());
       } else if (poll.revents & (POLLHUP | POLLERR)) {
-        break;  // nobody is left who could call
+        break;  // no process that could call is left
       }
     }
     Reap();
@@ -271,14 +271,14 @@ class Observer {
     return {};
   }
 
-  // Is there nobody left who waits for an answer?
+  // Applies the fault. True when nobody is left who waits for an answer.
   bool Strike(pid_t caller) {
     if (fault_->cut) ::kill(-child_, SIGKILL);
     if (fault_->signal) ::kill(fault_->signal == SIGKILL ? caller : child_, fault_->signal);
     return fault_->cut || fault_->signal == SIGKILL;
   }
 
-  // What is certain on the medium once this call has returned.
+  // Notes what is certain to be on the medium once this call has returned.
   void Keep(const seccomp_notif& notice, const Call& call, const std::string& path) {
     if (call.number == SYS_syncfs) return medium_->SyncVolume(path);
     if (call.number != SYS_fsync && call.number != SYS_fdatasync) return;
@@ -291,7 +291,7 @@ class Observer {
     int status = 0;
     while (::waitpid(child_, &status, 0) < 0 && errno == EINTR) continue;
     observed_.ended = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    // What it started came to us when it ended.
+    // What it started was reparented here when it ended.
     while (::waitpid(-child_, nullptr, 0) > 0 || errno == EINTR) continue;
   }
 

@@ -1,7 +1,7 @@
 // Every system call with which a verb, or the process that fetches for it, changes a node's files:
 // a kill before it, an error in its place, an interruption, a power cut. Afterwards what boots is
-// whole, no verb is blocked, and who ran it only has to run it again. HOSTOS_TORTURE=all tries each
-// of the calls; otherwise some of each verb.
+// whole, no verb is blocked, and running the verb again is all it takes. HOSTOS_TORTURE=all tries
+// every call; otherwise some calls of each verb.
 #include "tests/node/durable_calls.h"
 
 #include <signal.h>
@@ -14,7 +14,6 @@
 #include <set>
 
 #include "bootctl/entry_name.h"
-#include "bootctl/esp.h"
 #include "tests/node/ask.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
@@ -46,7 +45,7 @@ Record RecordOf(const FileNode& node) {
   return Held(StateDir(node / "state", node / "run").record().Load());
 }
 
-// 1.1.0 and 1.2.0 were installed, one after the other; 1.3.0 is what is new.
+// 1.1.0 and 1.2.0 were installed, one after the other; 1.3.0 is new.
 class Line {
  public:
   Line() : server_(line_.releases().repo), node_(line_.releases(), server_.url()) {
@@ -59,7 +58,7 @@ class Line {
     Publish("1.3.0");
   }
 
-  // Of both slots, 1.2.0 in A and 1.1.0 in B, every byte is as signed; A runs.
+  // Every byte of both slots is as signed, with 1.2.0 in A and 1.1.0 in B; A runs.
   const FileNode& node() const { return node_; }
   const Release& Find(const Digest& root_hash) const { return releases_.at(root_hash); }
 
@@ -81,7 +80,7 @@ const Line& TheLine() {
 }
 
 std::string Running(const FileNode& node) {
-  return TheLine().Find(Boots(node).running_root_hash).version;
+  return TheLine().Find(Boots(node).release()->root_hash).version;
 }
 
 void Update(const FileNode& node) {
@@ -97,7 +96,7 @@ void MakeUnhealthy(const FileNode& node) {
   WriteText(node / "unhealthy", "not serving");
 }
 
-// Neither slot has tries left.
+// Leaves neither slot a try.
 void Sink(const FileNode& node) {
   for (const std::string& file : node.machine().Files()) {
     const std::string spent = FormatEntryName(ParseEntryName(file)->stem, Tries{0, 3});
@@ -109,9 +108,9 @@ void Sink(const FileNode& node) {
 struct VerbCase {
   std::string name;
   Words words;
-  ExitCode ends;     // undisturbed
+  ExitCode ends;     // when undisturbed
   std::string runs;  // in the end
-  Codes again;       // how it may end when it is run again; empty: the next boot is what follows
+  Codes again;       // how a second run may end; empty: the next boot follows instead
   std::function<void(const FileNode&)> prepare = [](const FileNode&) {};
   std::string instead = runs;  // may run as well
 };
@@ -201,13 +200,13 @@ const std::vector<VerbCase>& Verbs() {
          ChangeByte(node.machine().disk() + "2", 5000);
          Sink(node);
        },
-       "1.3.0"},  // the newest, where what was good cannot be had again
+       "1.3.0"},  // the newest, because what was good cannot be fetched
   };
   return verbs;
 }
 
-// Every release that may boot is whole, on the medium; where there is none, the rescue system is
-// left, which needs none of what a node has.
+// Every release that may boot is whole on the medium. If there is none, the rescue system remains,
+// which needs nothing of what a node has.
 void CheckWhole(const FileNode& node) {
   const BootState state = Boots(node);
   for (const Slot slot : {Slot::A, Slot::B}) {
@@ -224,12 +223,12 @@ void CheckWhole(const FileNode& node) {
   }
 }
 
-// Nothing that was left over keeps any verb from its work.
+// Whatever was left over, every verb works.
 void CheckNothingBlocked(const FileNode& node) {
   RecordOf(node);
-  if (!Boots(node).rescue) {
+  if (Boots(node).release()) {
     const FileNode asked(node);
-    const bool busy = Boots(asked).on_trial || RecordOf(asked).SelfTesting();
+    const bool busy = Boots(asked).on_trial() || RecordOf(asked).SelfTesting();
     CheckAnswer(asked, {"status", "--json"}, {kDone, kStaged, kFellBack, kNotHealthy});
     CheckAnswer(asked, {"history"}, {kDone});
     Codes found = {kDone, kNothingToDo, kStaged, kRefused};
@@ -237,7 +236,7 @@ void CheckNothingBlocked(const FileNode& node) {
     if (fs::exists(asked / "unhealthy")) found.insert(kNotHealthy);
     CheckAnswer(asked, {"update", "--check"}, found);
     CheckAnswer(asked, {"update", "--plan"}, found);
-    CheckAnswer(asked, {"verify"}, {kDone, kNotTrusted});  // a slot without its boot image
+    CheckAnswer(asked, {"verify"}, {kDone, kNotTrusted});  // when a slot has no boot image
     const Said said = Ask(asked, {"rollback"});
     CAPTURE(Number(said.code), said.err);
     CHECK((said.code == kDone || said.code == kStaged ||
@@ -248,7 +247,7 @@ void CheckNothingBlocked(const FileNode& node) {
   CheckAnswer(sunk, {"rescue"}, {kDone});
 }
 
-// Boots, as often as it takes until nothing asks for another one.
+// Boots until nothing asks for another boot.
 void BootUntilSettled(const FileNode& node) {
   for (int boots = 0;; boots++) {
     REQUIRE(boots < 8);
@@ -259,12 +258,11 @@ void BootUntilSettled(const FileNode& node) {
     const Slot slot = Held(node.Boot());
     CheckAnswer(node, {"gate"}, {kDone, kNotHealthy});
     const BootState state = Boots(node);
-    if (state.next() == slot && !state.on_trial && !fs::exists(node / "reboot")) return;
+    if (state.next() == slot && !state.on_trial() && !fs::exists(node / "reboot")) return;
   }
 }
 
-// Where a verb leads, by what is left then: other than post-mortems, which explain, and decide
-// nothing.
+// What a verb leads to: what is left afterwards, except post-mortems, which only explain.
 struct End {
   std::string runs;
   ExitCode status = kDone, plan = kDone;
@@ -277,11 +275,11 @@ End EndOf(const FileNode& node) {
   for (const char* part : {"esp", "state"})
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(node / part)) {
       std::string name = fs::relative(entry.path(), node / ".");
-      // A gate that was cut short costs a boot more.
+      // A gate that was cut short costs one more boot.
       if (const size_t spent = name.find("+0-"); spent != name.npos) name.resize(spent);
       if (!name.starts_with("state/failures")) end.files.insert(name);
     }
-  // A self-test that was cut short is over, and says so.
+  // A self-test that was cut short has ended, and says so.
   const std::optional<SelfTest> test = RecordOf(node).selftest;
   CHECK((!test || test->state != SelfTestState::kRunning));
   if (test && test->state == SelfTestState::kFailed) end.status = kDone;
@@ -299,7 +297,7 @@ void CheckEnd(const VerbCase& verb, const End& found, const End& expected) {
   CHECK(differences == std::vector<std::string>());
 }
 
-// Without the random ends of temporary names.
+// A path without the random ends of temporary names.
 std::string Steady(const fs::path& path) {
   fs::path steady;
   for (std::string part : path) {
@@ -310,7 +308,7 @@ std::string Steady(const fs::path& path) {
   return steady;
 }
 
-// Of all that a run left, but for the text of the lock.
+// Covers everything that a run left, except the text of the lock.
 Digest FingerprintOf(const FileNode& node) {
   std::multimap<std::string, std::string> contents;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(node / ".")) {
@@ -329,8 +327,8 @@ Digest FingerprintOf(const FileNode& node) {
   return Sha256::Of(AsBytes(all));
 }
 
-// Which faults at which calls of the verb with this number: all of them, or two, and not the same
-// for every verb and kind of fault.
+// The faults to try at the calls of the verb with this number: all of them, or two, which differ
+// between verbs and kinds of fault.
 std::vector<Fault> Chosen(const std::vector<Fault>& kinds, size_t calls, size_t number) {
   std::vector<Fault> chosen;
   for (const Fault& kind : kinds)
@@ -343,7 +341,7 @@ std::vector<Fault> Chosen(const std::vector<Fault>& kinds, size_t calls, size_t 
   return {chosen[first], chosen[first + step]};
 }
 
-// What the verb ended with, and said, and whose call it was.
+// Gets how the verb ended, what it said, and whose call it was.
 using Check = std::function<void(const VerbCase& verb, const Observed& faulty,
                                  const std::string& said, const DurableCall& call)>;
 
@@ -364,7 +362,8 @@ std::string TextOf(const Fault& fault, const DurableCall& call) {
   return text;
 }
 
-// How many faults struck, and how many different states they left, each of which is looked at once.
+// How many faults were applied, and how many different states they left. Each state is checked
+// once.
 struct Tried {
   size_t faults = 0, states = 0;
 };
@@ -389,7 +388,7 @@ Tried TryVerb(const VerbCase& verb, size_t number, const std::vector<Fault>& kin
   for (const Fault& fault : Chosen(kinds, whole.calls.size(), number)) {
     const FileNode node(prepared);
     const Observed faulty = Observe(node, verb, log, fault);
-    if (!faulty.reached) continue;  // threads take turns: there was one call less
+    if (!faulty.reached) continue;  // threads take turns: this run made fewer calls
     faults++;
     const DurableCall& call = faulty.calls[fault.at - 1];
     INFO(TextOf(fault, call) << "\n" << LastLines(log, 20));
@@ -403,7 +402,7 @@ Tried TryVerb(const VerbCase& verb, size_t number, const std::vector<Fault>& kin
   return {faults, states.size()};
 }
 
-// The same for every verb; in short, for an update and half of the others.
+// The same for every verb. In a short run, for an update and half of the others.
 void TryEverywhere(const std::vector<Fault>& kinds, const Check& check) {
   Tried all;
   for (size_t number = 0; number < Verbs().size(); number++)

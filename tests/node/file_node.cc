@@ -4,8 +4,8 @@
 
 #include "updater/base/clock.h"
 #include "updater/engine/state_dir.h"
+#include "updater/release/commit.h"
 #include "updater/source/archive.h"
-#include "updater/source/commit.h"
 
 namespace hostos {
 

@@ -1,34 +1,34 @@
-// A node made of files: slots, partition table, ESP, firmware and state; and the programs that work
-// on it, which are the engine and hostctl with everything real below them but the machine.
+// A node made of files: slots, partition table, ESP, firmware and state. Also the programs that
+// work on it: the engine and hostctl, with everything real below them except the machine.
 #pragma once
 
 #include "tests/bootctl/disk_machine.h"
 
 namespace hostos {
 
-// Releases of one archive repository: what a node runs, and the newest of the channel "stable".
+// Releases of one archive repository: the one a node runs, and the newest of the channel "stable".
 struct Releases {
   std::string repo;
-  std::string keys;    // folder of the public keys
-  std::string parent;  // repository with the objects of `from`, as the running root has
+  std::string keys;    // folder with the public keys
+  std::string parent;  // repository with the objects of `from`, like a running root's
   Digest from, to;     // commits
   SlotSize slot;
 };
 
 class FileNode {
  public:
-  // Its releases come from the web server at `url`.
+  // A node that gets its releases from the web server at `url`.
   FileNode(const Releases& releases, const std::string& url);
-  // Another one, in the same state.
+  // A second node in the same state.
   FileNode(const FileNode& other) : machine_(std::make_unique<DiskMachine>(*other.machine_)) {}
 
   const std::string& directory() const { return machine_->directory(); }
   std::string operator/(const std::string& name) const { return *machine_ / name; }
   DiskMachine& machine() const { return *machine_; }
 
-  // Power on or reboot: what runs then.
+  // Powers on or reboots. Returns the slot that then runs.
   Result<Slot> Boot() const;
-  // The rescue system, whatever the entries say.
+  // Boots the rescue system, whatever the entries say.
   void BootRescue() const;
 
   // Command lines of the two programs; see update_on_files.cc and hostctl_on_files.cc.
@@ -36,7 +36,7 @@ class FileNode {
   std::vector<std::string> Hostctl(const std::vector<std::string>& words) const;
 
  private:
-  // What does not survive a reboot.
+  // Removes what does not survive a reboot.
   void Restart() const;
 
   std::unique_ptr<DiskMachine> machine_;

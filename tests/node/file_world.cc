@@ -15,8 +15,8 @@ namespace {
 
 constexpr Seconds kPatience(60);
 
-// The rescue system has no running root, whose objects it could take.
-OstreeSourceOptions SourceIn(const std::string& directory, bool rescue) {
+// The rescue system has no running root to take objects from.
+SourceOptions SourceIn(const std::string& directory, bool rescue) {
   const auto origin = nlohmann::json::parse(ReadText(directory + "/origin.json"));
   return {.url = origin["url"],
           .channel = "stable",
@@ -29,13 +29,13 @@ OstreeSourceOptions SourceIn(const std::string& directory, bool rescue) {
           .http = {}};
 }
 
-// As hostctl's own main chooses what the rescue leaves alone.
+// The rescue leaves the same slot alone as in hostctl's own main.
 SystemdBootOptions BootIn(const std::string& directory, const StateDir& state, bool rescue) {
   SystemdBootOptions options = DiskMachine::OptionsIn(directory);
   if (!rescue) return options;
-  options.kept = Slot::A;
+  options.rescues = Slot::A;
   if (const Result<BootState> boot = SystemdBoot(options).Read())
-    options.kept = Other(SlotToRescue(state.record().Load().value_or(Record{}), *boot));
+    options.rescues = SlotToRescue(state.record().Load().value_or(Record{}), *boot);
   return options;
 }
 
@@ -61,7 +61,7 @@ Result<UniqueFd> FetchProcess::Start(const std::string& state) {
 }
 
 void FetchProcess::Wait() {
-  if (pid_ > 0) (void)::waitpid(pid_, nullptr, 0);  // how it ends is its peer's to say
+  if (pid_ > 0) (void)::waitpid(pid_, nullptr, 0);  // its peer reports how it ended
   pid_ = -1;
 }
 

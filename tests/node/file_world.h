@@ -1,6 +1,6 @@
-// The engine's world below one directory, for the tests and programs that work on a FileNode. All
-// of it is real but the machine: health, power and the boot's id are files. Releases are fetched by
-// the program that fetches them on a node, a process of its own.
+// The engine's World below one directory, for tests and programs that work on a FileNode.
+// Everything in it is real except the machine: health, power and the boot id are files. Releases
+// are fetched by the same program as on a node, in a separate process.
 #pragma once
 
 #include <span>
@@ -14,7 +14,7 @@
 
 namespace hostos {
 
-// As systemd starts one for each hostctl; it ends when its peer is gone.
+// One fetching process, as systemd starts one for each hostctl. It ends when its peer is gone.
 class FetchProcess {
  public:
   FetchProcess() = default;
@@ -22,7 +22,7 @@ class FetchProcess {
   FetchProcess& operator=(const FetchProcess&) = delete;
   ~FetchProcess() { Wait(); }
 
-  // `state`: the directory where it keeps what it fetched.
+  // `state` is the directory where it keeps what it fetched.
   Result<UniqueFd> Start(const std::string& state);
 
  private:
@@ -31,8 +31,8 @@ class FetchProcess {
   pid_t pid_ = -1;
 };
 
-// Stands still, so that equal runs leave equal files; but nobody waits for a pause, and whoever
-// slept finds that time has passed.
+// Wall time stands still, so that equal runs leave equal files. Sleep returns at once, but moves
+// the monotonic time on.
 class HastyClock : public SystemClock {
  public:
   explicit HastyClock(uint64_t now) : now_(now) {}
@@ -48,8 +48,8 @@ class HastyClock : public SystemClock {
 
 class FileWorld : private Health, private Power {
  public:
-  // Everything is read when it is asked for; `directory` is a FileNode's. Its disk may be that of a
-  // machine that runs the rescue system.
+  // `directory` is a FileNode's; everything is read when it is asked for. With `rescue`, the
+  // machine runs the rescue system.
   explicit FileWorld(const std::string& directory, bool rescue = false);
   FileWorld(const FileWorld&) = delete;
   FileWorld& operator=(const FileWorld&) = delete;
@@ -57,11 +57,11 @@ class FileWorld : private Health, private Power {
   World world{source_, disk_, boot_, *this, *this, clock_, black_box_, floor_, state_};
 
  private:
-  // Healthy unless there is a file "unhealthy"; it says why.
+  // Healthy unless there is a file "unhealthy", whose text is the reason.
   std::vector<CheckResult> Round(Milliseconds limit) override;
-  // Leaves a file "reboot".
+  // Creates a file "reboot".
   Result<> Reboot() override;
-  // What the file "boot-id" says.
+  // Reads the file "boot-id".
   Result<std::string> BootId() override;
 
   const std::string directory_;
@@ -70,13 +70,13 @@ class FileWorld : private Health, private Power {
   RemoteSource source_;
   SystemdBoot boot_;
   PartitionSlotDisk disk_{boot_};
-  HastyClock clock_;  // at what the file "time" says
+  HastyClock clock_;  // at the time in the file "time"
   FakeBlackBox black_box_;
   FileFloor floor_;
 };
 
-// hostctl on the files of a FileNode. With a file "fall-back", its policy is to fall back in the
-// probation.
+// Runs hostctl on the files of a FileNode. If a file "fall-back" exists, the policy is to fall back
+// in the probation.
 ExitCode RunOnFiles(const std::string& directory, std::span<const char* const> words,
                     Console& console);
 

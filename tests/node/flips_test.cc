@@ -1,4 +1,4 @@
-// Release after release, from slot to slot.
+// Many releases, one after the other, from slot to slot.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
@@ -9,6 +9,7 @@
 #include "tests/source/http_server.h"
 #include "tests/torture.h"
 #include "tests/vm/held.h"
+#include "updater/engine/gate.h"
 #include "updater/engine/update.h"
 
 namespace hostos {
@@ -16,8 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What the node keeps, other than its slots, the record with its history, and the list of releases,
-// which is as long as the publisher lets it be.
+// What the node keeps, except its slots, the record with its history, and the list of releases,
+// whose length is up to the publisher.
 struct Kept {
   size_t files = 0;
   uint64_t bytes = 0;
@@ -67,10 +68,10 @@ TEST_CASE("release after release, from slot to slot, nothing grows and nothing i
     REQUIRE(Held(RunGate(files.world, config)).verdict.healthy);
 
     const BootState state = Held(files.world.boot.Read());
-    CHECK(state.running_root_hash == release.root_hash);
-    CHECK(!state.on_trial);
+    CHECK(state.release()->root_hash == release.root_hash);
+    CHECK(!state.on_trial());
     CHECK(state.next() == running);
-    // The first two replace the release that came with the disk.
+    // The first two flips replace the release that came with the disk.
     const Kept now = KeptBy(node);
     if (flip == 2) steady = now;
     if (flip <= 2) continue;

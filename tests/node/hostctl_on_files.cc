@@ -6,7 +6,7 @@
 
 #include "tests/node/file_world.h"
 
-// In place of the C library's: the same in every run, so that equal runs leave equal files.
+// Replaces the C library's function: the same in every run, so that equal runs leave equal files.
 extern "C" ssize_t getrandom(void* buffer, size_t size, unsigned) noexcept {
   static std::minstd_rand random;
   for (size_t i = 0; i < size; i++)

@@ -1,4 +1,4 @@
-// The whole update of a node of files, killed in each of its phases, or suspended.
+// The whole update of a node of files, killed or suspended in each of its phases.
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -14,7 +14,7 @@
 namespace hostos {
 namespace {
 
-// libostree has at most this many requests under way, and as many writes waiting.
+// libostree has at most this many requests in flight, and as many writes waiting.
 constexpr int kInFlight = 16;
 
 // How often each object of the tree was sent.
@@ -66,7 +66,7 @@ TEST_CASE("an update suspended in any of its phases goes on when the machine wak
   const auto [phase, percent] = GENERATE(std::pair{"resolve", 0}, std::pair{"fetch", 30},
                                          std::pair{"write", 50}, std::pair{"arm", 0});
   CAPTURE(phase, percent);
-  // The server does not wait as long as the machine sleeps.
+  // The server's timeouts are shorter than the machine's sleep.
   const HttpServer server(TwoReleases().repo,
                           "limit_rate 400k; send_timeout 1s; keepalive_timeout 1s;");
   const FileNode node(TwoReleases(), server.url());

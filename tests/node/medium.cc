@@ -27,7 +27,7 @@ std::string PathOf(int fd) {
   return "/proc/self/fd/" + std::to_string(fd);
 }
 
-// Absent for what is neither a file nor a directory.
+// Absent for anything but a file or a directory.
 UniqueFd OpenNode(const std::string& path) {
   return Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).value_or(UniqueFd());
 }
@@ -44,7 +44,7 @@ std::string ContentOf(int fd) {
   return ReadFile(PathOf(fd), kFileCap).value();
 }
 
-// Under a new name, with its mode and attributes.
+// Copies the file to a new name, with its mode and attributes.
 void Copy(int fd, const std::string& path) {
   WriteText(path, ContentOf(fd), StatusOf(fd).st_mode & 07777);
   char names[4096];
@@ -58,7 +58,7 @@ void Copy(int fd, const std::string& path) {
   }
 }
 
-// What is in a file after the cut.
+// The content of a file after the cut.
 std::string Left(const std::string& now, const std::optional<std::string>& synced,
                  Cut::Contents contents) {
   if (contents == Cut::kLost) return synced.value_or("");
@@ -152,7 +152,7 @@ void Medium::LoseIn(const Node& directory, const std::string& path, const Cut& c
     const std::string file = path + "/" + name;
     UniqueFd fd = OpenNode(file);
     if (!fd) continue;
-    // Under a name that came back it has another number.
+    // Under a name that was removed and created again there is another inode.
     const auto synced = directory.names.find(name);
     const Node& node =
         cut.names_lost && synced != directory.names.end() ? *synced->second : *Find(std::move(fd));

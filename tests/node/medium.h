@@ -1,5 +1,5 @@
-// What a power cut leaves of file systems: of a file, for certain, what was in it when it was last
-// synced; of a directory, the names that it had then. What came after may be there or not.
+// What a power cut leaves of file systems. Sure to remain are a file's content and a directory's
+// names as of their last sync. What came later may be there or not.
 #pragma once
 
 #include <sys/types.h>
@@ -15,28 +15,28 @@
 namespace hostos {
 
 struct Cut {
-  bool names_lost = false;  // every name that was made, changed or removed and not synced
+  bool names_lost = false;  // every unsynced creation, change and removal of a name
   enum Contents { kKept, kLost, kTorn } contents = kKept;  // torn: half of what was not synced
 };
 
 class Medium {
  public:
-  // All that these directories of `root` hold now is on the medium.
+  // Treats everything in these directories of `root` as synced now.
   Medium(const std::string& root, const std::vector<std::string>& volumes);
 
-  // A file or a directory, with its path.
+  // Records a sync of a file or a directory, with its path.
   void Sync(int fd, const std::string& path);
-  // The volume that it is on.
+  // Records a sync of the whole volume that `path` is on.
   void SyncVolume(const std::string& path);
   // Makes the directories what the cut leaves. Nobody may be using them.
   void Lose(const Cut& cut);
 
  private:
-  // A file or a directory. Held open, so that nothing else gets its number.
+  // A file or a directory. Held open, so that its inode number is not reused.
   struct Node {
     UniqueFd fd;
-    std::optional<std::string> content;                  // of a file, when it was synced
-    std::map<std::string, std::shared_ptr<Node>> names;  // of a directory, when it was synced
+    std::optional<std::string> content;                  // of a file, when last synced
+    std::map<std::string, std::shared_ptr<Node>> names;  // of a directory, when last synced
   };
 
   const std::string* VolumeOf(const std::string& path) const;

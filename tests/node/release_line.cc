@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "images/publish/secret_key.h"
 #include "tests/announce.h"
 
 namespace hostos {

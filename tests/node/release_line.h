@@ -1,4 +1,4 @@
-// A channel of small releases: signed, sealed and bootable, one newer than the other.
+// A channel of small releases, signed, sealed and bootable, each newer than the one before.
 #pragma once
 
 #include "tests/images/small_release.h"
@@ -8,14 +8,15 @@ namespace hostos {
 
 class ReleaseLine {
  public:
-  // With 1.0.0, which nodes run from the beginning. When its time cannot be, nobody publishes it.
+  // Begins with 1.0.0, which nodes run from the start. With a time other than the default, such as
+  // an impossible one, 1.0.0 is not published.
   explicit ReleaseLine(uint64_t time = kReleaseTime);
 
-  // Makes the channel's newest. Differs from the one before in `files` files of 20 kB that do not
-  // compress.
+  // Publishes the channel's newest release. It differs from the one before in `files` files of 20
+  // kB that do not compress.
   Release Publish(const std::string& version, int files);
 
-  // What a new node is made of.
+  // What a new node is made from.
   const Releases& releases() const { return releases_; }
 
  private:

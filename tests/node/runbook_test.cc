@@ -1,8 +1,9 @@
-// docs/trust.md, "When a key is lost or stolen": what a thief does with it, the page's block as it
-// is written, and what nodes do then.
+// docs/trust.md, "When a key is lost or stolen": what a thief does with the key, the page's block
+// as it is written, and what nodes do then.
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "images/publish/secret_key.h"
 #include "images/tuf_fields.h"
 #include "tests/images/small_release.h"
 #include "tests/node/ask.h"
@@ -10,7 +11,7 @@
 #include "tests/vm/held.h"
 #include "tests/vm/process.h"
 #include "updater/hostctl/exit_code.h"
-#include "updater/source/release_target.h"
+#include "updater/release/release_target.h"
 #include "updater/tuf/json.h"
 
 namespace hostos {
@@ -25,7 +26,8 @@ constexpr const char* kEverybody =
     "  hostimage keygen --secret $NAME.pem --public $NAME.pub;"
     "done\n";
 
-// Two of three keys sign roots, two of three other ones releases, and one that is online the rest.
+// Two of three keys sign roots, two of three others sign releases, and one online key signs the
+// rest.
 constexpr const char* kFirstRoot =
     "hostimage root --repo $REPO --threshold root=2 --threshold targets=2"
     " --root-key root-1.pub --root-key root-2.pub --root-key root-3.pub"
@@ -51,7 +53,7 @@ class Team {
   std::string operator/(const std::string& name) const { return small_ / name; }
   const Releases& releases() const { return releases_; }
 
-  // A script where the keys are.
+  // Runs a script in the directory of the keys.
   void Do(const std::string& script, const std::string& variables = "") const {
     const std::string shell = std::format(
         "set -euo pipefail; cd '{}'; export PATH='{}':$PATH REPO='{}'; {}\n{}", small_ / "",
@@ -59,7 +61,7 @@ class Team {
     INFO(script);
     Held(Process::Run({"bash", "-c", shell}, small_ / "log"));
   }
-  // The block of the page that has this mark.
+  // Runs the block of the page that has this mark.
   void DoAsWritten(const std::string& name, const std::string& variables = "") const {
     const std::string page = ReadText(HOSTOS_SOURCE_DIR "/docs/trust.md");
     const std::string mark = "<!-- runbook: " + name + " -->\n```\n";
@@ -69,7 +71,7 @@ class Team {
     Do(page.substr(begin, page.find("```\n", begin) - begin), variables);
   }
 
-  // New nodes run what was committed last.
+  // Makes new nodes run the release that was committed last.
   void BeOnDisks() {
     const std::string parent = repo() + ".parent";
     hostos::Run(
@@ -81,13 +83,13 @@ class Team {
     WriteText(small_ / "root/usr/lib/os-release",
               std::format("ID=hostos\nIMAGE_ID=hostos\nIMAGE_VERSION=\"{}\"\n", version));
   }
-  // Commits the next release, signed by these.
+  // Commits the next release, signed by these keys.
   void Release(const std::string& version, const std::vector<std::string>& keys = {"release.pem"}) {
     SetVersion(version);
     CommitOptions options = small_.Options();
     options.repo = repo_;
     options.version = version;
-    options.timestamp = SystemClock().Now();  // as in the page
+    options.timestamp = SystemClock().Now();  // as on the page
     options.keys.clear();
     for (const std::string& key : keys) options.keys.push_back(small_ / key);
     commit_ = Held(small_.Commit(options)).commit;
@@ -110,7 +112,7 @@ std::string Hex(std::string_view bytes) {
   return text;
 }
 
-// A mirror in the hands of somebody who has stolen keys.
+// A mirror that somebody who has stolen keys controls.
 class Thief {
  public:
   Thief(const Team& team, const std::vector<std::string>& stolen) {
@@ -123,7 +125,7 @@ class Thief {
 
   std::string url() const { return server_->url(); }
   Json Read(const std::string& role) const { return Json::parse(ReadText(Newest(role)))["signed"]; }
-  // Signs it with the keys that they have, as far as the root knows them.
+  // Signs it with the stolen keys, as far as the root knows them.
   std::string Put(const std::string& role, const Json& body) const {
     Json signatures = Json::array();
     const Json keys = Read("root")["keys"];
@@ -139,7 +141,7 @@ class Thief {
         text);
     return text;
   }
-  // Targets, and what leads to them, of versions so much higher.
+  // Publishes targets and the metadata that leads to them, with versions higher by `ahead`.
   void Put(Json targets, int64_t ahead) const {
     Json snapshot = Read("snapshot"), timestamp = Read("timestamp");
     for (Json* body : {&targets, &snapshot, &timestamp})
@@ -150,7 +152,7 @@ class Thief {
     timestamp["meta"]["snapshot.json"] = {{"version", snapshot["version"]}};
     Put("timestamp", timestamp);
   }
-  // The same, of which the channel's newest release has this index.
+  // The same, with this index for the channel's newest release.
   void PutIndex(uint64_t index, int64_t ahead) const {
     Json targets = Read("targets");
     for (auto& [path, target] : targets["targets"].items()) {
@@ -169,7 +171,7 @@ class Thief {
 
  private:
   std::string repo() const { return directory_ / "repo"; }
-  // The file of its last version.
+  // The file of its newest version.
   std::string Newest(const std::string& role) const {
     if (role == "timestamp") return repo() + "/metadata/timestamp.json";
     for (int version = 1;; version++)
@@ -185,7 +187,7 @@ class Site {
  public:
   explicit Site(const Team& team) : server_(team.repo()), node_(team.releases(), server_.url()) {}
 
-  // The version that it comes to.
+  // The update must succeed, and this version must then run.
   void Takes(const std::string& version) {
     const Said said = Ask(node_, {"update"});
     INFO(said.err);
@@ -201,7 +203,7 @@ class Site {
     CHECK(said.code == expected);
     return said.err;
   }
-  // From now on, what it gets, trusts first, and whom.
+  // From now on: where it gets releases from, which root it trusts first, and which keys.
   void Set(const char* key, const std::string& value) {
     Json origin = Json::parse(ReadText(node_ / "origin.json"));
     origin[key] = value;
@@ -219,7 +221,7 @@ TEST_CASE("runbook: the online key") {
   Team team;
   Site site(team);
   team.Release("1.1.0");
-  // The thief withholds it: for nodes it is the year's last news.
+  // The thief withholds it: nodes hear nothing newer.
   const Thief thief(team, {"online"});
   Json timestamp = thief.Read("timestamp");
   timestamp["version"] = 1'000'000;
@@ -232,7 +234,7 @@ TEST_CASE("runbook: the online key") {
 
   team.DoAsWritten("online");
   site.Takes("1.1.0");
-  // The old key counts no longer.
+  // The old key no longer counts.
   const Thief again(team, {"online"});
   again.Put("timestamp", again.Read("timestamp"));
   site.GoesTo(again);
@@ -252,7 +254,7 @@ TEST_CASE("runbook: one key of targets, below their threshold") {
   site.ComesBack();
   team.DoAsWritten("one-of-targets");
   site.Takes("1.1.0");
-  // Dave signs from then on, and Bob's key signs nothing.
+  // From now on Dave signs, and Bob's key signs nothing.
   team.Release("1.2.0");
   team.Publish("1.2.0", "--key dave.pem --key carol.pem --key online.pem");
   site.Takes("1.2.0");
@@ -308,7 +310,7 @@ TEST_CASE("runbook: one key of root, below its threshold") {
   team.Release("1.1.0");
   team.Publish("1.1.0");
   site.Takes("1.1.0");
-  // The next root is signed by one that the new key is among.
+  // The next root is signed by keys that include the new one.
   team.Do("hostimage renew root --repo $REPO --key root-2.pem --key root-4.pem");
   team.Release("1.2.0");
   team.Publish("1.2.0");
@@ -320,7 +322,7 @@ TEST_CASE("runbook: a threshold of root") {
   const Thief thief(team, {"root-1", "root-2", "online"});
   Json root = thief.Read("root");
   root["version"] = 2;
-  root["roles"]["targets"] = root["roles"]["timestamp"];  // the thief's online key
+  root["roles"]["targets"] = root["roles"]["timestamp"];  // to the thief's online key
   thief.Put("root", root);
   thief.Put(thief.Read("targets"), 1);
   Site lost(team);
@@ -349,7 +351,7 @@ TEST_CASE("runbook: a key of commits") {
   team.DoAsWritten("commit-key", "VERSION=1.1.0 TREE=$PWD/root");
   team.Publish("1.1.0");
   site.Takes("1.1.0");
-  site.Set("keys", keys);  // those of the release that runs
+  site.Set("keys", keys);  // those of the running release
   team.Release("1.2.0", {"release.pem"});
   team.Publish("1.2.0");
   CHECK_THAT(site.Refuses(ExitCode::kNotTrusted), ContainsSubstring("trusted keys"));

@@ -1,8 +1,8 @@
-// An update of a FileNode, as a program of its own, to be killed and measured:
+// An update of a FileNode, as a program of its own that can be killed and measured:
 //   update_on_files DIRECTORY [PHASE PERCENT SIGNAL]
-// Prints, as JSON, what it cost and what it did. With a phase it sends itself the signal where that
-// phase begins, or at the first sign that so much of it is done. SIGSTOP, which is the whole
-// machine's, goes to the process that fetches too: both are in a process group of their own.
+// Prints, as JSON, what it cost and what it did. With a phase, it sends itself the signal when that
+// phase begins, or as soon as that percentage of it is done. SIGSTOP stands for the whole machine,
+// so it goes to the process that fetches too: both are in a process group of their own.
 #include <signal.h>
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// A node that met a release with a time that cannot be, before anybody looked at it.
+// A node that took a release with an impossible time, before any version checked it.
 #include <catch2/catch_test_macros.hpp>
 
 #include "tests/node/ask.h"
@@ -21,8 +21,8 @@ TEST_CASE("a fleet whose release is from the year 2200 updates to the next good 
   const FileNode node(line.releases(), server.url());
   const RecordFile record(node / "state/record.json");
   Record stranded;
-  stranded.floor = stranded.checked = kYear2200;
-  stranded.index = UINT64_MAX;
+  stranded.time_floor = stranded.checked = kYear2200;
+  stranded.index_floor = UINT64_MAX;
   REQUIRE(record.Save(stranded));
   REQUIRE(FileFloor(node / "state/floor").Raise(UINT64_MAX));
 
@@ -35,8 +35,8 @@ TEST_CASE("a fleet whose release is from the year 2200 updates to the next good 
   REQUIRE(Held(node.Boot()) == Slot::B);
   CHECK(hostctl("gate") == ExitCode::kDone);
   const Record after = Held(record.Load());
-  CHECK(after.floor == kReleaseTime + 1);
-  CHECK(after.index == 1);
+  CHECK(after.time_floor == kReleaseTime + 1);
+  CHECK(after.index_floor == 1);
   CHECK(FileFloor(node / "state/floor").Read() == 1u);
   line.Publish("1.2.0", 5);
   CHECK(hostctl("update") == ExitCode::kStaged);

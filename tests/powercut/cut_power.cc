@@ -13,15 +13,15 @@
 #include "tests/text_file.h"
 #include "tests/torture.h"
 #include "tests/vm/held.h"
+#include "updater/release/commit.h"
 #include "updater/source/archive.h"
-#include "updater/source/commit.h"
 
 namespace hostos {
 namespace {
 
 using Place = DiskCopy::Place;
 
-constexpr size_t kMostPartial = 6, kFewestReal = 6;  // really booted, of each log
+constexpr size_t kMostPartial = 6, kFewestReal = 6;  // of each log; booted for real
 
 Release ReleaseOf(const ReleaseSet& releases, const std::string& version) {
   const Digest commit = Held(releases.Get(version)).commit;
@@ -38,7 +38,8 @@ class Replay {
     for (const LoggedWrite& write : log_.writes()) slot_b_ += disk_.PlaceOf(write) == Place::kSlotB;
   }
 
-  // Every prefix, and at least `random` states in which what was not flushed came out in any way.
+  // Every prefix, and at least `random` states in which an arbitrary part of what was not flushed
+  // is there.
   void Run(size_t random) {
     JudgePrefix(0);
     const std::vector<Group> groups = Groups();
@@ -59,11 +60,12 @@ class Replay {
     DiskState state;
     Outcome outcome;
   };
-  // Where what boots changes: before all writes, and each prefix with which it does.
+  // Where what boots changes: the state before all writes, and each prefix that changes it.
   const std::vector<Judged>& turns() const { return turns_; }
-  // Of the writes that follow a flush, some: what boots from them is not what boots without.
+  // States with some of the writes after a flush, which boot something else than without these
+  // writes.
   const std::vector<Judged>& partial() const { return partial_; }
-  // One of each flush's writes in which what boots is what boots without them.
+  // One state per flush in which these writes do not change what boots.
   const std::vector<Judged>& calm() const { return calm_; }
 
  private:
@@ -107,7 +109,7 @@ class Replay {
       state.also.push_back({i, length});
       if (Decides(write)) deciding.push_back({i, length});
     }
-    // Of few writes many states are the same.
+    // With few writes, many states are the same.
     if (judged_.emplace(group.front(), deciding, slot_b_taken_ == slot_b_).second) {
       const Outcome outcome = Judge();
       if (outcome_of_.emplace(group.front(), outcome.file).second)
@@ -124,7 +126,7 @@ class Replay {
     slot_b_taken_ += disk_.PlaceOf(write) == Place::kSlotB && length == write.length;
   }
 
-  // As the disk is, and once more after the node's own fsck has repaired its ESP.
+  // Judges the disk as it is, and again after the node's own fsck has repaired its ESP.
   Outcome Judge() {
     states_++;
     const bool whole[2] = {true, slot_b_taken_ == slot_b_};
@@ -141,7 +143,7 @@ class Replay {
     return outcome;
   }
 
-  // So many writes are on the disk.
+  // This many writes are on the disk.
   void JudgePrefix(size_t writes) {
     const Outcome outcome = Judge();
     if (turns_.empty() || last_.file != outcome.file) turns_.push_back({{writes, {}}, outcome});
@@ -156,9 +158,9 @@ class Replay {
   size_t slot_b_ = 0, slot_b_taken_ = 0, states_ = 0;
   Outcome last_;  // of the prefix
   std::vector<Judged> turns_, partial_, calm_;
-  // From which write on, with which others, and whether slot B is whole.
+  // The first write, the others with it, and whether slot B is whole.
   std::set<std::tuple<size_t, decltype(DiskState::also), bool>> judged_;
-  std::set<std::pair<size_t, std::string>> outcome_of_;  // from which write on, what boots
+  std::set<std::pair<size_t, std::string>> outcome_of_;  // the first write, and what boots
 };
 
 }  // namespace
@@ -181,8 +183,8 @@ void CutPower(const std::string& name, const Life& live, const std::string& firs
   CHECK(turns.back().outcome.version == last);
   Count(replay.states(), "states");
   if (!Thorough()) return;
-  // The model against the machine: on both sides of each turn, with some of a turn's writes, and
-  // where these are few, with some of the writes that turn nothing.
+  // Compares the model with the machine: on both sides of each turn, with some of a turn's writes,
+  // and, where these are few, with some writes that turn nothing.
   size_t booted = 0;
   const auto really = [&](const char* which, const DiskState& state, const Outcome& outcome) {
     ReallyBoots(name + which, log, state, outcome.version);

@@ -16,7 +16,7 @@
 namespace hostos {
 namespace {
 
-// What mtools finds in EFI/Linux: the names a FAT driver shows.
+// What mtools finds in EFI/Linux: the names that a FAT driver shows.
 std::vector<std::string> Names(const std::string& esp) {
   std::vector<std::string> names;
   std::istringstream lines(Run("mdir -b -i " + esp + " ::EFI/Linux 2>/dev/null || true"));
@@ -26,18 +26,18 @@ std::vector<std::string> Names(const std::string& esp) {
   return names;
 }
 
-// Of a file on the ESP, the digest; absent when it is empty. Thousands of states have the same few
-// files: one that was hashed before is known by a hash that is faster than SHA-256.
+// The digest of a file on the ESP; absent when the file is empty. Thousands of states share a few
+// files, so a file that was hashed before is recognized by a hash that is faster than SHA-256.
 std::optional<Digest> DigestOf(const std::string& esp, const std::string& file) {
   static std::unordered_map<size_t, Digest> known;
-  static std::string content;  // its memory is used again
+  static std::string content;  // reuses its memory
   content.clear();
   FILE* pipe =
       ::popen(("mtype -i " + esp + " '::EFI/Linux/" + file + "' 2>/dev/null").c_str(), "re");
   (void)::fcntl(::fileno(pipe), F_SETPIPE_SZ, 1 << 20);
   static char buffer[1 << 20];
   while (const size_t size = ::fread(buffer, 1, sizeof buffer, pipe)) content.append(buffer, size);
-  ::pclose(pipe);  // what can't be read is not there
+  ::pclose(pipe);  // what cannot be read does not exist
   if (content.empty()) return std::nullopt;
   const auto [digest, is_new] = known.try_emplace(std::hash<std::string>{}(content));
   if (is_new) digest->second = Sha256::Of(AsBytes(content));
@@ -56,15 +56,16 @@ std::string FilesOf(const std::string& esp) {
 Result<Outcome> WouldBoot(const std::string& esp, const std::string& table,
                           const std::vector<Release>& releases, const bool (&whole)[2]) {
   std::vector<BootEntry> entries;
-  // Until it is replaced, and after that, a whole one is there.
+  // True from the start if no release brings a rescue. Otherwise a whole rescue must be there, the
+  // old one or the new one.
   bool rescue =
       std::ranges::none_of(releases, [](const Release& r) { return r.rescue.has_value(); });
   for (const std::string& name : Names(esp)) {
     const std::optional<EntryName> parsed = ParseEntryName(name);
     if (!parsed) continue;
-    // By its content: a name that was torn may say anything.
+    // Identified by its content: a torn name may say anything.
     const std::optional<Digest> digest = DigestOf(esp, name);
-    if (!digest) continue;  // no image: the loader passes it over
+    if (!digest) continue;  // not an image: the loader skips it
     const bool is_rescue = std::ranges::any_of(
         releases, [&](const Release& r) { return r.rescue && r.rescue->digest == *digest; });
     rescue |= is_rescue;

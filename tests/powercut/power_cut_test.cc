@@ -1,4 +1,4 @@
-// Each lives through minutes of a machine; the shortest is in every run of the tests.
+// Each of these takes minutes of a machine's life; the shortest is in every run of the tests.
 #include <catch2/catch_test_macros.hpp>
 
 #include "tests/powercut/cut_power.h"

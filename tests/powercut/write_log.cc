@@ -20,7 +20,7 @@ struct Super {
   uint32_t sector_size;
 } __attribute__((packed));
 
-// struct log_write_entry: a sector of the log, its data in those behind it.
+// struct log_write_entry: one sector of the log, with its data in the sectors after it.
 struct Entry {
   uint64_t sector;
   uint64_t sectors;

@@ -1,4 +1,4 @@
-// What can change what a boot runs, beside the slots, as `hostctl verify` sees it.
+// What can change a boot besides the slots, as `hostctl verify` reports it.
 #include "updater/engine/boot_proof.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ BootProof Proof(Machine& machine, bool running_proven = true) {
   return VerifyBoot(machine.world, running_proven).value();
 }
 
-// What is told of it; "" when nothing is.
+// What is reported about it; "" when nothing is.
 std::string Told(const BootProof& proof, const std::string& what) {
   const auto found = std::ranges::find(proof.unsigned_items, what, &Unsigned::what);
   return found == proof.unsigned_items.end() ? "" : found->can;
@@ -57,7 +57,7 @@ TEST_CASE("whatever is on the ESP and no release signed is told, with what it ca
     REQUIRE(proof.unsigned_items.size() == 1);
     CHECK(proof.unsigned_items[0].what == path);
     CHECK_THAT(proof.unsigned_items[0].can, ContainsSubstring(can));
-    CHECK(proof.problem.empty());  // an operator may have put it there
+    CHECK(proof.problem.empty());  // not a fault: an operator may have put it there
   }
   machine.boot.surface.files = {{"loader/random-seed", 32},
                                 {"loader/entries.srel", 6},

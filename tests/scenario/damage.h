@@ -1,4 +1,4 @@
-// What can happen to a file or a directory of the state.
+// Damage that can happen to a file or directory of the state.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// A file of the state directory that cannot be read is in no verb's way.
+// A file of the state directory that cannot be read blocks no verb.
 #include "tests/scenario/damage.h"
 
 #include <catch2/catch_test_macros.hpp>
@@ -38,7 +38,7 @@ TEST_CASE("a kept commit that cannot be read ends no verb, and status names it")
     } else {
       CHECK(problems.empty());  // nothing is there
     }
-    CHECK(machine.ReadStatus().version == "1.1.0");  // by its boot entry
+    CHECK(machine.ReadStatus().version == "1.1.0");  // from its boot entry
   }
   SECTION("of an unhealthy one, which is given up, and refused from then on") {
     machine.unhealthy["1.1.0"] = "not serving";
@@ -81,11 +81,11 @@ TEST_CASE("a floor that is not known refuses an update, and nothing else, until 
   REQUIRE(machine.Update());
   REQUIRE(machine.Boot() == "1.1.0");
   for (const char* copy : {"state/floor.0", "state/floor.1"})
-    kDamages.back().happen(machine.dir / copy);  // what can't be read
+    kDamages.back().happen(machine.dir / copy);  // a file that cannot be read
   machine.source.Publish("1.2.0", 3000, {"kernel 3"});
   CHECK(machine.Update().error().message.contains("floor."));
   CHECK(machine.ReadStatus().problems.size() == 1);
-  CHECK(machine.ReadStatus().floor == 2);  // of the record
+  CHECK(machine.ReadStatus().index_floor == 2);  // from the record
   CHECK(machine.WatchProbation());
   CHECK(machine.Boot() == "1.1.0");
   CHECK(machine.floor.Read() == 2u);

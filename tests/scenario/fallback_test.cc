@@ -1,4 +1,4 @@
-// A release that is no good, in each way it can be, ends on the old one with the reason.
+// A release that does not work, in whatever way, ends with the old release running and a reason.
 #include <catch2/catch_test_macros.hpp>
 
 #include "tests/scenario/machine.h"
@@ -22,7 +22,7 @@ TEST_CASE("falls back when the health gate fails, after one boot, and says why")
   CHECK(status.fallback->output == "output of 1.1.0");
   CHECK(status.slots[1].condition == SlotCondition::kBad);
   CHECK(status.slots[0].boots_next);
-  CHECK(machine.state.record().Load().value().floor == 0);
+  CHECK(machine.state.record().Load().value().time_floor == 0);
 }
 
 TEST_CASE("falls back without any code of ours when the root never comes up") {

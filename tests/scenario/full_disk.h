@@ -1,4 +1,4 @@
-// A state partition without room.
+// A state partition without space.
 #pragma once
 
 #include <signal.h>
@@ -6,7 +6,7 @@
 
 namespace hostos {
 
-// While it lives, no file takes a byte more.
+// While it lives, no file can grow.
 class FullDisk {
  public:
   FullDisk() {

@@ -1,4 +1,4 @@
-// What the gate does in a boot that is not the plain first trial.
+// What the gate does in boots other than a plain first trial.
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
@@ -99,7 +99,7 @@ TEST_CASE("a record that cannot be understood is set aside, and decides nothing"
   }
   SECTION("by an update, which keeps the floor of what runs") {
     REQUIRE(machine.Update());
-    CHECK(machine.state.record().Load().value().floor == 1000);
+    CHECK(machine.state.record().Load().value().time_floor == 1000);
   }
   CHECK(ReadFile(file + ".unreadable").value() == bad);
   CHECK(machine.state.record().Load());
@@ -150,9 +150,9 @@ TEST_CASE("a state partition that is full does not decide a trial") {
       const FullDisk full;
       const GateResult gate = RunGate(machine.world, machine.config).value();
       CHECK(gate.verdict.healthy);
-      CHECK_FALSE(gate.problems.empty());  // it says so
+      CHECK_FALSE(gate.problems.empty());  // and reports it
     }
-    CHECK_FALSE(machine.boot.Read()->on_trial);
+    CHECK_FALSE(machine.boot.Read()->on_trial());
     CHECK(machine.Boot() == "1.1.0");
     CHECK(machine.state.record().Load().value().history.at(0).outcome == Outcome::kCommitted);
   }

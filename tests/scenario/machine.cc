@@ -31,10 +31,10 @@ Machine::Machine()
   boot.initrd = [this] { StartEtc(); };
   const Target factory = source.Resolve("1.0.0", 0).value();
   disk.content[0] = factory.release.root_hash;
-  REQUIRE(state.Keep(factory.release.commit, {factory.commit, factory.signatures}));
+  REQUIRE(state.Keep(factory.release.commit, {factory.bytes, factory.signatures}));
   last_etc_ = Etc("1.0.0");
   WriteText(last_etc_ + "/machine-id", "this node");
-  WriteText(world.rescue_file, "rescue 1.0.0");  // in its root
+  WriteText(world.rescue_file, "rescue 1.0.0");  // the one inside its root
   etc_ = Open(dir / "state/etc", O_RDONLY | O_DIRECTORY).value();
 }
 
@@ -54,7 +54,7 @@ Result<UpdatePlan> Machine::Update(const UpdateOptions& options) {
 
 std::string Machine::running() {
   const BootState now = boot.Read().value();
-  return hostos::IdentifySlot(world, now, now.running).value().version;
+  return hostos::IdentifySlot(world, now, now.kept()).value_or(ReleaseId()).version;
 }
 
 static std::string UpperIn(const StateDir& state, const std::string& id) {
@@ -72,8 +72,8 @@ bool Machine::EtcIsDamaged() const {
 }
 
 void Machine::StartEtc() {
-  std::error_code error;  // what a test damaged is in no boot's way
-  const std::string id = boot.Read()->running_root_hash.Hex().substr(0, 16);
+  std::error_code error;  // what a test damaged blocks no boot
+  const std::string id = boot.Read()->release()->root_hash.Hex().substr(0, 16);
   const std::string own = UpperIn(state, id), next = state.path() + "/etc/next-from";
   std::string from, anew;
   std::ifstream(next) >> from >> anew;
@@ -83,7 +83,7 @@ void Machine::StartEtc() {
     const std::string copied = known ? UpperIn(state, from) : last_etc_;
     fs::remove_all(fs::path(own).parent_path(), error);
     if (no_room_for_etc) {
-      last_etc_ = copied;  // below an empty one in memory
+      last_etc_ = copied;  // mounted below an empty upper in memory
       return;
     }
     fs::create_directories(own, error);
@@ -99,7 +99,7 @@ std::string Machine::Boot() {
     boots_++;
     reboot_asked_ = false;
     const BootState now = boot.Read().value();
-    REQUIRE(disk.content[static_cast<int>(slot)] == now.running_root_hash);
+    REQUIRE(disk.content[static_cast<int>(slot)] == now.release()->root_hash);
     REQUIRE((EtcIsDamaged() || fs::exists(last_etc_ + "/machine-id")));
     const std::string version = running();
     source.SetRunning(version);

@@ -1,6 +1,6 @@
-// What a later version might make of the files below /var/lib/hostos: higher formats, fields and
-// values that nobody here knows, more text behind what is known, more files. It keeps what every
-// version reads (docs/state-record.md).
+// Turns the files below /var/lib/hostos into what a later version might write: higher formats,
+// unknown fields and values, more text after the known text, more files. Keeps what every version
+// reads (docs/state-record.md).
 #pragma once
 
 #include <filesystem>
@@ -34,7 +34,7 @@ inline nlohmann::json RecordAsNextFormat(nlohmann::json record) {
   return record;
 }
 
-// Every file that is below `state`, and others.
+// Changes every file below `state`, and adds others.
 inline void WriteNextFormat(const std::string& state) {
   namespace fs = std::filesystem;
   const auto change = [](const std::string& file, const auto& how) {

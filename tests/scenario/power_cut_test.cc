@@ -1,6 +1,6 @@
-// The power goes at every durable step of an update and of a trial, and every FAT rename is torn in
-// every way. Whatever boots is a complete root (Machine::Boot checks that), the update converges
-// when it is run again, and no object is fetched twice.
+// Power cuts at every durable step of an update and of a trial, with every FAT rename torn in every
+// way. Whatever boots is a complete root (Machine::Boot checks that), the update converges when it
+// is run again, and no object is fetched twice.
 #include <catch2/catch_test_macros.hpp>
 
 #include "tests/scenario/machine.h"
@@ -9,7 +9,7 @@ using namespace hostos;
 
 namespace {
 
-// Runs the update again as often as an operator would, and boots what it armed.
+// Runs the update again, as an operator would, and boots what it armed.
 void Converge(Machine& machine) {
   Result<UpdatePlan> update = machine.Update();
   if (!update) REQUIRE(update.error().code == Code::kNothingToDo);
@@ -17,7 +17,7 @@ void Converge(Machine& machine) {
   CHECK(machine.ReadStatus().slots[1].condition == SlotCondition::kBlessed);
   CHECK(machine.source.transfers("kernel 2") == 1);
   CHECK(machine.source.transfers("containerd 2") == 1);
-  CHECK(machine.state.record().Load().value().floor == 2000);
+  CHECK(machine.state.record().Load().value().time_floor == 2000);
 }
 
 int StepsOfUpdate() {
@@ -91,7 +91,7 @@ TEST_CASE("power cut at every durable step of a commit: the healthy release is k
     machine.CutPowerAt(step);
     REQUIRE_THROWS_AS(machine.Boot(), PowerCut);
     CHECK(machine.Boot() == "1.1.0");
-    CHECK(machine.state.record().Load().value().floor == 2000);
+    CHECK(machine.state.record().Load().value().time_floor == 2000);
     CHECK(machine.source.staging_empty());
   }
 }

@@ -15,7 +15,7 @@ Machine& OnProbation(Machine& machine) {
   return machine;
 }
 
-// containerd dies so long after now.
+// Makes containerd die this long after now.
 void DieAfter(Machine& machine, Seconds time) {
   const Milliseconds end = machine.clock.Monotonic() + time;
   machine.before_round = [&machine, end] {
@@ -47,7 +47,7 @@ TEST_CASE("a release that goes bad in its probation is reported, and stays") {
   CHECK(ReadPostMortems(machine.world).at(0).phase == "probation");
   CHECK(machine.boots() == 2);
   CHECK(machine.Boot() == "1.1.0");
-  CHECK(machine.WatchProbation().value().end == ProbationEnd::kNone);  // said once
+  CHECK(machine.WatchProbation().value().end == ProbationEnd::kNone);  // reported once
 }
 
 TEST_CASE("a release that goes bad in its probation falls back if the policy says so") {
@@ -135,7 +135,7 @@ TEST_CASE("what was not committed last is on no probation") {
   OnProbation(machine);
   machine.clock.Sleep(Seconds(3601));
   const Milliseconds begin = machine.clock.Monotonic();
-  CHECK(machine.WatchProbation().value().end == ProbationEnd::kPassed);  // long ago
+  CHECK(machine.WatchProbation().value().end == ProbationEnd::kPassed);  // over long ago
   CHECK(machine.clock.Monotonic() == begin);
   REQUIRE(machine.Rollback());
   REQUIRE(machine.Boot() == "1.0.0");
@@ -149,7 +149,7 @@ TEST_CASE("a planned reboot is counted, and blessed again") {
   for (int boot = 0; boot < 3; boot++) {
     REQUIRE(machine.Recount().value());
     CHECK(machine.Boot() == "1.1.0");
-    CHECK_FALSE(machine.boot.Read()->on_trial);
+    CHECK_FALSE(machine.boot.Read()->on_trial());
     CHECK_FALSE(machine.ReadStatus().update);
   }
   CHECK(machine.state.record().Load().value().history.size() == history);
@@ -204,7 +204,7 @@ TEST_CASE("power that goes while a reboot is being counted again boots a release
       OnProbation(machine).boot.CutPowerAt(static_cast<size_t>(cut), what);
       CHECK_FALSE(machine.Recount());
       CHECK(machine.Boot() == "1.1.0");
-      CHECK_FALSE(machine.boot.Read()->on_trial);
+      CHECK_FALSE(machine.boot.Read()->on_trial());
       CHECK_FALSE(machine.ReadStatus().update);
     }
   }
@@ -232,7 +232,7 @@ TEST_CASE("the release behind a trial is counted too, and is as good as before w
     CHECK(machine.Boot() == "1.0.0");
   }
   CHECK_FALSE(machine.boot.Read()->EntryOf(Slot::A)->tries);
-  CHECK_FALSE(machine.boot.Read()->on_trial);
+  CHECK_FALSE(machine.boot.Read()->on_trial());
 }
 
 TEST_CASE("a release that was good, with nothing behind it, stays however it is") {
@@ -245,6 +245,6 @@ TEST_CASE("a release that was good, with nothing behind it, stays however it is"
   const Status status = machine.ReadStatus();
   REQUIRE(status.degraded);
   CHECK(status.degraded->reason.contains("nothing to fall back to: canary: not serving"));
-  CHECK_FALSE(machine.boot.Read()->on_trial);
+  CHECK_FALSE(machine.boot.Read()->on_trial());
   CHECK(machine.boots() == 2);
 }

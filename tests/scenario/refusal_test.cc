@@ -1,4 +1,4 @@
-// What is refused is refused before anything changes.
+// Whatever is refused is refused before anything changes.
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 
@@ -9,7 +9,7 @@ using namespace hostos;
 
 namespace {
 
-// The update fails with this code, having done nothing durable.
+// The update must fail with this code and take no durable step. Returns the message.
 std::string Refused(Machine& machine, Code code, const UpdateOptions& options = {}) {
   const int steps = machine.steps();
   Result<UpdatePlan> update = machine.Update(options);
@@ -73,7 +73,7 @@ TEST_CASE("a full state partition is refused") {
     CHECK(PlanUpdate(machine.world, {})->state_needed.inodes == plan.state_needed.inodes + more);
     machine.source.staging_free.inodes = plan.state_needed.inodes + more - 1;
     CHECK(Refused(machine, Code::kNoSpace).contains("inodes, has"));
-    // What the fetch removes first is room.
+    // What the fetch removes first counts as free.
     machine.source.removed.inodes = 1;
     CHECK(PlanUpdate(machine.world, {}));
   }
@@ -114,7 +114,7 @@ TEST_CASE("a release older than the floor is refused although its version is new
 TEST_CASE("nothing is installed that comes before what this machine committed to, once it did") {
   Machine machine;
   REQUIRE(machine.Update());
-  CHECK(machine.floor.Read() == 0u);  // the release behind it stays one to fall back to
+  CHECK(machine.floor.Read() == 0u);  // the running release remains one to fall back to
   machine.Boot();
   CHECK(machine.floor.Read() == 2u);
   machine.source.Publish("1.5.0", 3000, {"kernel 5"});
@@ -149,7 +149,7 @@ TEST_CASE("a clock before a time that has been is not believed") {
   Machine machine;
   machine.clock.Set(Seconds(0));
   REQUIRE(machine.Update());
-  CHECK(machine.source.resolved_at == 1000);  // the running release was made then
+  CHECK(machine.source.resolved_at == 1000);  // the time of the running release
   machine.Boot();
   machine.source.Publish("1.2.0", 3000, {"kernel 3"});
   machine.clock.Set(Seconds(5000));
@@ -157,11 +157,11 @@ TEST_CASE("a clock before a time that has been is not believed") {
   CHECK(machine.source.resolved_at == 5000);
   machine.clock.Set(Seconds(0));
   REQUIRE(machine.Update());
-  CHECK(machine.source.resolved_at == 5000);  // metadata counted then
+  CHECK(machine.source.resolved_at == 5000);  // the time of the last valid metadata
 }
 
-// A release that was published with a time, or an index, that cannot be, was installed and
-// committed by a version that looked at neither; and what is published next is good.
+// A release with an impossible time or index, which an earlier version installed and committed
+// because it checked neither. What is published next is good.
 constexpr uint64_t kDay = 86'400, kYear2100 = 4'102'444'800;
 
 void Strand(Machine& machine, uint64_t timestamp, uint64_t index) {
@@ -170,8 +170,8 @@ void Strand(Machine& machine, uint64_t timestamp, uint64_t index) {
   REQUIRE(machine.Update());
   REQUIRE(machine.Boot() == "1.1.7");
   Record record = machine.state.record().Load().value();
-  record.floor = timestamp;
-  record.index = index;
+  record.time_floor = timestamp;
+  record.index_floor = index;
   REQUIRE(machine.state.record().Save(record));
   REQUIRE(machine.floor.Raise(index));
 }
@@ -197,7 +197,7 @@ TEST_CASE("a node that runs a release from the year 2100 takes the next good one
   REQUIRE(update);
   CHECK(machine.source.resolved_at < begin + 7 * kDay);
   CHECK(machine.Boot() == "1.1.8");
-  CHECK(machine.state.record().Load()->floor <= made);
+  CHECK(machine.state.record().Load()->time_floor <= made);
   machine.clock.Set(Seconds(made));
   machine.source.Publish("1.1.9", 3000, {"kernel 4"});
   CHECK(machine.Update().error().message.contains("before the newest release"));
@@ -212,7 +212,7 @@ TEST_CASE("a node with an index that no release can have takes the next good one
   CHECK(machine.floor.Read() == 0u);
   CHECK(machine.Boot() == "1.1.8");
   CHECK(machine.floor.Read() == 4u);
-  CHECK(machine.state.record().Load()->index == 4);
+  CHECK(machine.state.record().Load()->index_floor == 4);
 }
 
 TEST_CASE("a node takes nothing that was made before the release it came with") {

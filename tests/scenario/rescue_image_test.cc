@@ -1,5 +1,4 @@
-// The rescue on the ESP follows the releases: that of the release that was kept last is there, and
-// at each moment a whole one.
+// The rescue on the ESP is that of the release kept last, and at every moment a whole one is there.
 #include "updater/engine/rescue_image.h"
 
 #include <sys/mman.h>
@@ -15,7 +14,7 @@ using namespace hostos;
 
 namespace {
 
-// Its disk came with the rescue of 1.0.0; 1.0.0 and 1.1.0 bring one each.
+// The disk came with the rescue of 1.0.0; 1.0.0 and 1.1.0 each bring their own.
 class Node : public Machine {
  public:
   Node() {
@@ -54,7 +53,7 @@ TEST_CASE("a release that is kept puts its rescue in the place of the one before
   CHECK(node.Rescues() == Versions{"1.0.0"});
   node.before_round = [&] {
     CHECK(node.Rescues() == Versions{"1.0.0"});
-    CHECK(node.ReadStatus().rescue.problem == "");  // none is due in a trial
+    CHECK(node.ReadStatus().rescue.problem == "");  // none is due during a trial
   };
   CHECK(node.Boot() == "1.1.0");
   CHECK(node.Rescues() == Versions{"1.1.0"});
@@ -94,7 +93,7 @@ TEST_CASE("after a rollback the rescue of the newest release that was kept stays
   CHECK(node.Boot() == "1.0.0");
   CHECK(node.Rescues() == Versions{"1.1.0"});
   CHECK(node.ReadStatus().rescue.problem == "");
-  // And the next that is kept replaces it, whatever its version.
+  // The next release that is kept replaces it, whatever its version.
   node.source.Publish("1.0.5", 3000, {"kernel 3"});
   node.source.BringRescue("1.0.5");
   REQUIRE(node.Update());
@@ -185,9 +184,9 @@ TEST_CASE("power cut at every durable step of a commit leaves a whole rescue, an
       cuts++;
       node.boot.CutPowerAt(1000, cut);
       const std::string running = node.Boot();
-      // Between the two names of the bless the old release boots, and keeps its own.
+      // Between the two names of the bless the old release boots, and keeps its own rescue.
       CHECK(node.Rescues() == Versions{running});
     }
-    CHECK(cuts >= 4);  // the bless; the rescue: written, renamed, the other one removed
+    CHECK(cuts >= 4);  // the bless; the rescue: written, renamed, the old one removed
   }
 }

@@ -18,7 +18,7 @@ using namespace hostos;
 
 namespace {
 
-// With a rescue system on its ESP.
+// A machine with a rescue system on its ESP.
 class Wreck : public Machine {
  public:
   Wreck() {
@@ -27,7 +27,7 @@ class Wreck : public Machine {
     boot.entries.push_back(rescue);
   }
 
-  // Boots until it is in the rescue system: after how many starts of a release.
+  // Boots until the rescue system runs. Returns how many times a release was started before.
   size_t Sink() {
     REQUIRE_FALSE(boot.Boot());
     boots_++;
@@ -36,9 +36,9 @@ class Wreck : public Machine {
   }
 
   Result<RescueResult> Rescue() {
-    boot.kept = Slot::A;
+    boot.rescued = Slot::A;
     const Record record = state.record().Load().value_or(state.record().Salvage());
-    boot.kept = Other(SlotToRescue(record, boot.Read().value()));
+    boot.rescued = SlotToRescue(record, boot.Read().value());
     NoProgress progress;
     return hostos::Rescue(world, config, progress);
   }
@@ -74,7 +74,7 @@ TEST_CASE("a trial that fails on a node whose old release has rotted ends in the
   const Status status = machine.ReadStatus();
   CHECK(status.slots[1].condition == SlotCondition::kBad);
   CHECK(machine.Update().error().code == Code::kRefused);  // 1.1.0 fell back
-  CHECK_FALSE(machine.boot.Read()->on_trial);
+  CHECK_FALSE(machine.boot.Read()->on_trial());
 }
 
 TEST_CASE("a node that only lost power too often comes back by itself") {
@@ -93,7 +93,7 @@ TEST_CASE("a node that only lost power too often comes back by itself") {
   CHECK(machine.clock.Monotonic() - before == Seconds(300));
   machine.Repair();
   CHECK(machine.Boot() == "1.1.0");
-  CHECK_FALSE(machine.boot.Read()->on_trial);
+  CHECK_FALSE(machine.boot.Read()->on_trial());
   const Status status = machine.ReadStatus();
   CHECK(status.denied.empty());
   CHECK_FALSE(status.fallback);
@@ -161,7 +161,7 @@ TEST_CASE("while the rescue waits, nobody else changes what it decided on") {
   World world{machine.source,       machine.disk,        machine.boot,
               machine.world.health, machine.world.power, clock,
               machine.black_box,    machine.floor,       machine.state};
-  machine.boot.kept = Slot::B;
+  machine.boot.rescued = Slot::A;
   NoProgress progress;
   CHECK(Rescue(world, machine.config, progress).value().end == RescueEnd::kTryAgain);
   CHECK(clock.refused);
@@ -187,7 +187,7 @@ TEST_CASE("a rescue beside an empty slot says that the rescue system is behind i
   machine.BreakRoot("1.0.0");
   machine.Sink();
   machine.disk.content[0].reset();
-  machine.boot.kept = Slot::B;
+  machine.boot.rescued = Slot::A;
   Listening progress;
   REQUIRE(Rescue(machine.world, machine.config, progress));
   CHECK(progress.said.contains("then back to the rescue system\n"));
@@ -244,7 +244,7 @@ TEST_CASE("the rescue goes on whatever is damaged in the state directory") {
     REQUIRE(paths.size() == 4);
   }
   for (const std::string& path : paths) damage.happen(path);
-  // What is no directory is none for the rescue either: its /var is in memory then.
+  // For the rescue, what is not a directory does not exist either: its /var is then in memory.
   if (name == "" && std::filesystem::is_regular_file(state)) std::filesystem::remove(state);
 
   const RescueResult result = machine.Rescue().value();
@@ -253,7 +253,7 @@ TEST_CASE("the rescue goes on whatever is damaged in the state directory") {
   const std::string version = machine.Boot();
   CHECK((version == "1.0.0" || version == "1.1.0"));
   CHECK(version == result.version);
-  CHECK_FALSE(machine.boot.Read()->on_trial);
+  CHECK_FALSE(machine.boot.Read()->on_trial());
 }
 
 TEST_CASE("what a later version wrote is in the rescue's way no more") {
@@ -287,7 +287,7 @@ TEST_CASE("a self-test that never came to its end is in no rescue's way") {
 
 TEST_CASE("a release whose commit is lost is installed again by what its slot claims to be") {
   Wreck machine;
-  REQUIRE(machine.Update());  // which is newer, and fails
+  REQUIRE(machine.Update());  // it is newer, and fails
   REQUIRE(machine.Recount().value());
   machine.BreakRoot("1.0.0");
   machine.BreakRoot("1.1.0");
@@ -363,7 +363,7 @@ TEST_CASE("what the rescue installs where no commit is kept has the /etc of what
   machine.Sink();
   machine.disk.content[0].reset();
   REQUIRE(machine.state.ForgetExcept({}));
-  const std::string version = machine.Rescue().value().version;  // the same, or a newer one
+  const std::string version = machine.Rescue().value().version;  // the same version or a newer one
   machine.Repair();
   CHECK(machine.Boot() == version);
   CHECK(ReadText(machine.Etc(version) + "/kubernetes/kubelet.conf") == "its own");

@@ -10,7 +10,7 @@ TEST_CASE("a rollback goes to the release in the other slot and sticks") {
   REQUIRE(machine.Boot() == "1.1.0");
   CHECK(machine.Rollback().value().version == "1.0.0");
   CHECK(machine.ReadStatus().slots[0].boots_next);
-  CHECK(machine.Rollback().value().version == "1.0.0");  // asked once more before the reboot
+  CHECK(machine.Rollback().value().version == "1.0.0");  // asked again before the reboot
   CHECK(std::ranges::count(machine.state.record().Load()->history, Outcome::kRolledBack,
                            &HistoryEntry::outcome) == 1);
   CHECK(machine.Boot() == "1.0.0");
@@ -50,7 +50,7 @@ TEST_CASE("a release given up for a rollback comes back when it is asked for") {
   CHECK(machine.Boot() == "1.1.0");
 }
 
-// `signatures=` of what runs decides who has to sign the next release.
+// `signatures=` of the running release decides who must sign the next one.
 TEST_CASE("after a rollback the newest committed release still says who has to sign") {
   Machine machine;
   const SignatureRule before{SignaturePolicy::kClassical, 1}, newest{SignaturePolicy::kHybrid, 2};
@@ -60,7 +60,7 @@ TEST_CASE("after a rollback the newest committed release still says who has to s
   CHECK(remembered() == before);
   REQUIRE(machine.Update());
   machine.config.released_signatures = newest;
-  machine.before_round = [&] { CHECK(remembered() == before); };  // it is on trial
+  machine.before_round = [&] { CHECK(remembered() == before); };  // still on trial
   REQUIRE(machine.Boot() == "1.1.0");
   CHECK(remembered() == newest);
   REQUIRE(machine.Rollback());
@@ -68,7 +68,7 @@ TEST_CASE("after a rollback the newest committed release still says who has to s
   machine.before_round = [] {};
   REQUIRE(machine.Boot() == "1.0.0");
   CHECK(remembered() == newest);
-  // A newer one may ask for less: it was signed by whom this one asked for.
+  // A newer release may demand less: the keys that this one demands have signed it.
   machine.source.Publish("1.2.0", 3000, {"kernel 3"});
   REQUIRE(machine.Update());
   REQUIRE(machine.Boot() == "1.2.0");

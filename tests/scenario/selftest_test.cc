@@ -1,4 +1,4 @@
-// The self-test of the boot loader: three boots of what runs, by loaders that are good or not.
+// The self-test of the boot loader: three boots of the running release, by good and bad loaders.
 #include <catch2/catch_test_macros.hpp>
 
 #include "tests/scenario/full_disk.h"
@@ -13,13 +13,13 @@ SelfTest Last(Machine& machine) {
   return machine.ReadStatus().selftest.value_or(SelfTest{});
 }
 
-// Nothing of it is left on the ESP, and what ran before runs and boots next.
+// Nothing of the test is left on the ESP, and the release that ran before runs and boots next.
 void CheckOver(Machine& machine, const std::string& version = "1.0.0") {
   CHECK_FALSE(machine.state.record().Load().value().SelfTesting());
   const BootState boot = machine.boot.Read().value();
   CHECK(boot.selftest.empty());
-  CHECK(boot.next() == boot.running);
-  CHECK_FALSE(boot.on_trial);
+  CHECK(boot.next() == boot.kept());
+  CHECK_FALSE(boot.on_trial());
   CHECK(machine.running() == version);
 }
 
@@ -61,7 +61,7 @@ TEST_CASE("a self-test leaves the other slot's release, and updates that follow,
   REQUIRE(machine.Update());
   REQUIRE(machine.Boot() == "1.1.0");
   REQUIRE(machine.BeginSelfTest());
-  CHECK_FALSE(machine.Recount().value());  // its reboots are no planned ones
+  CHECK_FALSE(machine.Recount().value());  // the test's reboots are not planned reboots
   CHECK(machine.Boot() == "1.1.0");
   CHECK(Last(machine).state == SelfTestState::kPassed);
   CheckOver(machine, "1.1.0");
@@ -118,7 +118,7 @@ TEST_CASE("a boot that was not by the self-test's entry fails it, and says by wh
 TEST_CASE("a boot that was lost between two gates fails a self-test") {
   Machine machine;
   REQUIRE(machine.BeginSelfTest());
-  REQUIRE(machine.boot.Boot() == Slot::A);  // and the power goes before its gate
+  REQUIRE(machine.boot.Boot() == Slot::A);  // the power goes before its gate
   CheckFailed(machine, 1,
               "boot 1 of 3: expected hostos-selftest+1-1.conf, found hostos-selftest+0-2.conf");
 }
@@ -205,7 +205,7 @@ TEST_CASE("an ESP that is read-only refuses a self-test, and ends one that is ru
   REQUIRE(machine.BeginSelfTest());
   machine.boot.esp_read_only = true;
   machine.Boot();
-  CHECK_FALSE(machine.gate_problems.empty());  // it cannot take the entry away
+  CHECK_FALSE(machine.gate_problems.empty());  // it cannot remove the entry
   CHECK(Last(machine).reason.contains("the loader does not count"));
   machine.boot.esp_read_only = false;
   CHECK(machine.Boot() == "1.0.0");

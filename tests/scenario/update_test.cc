@@ -1,4 +1,4 @@
-// The happy way, and the ways back onto it.
+// Updates that go well, and how failed ones get back on track.
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <filesystem>
@@ -9,7 +9,7 @@ using namespace hostos;
 
 namespace {
 
-// As the check "units" finds them.
+// The result of the check "units" when these units fail.
 CheckResult Units(const std::vector<std::string>& failing) {
   CheckResult check{.name = "units", .detail = "failed: ", .parts = failing};
   for (const std::string& unit : failing) check.detail += (&unit == &failing[0] ? "" : ", ") + unit;
@@ -35,13 +35,13 @@ TEST_CASE("a machine updates itself into the other slot and keeps what is health
   CHECK_FALSE(status.update);
   CHECK_FALSE(status.fallback);
   CHECK(machine.source.staging_empty());
-  CHECK(machine.state.record().Load().value().floor == 2000);
+  CHECK(machine.state.record().Load().value().time_floor == 2000);
 }
 
 TEST_CASE("an update verifies what runs once") {
   Machine machine;
   int verified = 0;
-  // The machine's own rounds look at what runs, too.
+  // The machine's own rounds verify what runs, too.
   machine.before_round = [&] { verified = machine.source.verified; };
   REQUIRE(machine.Update());
   CHECK(verified == 1);
@@ -59,7 +59,7 @@ TEST_CASE("what fails already is said before anything is changed, and refused") 
   CHECK_FALSE(machine.state.record().Load().value().update);
   CHECK(machine.source.staging_empty());
 
-  // What is wrong outside the machine is excused in the trial.
+  // A fault outside the machine is excused in the trial.
   machine.always = {{.name = "required/10-dns", .detail = "no route", .environment = true}};
   CHECK(machine.Update());
 }
@@ -203,10 +203,10 @@ TEST_CASE("a node without room for its /etc lives on the one before it, and says
   machine.no_room_for_etc = true;
   REQUIRE(machine.Update());
   CHECK(machine.Boot() == "1.1.0");
-  CHECK_FALSE(machine.boot.Read()->on_trial);
+  CHECK_FALSE(machine.boot.Read()->on_trial());
   CHECK(machine.ReadStatus().etc_in_memory);
   CHECK(PlanUpdate(machine.world, {}).error().code == Code::kNothingToDo);
-  // The upper that it lives on goes with no update, until there is another.
+  // The upper that it uses stays through every update, until there is another one.
   for (const char* version : {"1.2.0", "1.3.0"}) {
     machine.source.Publish(version, 3000, {"kernel 3"});
     REQUIRE(machine.Update().value().state_needed.inodes > 1024);

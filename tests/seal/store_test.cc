@@ -7,6 +7,7 @@
 #include <format>
 #include <fstream>
 
+#include "images/publish/scan_directory.h"
 #include "tests/seal/judges.h"
 #include "tests/seal/test_tree.h"
 #include "updater/source/scan.h"

@@ -1,4 +1,4 @@
-// Bundles: a release in one file, for nodes without network, by the rules of a server.
+// Bundles: a release in one file, for nodes without a network, under the same rules as a server.
 #include <sys/stat.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -29,19 +29,19 @@ struct Island : Update {
     publisher.Publish(tree, "1.1");
   }
 
-  OstreeSource From(const std::string& path, auto change) const {
-    OstreeSourceOptions source = Options(path);
+  LocalSource From(const std::string& path, auto change) const {
+    SourceOptions source = Options(path);
     change(source);
-    return OstreeSource(source);
+    return LocalSource(source);
   }
-  OstreeSource From(const std::string& path) const {
-    return From(path, [](OstreeSourceOptions&) {});
+  LocalSource From(const std::string& path) const {
+    return From(path, [](SourceOptions&) {});
   }
 
-  // From the first byte of metadata to the last of the release.
+  // Everything from the first byte of metadata to the last byte of the release.
   Result<std::string> Install(const std::string& path) const {
     NoProgress progress;
-    OstreeSource source = From(path);
+    LocalSource source = From(path);
     const Target target = TRY(source.Resolve(std::nullopt, kNow));
     TRY(source.Fetch(target, progress));
     TRY(source.Open(target));
@@ -63,7 +63,7 @@ TEST_CASE("a bundle has a whole release, for a node with nothing and without net
   fs::copy(island.publisher.root, root);
   fs::rename(island.publisher.path, island.publisher.path + ".away");
   NoProgress progress;
-  OstreeSource source = island.From(island.bundle, [&](OstreeSourceOptions& options) {
+  LocalSource source = island.From(island.bundle, [&](SourceOptions& options) {
     options.root = root;
     options.parent = "";
   });
@@ -85,11 +85,11 @@ TEST_CASE("a bundle for nodes that run a release has only what that one has not"
   CHECK(some.bytes < all.bytes);
   CHECK(island.Install(island.bundle) == "1.1");
 
-  // Elsewhere it says what is missing.
+  // On another node it says what is missing.
   fs::remove_all(island.staging);
   NoProgress progress;
-  OstreeSource source =
-      island.From(island.bundle, [](OstreeSourceOptions& options) { options.parent = ""; });
+  LocalSource source =
+      island.From(island.bundle, [](SourceOptions& options) { options.parent = ""; });
   const auto fetched = source.Fetch(*source.Resolve(std::nullopt, kNow), progress);
   REQUIRE_FALSE(fetched);
   CHECK(fetched.error().code == Code::kNotFound);
@@ -108,14 +108,14 @@ TEST_CASE("a bundle counts no longer, no more and for no others than what a serv
     CHECK(BundleRelease(island.options, kLater).error().message.contains("expired"));
   }
   SECTION("for another channel") {
-    OstreeSource source =
-        island.From(island.bundle, [](OstreeSourceOptions& options) { options.channel = "beta"; });
+    LocalSource source =
+        island.From(island.bundle, [](SourceOptions& options) { options.channel = "beta"; });
     CHECK(Refusal(source.Resolve(std::nullopt, kNow)).code == Code::kNotFound);
   }
   SECTION("of another publisher") {
     Publisher other;
-    OstreeSource source = island.From(
-        island.bundle, [&](OstreeSourceOptions& options) { options.root = other.root; });
+    LocalSource source =
+        island.From(island.bundle, [&](SourceOptions& options) { options.root = other.root; });
     CHECK(Refusal(source.Resolve(std::nullopt, kNow)).code == Code::kNotTrusted);
   }
   SECTION("older than what the node has seen") {
@@ -195,7 +195,7 @@ TEST_CASE("a bundle that was cut off or altered anywhere installs nothing else")
   }
   WriteText(island.bundle, bad);
   const auto installed = island.Install(island.bundle);
-  // Padding means nothing, and metadata may hold another signature than was needed.
+  // Padding has no meaning, and metadata may hold another signature than the one that was needed.
   if (installed) {
     CHECK(*installed == "1.1");
     CHECK(Shell("ostree fsck --repo=" + island.staging).status == 0);

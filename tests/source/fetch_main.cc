@@ -1,11 +1,11 @@
-// A node's way to a release as a program of its own, so that a test can kill it:
+// Fetches a release as a node does, as a program of its own that a test can kill:
 //   source_fetch URL STAGING PARENT KEYS ROOT METADATA
-// Prints "done total" for every report of progress, then the statistics and the peak memory.
+// Prints "done total" for every progress report, then the statistics and the peak memory.
 #include <cstdio>
 #include <fstream>
 
+#include "tests/source/local_source.h"
 #include "updater/base/clock.h"
-#include "updater/source/ostree_source.h"
 
 namespace {
 
@@ -19,16 +19,16 @@ class PrintProgress : public hostos::Progress {
 };
 
 hostos::Result<> Run(char** argument) {
-  hostos::OstreeSource source({.url = argument[1],
-                               .channel = "stable",
-                               .architecture = "x86-64",
-                               .root = argument[5],
-                               .metadata = argument[6],
-                               .staging = argument[2],
-                               .parent = argument[3],
-                               .key_directories = {argument[4]},
-                               .seal_formats = {1},
-                               .http = {}});
+  hostos::LocalSource source({.url = argument[1],
+                              .channel = "stable",
+                              .architecture = "x86-64",
+                              .root = argument[5],
+                              .metadata = argument[6],
+                              .staging = argument[2],
+                              .parent = argument[3],
+                              .key_directories = {argument[4]},
+                              .seal_formats = {1},
+                              .http = {}});
   hostos::Target target = TRY(source.Resolve(std::nullopt, hostos::SystemClock().Now()));
   PrintProgress progress;
   hostos::FetchStats stats = TRY(source.Fetch(target, progress));

@@ -20,7 +20,7 @@ std::string Length(size_t bytes) {
   return std::format("Content-Length: {}\r\n", bytes);
 }
 
-// The path of a request whose head is whole; "" when the client went away.
+// The path of a request once its head is complete; "" when the client went away.
 std::string ReadRequest(int connection) {
   std::string head;
   while (!head.contains("\r\n\r\n")) {
@@ -50,7 +50,7 @@ HostileServer::HostileServer(std::string root, Script script, std::string other)
   acceptor_ = std::thread([this] { Accept(); });
 }
 
-// A socket that is shut down wakes up whoever waits for it.
+// Shutting a socket down wakes up whoever waits for it.
 HostileServer::~HostileServer() {
   ::shutdown(listener_.get(), SHUT_RDWR);
   acceptor_.join();
@@ -96,7 +96,7 @@ bool HostileServer::Send(int connection, std::string_view bytes) {
 
 bool HostileServer::Wait(int connection) {
   char byte;
-  (void)::recv(connection, &byte, 1, 0);  // it has nothing to say but that it ends
+  (void)::recv(connection, &byte, 1, 0);  // the client only says that it ends
   return false;
 }
 
@@ -131,7 +131,8 @@ bool HostileServer::Answer(int connection, const std::string& path) {
       (void)send("200 OK", Length(body.size()), half);
       const linger at_once{.l_onoff = 1, .l_linger = 0};
       (void)::setsockopt(connection, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-      // Closing is what sends the RST: shutdown(2) would say goodbye. The number stays ours.
+      // close(2) sends the RST; shutdown(2) would end the connection properly. The descriptor's
+      // number stays in use here.
       const UniqueFd nothing(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
       (void)::dup3(nothing.get(), connection, O_CLOEXEC);
       return false;

@@ -1,5 +1,5 @@
-// Servers, proxies and people in the middle that do what they should not, at each thing a node asks
-// them for: every update ends in time, with a reason, within bounds, and the next one ends well.
+// Servers, proxies and attackers in between misbehave at each thing that a node asks for. Every
+// such update ends in time, with a reason and within bounds, and the next one succeeds.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -7,8 +7,10 @@
 #include <filesystem>
 #include <random>
 
+#include "images/publish/scan_directory.h"
 #include "tests/source/hostile_server.h"
 #include "tests/source/update_fixture.h"
+#include "updater/release/commit.h"
 #include "updater/source/scan.h"
 
 namespace hostos {
@@ -27,7 +29,7 @@ uint64_t BytesBelow(const std::string& path) {
   return bytes;
 }
 
-// Release 1.1, and the paths of what a node asks for to get it, one of each kind.
+// Release 1.1, and the paths of what a node requests to get it, one of each kind.
 struct NextRelease : Update {
   Digest commit;
   std::map<std::string, std::string> paths;
@@ -72,7 +74,7 @@ struct NextRelease : Update {
   }
 
   Result<> Fetch(const HostileServer& from) {
-    OstreeSource source(Options(from.url()));
+    LocalSource source(Options(from.url()));
     const Target target = TRY(source.Resolve(std::nullopt, kNow));
     NoProgress progress;
     TRY(source.Fetch(target, progress));
@@ -158,7 +160,7 @@ TEST_CASE("what a server does once does not end an update") {
   }
 }
 
-// One object of a repository, damaged in one of the ways a disk or a mirror damages files.
+// Damages one object of a repository in one of the ways in which disks and mirrors damage files.
 std::string Damage(const std::string& repository, std::minstd_rand& random) {
   std::vector<fs::path> objects;
   for (const auto& entry : fs::recursive_directory_iterator(repository + "/objects"))
@@ -197,7 +199,8 @@ std::string Damage(const std::string& repository, std::minstd_rand& random) {
   return std::format("{}: {}", victim.filename().string(), how);
 }
 
-// Debian's ostree knows nothing of our signatures; it gets the checksum of the commit instead.
+// Debian's ostree does not know the signatures of HostOS; it gets the checksum of the commit
+// instead.
 bool OstreeAccepts(const std::string& url, const Digest& commit, const std::string& directory) {
   const std::string ostree = "ostree --repo=" + directory + "/oracle ";
   return Shell(ostree + "init --mode=bare && " + ostree + "remote add --no-sign-verify " +
@@ -219,16 +222,16 @@ TEST_CASE("of damaged repositories, those are accepted that ostree itself accept
     fs::copy(publisher.path, directory / "repo", fs::copy_options::recursive);
     INFO(Damage(directory / "repo", random));
     const HttpServer server(directory / "repo");
-    OstreeSource source({.url = server.url(),
-                         .channel = "stable",
-                         .architecture = "x86-64",
-                         .root = publisher.root,
-                         .metadata = directory / "trusted",
-                         .staging = directory / "staging",
-                         .parent = "",
-                         .key_directories = {publisher.keys},
-                         .seal_formats = {1},
-                         .http = {.attempts = 1}});
+    LocalSource source({.url = server.url(),
+                        .channel = "stable",
+                        .architecture = "x86-64",
+                        .root = publisher.root,
+                        .metadata = directory / "trusted",
+                        .staging = directory / "staging",
+                        .parent = "",
+                        .key_directories = {publisher.keys},
+                        .seal_formats = {1},
+                        .http = {.attempts = 1}});
     NoProgress progress;
     const Result<Target> target = source.Resolve(std::nullopt, kNow);
     const Result<FetchStats> fetched =

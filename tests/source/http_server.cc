@@ -32,8 +32,8 @@ sockaddr_in Address(uint16_t port) {
 
 }  // namespace
 
-// nginx inherits a socket that listens already (its way of replacing its own binary), so no port
-// can be lost to somebody else, and a request is never too early.
+// nginx inherits a socket that already listens (which is how it replaces its own binary). So nobody
+// else can take the port, and no request comes too early.
 HttpServer::HttpServer(const std::string& root, const std::string& extra) {
   UniqueFd listener(::socket(AF_INET, SOCK_STREAM, 0));
   sockaddr_in address = Address(0);
@@ -70,12 +70,12 @@ HttpServer::HttpServer(const std::string& root, const std::string& extra) {
 }
 
 HttpServer::~HttpServer() {
-  ::kill(pid_, SIGKILL);  // nothing of it is worth a farewell
+  ::kill(pid_, SIGKILL);  // there is nothing to shut down cleanly
   ::waitpid(pid_, nullptr, 0);
 }
 
 std::vector<HttpRequest> HttpServer::Requests() const {
-  // nginx is one process: when our own request was answered, every earlier one is in the log.
+  // nginx is one process: once the request made here is answered, every earlier one is in the log.
   UniqueFd connection(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address = Address(port_);
   Check(::connect(connection.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0,

@@ -41,7 +41,7 @@ TEST_CASE("a body above the cap is refused before it is read") {
   Error error = Failure(server.url() + "/big");
   CHECK(error.code == Code::kNetwork);
   CHECK(error.message == server.url() + "/big: expected at most 1000 bytes, found more");
-  CHECK(server.Requests().size() == 1);  // that is no transient failure
+  CHECK(server.Requests().size() == 1);  // not a transient failure
 }
 
 TEST_CASE("an absent file is not found, other statuses are network errors") {
@@ -53,7 +53,7 @@ TEST_CASE("an absent file is not found, other statuses are network errors") {
                     "location /407 { return 407; }\n"
                     "location /204 { return 204; }\n");
   CHECK(Failure(server.url() + "/none").code == Code::kNotFound);
-  // What an object store says of it, where nobody may list what is there.
+  // An object store's answer for a missing object when the client may not list.
   const Error forbidden = Failure(server.url() + "/403");
   CHECK(forbidden.code == Code::kNotFound);
   CHECK(forbidden.message == server.url() + "/403: HTTP status 403 (not yours)");
@@ -81,7 +81,7 @@ TEST_CASE("a redirect leads to the same server or to https, never elsewhere") {
                         "/file; }\n"
                         "location /local { return 302 file:///etc/hostname; }\n"
                         "location /loop { return 302 /loop; }\n");
-  // The cap is for the file, not for the page that leads to it.
+  // The cap is for the file, not for the page that redirects to it.
   CHECK(HttpClient(Impatient()).Get(server.url() + "/same", 4) == "here");
   CHECK(Failure(server.url() + "/other").message.contains("refused redirect 1 to " + other.url()));
   CHECK(Failure(server.url() + "/local").code == Code::kNetwork);

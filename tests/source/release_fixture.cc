@@ -14,6 +14,11 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "images/publish/build_commit.h"
+#include "images/publish/publish.h"
+#include "images/publish/scan_directory.h"
+#include "images/publish/secret_key.h"
+#include "updater/release/commit.h"
 #include "updater/seal/seal.h"
 #include "updater/source/archive.h"
 #include "updater/source/scan.h"
@@ -37,7 +42,7 @@ void SetXattr(const std::string& path, const char* name, std::string_view value)
   Check(::lsetxattr(path.c_str(), name, value.data(), value.size(), 0) == 0, "lsetxattr " + path);
 }
 
-// Tests do not survive a power cut, so their publisher need not.
+// Tests do not survive a power cut, so their publisher need not either.
 Repo MakeArchive(const std::string& path) {
   Value(Repo::CreateArchive(path));
   Shell("ostree config --repo=" + path + " set core.fsync false");
@@ -161,8 +166,8 @@ Digest Publisher::Publish(const std::string& tree, const std::string& version) {
 Digest Publisher::Publish(const std::string& tree, const Release& release,
                           std::span<const SecretKey> signers) {
   Release committed = release;
-  committed.commit =
-      Value(repo.CommitTree({.tree = tree, .uki = directory / "uki", .release = release}, signers));
+  committed.commit = Value(
+      CommitTree(repo, {.tree = tree, .uki = directory / "uki", .release = release}, signers));
   Announce(TargetOf(committed));
   return committed.commit;
 }

@@ -6,13 +6,15 @@
 #include <string_view>
 #include <vector>
 
+#include "images/publish/secret_key.h"
 #include "images/tuf_repository.h"
 #include "tests/no_progress.h"
 #include "tests/temp_dir.h"
 #include "tests/text_file.h"
-#include "updater/source/commit.h"
+#include "updater/release/commit.h"
+#include "updater/release/signature.h"
 #include "updater/source/repo.h"
-#include "updater/source/sign.h"
+#include "updater/source/scan.h"
 
 namespace hostos {
 
@@ -65,5 +67,11 @@ struct Publisher {
 // Puts an object's raw bytes into a repository, as a server may serve anything.
 Digest PutObject(const std::string& repository, std::string_view bytes,
                  const std::string& extension);
+
+// Of a commit that is in the repository.
+inline Result<Scan> ScanCommit(const Repo& repo, const Digest& commit) {
+  const std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
+  return ScanCommit(repo, TRY(ParseCommit(bytes)));
+}
 
 }  // namespace hostos

@@ -8,15 +8,18 @@
 #include <set>
 #include <sstream>
 
+#include "images/publish/build_commit.h"
+#include "images/publish/scan_directory.h"
 #include "tests/source/release_fixture.h"
+#include "updater/release/commit.h"
+#include "updater/release/glib.h"
+#include "updater/release/objects.h"
 #include "updater/source/archive.h"
-#include "updater/source/glib.h"
-#include "updater/source/objects.h"
 
 namespace hostos {
 namespace {
 
-// Everything of a tree as text, so that a difference shows where it is.
+// A whole tree as text, so that a difference shows where it is.
 std::string Describe(const Tree& tree) {
   std::string text;
   auto metadata = [](const Metadata& m) {
@@ -45,7 +48,7 @@ std::string Describe(const Tree& tree) {
   return text;
 }
 
-// The first line in which two trees differ, of both; empty when there is none.
+// The first line in which two trees differ, from both; empty when they are equal.
 std::string Difference(const Tree& one, const Tree& other) {
   std::istringstream left(Describe(one)), right(Describe(other));
   for (std::string a, b;;) {
@@ -83,7 +86,8 @@ TEST_CASE("a directory, its commit in an archive and in a bare repository give t
   CHECK(Difference(directory->tree, archived->tree) == "");
   CHECK(Difference(directory->tree, unpacked->tree) == "");
 
-  // Three paths with the same content and metadata are one object; another mode makes another.
+  // Three paths with the same content and metadata are one object; another mode makes another
+  // object.
   CHECK(directory->tree.files.size() < 22);
   for (const FileObject& file : directory->tree.files) {
     CAPTURE(file.checksum.Hex());
@@ -227,7 +231,7 @@ TEST_CASE("a tree deeper than 64 levels or wider than a million entries is not t
   deep = hostile.Dirtree({{}, {"d"}}, hostile.Dirtree({{}, {"d"}}, deep));
   CHECK(hostile.ScanRoot(deep).error().message.contains("64 levels"));
 
-  // Two objects that unfold to more than a million paths.
+  // Two objects that expand to more than a million paths.
   Names thousand;
   for (int i = 0; i < 1000; ++i) thousand.files.push_back(std::format("{:03}", i));
   Names directories{.files = {}, .directories = thousand.files};

@@ -6,10 +6,11 @@
 #include <string>
 
 #include "tests/source/http_server.h"
+#include "tests/source/local_source.h"
 #include "tests/source/release_fixture.h"
+#include "updater/release/commit.h"
 #include "updater/source/archive.h"
-#include "updater/source/ostree_source.h"
-#include "updater/source/staging.h"
+#include "updater/source/staged_objects.h"
 
 namespace hostos {
 
@@ -36,7 +37,7 @@ struct Update {
                 .status == 0);
   }
 
-  OstreeSourceOptions Options(const std::string& url) const {
+  SourceOptions Options(const std::string& url) const {
     return {.url = url,
             .channel = "stable",
             .architecture = "x86-64",
@@ -50,11 +51,11 @@ struct Update {
   }
 
   // Of a node that takes its releases from the directory.
-  OstreeSource LocalSource() const { return OstreeSource(Options(publisher.path)); }
+  LocalSource FromDirectory() const { return LocalSource(Options(publisher.path)); }
 
-  OstreeSource Source(const std::string& extra = "") {
+  LocalSource Source(const std::string& extra = "") {
     server = std::make_unique<HttpServer>(publisher.path, extra);
-    return OstreeSource(Options(server->url()));
+    return LocalSource(Options(server->url()));
   }
 };
 

@@ -1,4 +1,4 @@
-// `dev demo`: the story of a node, told with what its guest really prints. Ends with 0 only when
+// `dev demo`: the story of a node, told with what its guest really prints. Exits with 0 only when
 // every step held.
 #include <chrono>
 #include <cstdio>

@@ -1,4 +1,4 @@
-// The process that fetches, on a node: who reaches it, and what it reaches when somebody else has
+// The process that fetches, on a node: who can reach it, and what it can reach once somebody has
 // taken it over.
 #include <algorithm>
 #include <catch2/matchers/catch_matchers_string.hpp>
@@ -17,7 +17,7 @@ std::string Bash(Node& node, const std::string& command, int exit_code = 0) {
   return Held(node.Run({"bash", "-euc", command + " 2>&1"}, exit_code, Node::kUpdateLimit));
 }
 
-// Settings of the node's own for the process.
+// Changes the process's settings on the node.
 void Drop(Node& node, const std::string& settings) {
   Bash(node,
        "mkdir -p /run/systemd/system/hostos-fetch@.service.d; echo '[Service]\n" + settings +
@@ -30,13 +30,13 @@ constexpr const char* kConnect = "socat -u UNIX-CONNECT:/run/hostos-fetch/socket
 TEST_CASE(
     "fetch: who is not root does not reach what fetches, and who is silent is in nobody's way") {
   auto node = Held(NodeAt(Milestone::kFirst, "fetch-socket"));
-  // What monitoring is given.
+  // What monitoring may see.
   CHECK(Bash(*node, "find /run/hostos -type s").empty());
   CHECK(Bash(*node, "stat -c '%a %U' /run/hostos-fetch /run/hostos-fetch/socket") ==
         "700 root\n600 root\n");
   CHECK_THAT(Bash(*node, std::string(kAsNobody) + kConnect, 1), ContainsSubstring("Permission"));
 
-  // Somebody opened it.
+  // As if somebody had opened it.
   Bash(*node, "chmod 0711 /run/hostos-fetch; chmod 0666 /run/hostos-fetch/socket");
   CHECK(Bash(*node, std::string(kAsNobody) + kConnect).empty());
   Bash(
@@ -51,7 +51,7 @@ TEST_CASE(
   Bash(*node, "hostctl update --check", 3);
 }
 
-// Prints each address that takes a datagram. One that is not let through gives an error at once.
+// Prints each address that accepts a datagram. A blocked address gives an error at once.
 constexpr const char* kAddresses = R"sh(
 for address in 10.0.2.100 10.0.2.15 127.0.0.53 127.0.0.1 127.0.0.2 ::1 169.254.169.254 169.254.3.4 fe80::9%lo \
   224.0.0.251 fd00:ec2::254 fd20:ce::254 168.63.129.16 100.100.100.200; do
@@ -59,8 +59,8 @@ for address in 10.0.2.100 10.0.2.15 127.0.0.53 127.0.0.1 127.0.0.2 ::1 169.254.1
 done
 )sh";
 
-// Prints what it may write to, what it may read and not everybody, the sockets, processes and
-// addresses that it sees, and what else it can do.
+// Prints what it may write to, what it may read that others may not, which sockets, processes and
+// addresses it sees, and what else it can do.
 constexpr const char* kTakenOver = R"sh(
 exec >&0 2>/dev/null
 cd /
@@ -99,7 +99,7 @@ constexpr const char* kNamed[] = {
 TEST_CASE(
     "fetch: taken over, it reaches its own files, the resolver and the network, and nothing else") {
   auto node = Held(NodeAt(Milestone::kFirst, "fetch-taken-over"));
-  // Every address has a way; without its sandbox each is reached.
+  // Every address has a route: without the sandbox each can be reached.
   Bash(*node, R"sh(
 sysctl -q net.ipv6.conf.lo.disable_ipv6=0
 for address in 169.254.169.254/32 169.254.3.4/32 168.63.129.16/32 100.100.100.200/32 fd00:ec2::254/128 \
@@ -111,7 +111,7 @@ ip route add 224.0.0.251/32 dev lo)sh");
   CHECK(std::ranges::count(all, '\n') == 14);
   INFO(all);
 
-  Bash(*node, "hostctl update --check", 3);  // its own files are there
+  Bash(*node, "hostctl update --check", 3);  // so that its own files exist
   Bash(*node, std::string("cat >/etc/taken-over <<'END'\n") + kTakenOver + kAddresses +
                   "echo done\nEND\nchmod 0644 /etc/taken-over");
   Drop(*node, "ExecStart=\nExecStart=/bin/bash /etc/taken-over");

@@ -1,4 +1,4 @@
-// There and back again: what a node's slots, ESP and state look like after many changes of slot.
+// What a node's slots, ESP and state look like after many changes of slot.
 #include <chrono>
 
 #include "tests/vm/held.h"
@@ -9,10 +9,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kRounds = 5;  // of two flips
+constexpr int kRounds = 5;  // of two flips each
 
-// Everything of ours on the disk, by name and size, but for what differs from one round to the
-// next: the record's times, and the /etc upper's inode numbers.
+// Every file of HostOS on the disk, by name and size, except what differs between rounds: the
+// record's times, and the inode numbers of the /etc upper.
 constexpr const char* kLeftOver = R"sh(
 find /var/lib/hostos* -maxdepth 2 ! -name '*.json' -printf '%p\n' | sort
 find /efi -type f -printf '%p %s\n' | sort

@@ -1,4 +1,4 @@
-// Results in Catch2: an error fails the test with its whole message.
+// Results in Catch2: an error fails the test with its full message.
 #pragma once
 
 #include <catch2/catch_test_macros.hpp>

@@ -11,8 +11,8 @@ namespace {
 
 using nlohmann::json;
 
-// libostree's fetcher has that many requests in flight: what was on its way when the process was
-// killed had not arrived.
+// libostree's fetcher has this many requests in flight: they had not arrived when the process was
+// killed.
 constexpr size_t kInFlight = 8;
 
 struct ObjectRequests {
@@ -20,7 +20,7 @@ struct ObjectRequests {
   size_t repeated = 0;  // for an object that was sent before
 };
 
-// Content and metadata of the tree: what a pull moves. The commit itself is looked at in every run.
+// Content and metadata of the tree: what a pull moves. The commit itself is read in every run.
 ObjectRequests Objects(const Node& node) {
   ObjectRequests found;
   std::map<std::string, int> times;
@@ -34,7 +34,7 @@ ObjectRequests Objects(const Node& node) {
   return found;
 }
 
-// The old release runs, boots next, and nothing boots the other slot.
+// The old release runs and boots next, and nothing boots the other slot.
 void CheckOldBoots(Node& node, const std::string& phase) {
   const json status = Held(node.Json({"status"}));
   Held(Expect(status, "/running", "A"));
@@ -79,9 +79,9 @@ TEST_CASE("an update killed while it fetches and cut off while it writes ends we
   Held(Expect(proof, "/slots/0/release/version", "1.1.0"));
 }
 
-// Everything an update may change, as one text. The record carries the time of the check, and a
-// staging repository is made to plan with: its configuration is not told.
-// Metadata that was verified may be kept: that it exists is all it says.
+// Everything that an update may change, as one text. Of the files below /var/lib/hostos* only the
+// names count, because the record has the time of the check. Left out are the configuration of the
+// staging repository, which is created for planning, and verified metadata, which may be kept.
 std::string Evidence(Node& node) {
   return Held(node.Run({"sh", "-c",
                         "lsblk -rno NAME,PARTUUID,PARTLABEL /dev/vda; find /efi -type f | sort | "

@@ -1,4 +1,4 @@
-// The loader's own limits: boot images, entries and an ESP that are not as they should be.
+// The loader's limits: boot images, entries and an ESP that are not as they should be.
 #include <algorithm>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
@@ -21,7 +21,7 @@ constexpr const char* kFillEsp =
     "dd if=/dev/zero of=/efi/operator.bin bs=1M 2>/dev/null || true; sync -f /efi";
 
 TEST_CASE("loader: a byte of the boot image differs from what was signed") {
-  // Four MiB before the end of the image is its initrd: the kernel says that it is corrupt.
+  // Four MiB before the end of the image is its initrd; the kernel reports that it is corrupt.
   const json found = NeverReachesGate("flipped-uki", R"sh(
 image=$(echo /efi/EFI/Linux/hostos_1.1.0_*.efi)
 printf X | dd of="$image" bs=1 seek=$(($(stat -c %s "$image") - 4194304)) conv=notrunc
@@ -45,7 +45,7 @@ TEST_CASE("loader: an ESP that fills up after the arm does not decide the trial"
   json status = Held(node->Json({"status"}, 10));
   CHECK(status["running"] == "B");
   CHECK(status["slots"][1]["state"] == "blessed");
-  // Only its rescue has no room beside the one before, until there is some again.
+  // Only its rescue has no room beside the present one, until some is freed.
   CHECK(status["rescue"]["version"] == "1.0.0");
   CHECK_THAT(status["rescue"]["problem"].get<std::string>(), ContainsSubstring("MB are free"));
   Sh(*node, "rm /efi/operator.bin; sync -f /efi");
@@ -115,7 +115,7 @@ check 10-site 'exit 1')sh",
   CHECK(Sh(*node, "ls /efi/EFI/Linux/hostos_1.1.0_* | wc -l") == "1\n");
 }
 
-// The loader renames an entry to count its boot; here there is a file of the new name already.
+// The loader renames an entry to count a boot; here a file with the new name already exists.
 TEST_CASE("loader: one that can't rename an entry does not try a release for ever") {
   auto node = Try("no-count", R"sh(cd /efi/EFI/Linux
 : >"$(echo hostos_1.1.0_*+3.efi | sed s/+3/+2-1/)"
@@ -124,7 +124,7 @@ check 10-site 'systemd-run sh -c "echo b >/proc/sysrq-trigger"; sleep infinity')
   CheckFellBack(*node, 4, "the boot loader does not count");
 }
 
-// What a boot may mix: the disk that the root, /var and the ESP are on, and whose the node is.
+// What a boot could mix up: the disks of the root, /var and the ESP, and whose node it is.
 std::string WhatIsUsed(Node& node) {
   return Sh(node, R"sh(ls /sys/block/dm-0/slaves
 findmnt -n -o SOURCE /var
@@ -132,7 +132,7 @@ ls /efi >/dev/null; findmnt -n -t vfat -o SOURCE /efi
 cat /etc/machine-id /etc/site.conf)sh");
 }
 
-// As whoever attached the disk: its state is the one that was mounted last, with an /etc of theirs.
+// Acts for whoever attached the disk: makes its state the one mounted last, with an /etc of theirs.
 constexpr const char* kOccupy = R"sh(set -eu
 mkdir -p /run/twin
 mount "/dev/$1"6 /run/twin
@@ -243,7 +243,8 @@ TEST_CASE("loader: an addon gives one node a kernel parameter, in whatever relea
   CHECK_THAT(Sh(*node, "cat /proc/cmdline"), ContainsSubstring(" hostos.site=1"));
 }
 
-// Damages both slots. They have one try each: B, A, the rescue system, and A as it was signed.
+// Damages both slots. They have one try each, so these boot: B, A, the rescue system, and A as it
+// was signed.
 void IsRescued(const std::string& name, const std::string& fault, const Rig& rig = {}) {
   auto node = Try(name, fault + R"sh(
 printf '\n[update]\ntries = 1\n' >>/etc/hostctl/hostctl.toml
@@ -269,7 +270,7 @@ TEST_CASE("loader: with both slots bad the rescue system installs the good relea
   IsRescued("rescue", "");
 }
 
-// 1.0.0, with whose rescue the disk was made, trusts no signature on 1.4.0.
+// 1.0.0, which provided the disk's first rescue, trusts no signature on 1.4.0.
 TEST_CASE(
     "loader: after a key rotation the rescue is the newest release's, and installs it again") {
   auto node = Held(NodeAt(Milestone::kSecond, "rotated-rescue"));
@@ -313,13 +314,13 @@ cp -r "$2/repo/metadata" "$2/repo/targets" repo
 mke2fs -q -t ext4 -L HOSTOS-REPO -d repo disk 512M)sh",
                      "make", directory.path(), releases},
                     directory / "log"));
-  // Nobody listens there.
+  // Nobody listens at this address.
   IsRescued("rescue-disk",
             R"sh(sed -i s/:8080/:9/ /etc/hostctl/hostctl.toml "$etc/hostctl/hostctl.toml")sh",
             {.attached = directory / "disk"});
 }
 
-// As a node is after its installation: the other slot is empty, and never had a release.
+// A node right after its installation: the other slot is empty and never held a release.
 TEST_CASE("loader: a node as installed that the rescue installs again is the same node") {
   auto node = Held(NodeAt(Milestone::kFirst, "rescue-installed"));
   Sh(*node, R"sh(mkdir -p /etc/kubernetes
@@ -328,7 +329,7 @@ echo kubelet >/etc/kubernetes/kubelet.conf)sh");
   const char* identity =
       "cd /etc && sha256sum machine-id ssh/ssh_host_* site.conf kubernetes/kubelet.conf";
   const std::string before = Sh(*node, identity);
-  // A byte of a program that nothing here runs; and no release has a try left.
+  // Changes a byte of a program that nothing here runs, and leaves no release a try.
   Sh(*node, R"sh(block=$(filefrag -b4096 -v /usr/bin/ctr | awk '$1 == "0:" { print $4 + 0 }')
 [ "$block" -gt 0 ]
 printf X | dd of=/dev/vda2 bs=1 seek=$((block * 4096 + 64)) conv=notrunc
@@ -344,7 +345,7 @@ sync)sh");
   CHECK(status["version"] == "1.0.0");
   CHECK(status["slots"][0]["state"] == "blessed");
   CHECK(Sh(*node, identity) == before);
-  // The damaged program, the boot image, and what names them and the commit.
+  // The damaged program, the boot image, and the objects that name them, with the commit.
   const std::vector<HttpRequest> requests = node->server().Requests();
   CHECK(std::ranges::count_if(requests, [](const HttpRequest& request) {
           return request.path.contains("/objects/") && request.status == 200;

@@ -1,4 +1,4 @@
-// How an operator gets in, as docs/rootfs.md says: credentials of the first boot, the console, SSH.
+// How an operator logs in, as docs/rootfs.md says: credentials of the first boot, the console, SSH.
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "tests/temp_dir.h"
@@ -11,8 +11,8 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-// A hash of the password "let me in", an SSH key pair of ed25519: the public half as OpenSSH writes
-// it, the private one as PKCS#8, which OpenSSH reads.
+// A hash of the password "let me in", and an ed25519 SSH key pair: the public half as OpenSSH
+// writes it, the private half as PKCS#8, which OpenSSH reads.
 constexpr const char* kMakeCredentials = R"sh(
 cd "$1"
 openssl passwd -6 'let me in' | tr -d '\n' >password
@@ -21,13 +21,13 @@ openssl genpkey -algorithm ed25519 -out key
   base64 -w 0 | sed 's/^/ssh-ed25519 /' >key.pub
 )sh";
 
-// What somebody at the console types and sees.
+// What somebody types and sees at the console.
 class Console {
  public:
-  // Asks for a prompt: the first one may have come before.
+  // Asks for a prompt, because the first one may have come before.
   explicit Console(Node& node) : vm_(node.vm()), at_(Shown().size()) { Held(vm_.Type("\n")); }
 
-  // Waits for the text in what came since the last one, and answers.
+  // Waits for the text in the output since the last match, then types the answer.
   void Expect(const std::string& text, const std::string& typed = "") {
     size_t found = std::string::npos;
     Held(vm_.WaitUntil([&] { return (found = Shown().find(text, at_)) != std::string::npos; },
@@ -47,7 +47,7 @@ void LogIn(Console& console) {
   console.Expect("Password: ", "let me in\n");
   console.Expect("# ", "echo $(id -un) on $(tty)\n");
   console.Expect("root on /dev/ttyS0");
-  // The completion of hostctl is loaded by the completion of bash.
+  // bash's completion loads the completion of hostctl.
   console.Expect("# ", "hostctl statu\t--help\n");
   console.Expect("hostctl status --help");
   console.Expect("# ", "exit\n");
@@ -68,7 +68,7 @@ TEST_CASE("trial: root logs in on the console with a password, and over SSH with
   first.Expect("Login incorrect");
   LogIn(first);
 
-  // From the node to its own address: there is nobody else on its network who could ask.
+  // From the node to its own address: nobody else is on its network.
   const std::string key = Held(ReadFile(directory / "key"));
   const auto give_key = [&] {
     Held(node->Run({"sh", "-euc", "umask 077; printf '%s' \"$1\" >/run/key", "sh", key}));

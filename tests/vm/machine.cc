@@ -8,8 +8,8 @@
 namespace hostos {
 namespace {
 
-// /dev/kvm can be opened on machines whose processor does not virtualize; a guest then hangs in
-// early boot. The processor's flags tell.
+// /dev/kvm can be opened even where the processor does not virtualize; a guest then hangs in early
+// boot. The processor's flags tell.
 bool HasKvm() {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);) {
@@ -28,12 +28,12 @@ std::string Base64(const std::string& bytes) {
   return text;
 }
 
-// A boot takes a sixth less of the host's time than with "max": what that adds costs TCG more than
-// it saves the guest.
+// With this a boot takes a sixth less of the host's time than with "max": emulating the rest costs
+// TCG more than it saves the guest.
 constexpr const char* kTcgCpu =
     "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+sha-ni,+pclmulqdq,+cx16,+lahf-lm,+rdrand";
 
-// systemd.system-credentials(7): base64 keeps QEMU's commas and every byte out of trouble.
+// systemd.system-credentials(7). Base64 protects QEMU's commas and every other byte.
 std::string SmbiosCredential(const std::string& name, const std::string& value) {
   return std::format("type=11,value=io.systemd.credential.binary:{}={}", name, Base64(value));
 }
@@ -49,9 +49,9 @@ std::vector<std::string> Machine::CommandLine() const {
     add({"-chardev", std::format("socket,id={},fd={}", id, fd)});
   };
 
-  // Of two processors under TCG, the second one's timer stops now and then, early in a boot that
-  // then never ends; the kernel says "rcu: Possible timer handling issue on cpu=1" (QEMU 10,
-  // Linux 6.12).
+  // With two processors under TCG, the second one's timer sometimes stops early in a boot, which
+  // then never ends. The kernel says "rcu: Possible timer handling issue on cpu=1" (QEMU 10, Linux
+  // 6.12).
   add({"-machine", "q35", "-accel", HasKvm() ? "kvm" : "tcg"});
   add({"-cpu", HasKvm() ? "max" : kTcgCpu, "-smp", HasKvm() ? "2" : "1", "-m", "1024"});
   add({"-drive", std::format("if=pflash,unit=0,format=raw,readonly=on,file={}", kFirmware)});
@@ -85,7 +85,7 @@ std::vector<std::string> Machine::CommandLine() const {
     add({"-blockdev", "driver=qcow2,node-name=twin,file.driver=file,file.filename=" + twin});
     add({"-device", std::format("{},drive=twin", on(rig.twin))});
   }
-  // Always there: a snapshot is only good for a machine with the same devices.
+  // Always there, because a snapshot fits only a machine with the same devices.
   add({"-blockdev", rig.attached.empty()
                         ? "driver=null-co,node-name=attached,read-zeroes=on,read-only=on"
                         : "driver=raw,node-name=attached,read-only=on,file.driver=file,"
@@ -105,7 +105,7 @@ std::vector<std::string> Machine::CommandLine() const {
   socket("output", output);
   add({"-device", "virtserialport,chardev=output,id=output,name=hostos.output"});
 
-  // One address, one port, and nothing else: not the host, not the world.
+  // One address and one port, and nothing else: neither the host nor the world.
   if (server_port != 0) {
     add({"-netdev", std::format("user,id=net,restrict=on,"
                                 "guestfwd=tcp:10.0.2.100:8080-cmd:socat - TCP:127.0.0.1:{}",

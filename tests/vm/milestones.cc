@@ -16,7 +16,7 @@ const char* NameOf(Milestone milestone) {
   return kNames[static_cast<int>(milestone)];
 }
 
-// The channel's newest.
+// The channel's newest release.
 const char* PublishedAt(Milestone milestone) {
   return milestone == Milestone::kFirst ? "1.0.0" : "1.1.0";
 }
@@ -43,7 +43,7 @@ Result<std::unique_ptr<Node>> Live(Milestone milestone, const ReleaseSet& releas
   return node;
 }
 
-// Held while a snapshot is made or opened: tests that run at the same time share it.
+// Held while a snapshot is made or opened, because tests that run at the same time share it.
 Result<UniqueFd> LockOf(const std::string& snapshot) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(snapshot).parent_path(), error);

@@ -1,5 +1,5 @@
-// Points in a node's life that tests start from. Each is reached by living up to it once, and then
-// kept as a snapshot beside the releases: a booted machine costs a second instead of a minute.
+// Points in a node's life that tests start from. Each is reached once by living up to it, then kept
+// as a snapshot beside the releases: so a booted machine costs a second instead of a minute.
 #pragma once
 
 #include <memory>
@@ -9,18 +9,18 @@
 
 namespace hostos {
 
-// 1.0.0 is in /dev/vda2, with its hash tree in /dev/vda3, and 1.1.0 in /dev/vda4 and /dev/vda5. Not
-// by label: a release's two partitions have the same.
+// 1.0.0 is in /dev/vda2, with its hash tree in /dev/vda3; 1.1.0 is in /dev/vda4 and /dev/vda5.
+// Tests do not use labels, because both partitions of a release have the same one.
 enum class Milestone {
   kFirst,   // 1.0.0 in slot A, booted; nothing newer published
   kStaged,  // 1.1.0 staged in slot B: the next boot is its trial
   kSecond,  // updated to 1.1.0 in slot B, blessed
 };
 
-// A node at the milestone; `name` is for its logs, `rig` what is added to it.
+// A node at the milestone. `name` is for its logs; `rig` is added to the machine.
 Result<std::unique_ptr<Node>> NodeAt(Milestone milestone, const std::string& name, Rig rig = {});
 
-// Lives up to the milestone, and replaces the kept snapshot.
+// Lives a node up to the milestone, and replaces the kept snapshot.
 Result<> Reach(Milestone milestone);
 
 }  // namespace hostos

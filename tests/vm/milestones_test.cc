@@ -1,4 +1,4 @@
-// The two points that the other tests start from, reached anew.
+// Reaches again the milestones that the other tests start from.
 #include "tests/vm/milestones.h"
 
 #include "tests/vm/held.h"

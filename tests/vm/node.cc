@@ -9,8 +9,8 @@ namespace {
 
 using nlohmann::json;
 
-// What a node gets at its first boot. The health gate of the default configuration watches for a
-// minute inside five; a test need not.
+// What a node gets at its first boot. By default the health gate watches for one minute and ends
+// within five; a test need not.
 std::map<std::string, std::string> Credentials() {
   return {
       {"system.hostname", "node-1"},

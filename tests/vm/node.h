@@ -1,4 +1,4 @@
-// A HostOS node in a virtual machine, and the server its releases come from.
+// A HostOS node in a virtual machine, and the server of its releases.
 #pragma once
 
 #include <memory>
@@ -13,15 +13,15 @@ namespace hostos {
 
 class Node {
  public:
-  // A boot may share two cores with anything: a limit is for what will never end.
+  // A boot may share two cores with other work, so the limits only catch what would never end.
   static constexpr Seconds kBootLimit{600};
   static constexpr Seconds kUpdateLimit{600};
   static constexpr Seconds kCommandLimit{180};
 
-  // Starts a machine: with `snapshot` empty from the disk of 1.0.0 that nobody booted yet.
+  // Starts a machine. An empty `snapshot` means the disk of 1.0.0, which has never booted.
   static Result<std::unique_ptr<Node>> Start(const std::string& name, const ReleaseSet& releases,
                                              const std::string& snapshot = "", Rig rig = {});
-  // Tells snapshots apart that machines of this kind can't share.
+  // Identifies the kind of machine: snapshots of another kind cannot be used.
   static Result<std::string> Fingerprint();
 
   Vm& vm() { return *vm_; }
@@ -29,15 +29,15 @@ class Node {
   const HttpServer& server() const { return published_.server(); }
   const ReleaseSet& releases() const { return releases_; }
 
-  // Waits until everything that a boot starts has been started, the health gate included.
+  // Waits until a boot has started everything, the health gate included.
   Result<> WaitBooted();
-  // What a program prints, which must end with this exit code.
+  // Returns a program's output; it must end with this exit code.
   Result<std::string> Run(const std::vector<std::string>& argv, int exit_code = 0,
                           Seconds limit = kCommandLimit);
-  // `hostctl VERB... --json` in the same way.
+  // The same for `hostctl VERB... --json`.
   Result<nlohmann::json> Json(std::vector<std::string> verb, int exit_code = 0);
-  // Runs a program that must end in a reboot; what it printed. The machine is then `boots` boots
-  // further, in the last of which the agent answers.
+  // Runs a program that must end in a reboot, and returns its output. Waits for `boots` more boots,
+  // and for the agent to answer in the last of them.
   Result<std::string> RunToReboot(const std::vector<std::string>& argv, int boots);
 
  private:
@@ -48,10 +48,10 @@ class Node {
   std::unique_ptr<Vm> vm_;
 };
 
-// A failure, with what was found, unless the value at `pointer` (RFC 6901) is `expected`.
+// Fails, showing what was found, unless the value at `pointer` (RFC 6901) is `expected`.
 Result<> Expect(const nlohmann::json& found, const std::string& pointer,
                 const nlohmann::json& expected);
-// The same for text that must contain some other; when there is no text, why there is none.
+// The same for text that must contain another; if there is no text, fails with the reason.
 Result<> ExpectContains(const std::string& what, Result<std::string> found,
                         const std::string& expected);
 

@@ -1,4 +1,4 @@
-// After the bless: a release that is counted again when the machine reboots, and one that goes bad.
+// After the bless: a release that is counted again for a reboot, and one that goes bad.
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "tests/vm/held.h"
@@ -9,7 +9,7 @@ namespace {
 
 using nlohmann::json;
 
-// With 1.0.0 in the other slot to fall back to.
+// 1.0.0 is in the other slot to fall back to.
 TEST_CASE("probation: a planned reboot of a good release is counted, and blessed again") {
   auto node = Held(NodeAt(Milestone::kSecond, "recount"));
   // The ESP is mounted when the machine goes down, and unmounted while its entries are renamed.

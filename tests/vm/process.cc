@@ -10,10 +10,10 @@ namespace {
 
 constexpr size_t kLogCap = 64 << 20;
 
-// Between fork and exec: only async-signal-safe calls.
+// Runs between fork and exec: only async-signal-safe calls.
 [[noreturn]] void Exec(char* const* argv, int log, pid_t parent, const std::vector<int>& inherit) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(126);  // it died before the line above
+  if (::getppid() != parent) ::_exit(126);  // the parent died before the line above
   int null = ::open("/dev/null", O_RDONLY);
   ::dup2(null, 0);
   ::dup2(log, 1);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bootctl/boot_control.h"
+#include "images/publish/secret_key.h"
 #include "tests/announce.h"
 #include "updater/base/unique_fd.h"
 

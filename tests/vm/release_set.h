@@ -11,7 +11,7 @@
 
 namespace hostos {
 
-// What hostimage said when it made one of them.
+// What hostimage reported when it made a release.
 struct MadeRelease {
   std::string version;
   Digest commit;
@@ -20,7 +20,7 @@ struct MadeRelease {
 
 class ReleaseSet {
  public:
-  // Fails, saying which command makes them, when they are not there.
+  // Fails when the releases are not there; the message names the command that makes them.
   static Result<ReleaseSet> Open();
 
   const std::string& directory() const { return directory_; }
@@ -32,21 +32,21 @@ class ReleaseSet {
   std::string directory_;
 };
 
-// All objects of the set, shared; a channel of its own.
+// Serves the set's objects, which are shared, in a channel of its own.
 class PublishedReleases {
  public:
   explicit PublishedReleases(const ReleaseSet& releases);
 
-  // Makes `version` the channel's newest; the versions before it are published before it, so that
-  // servers that come to the same version say the same.
+  // Makes `version` the channel's newest. Publishes earlier versions first, so that all servers at
+  // one version serve the same.
   Result<> Publish(const std::string& version);
   const HttpServer& server() const { return *server_; }
-  // What it serves.
+  // The directory it serves.
   const std::string& directory() const { return directory_.path(); }
 
  private:
   std::string newest_ = "1.0.0";
-  std::string key_;  // the file of the release team's secret keys
+  std::string key_;  // the file with the release team's secret keys
   TempDir directory_;
   std::unique_ptr<HttpServer> server_;
 };

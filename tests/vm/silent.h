@@ -1,4 +1,4 @@
-// A narrator for those who only want to know whether the story holds.
+// A narrator for callers that only want to know whether the story holds.
 #pragma once
 
 #include "tests/vm/story.h"

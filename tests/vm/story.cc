@@ -9,11 +9,11 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kEdited = "/etc/site.conf";  // a file of the operator's
-// The first program of ours in a boot is that of this unit, in the initrd.
+// This unit, in the initrd, runs HostOS's first program of a boot.
 constexpr const char* kOurInitrdUnit = "This release's changes to /etc";
 constexpr const char* kBootsInJournal = "journalctl --list-boots --output=json";
 
-// Whether systemd says on the console that it started the program of a unit.
+// True if the console shows that systemd started the unit's program.
 bool Started(const std::string& console, const std::string& unit) {
   std::istringstream lines(console);
   for (std::string line; std::getline(lines, line);)
@@ -42,7 +42,7 @@ Result<> ExpectSlot(const json& status, int slot, const std::string& version,
   return Expect(status, at + "/state", state);
 }
 
-// The kernel verifies every block of "/" against this hash, so it is the one that was signed.
+// The kernel checks every block of "/" against this hash, so the root is the one that was signed.
 Result<> ExpectSignedRoot(Node& node, Narrator& narrator, const std::string& version) {
   const MadeRelease release = TRY(node.releases().Get(version));
   const std::string cmdline = TRY(node.Run({"cat", "/proc/cmdline"}));
@@ -54,7 +54,7 @@ Result<> ExpectSignedRoot(Node& node, Narrator& narrator, const std::string& ver
   return {};
 }
 
-// What was fetched is another user's; root keeps the metadata that it verified itself.
+// What was fetched belongs to another user; root keeps the metadata that it verified itself.
 Result<> ExpectFetchedUnprivileged(Node& node, Narrator& narrator) {
   const std::string found = TRY(node.Run(
       {"sh", "-c",

@@ -1,6 +1,6 @@
-// The life of a node in chapters: what the virtual machine tests assert and `dev demo` shows, once.
-// A chapter is a success only when everything in it held. Each continues where the one before
-// ended.
+// The life of a node in chapters, written once: virtual machine tests assert it, and `dev demo`
+// shows it. A chapter succeeds only if everything in it holds. Each chapter continues where the one
+// before ended.
 #pragma once
 
 #include <string>
@@ -13,24 +13,24 @@ namespace hostos {
 class Narrator {
  public:
   virtual ~Narrator() = default;
-  // What comes next, one line.
+  // Announces what comes next, in one line.
   virtual void Chapter(const std::string& title) = 0;
-  // A command in the guest, and what it printed.
+  // Shows a command in the guest, and its output.
   virtual void Shown(const std::string& command, const std::string& output) = 0;
-  // Something that was checked, and held.
+  // Shows something that was checked and holds.
   virtual void Held(const std::string& fact) = 0;
 };
 
-// 1.0.0 boots from a new disk: slot A.
+// 1.0.0 boots from a new disk, in slot A.
 Result<> FirstBoot(Node& node, Narrator& narrator);
-// 1.1.0 is fetched, boots in slot B and is blessed; an edit of /etc comes along.
+// 1.1.0 is fetched, boots in slot B and is blessed. An edit of /etc comes along.
 Result<> UpdateToSecond(Node& node, Narrator& narrator);
-// 1.2.0, whose containerd can't start, falls back to 1.1.0 after one boot and is then refused.
+// 1.2.0, whose containerd cannot start, falls back to 1.1.0 after one boot and is then refused.
 Result<> FallBackFromBrokenContainerd(Node& node, Narrator& narrator);
-// 1.3.0, whose root can't be mounted, falls back to 1.1.0 after three boots in which nothing of
-// HostOS's own ran.
+// 1.3.0, whose root cannot be mounted, falls back to 1.1.0 after three boots in which none of
+// HostOS's own code ran.
 Result<> FallBackFromUnbootable(Node& node, Narrator& narrator);
-// 1.1.0 goes back to 1.0.0 and its /etc, and is then refused.
+// 1.1.0 is rolled back to 1.0.0 with its /etc, and is then refused.
 Result<> RollBackToFirst(Node& node, Narrator& narrator);
 
 }  // namespace hostos

@@ -1,4 +1,4 @@
-// The story that `dev demo` tells, with nobody listening.
+// The story that `dev demo` tells, without a listener.
 #include "tests/vm/held.h"
 #include "tests/vm/milestones.h"
 #include "tests/vm/silent.h"

@@ -11,7 +11,7 @@ using nlohmann::json;
 
 namespace {
 
-// In the guest, before the trial.
+// Runs in the guest before the trial.
 constexpr const char* kPrepare = R"sh(
 set -eu
 uppers=/var/lib/hostos/etc

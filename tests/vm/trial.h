@@ -1,5 +1,4 @@
-// Trials that fail, as tests make them: what breaks the staged release, and what the node says of
-// it afterwards.
+// Trials that fail: breaks the staged release, and checks what the node then reports.
 #pragma once
 
 #include <memory>
@@ -9,21 +8,21 @@
 
 namespace hostos {
 
-// Breaks the staged 1.1.0 with a shell script and reboots into its trial; the machine runs again
-// after so many boots in all. In the script $etc is the /etc upper of the release on trial, $units
-// its systemd units, and check() and containerd() break what they are named after.
+// Breaks the staged 1.1.0 with a shell script and reboots into its trial. The machine runs again
+// after `boots` boots in all. In the script, $etc is the /etc upper of the release on trial, $units
+// its systemd units; check() and containerd() break what they are named after.
 std::unique_ptr<Node> Try(const std::string& name, const std::string& fault, int boots,
                           const Rig& rig = {});
 
-// 1.0.0 runs again in slot A, after so many boots of 1.1.0, for this reason; returns the
-// post-mortem.
+// Checks that 1.0.0 runs again in slot A, after `boots` boots of 1.1.0, for this reason. Returns
+// the post-mortem.
 nlohmann::json CheckFellBack(Node& node, int boots, const std::string& reason);
 
-// The two together.
+// Try(), then CheckFellBack().
 nlohmann::json FallsBack(const std::string& name, const std::string& fault, int boots,
                          const std::string& reason, const Rig& rig = {});
 
-// A release that does not get as far as its gate takes all its boots.
+// FallsBack() for a release that never reaches its gate, and so uses up all its boots.
 nlohmann::json NeverReachesGate(const std::string& name, const std::string& fault,
                                 const Rig& rig = {});
 

@@ -1,6 +1,5 @@
-// Trials that fail, each in its own way: the node falls back by itself, and can say why. What is
-// wrong with the release is put where a release's first boot finds it: into its /etc, its slot or
-// its boot image.
+// Trials that fail, each in its own way: the node falls back by itself and can say why. The fault
+// is put where the release's first boot finds it: into its /etc, its slot or its boot image.
 #include "tests/vm/trial.h"
 
 #include <catch2/matchers/catch_matchers_string.hpp>
@@ -12,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-// The gate of the release on trial said no, with this check, and for this reason.
+// The gate of the release on trial refused it, by this check and for this reason.
 void GateSaysNo(const std::string& name, const std::string& fault, const std::string& check,
                 const std::string& reason = "") {
   const json post_mortem = FallsBack(name, fault, 1, reason.empty() ? check : reason);
@@ -25,13 +24,13 @@ void GateSaysNo(const std::string& name, const std::string& fault, const std::st
              Catch::Matchers::ContainsSubstring("Journal stopped"));
 }
 
-// A condition of units: a boot of 1.1.0.
+// A condition for units: true in a boot of 1.1.0.
 std::string InTrial() {
   const MadeRelease release = Held(Held(ReleaseSet::Open()).Get("1.1.0"));
   return std::format("ConditionKernelCommandLine=roothash={}\n", release.root_hash.Hex());
 }
 
-// A unit for systemd in the initrd or after it, started in the boots of 1.1.0 only.
+// A unit for systemd, in the initrd or after it, that starts only in boots of 1.1.0.
 Rig WithUnit(const std::string& condition, const std::string& script) {
   return {.credentials = {
               {"systemd.extra-unit.fault.service",
@@ -45,7 +44,7 @@ constexpr const char* kInInitrd = "ConditionPathExists=/etc/initrd-release\n";
 constexpr const char* kInRootWithJournal =
     "ConditionPathExists=!/etc/initrd-release\nAfter=systemd-journal-flush.service\n";
 
-// The service manager stands still, once the watchdog is armed: nothing but the watchdog ends that.
+// Stops the service manager once the watchdog is armed: only the watchdog can end that.
 constexpr const char* kHang =
     "until read -r state </sys/class/watchdog/watchdog0/state && [ $$state = active ]; do :; done; "
     "echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze";
@@ -111,7 +110,7 @@ ln -s ../slow.service "$units/multi-user.target.wants/")sh",
              "units", "still starting: slow.service");
 }
 
-// In the old release already: an enabled unit that can't but fail.
+// The old release already has an enabled unit that always fails.
 TEST_CASE(
     "trial: a unit that failed before the update is refused, and known when it is asked for") {
   auto node = Held(NodeAt(Milestone::kFirst, "failed-before"));
@@ -143,7 +142,7 @@ systemctl enable old.service
   CHECK(status["known"] == json{"units", "units/old.service"});
 }
 
-// The second card is a bridge without a port: to networkd a link like any other, without a carrier.
+// The second card is a bridge without ports: for networkd a link like any other, without a carrier.
 TEST_CASE("trial: a second card has no cable, and nobody reboots without the loader") {
   auto node = Try(
       "no-cable", "", 1,
@@ -158,7 +157,7 @@ TEST_CASE("trial: a second card has no cable, and nobody reboots without the loa
                         "systemd-networkd-wait-online.service"})) == "active\nactive\n");
 
   const int boots = node->vm().Boots();
-  // `systemctl kexec` asks for kexec-tools first, which a package list may add.
+  // `systemctl kexec` first looks for kexec-tools, which a package list may include.
   for (const std::string target : {"soft-reboot.target", "kexec.target"}) {
     const GuestResult asked =
         Held(node->vm().Run({"systemctl", "start", target}, Node::kCommandLimit));
@@ -194,7 +193,7 @@ TEST_CASE("trial: a required check is killed for the memory it takes") {
              "required/10-site");
 }
 
-// What docs/operations.md says of the sandbox that checks run in.
+// What docs/operations.md says about the sandbox of the checks.
 TEST_CASE("trial: a check uses the network, containerd, systemd and files, and changes nothing") {
   auto node = Try("check-sandbox", R"sh(
 install -m 0600 -o nobody /dev/null /var/lib/private-file
@@ -251,7 +250,7 @@ TEST_CASE("trial: the service manager hangs in the initrd") {
 
 TEST_CASE("trial: a program hangs in the initrd") {
   Rig rig = WithUnit(std::format("{}Before=sysinit.target\n", kInInitrd), "kill -STOP $$$$");
-  // The deadline as it is, but for how long it is. A repair of the state partition takes longer.
+  // The real deadline, only shorter. The repair of the state partition takes longer.
   rig.credentials["systemd.unit-dropin.hostos-trial-deadline.timer~fault"] =
       std::format("[Unit]\n{}[Timer]\nOnBootSec=\nOnBootSec=1min\n", InTrial());
   const std::string fsck = "systemd-fsck@dev-hostos-state.service";
@@ -294,7 +293,7 @@ TEST_CASE("trial: the disk can't read a block of the root") {
   auto healthy = Held(NodeAt(Milestone::kStaged, "bad-sector-where"));
   const uint64_t begin = std::stoull(Held(healthy->Run({"cat", "/sys/class/block/vda4/start"})));
   healthy.reset();
-  // The second sector of the first block of erofs: its superblock is there.
+  // The second sector of erofs's first block contains the superblock.
   const json found = NeverReachesGate("bad-sector", "", {.bad_sector = begin + 2});
   CHECK(found["phase"] == "early boot");
 }
@@ -327,7 +326,7 @@ TEST_CASE("trial: the reset button is pressed, and the release is healthy") {
   CHECK(status["update"] == nullptr);
 }
 
-// The plan counted the copy, and then the room for it was taken.
+// The plan counted the copy; after that, the room for it was taken.
 TEST_CASE("trial: there is no room for the copy of /etc, and the release is healthy") {
   auto node = Held(NodeAt(Milestone::kStaged, "no-room-for-etc"));
   const char* etc = "cd /etc && sha256sum machine-id ssh/ssh_host_* site/*";
@@ -354,7 +353,7 @@ fallocate -l $(($(stat -f -c '%f * %S' /var) - 20 * 1024 * 1024)) /var/full)sh" 
   CHECK(Held(node->Run({"sh", "-euc", etc})) == before);
 }
 
-// Damage that fsck would not repair by itself (e2fsck -p): the first block behind the superblock.
+// Damage that fsck does not repair by itself (e2fsck -p), in the first block after the superblock.
 TEST_CASE("trial: the state partition's file system needs repair, and the release is healthy") {
   auto node = Held(NodeAt(Milestone::kStaged, "state-repair"));
   Held(node->RunToReboot({"sh", "-c", R"sh(set -eu

@@ -1,5 +1,5 @@
-// What a node takes for a release, where somebody else had a hand in it: at its disk, and in what
-// is carried to it.
+// What a node accepts as a release when somebody else had access to its disk, or to what is carried
+// to it.
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "images/bundle_release.h"
@@ -89,7 +89,7 @@ TEST_CASE("trust: a node without network updates from a bundle on a disk, and by
   MakeBundles(releases.directory(), directory);
 
   auto node = Held(NodeAt(Milestone::kFirst, "bundle", {.attached = directory / "disk"}));
-  // What was read of the disk before the snapshot was of an empty one.
+  // Whatever was read from this disk before the snapshot came from an empty disk.
   const std::string mount =
       "mkdir -p /run/bundles; blockdev --flushbufs /dev/vdb; mount -o ro /dev/vdb /run/bundles; ";
   Says(*node, mount + "for card in /sys/class/net/e*; do ip link set \"${card##*/}\" down; done");

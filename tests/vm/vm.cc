@@ -17,11 +17,11 @@ namespace {
 using nlohmann::json;
 using Steady = std::chrono::steady_clock;
 
-// For one answer of QEMU or the agent. An agent that gets stuck when it is told to stop is given 90
-// s by systemd before the machine goes down without it.
+// For one answer of QEMU or the agent. When the machine goes down, systemd gives an agent that does
+// not stop 90 s.
 constexpr Seconds kReplyLimit{150};
 constexpr Seconds kMigrationLimit{120};
-// For what has no event: the agent's protocol tells of a program's end only when it is asked.
+// For what has no event: the agent reports a program's end only when asked.
 constexpr Milliseconds kPollInterval{100};
 constexpr const char* kOutputPort = "/dev/virtio-ports/hostos.output";
 constexpr const char* kConsole = "console";
@@ -63,7 +63,7 @@ Result<std::unique_ptr<Vm>> Vm::Start(const VmOptions& options) {
 Vm::~Vm() {
   Count(boot_offsets_.size() - (options_.snapshot.empty() ? 0 : 1), "boots");
   qemu_.Kill();
-  std::error_code ignored;  // a temporary directory left behind harms nobody
+  std::error_code ignored;  // a leftover temporary directory does no harm
   if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
 }
 
@@ -71,7 +71,7 @@ Result<> Vm::MakeFiles() {
   std::error_code error;
   std::filesystem::create_directories(options_.log_directory, error);
   if (error) return Fail(Code::kFailed, "{}: {}", options_.log_directory, error.message());
-  (void)::unlink(QemuLog().c_str());  // of the run before; usually absent
+  (void)::unlink(QemuLog().c_str());  // from an earlier run; usually absent
 
   directory_ = std::filesystem::temp_directory_path() / "hostos-vm.XXXXXX";
   if (::mkdtemp(directory_.data()) == nullptr) return FailErrno(directory_);
@@ -90,7 +90,7 @@ Result<> Vm::MakeFiles() {
                      QemuLog()));
     TRY(Open(options_.rig.write_log, O_WRONLY | O_CREAT | O_EXCL, 0600));
   }
-  // Open at both ends, so that neither this process nor QEMU waits for the other to open it.
+  // Opened for reading and writing, so that neither this process nor QEMU waits for the other.
   if (::mkfifo((directory_ + "/" + kConsole).c_str(), 0600) < 0) return FailErrno(kConsole);
   console_ = TRY(Open(directory_ + "/" + kConsole, O_RDWR));
   // Variables of a machine with other devices would send the firmware to its shell.
@@ -123,7 +123,7 @@ Result<> Vm::Launch() {
 Result<> Vm::Restore() {
   TRY(Migrate("migrate-incoming", options_.snapshot));
   TRY(Qmp("cont"));
-  // The guest opened the port before it was saved, and answered there: no event will say so.
+  // The guest opened the port and answered there before it was saved: no event will say so.
   agent_open_ = agent_synced_ = true;
   return {};
 }
@@ -133,7 +133,7 @@ Result<> Vm::Save(const std::string& directory) {
   TRY(Migrate("migrate", directory));
   qemu_.Kill();
   TRY(Copy(directory_ + "/" + kSavedDisk, directory + "/" + kSavedDisk));
-  // What this machine was started from may be replaced: a snapshot stands on the disk alone.
+  // What this machine started from may be replaced, so the snapshot depends on the disk alone.
   if (!options_.snapshot.empty())
     TRY(Process::Run({"qemu-img", "rebase", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
                       std::filesystem::absolute(options_.disk), directory + "/" + kSavedDisk},
@@ -197,7 +197,7 @@ Result<> Vm::Dispatch() {
     }
   }
   while (std::optional<std::string> line = agent_.NextLine()) {
-    // guest-sync-delimited sends 0xff first: whatever stood before it is to be forgotten.
+    // guest-sync-delimited sends 0xff first: whatever came before it is discarded.
     json message = json::parse(line->substr(line->rfind('\xff') + 1), nullptr, false);
     if (message.contains("return") || message.contains("error")) agent_reply_ = std::move(message);
   }
@@ -272,7 +272,7 @@ Result<json> Vm::Agent(const std::string& command, json arguments) {
 Result<> Vm::WaitAgent(Seconds limit) {
   const Deadline deadline = Steady::now() + limit;
   if (agent_synced_) return {};
-  // The firmware opens the port too, as a console with a keyboard: nothing is sent before Linux
+  // The firmware opens the port too, as a console with a keyboard, so nothing is sent before Linux
   // runs.
   TRY(Await(
       [&] { return agent_open_ && Serial(Boots()).find("Linux version") != std::string::npos; },
@@ -304,7 +304,7 @@ Result<std::optional<json>> Vm::WaitExit(int64_t pid, Seconds limit, const std::
     Result<json> status = Agent("guest-exec-status", {{"pid", pid}});
     if (status && status->value("exited", false)) return *status;
     if (!status && agent_open_) return std::unexpected(std::move(status).error());
-    // A machine that goes down ends its agent first.
+    // When a machine goes down, its agent ends first.
     if (!status) TRY(Await([&] { return Boots() > boots; }, deadline, "a reboot during " + what));
     TRY(Pause(deadline, "the end of " + what));
   }

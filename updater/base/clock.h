@@ -1,4 +1,4 @@
-// Time as a seam: wall time for records, monotonic time for deadlines.
+// A seam for time: wall time for records, monotonic time for deadlines.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual uint64_t Now() = 0;            // seconds since the epoch, UTC
-  virtual Milliseconds Monotonic() = 0;  // CLOCK_BOOTTIME: goes on while suspended
+  virtual Milliseconds Monotonic() = 0;  // CLOCK_BOOTTIME: also runs while suspended
   virtual void Sleep(Milliseconds time) = 0;
 };
 
@@ -27,14 +27,14 @@ class SystemClock : public Clock {
   void Sleep(Milliseconds time) override;
 };
 
-// The end of the year 9999: the last time that both formats can say. A later one is written as
-// this.
+// The end of the year 9999, the last time both formats can express. A later time is written as this
+// one.
 inline constexpr uint64_t kLastTime = 253'402'300'799;
 
 // "2026-11-21 01:02 UTC", and RFC 3339 "2026-11-21T01:02:03Z" for records and JSON.
 std::string FormatTime(uint64_t seconds);
 std::string FormatTimeIso(uint64_t seconds);
-// What FormatTimeIso() writes, and nothing else but times before the epoch, which are 0.
+// Parses only what FormatTimeIso() writes. Times before the epoch count as 0.
 std::optional<uint64_t> ParseTimeIso(const std::string& text);
 
 }  // namespace hostos

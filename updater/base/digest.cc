@@ -2,12 +2,16 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <vector>
+
+#include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
 
-// SHA-256 is always there; the only failure is memory, which nothing here survives.
+// SHA-256 is always available. Only memory can be missing, and then nothing here can go on.
 void Check(int ok) {
   if (ok != 1) std::abort();
 }
@@ -84,6 +88,19 @@ Digest Sha256::Finish() {
 Digest Sha256::Of(std::span<const std::byte> data) {
   Sha256 hash;
   hash.Update(data);
+  return hash.Finish();
+}
+
+Result<Digest> HashFile(int fd, uint64_t size) {
+  Sha256 hash;
+  std::vector<std::byte> buffer(1 << 20);
+  for (uint64_t offset = 0; offset < size;) {
+    const auto piece = std::span(buffer).first(std::min<uint64_t>(buffer.size(), size - offset));
+    const size_t n = TRY(PreadFull(fd, piece, offset));
+    if (n == 0) return Fail(Code::kFailed, "expected {} bytes, found {}", size, offset);
+    hash.Update(piece.first(n));
+    offset += n;
+  }
   return hash.Finish();
 }
 

@@ -23,15 +23,16 @@ struct Digest {
 
   auto operator<=>(const Digest&) const = default;
   std::string Hex() const;
-  // The first eight hexadecimal digits, for people.
+  // The first eight hexadecimal digits, for display.
   std::string Short() const { return Hex().substr(0, 8); }
-  // Exactly 64 lower-case hexadecimal digits.
+  // Parses exactly 64 lower-case hexadecimal digits.
   static Result<Digest> FromHex(std::string_view hex);
 };
 
 std::string Hex(std::span<const uint8_t> bytes);
 
-// Incremental SHA-256. Copying continues from the same state (a salted prefix is hashed once).
+// Incremental SHA-256. A copy continues from the same state, so a salted prefix is hashed only
+// once.
 class Sha256 {
  public:
   Sha256();
@@ -40,7 +41,7 @@ class Sha256 {
   ~Sha256();
 
   void Update(std::span<const std::byte> data);
-  // Ends the computation; the object may only be assigned to or destroyed afterwards.
+  // Ends the computation. Afterwards the object may only be assigned to or destroyed.
   Digest Finish();
 
   static Digest Of(std::span<const std::byte> data);
@@ -49,12 +50,15 @@ class Sha256 {
   evp_md_ctx_st* context_;
 };
 
+// SHA-256 of the first `size` bytes of a file; kFailed when it is shorter.
+Result<Digest> HashFile(int fd, uint64_t size);
+
 }  // namespace hostos
 
 template <>
 struct std::hash<hostos::Digest> {
   size_t operator()(const hostos::Digest& digest) const noexcept {
-    size_t value;  // a digest is uniformly distributed: any eight bytes of it are a hash
+    size_t value;  // a digest is uniformly distributed, so any eight bytes serve
     std::memcpy(&value, digest.bytes.data(), sizeof value);
     return value;
   }

@@ -8,7 +8,7 @@
 
 namespace hostos {
 
-// flock(2) has no limit of its own, and a signal to end it would be the whole process's affair.
+// Polls, because flock(2) has no timeout and a signal to end it would affect the whole process.
 Result<bool> LockWithin(int fd, Milliseconds limit) {
   using Steady = std::chrono::steady_clock;
   constexpr Milliseconds kPause{50};

@@ -1,4 +1,4 @@
-// flock(2) with an end: whoever holds a lock, and stands still with it, holds up nobody for ever.
+// flock(2) with a timeout: a process that stalls while it holds a lock blocks nobody for ever.
 #pragma once
 
 #include "updater/base/clock.h"
@@ -6,7 +6,7 @@
 
 namespace hostos {
 
-// An exclusive lock of the file that is open as `fd`. False: another holds it, for so long already.
+// Takes an exclusive lock on the file open as `fd`. False: another process held it until the limit.
 Result<bool> LockWithin(int fd, Milliseconds limit);
 
 }  // namespace hostos

@@ -1,5 +1,5 @@
-// Messages go to journals, monitoring and tickets, where more people read them than a password is
-// for.
+// Hides passwords in messages: journals, monitoring and tickets have more readers than a password
+// may have.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace hostos {
 
-// The text with "***" for what a URL in it has of user name and password, and of a query, which may
+// Replaces with "***" the user name and password of each URL in the text, and its query, which may
 // sign a request: "https://***@example.org/a?***".
 std::string Masked(std::string_view text);
 

@@ -5,7 +5,7 @@
 namespace hostos {
 namespace {
 
-// Bytes of the UTF-8 sequence at the start of `text`, 0 when there is none (RFC 3629, section 4).
+// Length of the UTF-8 sequence at the start of `text`; 0 when it is invalid (RFC 3629, section 4).
 size_t SequenceLength(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   size_t length = byte(0) < 0x80                      ? 1

@@ -1,4 +1,5 @@
-// How far a phase of an update is. The engine and the libraries below it report; hostctl draws.
+// Reports how far a phase of an update is. The engine and the libraries below it report, hostctl
+// draws.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +10,14 @@ namespace hostos {
 class Progress {
  public:
   virtual ~Progress() = default;
-  // A phase begins: "resolve", "fetch", "write", "prove", "arm". `detail` is one line for people.
+  // Begins a phase: "resolve", "fetch", "write", "prove", "arm". `detail` is one line for people.
   virtual void Begin(std::string_view phase, std::string_view detail) = 0;
-  // Bytes done of the phase's total; total 0 means not known. Called often: cheap in the callee.
+  // How many bytes of the phase's total are done; a total of 0 means unknown. Called often, so it
+  // must be cheap.
   virtual void Bytes(uint64_t done, uint64_t total) = 0;
-  // Somebody wants what goes on to end early. Asked where that may take long.
+  // From here on something is changed that a failure leaves behind.
+  virtual void Changing() {}
+  // Whether the running work should end early. Asked during work that may take long.
   virtual bool Cancelled() { return false; }
 };
 

@@ -1,5 +1,5 @@
-// What a release says of itself in its signed OSTree commit metadata, and the two slots it can live
-// in. The keys are listed in docs/seal-format.md.
+// What a release says about itself in the signed metadata of its OSTree commit, and the two slots
+// it can live in. docs/seal-format.md lists the keys.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ constexpr const char* Name(Slot slot) {
   return slot == Slot::A ? "A" : "B";
 }
 
-// The rescue that a release brings: a file of its tree, and so of its sealed image, where a node
-// that runs the release finds it.
+// The rescue that a release brings. It is a file of the release's tree and so of its sealed image:
+// a node that runs the release finds it there.
 inline constexpr std::string_view kRescuePath = "/usr/lib/hostos/rescue.efi";
 struct RescueImage {
   Digest digest;      // hostos.rescue-sha256
@@ -42,7 +42,7 @@ struct Release {
   uint64_t verity_size = 0;  // hostos.verity-size: bytes of the hash tree, superblock included
   Digest uki_digest;         // hostos.uki-sha256
   uint64_t uki_size = 0;     // hostos.uki-size, bytes
-  std::optional<RescueImage> rescue = {};                     // absent: it brings none
+  std::optional<RescueImage> rescue = {};                     // absent: the release brings none
   std::vector<std::pair<std::string, std::string>> packages;  // hostos.packages: name, version
 };
 

@@ -1,7 +1,7 @@
-// Errors as values. A function that can fail returns Result<T>; every layer adds where it was
-// ("pull 3f2a...: object 9c1e...: HTTP 503") and nobody throws. `Code` is the small closed set that
-// callers branch on and that hostctl turns into exit codes; everything else is in the message,
-// which tells an operator what was expected, what was found, where, and what to do next.
+// Errors as values. A function that can fail returns Result<T>; nothing throws. Every layer adds
+// where it was ("pull 3f2a...: object 9c1e...: HTTP 503"). `Code` is the small closed set that
+// callers branch on and that hostctl maps to exit codes. Everything else is in the message, which
+// tells an operator what was expected, what was found, where, and what to do next.
 #pragma once
 
 #include <cerrno>
@@ -15,10 +15,10 @@
 namespace hostos {
 
 enum class Code {
-  kFailed,        // anything without a code of its own
+  kFailed,        // everything that has no code of its own
   kUsage,         // the command line or the configuration is wrong
   kNothingToDo,   // already there
-  kBusy,          // somebody else holds the lock
+  kBusy,          // another process holds the lock
   kNotTrusted,    // signature, digest, root hash or binding does not hold
   kNetwork,       // the server could not be reached or answered badly
   kNoSpace,       // slot, ESP or state partition is too small or too full
@@ -26,14 +26,14 @@ enum class Code {
   kNotSupported,  // right and trusted, but not for this machine or this version
   kRefused,       // this release fell back here before
   kNotFound,      // absent, where absence is an error
-  kStaged,        // kept, until others have done their part
+  kStaged,        // kept until others have signed
 };
 
 struct Error {
   Code code = Code::kFailed;
   std::string message;
 
-  // The same error one layer further out: "context: message".
+  // The same error with the next outer layer's context: "context: message".
   Error Wrap(std::string_view context) && {
     return {code, std::format("{}: {}", context, message)};
   }
@@ -47,7 +47,8 @@ std::unexpected<Error> Fail(Code code, std::format_string<Args...> format, Args&
   return std::unexpected(Error{code, std::format(format, std::forward<Args>(args)...)});
 }
 
-// "what: No such file or directory", from errno as it is now. ENOSPC and EDQUOT become kNoSpace.
+// "what: No such file or directory", from errno at the call. ENOSPC and EDQUOT become kNoSpace,
+// ENOENT becomes kNotFound.
 inline std::unexpected<Error> FailErrno(std::string_view what, int error = errno) {
   Code code = error == ENOSPC || error == EDQUOT ? Code::kNoSpace
               : error == ENOENT                  ? Code::kNotFound
@@ -57,7 +58,7 @@ inline std::unexpected<Error> FailErrno(std::string_view what, int error = errno
 
 }  // namespace hostos
 
-// TRY(expression): the value of a Result, or return its error from this function.
+// TRY(expression): the value of a Result; on an error, returns it from the calling function.
 #define TRY(...)                                                                            \
   __extension__({                                                                           \
     auto&& try_result_ = (__VA_ARGS__);                                                     \
@@ -66,7 +67,8 @@ inline std::unexpected<Error> FailErrno(std::string_view what, int error = errno
     ::std::forward<decltype(try_result_)>(try_result_).value();                             \
   })
 
-// TRY with the layer's context in front of the message. `context` is evaluated on failure only.
+// TRY that puts the layer's context in front of the message. `context` is evaluated only on
+// failure.
 #define TRY_CONTEXT(context, ...)                                                    \
   __extension__({                                                                    \
     auto&& try_result_ = (__VA_ARGS__);                                              \
@@ -75,3 +77,6 @@ inline std::unexpected<Error> FailErrno(std::string_view what, int error = errno
           ::std::forward<decltype(try_result_)>(try_result_).error().Wrap(context)); \
     ::std::forward<decltype(try_result_)>(try_result_).value();                      \
   })
+
+// Neither may stand behind other members of a braced list: GCC leaves those undestroyed when it
+// returns from there.

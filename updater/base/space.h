@@ -1,4 +1,4 @@
-// Room on a file system, and what something takes of it: bytes, and inodes, which can end first.
+// Space on a file system, free or used: bytes, and inodes, which can run out first.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,9 @@
 
 namespace hostos {
 
-inline constexpr uint64_t kBlockBytes = 4096;  // what the smallest file takes
+inline constexpr uint64_t kBlockBytes = 4096;  // space of the smallest file
 
-// What a file of so many bytes takes.
+// Space that a file of this size takes.
 constexpr uint64_t InBlocks(uint64_t bytes) {
   return (bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
 }
@@ -25,10 +25,10 @@ struct Space {
   }
 };
 
-// What a file, link or directory takes.
+// Space that a file, link or directory takes, without what is in it.
 Result<Space> SizeOnDisk(const std::string& path);
 
-// Free for us on the file system of `path`.
+// Space on the file system of `path` that this process may use.
 Result<Space> FreeSpaceAt(const std::string& path);
 
 }  // namespace hostos

@@ -1,6 +1,8 @@
-// Words and letters, where the language has nothing for them.
+// String helpers that the language lacks.
 #pragma once
 
+#include <cstdint>
+#include <format>
 #include <ranges>
 #include <string>
 #include <string_view>
@@ -18,7 +20,12 @@ inline std::string Joined(const std::ranges::input_range auto& words,
   return text;
 }
 
-// In ASCII; names on a FAT have no case.
+// "12.3 MB", of a million bytes.
+inline std::string Megabytes(uint64_t bytes) {
+  return std::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+}
+
+// Only ASCII letters. Names on a FAT have no case.
 inline std::string Lower(std::string_view text) {
   std::string lower(text);
   for (char& c : lower)

@@ -1,7 +1,7 @@
-// The content of a release as the sealer reads it: every directory, and every content object once,
+// The content of a release, as the sealer reads it: every directory, and every content object once,
 // however many paths lead to it. Names, types and checksums are OSTree's (ostree-core, "Content
-// objects", "dirtree", "dirmeta"); two paths with equal content, owner, mode and xattrs are one
-// object and become one inode.
+// objects", "dirtree", "dirmeta"). Two paths with equal content, owner, mode and xattrs are one
+// object, and become one inode.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct Metadata {
 struct FileObject {
   Digest checksum;     // OSTree content checksum
   Metadata metadata;   // mode is S_IFREG|... or S_IFLNK|0777
-  uint64_t size = 0;   // bytes of content; of the target for a link
+  uint64_t size = 0;   // bytes of content; for a link, of its target
   std::string target;  // links only
 };
 
@@ -45,7 +45,7 @@ struct Directory {
   std::vector<TreeEntry> entries;  // files and directories together, sorted by name as bytes
 };
 
-// A dirtree or dirmeta object: goes into the embedded object store as it is.
+// A dirtree or dirmeta object; the embedded object store gets its bytes unchanged.
 struct MetadataObject {
   Digest checksum;
   bool is_dirtree = false;  // else dirmeta
@@ -55,16 +55,16 @@ struct MetadataObject {
 struct Tree {
   std::vector<Directory> directories;  // [0] is the root
   std::vector<FileObject> files;       // each checksum once
-  // What the embedded object store holds beside the files: every dirmeta and every dirtree of the
-  // tree except the root's own dirtree and what lies below /boot (they would depend on the seal).
+  // What the embedded object store holds besides the files: every dirmeta and every dirtree of the
+  // tree, except the root's own dirtree and what is below /boot, because those depend on the seal.
   std::vector<MetadataObject> metadata;
 };
 
-// Where the bytes of regular files come from.
+// Opens the content of regular files.
 class ContentReader {
  public:
   virtual ~ContentReader() = default;
-  // A seekable descriptor at the start of the content of `tree.files[i]`.
+  // A seekable descriptor at the start of the file's content.
   virtual Result<UniqueFd> Open(const FileObject& file) = 0;
 };
 

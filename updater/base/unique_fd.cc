@@ -31,7 +31,7 @@ Result<std::pair<UniqueFd, UniqueFd>> StreamPair() {
 
 namespace {
 
-// Calls `io(position)` until `size` bytes are done or it reports the end by 0.
+// Calls `io(position)` until `size` bytes are done, or until it returns 0 for the end.
 template <class Io>
 Result<size_t> Repeat(const char* what, size_t size, Io io) {
   size_t done = 0;

@@ -1,5 +1,5 @@
-// A file descriptor with one owner, and whole reads and writes on it. Every descriptor is
-// O_CLOEXEC. EINTR is retried; a short read at the end of the file is reported by the count.
+// A file descriptor with one owner, and complete reads and writes. Every descriptor is O_CLOEXEC.
+// EINTR is retried. At the end of a file the returned count is short.
 #pragma once
 
 #include <fcntl.h>
@@ -25,13 +25,13 @@ class UniqueFd {
     return *this;
   }
   ~UniqueFd() {
-    if (fd_ >= 0) (void)::close(fd_);  // a file that matters was closed by Close()
+    if (fd_ >= 0) (void)::close(fd_);  // files that matter use Close()
   }
 
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
   int release() { return std::exchange(fd_, -1); }
-  // Closes and reports what close(2) reports: the last chance to hear of a failed write.
+  // Closes and returns the error of close(2), the last chance to learn of a failed write.
   Result<> Close();
 
  private:
@@ -42,7 +42,7 @@ class UniqueFd {
 Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode = 0);
 Result<UniqueFd> OpenAt(int dir, const std::string& path, int flags, mode_t mode = 0);
 
-// The two ends of a stream socket (unix(7)).
+// The two ends of a stream socket pair (unix(7)).
 Result<std::pair<UniqueFd, UniqueFd>> StreamPair();
 
 // Reads until `buffer` is full or the file ends; returns the number of bytes read.
@@ -51,7 +51,7 @@ Result<size_t> PreadFull(int fd, std::span<std::byte> buffer, uint64_t offset);
 Result<> WriteFull(int fd, std::span<const std::byte> data);
 Result<> PwriteFull(int fd, std::span<const std::byte> data, uint64_t offset);
 
-// The whole file, refused with kFailed when it is larger than `cap` bytes.
+// The whole file; kFailed when it is larger than `cap` bytes.
 Result<std::string> ReadFile(const std::string& path, size_t cap = 1 << 20);
 Result<std::string> ReadFileAt(int dir, const std::string& path, size_t cap = 1 << 20);
 

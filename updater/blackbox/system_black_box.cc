@@ -19,16 +19,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kBoots = 10;           // the newest
-constexpr size_t kLines = 40;           // of a boot
+constexpr size_t kBoots = 10;           // the newest ones
+constexpr size_t kLines = 40;           // per boot
 constexpr size_t kLineLimit = 300;      // bytes
-constexpr size_t kCommandLineIn = 100;  // of the kernel's first lines, one is its command line
+constexpr size_t kCommandLineIn = 100;  // the command line is among this many first kernel lines
 constexpr size_t kDumpLimit = 8192;
-// The kernel numbers the parts of what it saves from its last lines back (fs/pstore/platform.c).
+// The kernel numbers the parts of a dump backwards, from its last lines (fs/pstore/platform.c).
 constexpr const char* kLastPart = "Part1\n";
 constexpr uint64_t kMicroseconds = 1'000'000;
 
-// sd_journal_* answer with a negative errno.
+// sd_journal_* return a negative errno on failure.
 Result<int> Check(int answer, const char* what) {
   if (answer < 0) return FailErrno(std::string("journal: ") + what, -answer);
   return answer;
@@ -38,12 +38,12 @@ class Journal {
  public:
   static Result<Journal> Open(const std::string& directory) {
     sd_journal* journal = nullptr;
-    // One directory, with the machine's own below it, as journald lays it out.
+    // One directory, with this machine's own below it: journald's layout.
     TRY(Check(::sd_journal_open_directory(&journal, directory.c_str(), 0), "open"));
     return Journal(journal);
   }
 
-  // All boots there is something of.
+  // All boots of which the journal has entries.
   Result<std::vector<std::string>> Boots() {
     std::vector<std::string> boots;
     TRY(Check(::sd_journal_query_unique(get(), "_BOOT_ID"), "boots"));
@@ -54,7 +54,7 @@ class Journal {
     return boots;
   }
 
-  // From here on only lines of which these hold: "FIELD=value".
+  // From now on reads only entries that match all of these: "FIELD=value".
   Result<> Match(const std::vector<std::string>& all) {
     ::sd_journal_flush_matches(get());
     for (const std::string& match : all)
@@ -78,13 +78,13 @@ class Journal {
   }
   uint64_t Time() const {
     uint64_t time = 0;
-    (void)::sd_journal_get_realtime_usec(get(), &time);  // then it has none
+    (void)::sd_journal_get_realtime_usec(get(), &time);  // on failure: 0
     return time / kMicroseconds;
   }
   uint64_t Monotonic() const {  // microseconds since the boot
     uint64_t time = 0;
     sd_id128_t boot;
-    (void)::sd_journal_get_monotonic_usec(get(), &time, &boot);  // then it has none
+    (void)::sd_journal_get_monotonic_usec(get(), &time, &boot);  // on failure: 0
     return time;
   }
 
@@ -92,7 +92,7 @@ class Journal {
   explicit Journal(sd_journal* journal) : journal_(journal, &::sd_journal_close) {}
   sd_journal* get() const { return journal_.get(); }
   static Result<bool> Step(int answer) { return TRY(Check(answer, "read")) > 0; }
-  // What is behind the '=' of "FIELD=value".
+  // The part after the '=' of "FIELD=value".
   static std::string Value(const void* data, size_t size) {
     const std::string_view text(static_cast<const char*>(data), size);
     return std::string(text.substr(std::min(text.find('=') + 1, text.size())));
@@ -101,7 +101,7 @@ class Journal {
   std::unique_ptr<sd_journal, decltype(&::sd_journal_close)> journal_;
 };
 
-// Did this boot have that root? The kernel prints its command line first of all.
+// Whether this boot had that root. The kernel prints its command line among its first lines.
 Result<bool> HasRoot(Journal& journal, const std::string& boot, const Digest& root_hash) {
   TRY(journal.Match({"_BOOT_ID=" + boot, "_TRANSPORT=kernel"}));
   TRY(journal.SeekHead());
@@ -111,8 +111,8 @@ Result<bool> HasRoot(Journal& journal, const std::string& boot, const Digest& ro
   return false;
 }
 
-// journald says when it stops, at the end of a shutdown and when the initrd's makes way for the
-// real one, which then says that it starts.
+// Whether the boot was shut down. journald logs when it stops: at the end of a shutdown, and also
+// when the initrd's instance makes way for the real one, which then logs that it starts.
 Result<bool> EndedInOrder(Journal& journal, const std::string& boot) {
   const auto last = [&](sd_id128_t id) -> Result<uint64_t> {
     char text[SD_ID128_STRING_MAX];
@@ -127,7 +127,8 @@ Result<bool> EndedInOrder(Journal& journal, const std::string& boot) {
 }
 
 Result<BootTrace> Trace(Journal& journal, const std::string& boot) {
-  BootTrace trace{.boot_id = boot, .in_order = TRY(EndedInOrder(journal, boot))};
+  BootTrace trace{.boot_id = boot};
+  trace.in_order = TRY(EndedInOrder(journal, boot));
   TRY(journal.Match({"_BOOT_ID=" + boot}));
   TRY(journal.SeekHead());
   if (TRY(journal.Next())) trace.begun = journal.Time();
@@ -141,8 +142,8 @@ Result<BootTrace> Trace(Journal& journal, const std::string& boot) {
   return trace;
 }
 
-// What systemd-pstore put together at `since` or later, newest first. A crash that the kernel took
-// seconds to save, as into EFI variables, is a file for each of them.
+// The dumps that systemd-pstore assembled at `since` or later, newest first. If the kernel took
+// several seconds to save a crash, as into EFI variables, there is one file for each second.
 std::vector<std::string> Dumps(const std::string& directory, uint64_t since) {
   std::vector<std::string> dumps;
   std::error_code error;
@@ -153,7 +154,7 @@ std::vector<std::string> Dumps(const std::string& directory, uint64_t since) {
         status.st_mtim.tv_sec >= static_cast<time_t>(since))
       dumps.push_back(it->path());
   }
-  // The directories are named after the time.
+  // The directories are named by time.
   std::ranges::sort(dumps, std::greater());
   return dumps;
 }

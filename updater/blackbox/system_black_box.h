@@ -1,5 +1,5 @@
-// The machine's own memory of boots that went wrong: systemd's journal, what systemd-pstore(8)
-// saved of the kernel's last words, and the watchdog's status. The only user of sd-journal.
+// What the machine itself remembers of boots that went wrong: systemd's journal, the kernel's last
+// words as systemd-pstore(8) saved them, and the watchdog's status. The only user of sd-journal.
 #pragma once
 
 #include <string>

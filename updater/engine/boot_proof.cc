@@ -5,7 +5,6 @@
 #include <ranges>
 
 #include "bootctl/entry_name.h"
-#include "bootctl/esp.h"
 #include "updater/base/text.h"
 #include "updater/base/unique_fd.h"
 #include "updater/engine/releases.h"
@@ -13,10 +12,10 @@
 namespace hostos {
 namespace {
 
-constexpr std::string_view kSafeSettings[] = {"timeout 0", "editor no"};  // those of a new disk
+constexpr std::string_view kSafeSettings[] = {"timeout 0", "editor no"};  // as on a new disk
 constexpr uint64_t kMostLoader = 16 << 20;
 
-// The program that this file has to be; "" for any other file.
+// The name of the loader that this file has to be; "" for any other file.
 std::string LoaderProgram(const std::string& path) {
   for (const std::string_view efi : {"x64.efi", "aa64.efi"})
     if (path == std::format("efi/boot/boot{}", efi) ||
@@ -25,12 +24,12 @@ std::string LoaderProgram(const std::string& path) {
   return "";
 }
 
-// Written by the loader or by us, and loaded by nobody.
+// Written by the loader or by HostOS, and loaded by nothing.
 bool IsHarmless(const std::string& path) {
   const std::string name = path.substr(path.rfind('/') + 1);
   const bool ours = IsReleaseFile(name) || IsRescueFile(name);
   return path == "loader/random-seed" || path == "loader/entries.srel" ||
-         path == "loader/loader.conf" ||  // by its settings
+         path == "loader/loader.conf" ||  // judged by its settings
          (path.starts_with("efi/linux/") && ours && !name.ends_with(".efi")) ||
          (path.starts_with("fsck") && path.ends_with(".rec") && !path.contains('/'));
 }
@@ -108,8 +107,8 @@ class Comparison {
     return {};
   }
 
-  // Its bytes are read only where they can be what was signed, and of all files together no more
-  // than the ESP has: on a damaged one many names can share them.
+  // Reads a file only if its size is one that was signed, and no more bytes in total than the ESP
+  // has: on a damaged ESP many names can share them.
   Result<bool> IsOneOf(const EspFile& file, std::span<const std::pair<uint64_t, Digest>> expected) {
     if (!std::ranges::contains(expected, file.size, &std::pair<uint64_t, Digest>::first))
       return false;

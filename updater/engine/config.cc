@@ -10,6 +10,7 @@
 
 #include "updater/base/mask.h"
 #include "updater/base/unique_fd.h"
+#include "updater/release/commit.h"
 
 namespace hostos {
 namespace {
@@ -21,9 +22,8 @@ auto InRange(int64_t low, int64_t high) {
   };
 }
 
-// Reads keys of one file into a Config. A key is known when it was asked for; what was never asked
-// for is unknown. A problem is the line it is on and what is wrong there; what it is with is left
-// out.
+// Reads the keys of one file into a Config. A key that was never asked for is unknown. Each problem
+// is noted with its line; the key that it is about is not taken.
 class TomlReader {
  public:
   TomlReader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
@@ -39,7 +39,7 @@ class TomlReader {
     return section_;
   }
 
-  // `check` returns what the value must be when it is not that, else "".
+  // `check` returns "" for a good value, else what the value must be.
   template <class T, class Check>
   void Value(std::string_view key, T& out, Check check) {
     keys_.push_back(key);
@@ -68,7 +68,8 @@ class TomlReader {
     out = Seconds(value);
   }
 
-  // A condition between two keys of this section, blamed on the later of them in this file.
+  // A condition on two keys of this section. The problem is noted at the later of them in this
+  // file.
   void Require(bool holds, std::string_view first, std::string_view second, std::string problem) {
     if (holds || !section_) return;
     toml::source_region where{};
@@ -83,7 +84,7 @@ class TomlReader {
   }
   void NoOtherSections() { NoOthers(root_, sections_, "at the top"); }
 
-  // In the order of the file.
+  // In the order of their lines.
   std::vector<std::string> Problems() const {
     std::vector<std::string> problems;
     for (const auto& [line, problem] : problems_)
@@ -122,7 +123,8 @@ class TomlReader {
     return true;
   }
 
-  // A value as it stands in the file, but for a password in an address, also one that is none.
+  // A value as it stands in the file, with any password masked: in url and proxy everything up to
+  // the last '@', even if the value is not an address.
   static std::string Shown(std::string_view key, const toml::node& node) {
     std::ostringstream out;
     node.visit([&](const auto& value) { out << value; });
@@ -168,13 +170,9 @@ std::string AnUrl(const std::string& url) {
   return url.empty() ? "" : "an http:// or https:// address";
 }
 
-// A channel is part of a ref's name (libostree's ostree_validate_rev: words, '.', '-').
-std::string AChannel(const std::string& channel) {
-  constexpr std::string_view kAllowed =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-  bool ok = !channel.empty() && channel.find_first_not_of(kAllowed) == std::string::npos &&
-            channel.front() != '.' && channel.front() != '-';
-  return ok ? "" : "a name of letters, digits, '_', '.', '-'";
+// As releases are named.
+std::string AName(const std::string& name) {
+  return IsValidName(name) ? "" : kNameRule;
 }
 
 std::string ASignaturePolicy(const std::string& name) {
@@ -218,7 +216,7 @@ std::string Names(const std::vector<std::string>& names) {
   return ok ? "" : "a list of names, none of them empty";
 }
 
-// Of which file: the release's, or one of the operator's.
+// Whose file it is.
 enum class Whose { kRelease, kOperator };
 
 // Returns the problems.
@@ -230,8 +228,8 @@ std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::
   reader.Value("allow_http", config.allow_http, AnyFlag);
   reader.Value("proxy", config.proxy, AnUrl);
   reader.Value("token_file", config.token_file, APathOrNone);
-  reader.Value("product", config.product, AChannel);
-  reader.Value("channel", config.channel, AChannel);
+  reader.Value("product", config.product, AName);
+  reader.Value("channel", config.channel, AName);
   reader.Value("keys", config.keys, AbsolutePaths);
   uint32_t required = 0;
   reader.Number("required_signatures", required, 1, 16);
@@ -255,7 +253,7 @@ std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::
   HealthPolicy& health = config.health;
   reader.Duration("window", health.window, 0, 720);
   reader.Duration("deadline", health.deadline, 1, 720);
-  // A file read earlier may hold the other of the two.
+  // The other of the two may come from a file read earlier.
   reader.Require(health.window <= health.deadline, "window", "deadline",
                  std::format("[health] deadline ({} s) must not be below window ({} s)",
                              health.deadline.count(), health.window.count()));
@@ -294,7 +292,7 @@ std::expected<toml::table, NoToml> Parse(const std::string& text, const std::str
   }
 }
 
-// Without the lines that are no TOML, as far as this version knows it.
+// Parses the file without the lines that are not TOML to this version.
 toml::table ParseWhatCanBe(const std::string& text, const std::string& file,
                            std::vector<std::string>& unused) {
   constexpr size_t kMostLines = 200;
@@ -305,7 +303,7 @@ toml::table ParseWhatCanBe(const std::string& text, const std::string& file,
     for (const std::string& line : lines) left += line + "\n";
     std::expected<toml::table, NoToml> parsed = Parse(left, file);
     if (parsed) return *std::move(parsed);
-    // What a line lacks may be found out further down.
+    // The parser may notice only further down what a line lacks.
     size_t at = std::min<size_t>(std::max<size_t>(parsed.error().line, 1), lines.size());
     while (at > 1 && lines[at - 1].empty()) at--;
     if (lines[at - 1].empty()) break;

@@ -1,5 +1,6 @@
-// /usr/lib/hostctl/hostctl.toml, then /etc/hostctl/hostctl.toml over it, key by key. Strict: an
-// unknown key, a wrong type or a value out of range is kUsage with "file:line".
+// Reads /usr/lib/hostctl/hostctl.toml, then /etc/hostctl/hostctl.toml over it, key by key. Strict:
+// an unknown key, a wrong type or a value out of range is kUsage with "file:line". Only the rescue
+// reads leniently, because it must start whatever the files say.
 #pragma once
 
 #include <optional>
@@ -9,15 +10,15 @@
 #include "updater/base/result.h"
 #include "updater/engine/record.h"
 #include "updater/health/health.h"
-#include "updater/source/sign.h"
+#include "updater/release/signature.h"
 
 namespace hostos {
 
-// What follows the bless of a release.
+// What happens after a release is blessed.
 struct ProbationPolicy {
   Seconds time{3600};      // how long its health is watched; 0: not at all
   Seconds interval{60};    // between two rounds of checks
-  bool fall_back = false;  // when it goes bad: fall back, instead of only saying so
+  bool fall_back = false;  // when it goes bad: fall back, instead of only reporting it
 };
 
 struct Config {
@@ -30,7 +31,8 @@ struct Config {
   std::string channel = "stable";
   std::vector<std::string> keys = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};
   SignatureRule signatures;
-  // What the release's own file says of it, if it was read; and whether the operator's says more.
+  // The rule in the release's own file, if that was read; and whether an operator's file sets the
+  // policy or the number itself.
   std::optional<SignatureRule> released_signatures;
   bool own_policy = false, own_required = false;
   // [update]
@@ -41,16 +43,17 @@ struct Config {
   ProbationPolicy probation;
 };
 
-// Reads the files that exist, later ones over earlier ones. The first is the release's own.
+// Reads the files that exist; a later file overrides an earlier one. The first is the release's
+// own.
 Result<Config> LoadConfig(const std::vector<std::string>& files);
 
-// The same for a rescue, which may be older than the files, and must start whatever is in them:
-// each key, line and file that it cannot use is left out, and named in `unused`.
+// As LoadConfig, for a rescue, which may be older than the files and must start whatever they say:
+// leaves out each key, line and file that it cannot use, and names it in `unused`.
 Config LoadWhatCanBe(const std::vector<std::string>& files, std::vector<std::string>& unused);
 
-// Who has to have signed a release: as configured, and no less than the release that was committed
-// last says. So after a rollback the older one's file does not decide alone. What the operator
-// chose is his.
+// The signature rule for a release: the configured one, but at least as strict as that of the
+// release committed last, so the file of an older release does not weaken it after a rollback. What
+// the operator sets is taken as it is.
 SignatureRule SignatureRuleOf(const Config& config, const Record& record);
 
 }  // namespace hostos

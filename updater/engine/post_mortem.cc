@@ -19,7 +19,7 @@ std::string Directory(const World& world) {
   return world.state.path() + "/failures";
 }
 
-// One for each try of a release; names sort by time.
+// One file per try of a release. The names sort by time.
 std::string FileOf(const World& world, const PostMortem& post_mortem) {
   return std::format("{}/{:012}-{}.json", Directory(world), post_mortem.started,
                      post_mortem.release.commit.Hex().substr(0, 16));
@@ -37,7 +37,7 @@ std::vector<std::string> Files(const World& world, std::string_view extension = 
 
 Result<> Save(World& world, const PostMortem& post_mortem) {
   TRY(MakeDirectories(Directory(world), 0700));
-  // A save that was cut short leaves a name of its own.
+  // A save that was cut short leaves a file with a name of its own.
   for (const std::string& file : Files(world, ".tmp")) TRY(RemoveFileDurably(file));
   TRY(WriteFileAtomically(FileOf(world, post_mortem), ToJson(post_mortem), 0600));
   std::vector<std::string> files = Files(world);
@@ -57,7 +57,7 @@ PostMortem Of(const UpdateRecord& update) {
           .started = update.started};
 }
 
-// "early boot": nothing of ours is known to have run.
+// "early boot": as far as is known, nothing of HostOS ran.
 std::string PhaseOf(const PostMortem& post_mortem, const UpdateRecord& update) {
   if (!update.attempts.empty()) return "health gate";
   return post_mortem.traces.empty() ? "early boot" : "boot";
@@ -79,7 +79,7 @@ void TakeVerdict(PostMortem& post_mortem, const Verdict& verdict) {
   post_mortem.checks = verdict.checks;
 }
 
-// How it ended, as the history has it.
+// Copies how it ended from the history entry.
 void TakeEntry(PostMortem& post_mortem, const HistoryEntry& entry) {
   post_mortem.cause = CauseOf(post_mortem);
   post_mortem.time = entry.time;
@@ -105,7 +105,7 @@ CheckResult ReadCheck(JsonReader reader) {
           .took = Milliseconds(reader.Number("milliseconds")),
           .environment = reader.Flag("environment"),
           .before = reader.Flag("before"),
-          // Earlier versions wrote none.
+          // Earlier versions did not write it.
           .parts = reader.Has("parts") ? reader.Strings("parts") : std::vector<std::string>()};
 }
 

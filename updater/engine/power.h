@@ -1,4 +1,4 @@
-// Reboots, as a seam.
+// Reboots the machine and names the present boot. A seam: in tests a fake takes its place.
 #pragma once
 
 #include "updater/base/result.h"

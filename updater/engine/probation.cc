@@ -1,4 +1,5 @@
-// After the bless: the release is watched for a while, and counted again when the machine reboots.
+#include "updater/engine/probation.h"
+
 #include <algorithm>
 #include <functional>
 
@@ -6,29 +7,29 @@
 #include "updater/engine/post_mortem.h"
 #include "updater/engine/releases.h"
 #include "updater/engine/rollback.h"
-#include "updater/engine/update.h"
 
 namespace hostos {
 namespace {
 
 constexpr Milliseconds kRoundLimit = Seconds(120);
-// The commit whose probation it is: the last thing that happened, to what runs now.
+// The commit whose probation this is: the newest history entry, if it committed what runs now.
 const HistoryEntry* OnProbation(const View& view) {
-  if (view.boot.on_trial || view.record.history.empty()) return nullptr;
+  if (view.running.on_trial || view.record.history.empty()) return nullptr;
   const HistoryEntry& last = view.record.history.back();
-  const bool runs = last.release.root_hash == view.boot.running_root_hash;
+  const bool runs = last.release.root_hash == view.running.root_hash;
   return last.outcome == Outcome::kCommitted && runs ? &last : nullptr;
 }
 
-// Of a probation that began then; a clock that was set meanwhile makes it no longer than it is.
+// What is left of the probation that began at `began`. If the clock was set meanwhile, it never
+// gets longer than the configured time.
 Seconds Left(const Config& config, uint64_t began, uint64_t now) {
   const Seconds all = config.probation.time;
   return all - std::clamp(Seconds(now > began ? now - began : 0), Seconds(0), all);
 }
 
-// Looks once in a while. One bad round is looked into by the gate's own rules. It was healthy here:
-// what fails for reasons outside this machine, and what it was kept in spite of, is none of its
-// fault.
+// Checks once per interval. After a bad round the gate's own rules decide. The release was healthy
+// here before: what fails for reasons outside this machine, and what failed before its update, is
+// not held against it.
 Verdict Watch(World& world, const Config& config, const Record& record, Milliseconds limit) {
   const Baseline baseline{.failed = record.known, .known_good = true};
   const Milliseconds end = world.clock.Monotonic() + limit;
@@ -45,12 +46,13 @@ Verdict Watch(World& world, const Config& config, const Record& record, Millisec
 }  // namespace
 
 Result<ProbationResult> WatchProbation(World& world, const Config& config) {
-  // Under the lock, as a damaged record is set aside; nobody waits for it while it watches.
+  // Under the lock, because Look() may set a damaged record aside. The lock is free during the
+  // watch.
   std::optional<Lock> lock = TRY(world.state.WaitLock("hostctl probation", world.clock.Now()));
   const View first = TRY(Look(world));
-  if (FlipIsMissing(first.record, first.boot)) {  // a probation of before was cut short
+  if (FlipIsMissing(first.record, first.boot)) {  // an earlier probation was cut short
     const HistoryEntry& last = first.record.history.back();
-    TRY(world.boot.MarkBad(first.boot.running));
+    TRY(world.boot.MarkBad(first.running.slot));
     TRY(world.power.Reboot());
     return ProbationResult{.end = ProbationEnd::kFellBack,
                            .release = last.release,
@@ -76,41 +78,41 @@ Result<ProbationResult> WatchProbation(World& world, const Config& config) {
   const std::string reason = "in its probation: " + result.verdict.reason;
   const std::string output = FailingOutput(result.verdict);
   const Result<ReleaseId> other = GoodOther(world, view);
-  const Slot running = view.boot.running;
   if (config.probation.fall_back && other) {
     TRY(GiveUpRunning(world, view, *other, Outcome::kFellBack, reason, output));
     result.end = ProbationEnd::kFellBack;
   } else {
     view.record.AddHistory({Outcome::kDegraded, world.clock.Now(), commit->release, commit->from,
-                            running, 0, reason, output});
+                            view.running.slot, 0, reason, output});
     TRY(world.state.record().Save(view.record));
     result.end = ProbationEnd::kDegraded;
   }
-  // Explains, and decides nothing.
+  // It only explains.
   (void)PostMortemOfProbation(world, view.record.history.back(), commit->time, result.verdict);
   if (result.end == ProbationEnd::kFellBack) TRY(world.power.Reboot());
   return result;
 }
 
 Result<bool> Recount(World& world, const Config& config) {
-  // Whoever holds it ends too: the machine goes down.
+  // Waiting is fine: whoever holds the lock ends too when the machine goes down.
   Lock lock = TRY(world.state.WaitLock("hostctl recount", world.clock.Now()));
   View view = TRY(Look(world));
   const BootState& boot = view.boot;
-  const Slot running = boot.running;
+  const Slot running = view.running.slot;
   std::vector<Slot> slots;
   for (Slot slot : {running, Other(running)})
     if (const BootEntry* entry = boot.EntryOf(slot);
         entry && !entry->tries && IsReleaseFile(entry->file))
       slots.push_back(slot);
-  // Where nothing else is left to boot, a counter would end in the same boot.
+  // With nothing else left to boot, a counter would only lead to the same boot.
   const auto left = std::ranges::count_if(boot.entries, std::not_fn(&BootEntry::exhausted));
-  if (boot.on_trial || view.record.SelfTesting() || slots.empty() || left < 2) return false;
+  if (view.running.on_trial || view.record.SelfTesting() || slots.empty() || left < 2) return false;
 
-  // The record first, as at every trial: with it the boot that follows is explained.
+  // The record first, as for every trial: it explains the boot that follows.
   if (boot.next() == running && !view.record.update) {
     const ReleaseId target = TRY(IdentifySlot(world, boot, running));
-    TRY(RecordRecount(world, view, running, target, GoodOther(world, view).value_or(target)));
+    TRY(RecordRecount(world, view.record, view.boot_id, running, target,
+                      GoodOther(world, view).value_or(target)));
   }
   for (Slot slot : slots) TRY(world.boot.Recount(slot, config.tries));
   return true;

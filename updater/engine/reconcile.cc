@@ -5,7 +5,7 @@
 namespace hostos {
 namespace {
 
-// The target's own boot entry; null when it is gone, or the slot has another release by now.
+// The target's own boot entry; null when it is gone, or the slot holds another release by now.
 const BootEntry* TargetEntry(const UpdateRecord& update, const BootState& boot) {
   const BootEntry* entry = boot.EntryOf(update.slot);
   return entry && entry->root_hash == update.target.root_hash ? entry : nullptr;
@@ -31,9 +31,11 @@ void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
   const UpdateRecord& update = *record.update;
   record.Allow(update.target);
   if (update.recount) return record.update.reset();
-  // A publisher's clock that ran ahead does not refuse what is released next.
-  if (update.timestamp <= record.checked) record.floor = std::max(record.floor, update.timestamp);
-  record.index = std::max(record.index, update.index);
+  // A timestamp ahead of the last check does not become the floor: the publisher's clock ran ahead,
+  // and later releases must not be refused for it.
+  if (update.timestamp <= record.checked)
+    record.time_floor = std::max(record.time_floor, update.timestamp);
+  record.index_floor = std::max(record.index_floor, update.index);
   record.known = update.before;
   record.AddHistory(
       {Outcome::kCommitted, now, update.target, update.from.version, update.slot, boots, "", ""});
@@ -42,10 +44,8 @@ void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
 
 void FinishFallback(Record& record, uint32_t boots, uint64_t now) {
   const UpdateRecord& update = *record.update;
-  std::string reason = FallbackReason(update, boots);
-  record.Deny(update.target, now, reason, boots);
-  record.AddHistory({Outcome::kFellBack, now, update.target, update.from.version, update.slot,
-                     boots, reason, update.failure_output});
+  record.GiveUp({Outcome::kFellBack, now, update.target, update.from.version, update.slot, boots,
+                 FallbackReason(update, boots), update.failure_output});
   record.update.reset();
 }
 
@@ -60,12 +60,12 @@ const char* Name(Situation situation) {
 Situation Reconcile(const Record& record, const BootState& boot, const std::string& boot_id) {
   if (!record.update) return Situation::kIdle;
   const UpdateRecord& update = *record.update;
-  if (!boot.rescue && boot.running == update.slot &&
-      boot.running_root_hash == update.target.root_hash)
-    return boot.on_trial ? Situation::kOnTrial : Situation::kPassed;
+  const RunningRelease* running = boot.release();
+  if (running && running->slot == update.slot && running->root_hash == update.target.root_hash)
+    return running->on_trial ? Situation::kOnTrial : Situation::kPassed;
 
   const BootEntry* entry = TargetEntry(update, boot);
-  // The rename that arms may be on the disk although the record of it is not.
+  // The rename that arms can be on the disk before the record of it.
   bool armed = update.phase == Phase::kArmed || update.phase == Phase::kTrial ||
                (update.phase == Phase::kArm && entry);
   if (!armed) return Situation::kInterrupted;
@@ -77,8 +77,9 @@ Situation Reconcile(const Record& record, const BootState& boot, const std::stri
   return Situation::kFellBack;
 }
 
-Record Settle(Record record, const BootState& boot, const std::string& boot_id, uint64_t now) {
-  switch (Reconcile(record, boot, boot_id)) {
+Record Settle(Record record, Situation found, const BootState& boot, const std::string& boot_id,
+              uint64_t now) {
+  switch (found) {
     case Situation::kIdle:
     case Situation::kInterrupted:
     case Situation::kNotTried:

@@ -29,7 +29,7 @@ struct Transition {
   Phase next;
 };
 
-// The whole life of an update between its resolution and its end.
+// The life of an update from its resolution to its end.
 constexpr Transition kTransitions[] = {
     {Phase::kFetch, Event::kFetched, Phase::kWrite},
     {Phase::kWrite, Event::kWritten, Phase::kProve},
@@ -124,8 +124,8 @@ json Write(const SignatureRule& rule) {
   return {{"policy", kPolicyNames[static_cast<size_t>(rule.policy)]}, {"required", rule.required}};
 }
 
-SignatureRule ReadSignatures(JsonReader reader) {
-  constexpr uint64_t kMost = 16;  // of the configuration
+SignatureRule ReadRule(JsonReader reader) {
+  constexpr uint64_t kMost = 16;  // as in the configuration
   reader.Need("policy");
   const auto policy = reader.Choice<SignaturePolicy>("policy", kPolicyNames);
   return {policy, static_cast<uint32_t>(std::clamp<uint64_t>(reader.Number("required"), 1, kMost))};
@@ -168,10 +168,15 @@ const Denied* Record::FindDenied(const Digest& commit, const Digest& root_hash) 
   return found == denied.end() ? nullptr : &*found;
 }
 
-void Record::Deny(const ReleaseId& release, uint64_t now, const std::string& reason,
-                  uint32_t boots) {
-  Allow(release);
-  denied.push_back({release, now, reason, boots});
+void Record::GiveUp(HistoryEntry entry) {
+  Allow(entry.release);
+  denied.push_back({entry.release, entry.time, entry.reason, entry.boots});
+  AddHistory(std::move(entry));
+}
+
+void Record::Explain(const std::string& cause) {
+  history.back().reason += "; " + cause;
+  denied.back().reason = history.back().reason;
 }
 
 void Record::Allow(const ReleaseId& release) {
@@ -185,8 +190,8 @@ void Record::AddHistory(HistoryEntry entry) {
 
 std::string ToJson(const Record& record) {
   json out = {{"format", Record::kFormat},
-              {"floor", record.floor},
-              {"index", record.index},
+              {"floor", record.time_floor},
+              {"index", record.index_floor},
               {"checked", record.checked},
               {"known", record.known}};
   if (record.update) out["update"] = Write(*record.update);
@@ -196,21 +201,21 @@ std::string ToJson(const Record& record) {
   for (const HistoryEntry& entry : record.history) out["history"].push_back(Write(entry));
   out["denied"] = json::array();
   for (const Denied& denied : record.denied) out["denied"].push_back(Write(denied));
-  // Output of a check may be any bytes; the record stays valid UTF-8.
+  // The output of a check may be any bytes; the record stays valid UTF-8.
   return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 Result<Record> RecordFromJson(std::string_view text) {
   const auto read = [](JsonReader& reader) {
     Record record;
-    record.floor = reader.Number("floor");
-    record.index = reader.Number("index");
+    record.time_floor = reader.Number("floor");
+    record.index_floor = reader.Number("index");
     record.checked = reader.Number("checked");
     record.known = reader.Strings("known");
     record.update = reader.Part("update", ReadUpdate);
     record.update_lost = reader.Has("update") && !record.update;
     record.selftest = reader.Part("selftest", ReadSelfTest);
-    record.signatures = reader.Part("signatures", ReadSignatures);
+    record.signatures = reader.Part("signatures", ReadRule);
     record.history = reader.Array("history", ReadHistory);
     record.denied = reader.Array("denied", ReadDenied);
     return record;
@@ -221,7 +226,7 @@ Result<Record> RecordFromJson(std::string_view text) {
 Record SalvageRecord(std::string_view text) {
   json whole = json::object();
   std::string list;
-  // Each item as it ends: what comes after it may be anything, or nothing.
+  // Takes each item as it ends: whatever comes after it may be damaged or missing.
   const auto note = [&](int depth, json::parse_event_t event, const json& parsed) {
     if (event == json::parse_event_t::key && depth == 1) list = parsed.get<std::string>();
     if (event == json::parse_event_t::object_end && depth == 2) whole[list].push_back(parsed);
@@ -257,7 +262,8 @@ Result<> RecordFile::SetAside() const {
   const std::string aside = path_ + ".unreadable";
   std::error_code error;
   std::filesystem::remove_all(aside, error);
-  // It stays where it is until there is a new one; what is no file has to go first.
+  // A link leaves the file in place until there is a new one. What cannot be linked, like a
+  // directory, is renamed.
   if (::link(path_.c_str(), aside.c_str()) < 0 && ::rename(path_.c_str(), aside.c_str()) < 0)
     return FailErrno(aside);
   return SyncDirectory(path_.substr(0, path_.rfind('/')));

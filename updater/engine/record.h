@@ -1,7 +1,7 @@
-// The record: why things are as they are. One small JSON file on the state partition, replaced
-// atomically, written before the act it announces. It never decides what boots (the boot entries
-// do); it explains, refuses what fell back before, and tells an interrupted update where it was.
-// docs/state-record.md is its contract.
+// The record says why things are as they are: one small JSON file on the state partition, replaced
+// atomically, written before the act that it announces. It never decides what boots (the boot
+// entries do). It explains, refuses what fell back before, and tells an interrupted update where it
+// was. docs/state-record.md is its contract.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,16 @@
 
 #include "updater/base/release.h"
 #include "updater/base/result.h"
-#include "updater/source/sign.h"
+#include "updater/release/signature.h"
 
 namespace hostos {
 
-// What is being done to the target slot. Persisted before it is begun.
+// What is being done to the target slot. Saved before it begins.
 enum class Phase {
-  kFetch,  // target resolved and verified; objects are being pulled
-  kWrite,  // all is here; its slot is invalidated, and sealed into
-  kProve,  // reading back
-  kArm,    // partition identity and boot entry are being written
+  kFetch,  // the target is resolved and verified; objects are being pulled
+  kWrite,  // everything is here; the slot is invalidated, then written
+  kProve,  // the slot is being read back
+  kArm,    // the partitions' identity and the boot entry are being written
   kArmed,  // boots next
   kTrial,  // it booted, and its health gate began
 };
@@ -28,7 +28,7 @@ const char* Name(Phase phase);
 
 enum class Event { kFetched, kWritten, kProven, kArmed, kBooted };
 
-// The phase that follows; an event that cannot happen in that phase is an error.
+// The phase that follows. An event that cannot happen in this phase is an error.
 Result<Phase> NextPhase(Phase phase, Event event);
 
 // One boot of the release on trial, as its own gate saw it.
@@ -37,14 +37,14 @@ struct Attempt {
   uint64_t time = 0;
 };
 
-// Identity of a release in the record.
+// Identifies a release in the record.
 struct ReleaseId {
   std::string version;
   Digest commit;
   Digest root_hash;
 
-  // What a trial falls back to when this is the release before it, in a sentence. A slot that holds
-  // none has no version: behind its trial there is the rescue system.
+  // For messages: what a trial falls back to if this is the release before it. A slot without a
+  // release has no version; the rescue system is then what comes next.
   std::string FallbackName() const { return version.empty() ? "the rescue system" : version; }
 };
 
@@ -54,12 +54,12 @@ struct UpdateRecord {
   ReleaseId target;
   Slot slot = Slot::B;  // of the target
   ReleaseId from;
-  uint64_t timestamp = 0;  // of the target's commit: the floor when it is committed
-  uint64_t index = 0;      // of the target, in the order of releases: the same
+  uint64_t timestamp = 0;  // of the target's commit: becomes the floor when it is committed
+  uint64_t index = 0;      // of the target in the order of releases: likewise
   uint64_t started = 0;
   std::string armed_boot_id;        // the boot in which it was armed
   std::vector<Attempt> attempts;    // boots that reached the gate
-  std::vector<std::string> before;  // what failed before anything changed: FailedIn() of `from`
+  std::vector<std::string> before;  // what failed under `from` before any change: FailedIn()
   bool recount = false;             // committed before, and only counted again
   std::string failure;              // the gate's reason, one line; "" while undecided
   std::string failure_output;       // of the failing check, if any
@@ -83,13 +83,13 @@ struct HistoryEntry {
 enum class SelfTestState { kRunning, kPassed, kFailed };
 const char* Name(SelfTestState state);
 
-// A self-test of the boot loader, or how the last one ended.
+// A self-test of the boot loader: the one in progress, or how the last one ended.
 struct SelfTest {
   SelfTestState state = SelfTestState::kRunning;
   std::string version;  // of the release that ran
-  uint64_t time = 0;    // it began, or ended
-  std::string boot_id;  // of the boot that it began in, or that was looked at last
-  uint32_t boots = 0;   // that were looked at
+  uint64_t time = 0;    // when it began or ended
+  std::string boot_id;  // of the boot it began in, or of the last boot that was checked
+  uint32_t boots = 0;   // that were checked
   std::string reason;   // of kFailed, one line: which boot, what was expected and found
 };
 
@@ -100,7 +100,7 @@ struct Denied {
   std::string reason;
   uint32_t boots = 0;
 
-  // By its commit; by its root where the commit was not known when it was denied.
+  // Compares the commits; the root hashes if the commit was not known when it was denied.
   bool Is(const Digest& commit, const Digest& root_hash) const {
     return release.commit == Digest() ? release.root_hash == root_hash : release.commit == commit;
   }
@@ -113,32 +113,36 @@ struct Record {
   std::optional<UpdateRecord> update;
   std::vector<HistoryEntry> history;  // oldest first
   std::vector<Denied> denied;
-  uint64_t floor = 0;    // commit timestamp of the newest committed release
-  uint64_t index = 0;    // the highest of the committed releases
-  uint64_t checked = 0;  // last successful resolve, seconds since the epoch
+  uint64_t time_floor = 0;   // commit timestamp of the newest committed release
+  uint64_t index_floor = 0;  // the highest of the committed releases
+  uint64_t checked = 0;      // last successful resolve, seconds since the epoch
   std::optional<SelfTest> selftest;
-  // There may be, or was, an update in progress that could not be understood. Not written.
+  // An update may have been in progress, but the record does not tell: it is missing, damaged, or
+  // of another version. Not written to the file.
   bool update_lost = false;
-  // What failed before the update that was committed last, and is not held against it. Absent in a
-  // record of an earlier version.
+  // What failed before the update that was committed last; it is not held against that release.
+  // Absent in a record of an earlier version.
   std::vector<std::string> known;
-  // What the release that was committed last says who has to sign the next one; absent in a record
-  // of an earlier version.
+  // The signature rule for the next release, from the release committed last; absent in a record of
+  // an earlier version.
   std::optional<SignatureRule> signatures;
 
   bool SelfTesting() const { return selftest && selftest->state == SelfTestState::kRunning; }
   const Denied* FindDenied(const Digest& commit, const Digest& root_hash) const;
   void AddHistory(HistoryEntry entry);
-  // Not tried again from now on; and: no longer denied.
-  void Deny(const ReleaseId& release, uint64_t now, const std::string& reason, uint32_t boots);
+  // Adds the entry, and denies its release: this machine no longer tries it by itself.
+  void GiveUp(HistoryEntry entry);
+  // Adds to the reason of the release that was given up last.
+  void Explain(const std::string& cause);
+  // Denies the release no longer.
   void Allow(const ReleaseId& release);
 };
 
 std::string ToJson(const Record& record);
-// Of a newer format: as far as it is understood, which is denials and numbers in any case. An error
-// is damage. docs/state-record.md has the policy.
+// Reads a newer format as far as it is understood: at least the denials and numbers, which keep
+// their places in every format. An error is damage. docs/state-record.md has the policy.
 Result<Record> RecordFromJson(std::string_view text);
-// What is whole of a record that is damaged, also where it breaks off: denials and history.
+// The denials and history entries that are whole in a record that is damaged or breaks off.
 Record SalvageRecord(std::string_view text);
 
 // The record's file. A missing file is an empty record; one that cannot be read is an error.
@@ -146,12 +150,12 @@ class RecordFile {
  public:
   explicit RecordFile(std::string path) : path_(std::move(path)) {}
   Result<Record> Load() const;
-  // SalvageRecord() of one that Load() makes an error of.
+  // SalvageRecord() of a file for which Load() fails.
   Record Salvage() const;
-  // What there is of it, for whoever has nothing to say of damage.
+  // Load(), else Salvage(): for callers that do not report damage.
   Record LoadOrSalvage() const;
   Result<> Save(const Record& record) const;
-  // Also as "<path>.unreadable", for people, before a new one takes its place.
+  // Keeps the file also as "<path>.unreadable", for people, before a new one takes its place.
   Result<> SetAside() const;
   const std::string& path() const { return path_; }
 

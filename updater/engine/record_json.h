@@ -1,5 +1,6 @@
-// The JSON of what is kept on the state partition: a reader that goes by what it understands, and
-// what its files share. docs/state-record.md has the policy for what another version wrote.
+// Reads and writes the JSON files on the state partition; this is what they share. JsonReader takes
+// what it understands and ignores what it is not asked for. It notes damage apart from what only
+// another version knows: docs/state-record.md has the policy.
 #pragma once
 
 #include <algorithm>
@@ -15,13 +16,13 @@
 
 namespace hostos {
 
-// What was found wrong with a document, or with one item of it: the first of each, "" when none.
+// What is wrong with a document or with one item of it: the first of each kind, "" for none.
 struct Reading {
-  std::string damage;   // a value that is of another type than it has in every version
-  std::string unknown;  // something that it cannot go without, as no version known here has it
+  std::string damage;   // a value has another type than it has in every version
+  std::string unknown;  // something indispensable is missing, or only another version knows it
 };
 
-// Reads one JSON object. What is absent reads as empty, what is not asked for is nobody's business.
+// Reads one JSON object. An absent field reads as empty; a field that is not asked for is ignored.
 class JsonReader {
  public:
   JsonReader(const nlohmann::json& object, std::string where, Reading& reading)
@@ -29,12 +30,12 @@ class JsonReader {
     if (!object.is_object()) Note(reading_.damage, "", "an object");
   }
 
-  // null is as good as absent.
+  // null counts as absent.
   bool Has(const char* key) const {
     return object_.is_object() && object_.contains(key) && !object_[key].is_null();
   }
 
-  // Without this field nothing can be made of the object.
+  // Without this field the object cannot be used.
   void Need(const char* key) {
     if (!Has(key)) Note(reading_.unknown, key, "to be there");
   }
@@ -56,7 +57,7 @@ class JsonReader {
     if (value) Note(reading_.damage, key, "true or false");
     return false;
   }
-  // Which release it is: needed, where it is there at all.
+  // The hash of a release. May be absent, but if it is there, it has to be understood.
   Digest Hash(const char* key) {
     if (!Has(key)) return {};
     Result<Digest> digest = Digest::FromHex(String(key));
@@ -65,7 +66,8 @@ class JsonReader {
     Note(reading_.unknown, key, "64 hexadecimal digits");
     return {};
   }
-  // The index of the string among `names`, as an enumerator: needed, where it is there at all.
+  // The index of the string among `names`, as an enumerator. May be absent, but if it is there, it
+  // has to be understood.
   template <class Enum, size_t N>
   Enum Choice(const char* key, const std::array<const char*, N>& names) {
     if (!Has(key)) return {};
@@ -82,7 +84,7 @@ class JsonReader {
     }
     return strings;
   }
-  // Needed.
+  // An object that has to be there.
   JsonReader Object(const char* key) {
     static const nlohmann::json nothing = nlohmann::json::object();
     Need(key);
@@ -90,7 +92,8 @@ class JsonReader {
     if (value && !value->is_object()) Note(reading_.unknown, key, "an object");
     return JsonReader(value ? *value : nothing, where_ + key + ".", reading_);
   }
-  // `read(JsonReader)` of every element of an array of objects, as far as they are understood.
+  // `read(JsonReader)` of every element of an array of objects; leaves out those that are not
+  // understood.
   template <class Read>
   auto Array(const char* key, Read read) {
     std::vector<decltype(read(*this))> items;
@@ -102,7 +105,8 @@ class JsonReader {
     }
     return items;
   }
-  // The same of one object, of which every word counts; absent when it is, or is not understood.
+  // `read(JsonReader)` of one object. Absent when the object is absent, or when any field of it is
+  // damaged or not understood.
   template <class Read>
   auto Part(const char* key, Read read) -> std::optional<decltype(read(*this))> {
     if (!Has(key)) return std::nullopt;
@@ -133,9 +137,9 @@ class JsonReader {
 
 enum class Newer { kWhole, kPartly };
 
-// A whole file: an object with a "format"; `read(JsonReader&)` makes a T of it. kNotSupported when
-// what cannot be missed is only known to another version. A format that is newer than T's may have
-// given its fields other types: with kPartly, what they do not tell is left out.
+// Reads a whole file: an object with a "format", of which `read(JsonReader&)` makes a T.
+// kNotSupported when something indispensable is known only to another version. A format newer than
+// T's may have given its fields other types: with kPartly, such fields are left out.
 template <class T, class Read>
 Result<T> ReadDocument(std::string_view text, Read read, Newer newer = Newer::kWhole) {
   const nlohmann::json in = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);

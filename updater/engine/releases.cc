@@ -18,20 +18,18 @@ std::optional<Target> FindKept(World& world, const auto& matches) {
   return std::nullopt;
 }
 
-// Of an update that the record does not tell any more, the evidence does: what the loader tried,
-// and gave up, fell back.
+// When the record has lost the update, the evidence tells: what the loader tried until no tries
+// were left fell back.
 void GoByEvidence(World& world, const BootState& boot, Record& record) {
-  const Slot slot = Other(boot.running);
+  const Slot slot = boot.target();
   const BootEntry* entry = boot.EntryOf(slot);
   if (!entry || !entry->exhausted() || entry->tries->done == 0) return;
   const Result<ReleaseId> failed = IdentifySlot(world, boot, slot);
   if (!failed || record.FindDenied(failed->commit, failed->root_hash)) return;
   const uint64_t now = world.clock.Now();
   const std::string reason = "fell back, by its boot entry: the record of it cannot be read";
-  record.Deny(*failed, now, reason, entry->tries->done);
-  const ReleaseId running = IdentifyRunning(boot, ReleaseOf(world, boot.running_root_hash));
-  record.AddHistory(
-      {Outcome::kFellBack, now, *failed, running.version, slot, entry->tries->done, reason, ""});
+  const std::string running = IdentifySlot(world, boot, boot.kept()).value_or(ReleaseId()).version;
+  record.GiveUp({Outcome::kFellBack, now, *failed, running, slot, entry->tries->done, reason, ""});
 }
 
 }  // namespace
@@ -78,28 +76,28 @@ Record LoadRecord(World& world, const BootState& boot, std::vector<std::string>*
   const RecordFile& file = world.state.record();
   Result<Record> read = file.Load();
   Record record = read ? *std::move(read) : file.Salvage();
-  if (record.update_lost && !boot.on_trial && !boot.rescue) GoByEvidence(world, boot, record);
+  if (record.update_lost && boot.release() && !boot.on_trial()) GoByEvidence(world, boot, record);
   if (read) return record;
   if (problems) problems->push_back("record: " + read.error().message);
-  const std::optional<Release> running = ReleaseOf(world, boot.running_root_hash);
-  if (boot.on_trial)
+  const std::optional<Digest> root_hash = boot.RootOf(boot.kept());
+  const auto running = root_hash ? ReleaseOf(world, *root_hash) : std::nullopt;
+  if (boot.on_trial())
     record.history.clear();  // nothing says that what runs was ever good
   else if (running)
-    record.floor = running->timestamp;
-  (void)file.SetAside();    // else the new one takes its place without
-  (void)file.Save(record);  // before its denials are lost; where it fails, they are read again
+    record.time_floor = running->timestamp;
+  (void)file.SetAside();    // if it fails, Save() replaces the damaged file
+  (void)file.Save(record);  // now, to keep its denials; if it fails, they are salvaged again
   return record;
 }
 
 Result<ReleaseId> IdentifySlot(World& world, const BootState& boot, Slot slot) {
-  std::optional<Digest> root_hash =
-      slot == boot.running ? boot.running_root_hash : boot.slot(slot).root_hash;
+  const std::optional<Digest> root_hash = boot.RootOf(slot);
   if (!root_hash) return Fail(Code::kNotFound, "slot {} holds no release", Name(slot));
   return Identify(ReleaseOf(world, *root_hash), boot.EntryOf(slot), *root_hash);
 }
 
-ReleaseId IdentifyRunning(const BootState& boot, const std::optional<Release>& release) {
-  return Identify(release, boot.EntryOf(boot.running), boot.running_root_hash);
+ReleaseId IdentifyKept(const BootState& boot, const std::optional<Release>& release) {
+  return Identify(release, boot.EntryOf(boot.kept()), boot.RootOf(boot.kept()).value_or(Digest()));
 }
 
 }  // namespace hostos

@@ -9,11 +9,12 @@
 namespace hostos {
 namespace {
 
-// A machine that keeps failing for a reason that is not on its disk is not worn out by trying.
+// Pause before retrying an intact slot: if power is the cause, rebooting in a loop only wears the
+// machine.
 constexpr Seconds kPause{300};
 
-// The release that is asked for, or else the channel's newest: a release that nobody has any more
-// must not be waited for.
+// Installs the release that is asked for, else the channel's newest: the rescue must not wait for a
+// release that nobody has any more.
 Result<UpdatePlan> Reinstall(World& world, const Config& config, const UpdateOptions& options,
                              Progress& progress) {
   Result<UpdatePlan> asked = Update(world, config, options, progress);
@@ -36,11 +37,11 @@ Slot SlotToRescue(const Record& record, const BootState& boot) {
       continue;
     for (Slot slot : {Slot::A, Slot::B})
       if (boot.slot(slot).root_hash == entry.release.root_hash) return slot;
-    // It is in no slot while it is installed again: a rescue that was cut short goes on.
+    // While it is installed again it is in no slot: a rescue that was cut short goes on.
     if (record.update && record.update->target.commit == entry.release.commit)
       return record.update->slot;
   }
-  // Installed with the disk: nothing is in the history of it.
+  // A release that was installed with the disk is not in the history.
   for (Slot slot : {Slot::A, Slot::B}) {
     const std::optional<Digest>& root_hash = boot.slot(slot).root_hash;
     const bool denied = std::ranges::contains(record.denied, root_hash,
@@ -51,43 +52,46 @@ Slot SlotToRescue(const Record& record, const BootState& boot) {
 }
 
 Result<RescueResult> Rescue(World& world, const Config& config, Progress& progress) {
-  // Held while it decides, waits and acts: nobody changes meanwhile what it looked at.
+  // The lock is held during the decision, the pause and the act: nobody changes meanwhile what was
+  // looked at.
   std::optional<Lock> lock = TRY(world.state.TryLock("hostctl rescue", world.clock.Now()));
-  View view{TRY(world.boot.Read()), {}, TRY(world.power.BootId())};
-  if (!view.boot.rescue) return Fail(Code::kNotSupported, "this is not the rescue system");
-  view.record = LoadRecord(world, view.boot);
-  SettleAndExplain(world, view.record, view.boot, view.boot_id);
-  (void)world.state.record().Save(
-      view.record);  // it explains: without it a slot boots all the same
+  const BootState boot = TRY(world.boot.Read());
+  if (boot.release()) return Fail(Code::kNotSupported, "this is not the rescue system");
+  const std::string boot_id = TRY(world.power.BootId());
+  Record record = LoadRecord(world, boot);
+  SettleAndExplain(world, record, Reconcile(record, boot, boot_id), boot, boot_id);
+  (void)world.state.record().Save(record);  // only explains: the slot boots without it too
 
-  const Slot slot = Other(view.boot.running);
+  const Slot slot = boot.target();
   RescueResult result{.slot = slot};
   UpdateOptions options;
-  const std::optional<Digest>& root_hash = view.boot.slot(slot).root_hash;
+  const std::optional<Digest>& root_hash = boot.slot(slot).root_hash;
   if (const auto release = root_hash ? ReleaseOf(world, *root_hash) : std::nullopt) {
     const Result<> proven = ProveRelease(world, slot, *release, progress);
     if (proven) {
       progress.Begin("wait", std::format("slot {} is as signed: it is tried again in {} s",
                                          Name(slot), kPause.count()));
       world.clock.Sleep(kPause);
-      // The entry first: a record of tries that it does not have would deny the release.
+      // The entry first: a recorded re-count without its tries would deny the release.
       TRY(world.boot.Recount(slot, config.tries));
-      (void)RecordRecount(world, view, slot, IdOf(*release), IdOf(*release));  // only explains
+      (void)RecordRecount(world, record, boot_id, slot, IdOf(*release),
+                          IdOf(*release));  // only explains
       result.version = release->version;
       return result;
     }
     progress.Begin("reinstall", std::format("slot {}: {}", Name(slot), proven.error().message));
     options = {.version = release->version, .again = IdOf(*release)};
   } else if (root_hash) {
-    // Its commit is not known any more, but what the slot claims to be, and may be again.
-    const BootEntry* entry = view.boot.EntryOf(slot);
+    // The commit is not known any more. The boot entry and the partitions still say what the slot
+    // claims to hold, so that release may be installed again.
+    const BootEntry* entry = boot.EntryOf(slot);
     options.again = ReleaseId{entry ? entry->version : "", {}, *root_hash};
     if (entry) options.version = entry->version;
-  } else if (view.record.update) {
-    const ReleaseId& target = view.record.update->target;
+  } else if (record.update) {
+    const ReleaseId& target = record.update->target;
     options = {.version = target.version, .again = target};
   }
-  lock.reset();  // Update takes it, and looks again
+  lock.reset();  // Update() takes it, and looks again
   const UpdatePlan plan = TRY(Reinstall(world, config, options, progress));
   result.end = RescueEnd::kReinstalled;
   result.version = plan.target.release.version;

@@ -1,4 +1,5 @@
-// The rescue system, which boots when neither slot has tries left: it makes one slot boot again.
+// The rescue system, which boots when neither slot has tries left. It makes one slot boot again and
+// leaves the other one alone. A slot gets its tries back only if every byte of it is as signed.
 #pragma once
 
 #include "updater/engine/update.h"
@@ -9,7 +10,7 @@ namespace hostos {
 Slot SlotToRescue(const Record& record, const BootState& boot);
 
 enum class RescueEnd {
-  kTryAgain,     // nothing is wrong with the slot: it has tries again
+  kTryAgain,     // the slot is intact: it has tries again
   kReinstalled,  // written again from the source of releases
 };
 
@@ -19,10 +20,11 @@ struct RescueResult {
   std::string version;
 };
 
-// Works on the slot that the boot state, which must be of the rescue system, does not keep. A slot
-// whose every byte is as signed only gets its tries back, after a pause: then it was power or
-// something else outside of it that ended its boots. Else the release that it held is installed
-// again, or, when that is not known, the channel's newest. A reboot is all that is left to do.
+// Works on the slot that the boot state does not keep; the boot state must be the rescue system's.
+// If every byte of the slot is as signed, power or something else outside of it ended its boots:
+// the slot only gets its tries back, after a pause. Otherwise the release that it held is installed
+// again, or the channel's newest if that one is not known or cannot be had. Only a reboot is left
+// to do.
 Result<RescueResult> Rescue(World& world, const Config& config, Progress& progress);
 
 }  // namespace hostos

@@ -4,6 +4,7 @@
 #include <ranges>
 
 #include "bootctl/entry_name.h"
+#include "updater/base/text.h"
 #include "updater/base/unique_fd.h"
 #include "updater/engine/releases.h"
 
@@ -12,11 +13,12 @@ namespace {
 
 constexpr uint64_t kMargin = 1 << 20;  // FAT rounds up to clusters and keeps directories
 
-// What the rescue on the ESP has to be. Absent when whatever is there stays: a trial has not ended;
-// another release was kept later, before a rollback; the running one brings none, or is not known.
+// The rescue that belongs on the ESP. Absent when the present one stays: a trial has not ended;
+// another release was kept later, before a rollback; the running release brings none, or is not
+// known.
 std::optional<RescueImage> RescueWanted(const Record& record, const BootState& boot,
                                         const std::optional<Release>& running) {
-  if (boot.rescue || boot.on_trial || !running) return std::nullopt;
+  if (!boot.release() || boot.on_trial() || !running) return std::nullopt;
   return KeptLast(record, running->root_hash) ? running->rescue : std::nullopt;
 }
 
@@ -40,7 +42,8 @@ bool RescueFits(const RescueImage& rescue, uint64_t free) {
 
 Result<bool> RenewRescue(World& world, const Record& record) {
   const BootState boot = TRY(world.boot.Read());
-  const std::optional<Release> running = ReleaseOf(world, boot.running_root_hash);
+  if (!boot.release()) return false;
+  const std::optional<Release> running = ReleaseOf(world, boot.release()->root_hash);
   const std::optional<RescueImage> wanted = RescueWanted(record, boot, running);
   if (!wanted) return false;
   if (HasRescue(boot, *wanted))
@@ -65,9 +68,8 @@ RescueStatus DescribeRescue(const Record& record, const BootState& boot,
   status.problem +=
       RescueFits(*wanted, boot.esp.free)
           ? "; the next boot tries again; why: journalctl -b -u hostos-health-gate.service"
-          : std::format("; it needs {:.1f} MB beside the one that is there, {:.1f} MB are free",
-                        static_cast<double>(wanted->size + kMargin) / 1e6,
-                        static_cast<double>(boot.esp.free) / 1e6);
+          : std::format("; it needs {} beside the one that is there, {} are free",
+                        Megabytes(wanted->size + kMargin), Megabytes(boot.esp.free));
   return status;
 }
 

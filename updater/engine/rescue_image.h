@@ -1,7 +1,7 @@
-// The rescue on the ESP. Each release brings one in its sealed root; the gate puts that of the
-// release that was kept last in the place of the one before: it trusts the newest keys, and reads
-// the newest formats. What it does follows from the ESP, the history and the kept commits, so that
-// a gate that was cut short, or failed, is only followed by the next one.
+// The rescue on the ESP. Each release brings one in its sealed root. The gate installs that of the
+// release kept last, because it trusts the newest keys and reads the newest formats. What is due
+// follows only from the ESP, the history and the kept commits, so if a gate is cut short or fails,
+// the next one simply does it.
 #pragma once
 
 #include <optional>
@@ -11,18 +11,18 @@
 
 namespace hostos {
 
-// Was it this release that was kept last? Before the first update that was kept there is nothing
-// newer than what the disk was made with.
+// True if this release was the last one to be kept. Before the first update is kept, true for any:
+// nothing is newer than what the disk was made with.
 bool KeptLast(const Record& record, const Digest& root_hash);
 
-// Is it the one rescue on the ESP, by its name and size?
+// True if it is the one rescue on the ESP, by its name and size.
 bool HasRescue(const BootState& boot, const RescueImage& rescue);
 
-// Would it fit beside what is on an ESP with so many bytes free?
+// True if it fits beside what is on an ESP with this many bytes free.
 bool RescueFits(const RescueImage& rescue, uint64_t free);
 
-// Has the running release's own rescue on the ESP, every byte of it, if it was this release that
-// was kept last. Returns whether there was something to do.
+// If the running release was kept last, makes its rescue the one on the ESP, compared byte for
+// byte. Returns whether there was something to do.
 Result<bool> RenewRescue(World& world, const Record& record);
 
 struct RescueStatus {
@@ -33,10 +33,10 @@ struct RescueStatus {
 RescueStatus DescribeRescue(const Record& record, const BootState& boot,
                             const std::optional<Release>& running);
 
-// Is the rescue on the ESP what a release in one of the slots signed?
+// Whether the rescue on the ESP is one that a release in a slot signed.
 struct RescueProof {
   std::string file, version;
-  std::string release;  // version that signed it; "" when none that is kept here names it
+  std::string release;  // version that signed it; "" when no release kept here names it
   std::string problem;  // "" unless it is damaged
 };
 // Absent when there is no rescue.

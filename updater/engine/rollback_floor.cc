@@ -18,8 +18,8 @@ std::string WordsOf(uint64_t index) {
   return std::format("{} {}", number, Sha256::Of(AsBytes(number)).Hex());
 }
 
-// What a copy says; 0 when it is absent or damaged; an error when it is there and not to be read. A
-// newer version may say more behind the two words.
+// What a copy says; 0 when it is absent or damaged; an error when it exists but cannot be read. A
+// newer version may add more after the two words.
 Result<uint64_t> ReadCopy(const std::string& path) {
   constexpr size_t kMostBytes = 4096;
   const Result<UniqueFd> file = Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
@@ -66,11 +66,11 @@ Result<> FileFloor::Replace(uint64_t index) {
   Result<> replaced;
   for (const char* copy : kCopies) {
     if (ReadCopy(path_ + copy) == index) continue;
-    std::error_code error;  // a directory by its name makes way
+    std::error_code error;  // a directory in its place is removed
     if (std::filesystem::is_directory(path_ + copy, error))
       std::filesystem::remove_all(path_ + copy, error);
     Result<> written = WriteFileAtomically(path_ + copy, WordsOf(index) + "\n");
-    if (!written && replaced) replaced = std::move(written);  // the other one counts as well
+    if (!written && replaced) replaced = std::move(written);  // the other copy is still written
   }
   return replaced;
 }
@@ -82,7 +82,7 @@ std::vector<std::string> FileFloor::DropUnreadable() {
     if (read) continue;
     dropped.push_back(read.error().message);
     std::error_code error;
-    std::filesystem::remove_all(path_ + copy, error);  // else it is found again
+    std::filesystem::remove_all(path_ + copy, error);  // if it fails, the file is found again
   }
   return dropped;
 }

@@ -8,8 +8,8 @@
 namespace hostos {
 namespace {
 
-// The counter of the self-test's entry: as it is written, and after each boot. The last one finds
-// no try left, and takes another entry.
+// The counter of the self-test's entry: as written, then after each boot. In the last boot no try
+// is left, and the loader takes another entry.
 constexpr Tries kCounters[kSelfTestBoots + 1] = {{2, 0}, {1, 1}, {0, 2}, {0, 2}};
 
 std::string Names(const std::vector<std::string>& files) {
@@ -19,11 +19,11 @@ std::string Names(const std::vector<std::string>& files) {
   return names.empty() ? "no entry" : names;
 }
 
-// Why a boot, from 1, is not what it has to be; "" when it is.
+// How boot `number`, counted from 1, differs from what it has to be; "" when it does not.
 std::string Difference(const BootState& boot, uint32_t number) {
   const bool last = number == kSelfTestBoots;
   const std::string test = SelfTestFile(kCounters[number]);
-  const BootEntry* usual = boot.EntryOf(boot.running);
+  const BootEntry* usual = boot.EntryOf(boot.kept());
   const std::string expected = !last ? test : usual ? usual->file : "";
   const std::string& started = boot.booted_entry;
   std::string text = std::format("boot {} of {}: ", number, kSelfTestBoots);
@@ -43,16 +43,16 @@ std::string Difference(const BootState& boot, uint32_t number) {
 Result<> BeginSelfTest(World& world) {
   Lock lock = TRY(world.state.TryLock("hostctl boot selftest", world.clock.Now()));
   View view = TRY(Look(world));
-  if (view.boot.on_trial || view.record.update)
+  if (view.running.on_trial || view.record.update)
     return Fail(Code::kBusy,
                 "a self-test of the boot loader has to wait: an update is in progress, staged or "
                 "on trial");
   view.record.selftest =
-      SelfTest{.version = TRY(IdentifySlot(world, view.boot, view.boot.running)).version,
+      SelfTest{.version = TRY(IdentifySlot(world, view.boot, view.running.slot)).version,
                .time = world.clock.Now(),
                .boot_id = view.boot_id};
-  // The entry first: without the record of it the next gate takes it away again, and a record
-  // without it would blame the loader.
+  // The entry first: the next gate removes an entry without a record, but a record without an entry
+  // would blame the loader.
   Result<> begun = world.boot.AddSelfTest();
   if (begun) begun = world.state.record().Save(view.record);
   if (!begun) (void)world.boot.RemoveSelfTest();  // the first error says more

@@ -1,7 +1,8 @@
-// The self-test of the boot loader: does it count down and fall back, on this machine? What runs is
-// booted by a second entry with two tries. The loader has to spend one, then the other, and then to
-// take the release's usual entry again: three boots, each of which is compared by its health gate
-// with what it has to be. The first difference ends the test. Which release boots never changes.
+// The self-test of the boot loader: does it count tries and fall back on this machine? A second
+// entry with two tries boots the running release. The loader has to spend one try, then the other,
+// and then take the release's usual entry again: three boots. The health gate of each compares it
+// with what it has to be, and the first difference ends the test. Which release boots never
+// changes.
 #pragma once
 
 #include "updater/engine/world.h"
@@ -10,18 +11,18 @@ namespace hostos {
 
 constexpr uint32_t kSelfTestBoots = 3;
 
-// The next boot is the first of a self-test. One that is running begins again.
+// Makes the next boot the first of a self-test. One that is running starts over.
 Result<> BeginSelfTest(World& world);
 
-// Ends a self-test that is running, as if it had never begun.
+// Ends a running self-test as if it had never begun.
 Result<> CancelSelfTest(World& world);
 // The same, for a verb that holds the lock.
 Result<> EndSelfTest(World& world, Record& record);
 
-// In every boot, by the gate: looks at this boot of a self-test that is running, and asks for the
-// next one, or ends it; absent when there was nothing to look at. While `state` of what it returns
-// is kRunning the reboot has begun. It has not when the record of this boot could not be saved, so
-// that a test ends after three boots whatever fails.
+// Called by the gate in every boot: checks this boot of a running self-test, and reboots for the
+// next one or ends the test. Absent when there was nothing to check. If `state` in the result is
+// kRunning, the reboot has begun. If the record of this boot cannot be saved, there is an error and
+// no reboot, so that a test ends after three boots whatever fails.
 Result<std::optional<SelfTest>> ContinueSelfTest(World& world, Record& record,
                                                  const BootState& boot, const std::string& boot_id);
 

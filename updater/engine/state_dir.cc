@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 constexpr size_t kObjectCap = 16 << 20;  // of a commit object or its detached metadata
 constexpr std::string_view kCommitSuffix = ".commit";
 constexpr char kNextFrom[] = "next-from";
-constexpr Seconds kUpdateTime = std::chrono::days(1);  // of hostos-fetch@.service
+constexpr Seconds kUpdateTime = std::chrono::days(1);  // the limit of hostos-fetch@.service
 constexpr Seconds kMetricsTime{10};                    // they are read and written in a moment
 
 // The names in a directory, sorted; none when it does not exist.
@@ -31,8 +31,9 @@ Result<std::vector<std::string>> Names(const std::string& path) {
   return names;
 }
 
-// A file of its own that only root can open: flock(2) takes any descriptor, also one for reading,
-// also of a directory. It needs none that can be written: it holds on a read-only file system too.
+// A separate file that only root can open: flock(2) accepts any descriptor, even one for reading or
+// of a directory, so anybody could hold the lock of a file that they can read. For the same reason
+// a read-only file system is enough.
 Result<UniqueFd> OpenLock(const std::string& file) {
   const Result<> made = MakeDirectories(fs::path(file).parent_path());
   Result<UniqueFd> opened =
@@ -46,7 +47,7 @@ Result<KeptCommit> ReadKept(const std::string& file) {
   return KeptCommit{std::move(commit), std::move(signatures), file};
 }
 
-// A directory of ours: what has its name and is none makes way.
+// Makes a directory of HostOS. Anything else with its name is removed.
 Result<> MakePlace(const std::string& path) {
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_directory(path, error)) fs::remove(path, error);
@@ -60,7 +61,8 @@ Result<> RemoveTree(const std::string& path) {
   return {};
 }
 
-// What a copy of the tree takes; nothing if there is none. Somebody may be at work in it.
+// The space that a copy of the tree takes; nothing if there is no tree. Somebody may be changing it
+// meanwhile.
 Result<Space> SizeOf(const fs::path& tree) {
   Space size;
   const auto add = [&size](const fs::path& path) {
@@ -76,7 +78,7 @@ Result<Space> SizeOf(const fs::path& tree) {
   return size;
 }
 
-// A file of ours; a directory that has its name makes way.
+// Writes a file of HostOS. A directory with its name is removed.
 Result<> WriteOver(const std::string& path, std::string_view content) {
   std::error_code error;
   if (fs::is_directory(path, error)) TRY(RemoveTree(path));
@@ -106,7 +108,7 @@ Result<Lock> StateDir::TakeLock(std::string_view holder, uint64_t now, Milliseco
   if (!TRY_CONTEXT(file, LockWithin(lock.fd.get(), patience)))
     return Fail(Code::kBusy, "another operation is in progress: {}", HolderIn(file));
   std::string who = std::format("{}, pid {}, since {}", holder, ::getpid(), FormatTime(now));
-  // Who it is does not have to be said for the lock to hold: the state partition may be full.
+  // The lock holds even if the holder cannot be written: the state partition may be full.
   if (::ftruncate(lock.fd.get(), 0) == 0) (void)PwriteFull(lock.fd.get(), AsBytes(who), 0);
   return lock;
 }
@@ -114,7 +116,7 @@ Result<Lock> StateDir::TakeLock(std::string_view holder, uint64_t now, Milliseco
 Result<> StateDir::Keep(const Digest& checksum, const KeptCommit& commit) {
   const std::string base = path_ + "/commits/" + checksum.Hex();
   TRY(MakePlace(path_ + "/commits"));
-  // The signatures first: a commit that is there has them.
+  // The signatures first, so that a commit never lacks them.
   TRY(WriteOver(base + ".commitmeta", commit.signatures));
   return WriteOver(base + std::string(kCommitSuffix), commit.commit);
 }
@@ -129,7 +131,7 @@ KeptCommits StateDir::Commits() const {
     Result<KeptCommit> commit = ReadKept(directory + name);
     if (commit)
       kept.commits.push_back(*std::move(commit));
-    else if (::access((directory + name).c_str(), F_OK) == 0)  // else it was forgotten meanwhile
+    else if (::access((directory + name).c_str(), F_OK) == 0)  // else it was removed meanwhile
       kept.problems.push_back(commit.error().message);
   }
   return kept;
@@ -139,7 +141,7 @@ Result<> StateDir::ForgetExcept(const std::vector<Digest>& wanted) {
   const std::string directory = path_ + "/commits/";
   Result<> forgotten;
   std::string stays;
-  // Sorted, a commit goes before its signatures: one that is there has them at any moment.
+  // In sorted order a commit goes before its signatures, so that a commit never lacks them.
   for (const std::string& name : TRY(Names(directory))) {
     const std::string stem = name.substr(0, name.find('.'));
     Result<Digest> checksum = Digest::FromHex(stem);
@@ -195,7 +197,7 @@ Result<Space> StateDir::EtcSize(const Digest& running) const {
   return largest;
 }
 
-// What the system writes into /etc by itself: nobody edited it.
+// What the system itself writes into /etc: not an edit.
 constexpr std::string_view kOwnFiles[] = {".pwd.lock", ".updated",   "adjtime", "group-",
                                           "gshadow-",  "machine-id", "passwd-", "shadow-",
                                           "subgid-",   "subuid-"};
@@ -206,7 +208,7 @@ Result<std::vector<std::string>> StateDir::EtcChanges(const Digest& root_hash) c
   std::error_code error;
   for (fs::recursive_directory_iterator it(upper, error), end; !error && it != end;
        it.increment(error)) {
-    // Of itself: a link is a change, also to a directory, or to nothing.
+    // The entry itself, not its target: a link is a change, even one to a directory or to nothing.
     const std::string path = it->path().lexically_relative(upper);
     if (it->symlink_status(error).type() != fs::file_type::directory &&
         !std::ranges::contains(kOwnFiles, path))
@@ -234,7 +236,7 @@ Result<Lock> StateDir::LockMetrics() {
 Result<> StateDir::SaveMetrics(const std::string& text) {
   const std::string file = run_ + "/metrics.prom";
   TRY(WriteFileAtomically(file, text));
-  // Whatever the caller's umask.
+  // Whatever the caller's umask is.
   if (::chmod(file.c_str(), 0644) < 0) return FailErrno(file);
   return {};
 }

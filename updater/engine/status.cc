@@ -4,6 +4,7 @@
 #include <ranges>
 
 #include "updater/engine/releases.h"
+#include "updater/engine/view.h"
 
 namespace hostos {
 namespace {
@@ -16,10 +17,10 @@ const HistoryEntry* LastOf(const Record& record, Outcome outcome, const Digest& 
 
 SlotCondition Condition(const BootState& boot, const Record& record, Slot slot) {
   const BootEntry* entry = boot.EntryOf(slot);
-  if (slot == boot.running && boot.on_trial) return SlotCondition::kTrial;
+  if (slot == boot.kept() && boot.on_trial()) return SlotCondition::kTrial;
   if (!entry) return SlotCondition::kEmpty;
   if (entry->exhausted()) return SlotCondition::kBad;
-  // Counted again with the one that it stands behind, it is what it was.
+  // Re-counted with the release in front of it, it keeps the condition that it had.
   const bool behind = record.update && record.update->from.root_hash == entry->root_hash;
   if (entry->tries && !behind) return SlotCondition::kArmed;
   return LastOf(record, Outcome::kCommitted, entry->root_hash) ? SlotCondition::kBlessed
@@ -29,10 +30,10 @@ SlotCondition Condition(const BootState& boot, const Record& record, Slot slot) 
 SlotStatus Describe(World& world, const BootState& boot, const Record& record,
                     const KeptReleases& kept, Slot slot, std::vector<std::string>& problems) {
   SlotStatus status{.slot = slot};
-  status.running = slot == boot.running;
+  status.running = boot.release() && boot.release()->slot == slot;
   status.boots_next = boot.next() == slot;
   status.condition = Condition(boot, record, slot);
-  status.root_hash = status.running ? boot.running_root_hash : boot.slot(slot).root_hash;
+  status.root_hash = boot.RootOf(slot);
   if (!status.root_hash) return status;
   if (const Release* release = kept.Of(*status.root_hash)) status.release = *release;
   status.verified = ReadVerification(world.state, slot, *status.root_hash, problems);
@@ -45,7 +46,8 @@ SlotStatus Describe(World& world, const BootState& boot, const Record& record,
   return status;
 }
 
-// The newest fallback, unless a newer release was committed after it, or it runs all the same.
+// The newest fallback; absent when a newer release was committed after it, or when it runs
+// nevertheless.
 std::optional<HistoryEntry> LastFallback(const Record& record, const Digest& running) {
   for (const HistoryEntry& entry : record.history | std::views::reverse) {
     if (entry.outcome == Outcome::kCommitted) return std::nullopt;
@@ -65,6 +67,7 @@ const char* Name(SlotCondition condition) {
 
 Result<Status> ReadStatus(World& world) {
   const BootState boot = TRY(world.boot.Read());
+  const RunningRelease running = TRY(RunningIn(boot));
   const std::string boot_id = TRY(world.power.BootId());
   Status status;
   status.twins = boot.twins;
@@ -77,36 +80,34 @@ Result<Status> ReadStatus(World& world) {
   for (Slot slot : {Slot::A, Slot::B})
     status.slots[static_cast<int>(slot)] =
         Describe(world, boot, record, kept, slot, status.problems);
-  const std::optional<Release>& release = status.slots[static_cast<int>(boot.running)].release;
-  status.version = IdentifyRunning(boot, release).version;
+  const std::optional<Release>& release = status.slots[static_cast<int>(running.slot)].release;
+  status.version = IdentifyKept(boot, release).version;
   if (release) {
     status.channel = release->channel;
     status.architecture = release->architecture;
   }
   status.update = record.update;
   status.known = record.update ? record.update->before : record.known;
-  status.fallback = LastFallback(record, boot.running_root_hash);
+  status.fallback = LastFallback(record, running.root_hash);
   if (!record.history.empty()) status.last = record.history.back();
   if (status.last && status.last->outcome == Outcome::kDegraded &&
-      status.last->release.root_hash == boot.running_root_hash)
+      status.last->release.root_hash == running.root_hash)
     status.degraded = status.last;
   status.denied = record.denied;
   status.checked = record.checked;
   const Result<uint64_t> floor = world.floor.Read();
   if (!floor) status.problems.push_back("floor: " + floor.error().message);
-  status.floor = std::max(record.index, floor.value_or(0));
+  status.index_floor = std::max(record.index_floor, floor.value_or(0));
   status.selftest = record.selftest;
-  status.etc_in_memory = world.state.EtcInMemory(boot.running_root_hash);
-  status.rescue =
-      DescribeRescue(record, boot, status.slots[static_cast<int>(boot.running)].release);
+  status.etc_in_memory = world.state.EtcInMemory(running.root_hash);
+  status.rescue = DescribeRescue(record, boot, release);
   return status;
 }
 
 Result<SlotProof> VerifySlot(World& world, Slot slot, Progress& progress) {
   const BootState boot = TRY(world.boot.Read());
   SlotProof proof{.slot = slot};
-  const std::optional<Digest> root_hash =
-      slot == boot.running ? boot.running_root_hash : boot.slot(slot).root_hash;
+  const std::optional<Digest> root_hash = boot.RootOf(slot);
   if (!root_hash) {
     proof.problem = "the slot holds no release";
     return proof;

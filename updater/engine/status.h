@@ -1,4 +1,4 @@
-// What there is to know about this system, gathered from evidence and record without changing
+// What is known about this system, gathered from the evidence and the record without changing
 // either. hostctl prints it as text or JSON.
 #pragma once
 
@@ -33,32 +33,32 @@ struct SlotStatus {
   std::optional<Tries> tries;
   uint64_t blessed_at = 0;               // 0: not known
   std::string reason;                    // of kBad
-  std::optional<Verification> verified;  // by the last `hostctl verify` of what the slot holds
+  std::optional<Verification> verified;  // how the last `hostctl verify` of its content ended
 };
 
 struct Status {
   SlotStatus slots[2];
   std::string version;  // of the running release
   std::string channel, architecture;
-  std::optional<UpdateRecord> update;    // in progress, as it is after reconciling
+  std::optional<UpdateRecord> update;    // in progress, after reconciling
   std::optional<HistoryEntry> fallback;  // the last one, until a newer release is committed
   std::optional<HistoryEntry> degraded;  // what runs went bad, and stays
-  std::optional<HistoryEntry> last;      // the newest of the history
+  std::optional<HistoryEntry> last;      // the newest entry of the history
   std::vector<Denied> denied;
-  // What failed before the update in progress, else before the last one: checks and their parts.
+  // What failed before the update in progress, or else before the last one: checks and their parts.
   std::vector<std::string> known;
   uint64_t checked = 0;
-  uint64_t floor = 0;                // index of the newest committed release
+  uint64_t index_floor = 0;          // index of the newest committed release
   std::optional<SelfTest> selftest;  // of the boot loader: in progress, or the last one
   RescueStatus rescue;
-  bool etc_in_memory = false;         // what is changed in /etc is lost at the next boot
+  bool etc_in_memory = false;         // changes to /etc are lost at the next boot
   std::vector<std::string> twins;     // as in BootState
-  std::vector<std::string> problems;  // what is there and could not be read: where, and why
+  std::vector<std::string> problems;  // what exists but cannot be read: where, and why
 };
 
 Result<Status> ReadStatus(World& world);
 
-// Does a slot hold, byte for byte, what its kept signed commit says?
+// Whether a slot holds, byte for byte, what its kept signed commit says.
 struct SlotProof {
   Slot slot = Slot::A;
   std::optional<Release> release;

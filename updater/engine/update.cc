@@ -3,61 +3,77 @@
 #include <algorithm>
 #include <map>
 
+#include "updater/base/text.h"
+#include "updater/engine/reconcile.h"
 #include "updater/engine/releases.h"
 #include "updater/engine/rescue_image.h"
 #include "updater/engine/verification.h"
-#include "updater/engine/view.h"
-#include "updater/source/release_target.h"
+#include "updater/release/release_target.h"
 
 namespace hostos {
 namespace {
 
 constexpr uint64_t kEspMargin = 1 << 20;  // FAT rounds up to clusters and keeps directories
 constexpr Space kStateMargin = {.bytes = 32 << 20, .inodes = 512};  // for the node's own services
-// Of the staging repository: 256 for its objects, 256 for those of an unfinished pull, and a few.
+// In the staging repository: 256 for its objects, 256 for those of an unfinished pull, and a few
+// more.
 constexpr Space kDirectories = {.bytes = 544 * kBlockBytes, .inodes = 544};
 constexpr Milliseconds kBaselineLimit = Seconds(60);
 
-// What an update begins with: one look, and what runs, whose kept commit is verified once.
-struct UpdateView : View {
-  std::optional<Release> release;  // absent when its commit is not kept here
-  ReleaseId running;
+// What an update begins with: one look at the machine, and the release that stays. That is the
+// running one; in the rescue system, the one that the rescue leaves alone.
+struct Start {
+  BootState boot;
+  Record record;
+  std::string boot_id;
+  std::optional<Release> release;  // the one that stays; absent when its commit is not kept
+  ReleaseId kept;                  // the same release, as far as it is known
+  // The release whose /etc the new one begins with, and whether it begins afresh. An update from a
+  // running release always does. The rescue puts a release back with the /etc that it had, or else
+  // with that of what was in its slot.
+  Digest etc_from;
+  bool etc_afresh = true;
 };
 
-Result<UpdateView> LookForUpdate(World& world) {
-  UpdateView view{TRY(Look(world)), {}, {}};
-  view.release = ReleaseOf(world, view.boot.running_root_hash);
-  view.running = IdentifyRunning(view.boot, view.release);
-  return view;
+Result<Start> LookForUpdate(World& world) {
+  Start start;
+  start.boot = TRY(world.boot.Read());
+  start.boot_id = TRY(world.power.BootId());
+  const BootState& boot = start.boot;
+  start.record = Settle(LoadRecord(world, boot), boot, start.boot_id, world.clock.Now());
+  const std::optional<Digest> root_hash = boot.RootOf(boot.kept());
+  if (root_hash) start.release = ReleaseOf(world, *root_hash);
+  start.kept = IdentifyKept(boot, start.release);
+  start.etc_from = start.kept.root_hash;
+  if (boot.release()) return start;
+  start.etc_from = boot.RootOf(boot.target()).value_or(start.etc_from);
+  start.etc_afresh = false;
+  return start;
 }
 
-double Megabytes(uint64_t bytes) {
-  return static_cast<double>(bytes) / 1e6;
-}
-
-// What a release must not come before.
+// What a target must not be older than.
 struct Floor {
   uint64_t index = 0, time = 0;
 };
 
-Result<Floor> FloorOf(World& world, const UpdateView& view) {
-  // What came with the disk was committed to as well. A time that is still to come is no floor.
-  const uint64_t released = view.release ? view.release->timestamp : 0;
+Result<Floor> FloorOf(World& world, const Start& start) {
+  // The release that came with the disk counts as committed. A time in the future is no floor.
+  const uint64_t released = start.release ? start.release->timestamp : 0;
   const uint64_t running = released <= world.clock.Now() ? released : 0;
-  return Floor{.index = std::max(view.record.index, TRY(world.floor.Read())),
-               .time = std::max(view.record.floor, running)};
+  return Floor{.index = std::max(start.record.index_floor, TRY(world.floor.Read())),
+               .time = std::max(start.record.time_floor, running)};
 }
 
-// Is the target one that this machine may install, from where it is now?
-Result<> CheckAllowed(const UpdateView& view, const Target& found, const Floor& floor,
+// Whether this machine may install the target, given what it runs and has committed to.
+Result<> CheckAllowed(const Start& start, const Target& found, const Floor& floor,
                       const UpdateOptions& options) {
   const Release& target = found.release;
-  if (target.root_hash == view.boot.running_root_hash)
-    return Fail(Code::kNothingToDo, "{} ({}) is running already", target.version,
-                target.commit.Short());
+  if (target.root_hash == start.kept.root_hash)
+    return Fail(Code::kNothingToDo, "{} ({}) is {} already", target.version, target.commit.Short(),
+                start.boot.release() ? "running" : "in the other slot");
   if (const auto& again = options.again)
     if (again->commit == target.commit || again->root_hash == target.root_hash) return {};
-  const Denied* denied = view.record.FindDenied(target.commit, target.root_hash);
+  const Denied* denied = start.record.FindDenied(target.commit, target.root_hash);
   if (denied && !options.retry)
     return Fail(Code::kRefused, "{} ({}) was given up here on {}: {}", target.version,
                 target.commit.Short(), FormatTime(denied->time), denied->reason);
@@ -70,12 +86,12 @@ Result<> CheckAllowed(const UpdateView& view, const Target& found, const Floor& 
     return Fail(Code::kNotTrusted,
                 "{} was released {}, before the newest release this machine committed to ({})",
                 target.version, FormatTime(target.timestamp), FormatTime(floor.time));
-  // The other entry of a rescue has no tries left, and comes last whatever its version.
-  if (!view.boot.rescue && CompareVersions(target.version, view.running.version) <= 0)
+  // In a rescue the other entry has no tries left and comes last, whatever its version.
+  if (start.boot.release() && CompareVersions(target.version, start.kept.version) <= 0)
     return Fail(Code::kNotSupported,
                 "{} is not newer than the running {}: the boot loader starts the newest release "
                 "first (to go back to the other slot: hostctl rollback)",
-                target.version, view.running.version);
+                target.version, start.kept.version);
   return {};
 }
 
@@ -98,12 +114,12 @@ Result<> CheckSpace(const BootState& boot, const UpdatePlan& plan) {
   auto check = [&](const std::string& place, uint64_t needed, uint64_t available,
                    std::string_view hint) -> Result<> {
     if (needed <= available) return {};
-    return Fail(Code::kNoSpace, "not enough space {} for {}: needs {:.1f} MB, has {:.1f} MB{}",
-                place, release.version, Megabytes(needed), Megabytes(available), hint);
+    return Fail(Code::kNoSpace, "not enough space {} for {}: needs {}, has {}{}", place,
+                release.version, Megabytes(needed), Megabytes(available), hint);
   };
   std::string unknown;
   for (const auto& [file, size] : boot.esp.unknown)
-    unknown += std::format("{}{} ({:.1f} MB)",
+    unknown += std::format("{}{} ({})",
                            unknown.empty() ? "\nFiles there that HostOS does not know: " : ", ",
                            file, Megabytes(size));
   TRY(check(std::format("in slot {} ({})", Name(plan.slot), slot.data_device), release.image_size,
@@ -120,23 +136,22 @@ Result<> CheckSpace(const BootState& boot, const UpdatePlan& plan) {
   return {};
 }
 
-// What the update and the first boot of its release write to the state partition. What they make
-// needless goes later.
-Result<Space> StateNeeded(World& world, const BootState& boot, const UpdatePlan& plan) {
+// What the update and the release's first boot write to the state partition. What they make
+// needless is removed only later.
+Result<Space> StateNeeded(World& world, const Start& start, const UpdatePlan& plan) {
   Space needed = kDirectories;
   needed += {.bytes = plan.fetch.unpacked_bytes, .inodes = plan.fetch.objects};
-  // Kept here, and staged.
-  for (const std::string& bytes : {plan.target.commit, plan.target.signatures})
+  // Once among the kept commits, once staged.
+  for (const std::string& bytes : {plan.target.bytes, plan.target.signatures})
     needed += {.bytes = 2 * InBlocks(bytes.size()), .inodes = 2};
-  // In the rescue nothing else runs, and what it puts back has its /etc.
-  if (boot.rescue) return needed;
+  if (!start.etc_afresh) return needed;  // the rescue runs no other services
   needed += kStateMargin;
-  needed += TRY(world.state.EtcSize(boot.running_root_hash));
+  needed += TRY(world.state.EtcSize(start.etc_from));
   return needed;
 }
 
-// Both are on the ESP while one takes the place of the other. An ESP without room for that is no
-// reason to refuse a release: the present rescue stays.
+// While one rescue replaces the other, both are on the ESP. If the ESP has no room for both, the
+// release is not refused: the present rescue stays.
 std::optional<UpdatePlan::RescueChange> PlanRescue(const BootState& boot, const UpdatePlan& plan) {
   const Release& release = plan.target.release;
   if (!release.rescue || HasRescue(boot, *release.rescue)) return std::nullopt;
@@ -147,89 +162,90 @@ std::optional<UpdatePlan::RescueChange> PlanRescue(const BootState& boot, const 
                                   .fits = RescueFits(*release.rescue, free)};
 }
 
-// The clock, unless it is before a time that has been: the one of the running release, of a release
-// that was committed, or of the last metadata that counted. None of them can be later than the
-// expiry of what is trusted here, so no clock that ran ahead once, and no release with a wrong
-// time, does harm for longer than that.
-uint64_t BelievedTime(World& world, const UpdateView& view, const ReleaseLimits& limits) {
+// The current time, but never earlier than a time already proven: that of the running release, of a
+// committed release, or of the last successful check. A proven time counts only while it is before
+// the expiry of what is trusted here, so a clock that once ran ahead, or a release with a wrong
+// time, does no harm for longer than that.
+uint64_t BelievedTime(World& world, const Start& start, const ReleaseLimits& limits) {
   uint64_t now = world.clock.Now();
-  for (const uint64_t been :
-       {view.release ? view.release->timestamp : 0, view.record.floor, view.record.checked})
+  for (const uint64_t been : {start.release ? start.release->timestamp : 0, start.record.time_floor,
+                              start.record.checked})
     if (been < limits.time) now = std::max(now, been);
   return now;
 }
 
-// A floor that no release can reach is none: a release that was committed to before anybody looked
-// at its time, or its index, strands no machine.
+// Drops a floor that no release can reach: a release that was committed before its time and its
+// index were checked must not strand the machine.
 Result<> ForgetImpossibleFloors(World& world, Record& record, const ReleaseLimits& limits) {
-  if (record.floor > limits.time) record.floor = 0;
-  if (record.index > limits.index) record.index = 0;
-  if (TRY(world.floor.Read()) > limits.index) TRY(world.floor.Replace(record.index));
+  if (record.time_floor > limits.time) record.time_floor = 0;
+  if (record.index_floor > limits.index) record.index_floor = 0;
+  if (TRY(world.floor.Read()) > limits.index) TRY(world.floor.Replace(record.index_floor));
   return {};
 }
 
-// What this machine had before, it may have again without metadata that still counts: a rescue must
-// not be stranded by an expiry. Of metadata that does count, the time is noted.
-Result<Target> Resolve(World& world, UpdateView& view, const UpdateOptions& options) {
+// A release that this machine had before needs no metadata that is still valid: a rescue must not
+// be stranded by an expiry. Otherwise the metadata has to be valid, and the time of the check is
+// saved.
+Result<Target> Resolve(World& world, Start& start, const UpdateOptions& options) {
   if (options.again)
     if (std::optional<Target> kept = KeptTarget(world, options.again->commit))
       return *std::move(kept);
-  const uint64_t now = BelievedTime(world, view, LimitsOf(TRY(world.source.Trusted())));
+  const uint64_t now = BelievedTime(world, start, LimitsOf(TRY(world.source.Trusted())));
   Target target = TRY(world.source.Resolve(options.version, now));
   const ReleaseLimits limits = LimitsOf(TRY(world.source.Trusted()));
-  TRY(ForgetImpossibleFloors(world, view.record, limits));
-  view.record.checked = now;
-  TRY(world.state.record().Save(view.record));
+  TRY(ForgetImpossibleFloors(world, start.record, limits));
+  start.record.checked = now;
+  TRY(world.state.record().Save(start.record));
   return target;
 }
 
-// Resolves and admits a target.
-Result<Target> FindTarget(World& world, UpdateView& view, const UpdateOptions& options) {
-  if (view.boot.on_trial)
+// Resolves a target and checks that it may be installed.
+Result<Target> FindTarget(World& world, Start& start, const UpdateOptions& options) {
+  if (start.boot.on_trial())
     return Fail(Code::kBusy,
                 "the running release is on trial; its health gate decides first (hostctl status)");
-  if (view.record.SelfTesting() && !view.boot.rescue)
+  if (start.record.SelfTesting() && start.boot.release())
     return Fail(Code::kBusy,
                 "a self-test of the boot loader is in progress; to end it: hostctl boot "
                 "selftest --cancel");
-  Target target = TRY(Resolve(world, view, options));
-  const Floor floor = TRY(FloorOf(world, view));
-  TRY(CheckAllowed(view, target, floor, options));
+  Target target = TRY(Resolve(world, start, options));
+  const Floor floor = TRY(FloorOf(world, start));
+  TRY(CheckAllowed(start, target, floor, options));
   return target;
 }
 
-Result<UpdatePlan> MakePlan(World& world, UpdateView& view, const UpdateOptions& options) {
-  UpdatePlan plan{.target = TRY(FindTarget(world, view, options)), .running = view.release};
-  const BootState& boot = view.boot;
-  plan.slot = Other(boot.running);
-  plan.staged = view.record.update && view.record.update->phase == Phase::kArmed &&
-                view.record.update->target.commit == plan.target.release.commit;
+Result<UpdatePlan> MakePlan(World& world, Start& start, const UpdateOptions& options) {
+  UpdatePlan plan{.target = TRY(FindTarget(world, start, options)), .running = start.release};
+  const BootState& boot = start.boot;
+  plan.slot = boot.target();
+  plan.staged = start.record.update && start.record.update->phase == Phase::kArmed &&
+                start.record.update->target.commit == plan.target.release.commit;
   plan.fetch = TRY(world.source.Plan(plan.target));
-  // What the target slot's old entries take now is free by the time the new one is written.
+  // The space of the target slot's old entries is free by the time the new one is written.
   plan.esp_size = boot.esp.size;
   plan.esp_free = boot.esp.free;
   for (const BootEntry& entry : boot.entries)
     if (entry.root_hash == boot.slot(plan.slot).root_hash) plan.esp_free += entry.size;
   plan.rescue = PlanRescue(boot, plan);
-  plan.state_needed = TRY(StateNeeded(world, boot, plan));
-  // One file system, unless somebody mounted another there.
+  plan.state_needed = TRY(StateNeeded(world, start, plan));
+  // Normally one file system, unless another one is mounted there.
   const Space staging = TRY(world.source.StagingFree()), own = TRY(world.state.Free());
   plan.state_free = {std::min(staging.bytes, own.bytes), std::min(staging.inodes, own.inodes)};
   plan.state_free += plan.fetch.removed;
   if (plan.running) plan.packages = ComparePackages(*plan.running, plan.target.release);
-  plan.etc_changes = TRY(world.state.EtcChanges(boot.running_root_hash));
+  plan.etc_changes = TRY(world.state.EtcChanges(start.kept.root_hash));
   if (!plan.staged) TRY(CheckSpace(boot, plan));
   return plan;
 }
 
-// All checks, once, before anything is changed: the trial is held against it.
+// Runs all checks once before anything changes. The trial is compared with the result.
 std::vector<CheckResult> FailingNow(World& world) {
   std::vector<CheckResult> checks = world.health.Round(kBaselineLimit);
   std::erase_if(checks, &CheckResult::ok);
   return checks;
 }
 
-// The rescue system's own health says nothing of the release that it installs.
+// In the rescue system, its own health says nothing about the release that it installs.
 Result<> CheckHealth(const UpdatePlan& plan, const ReleaseId& running,
                      const UpdateOptions& options) {
   const std::string fails = FailsAlready(plan.failing);
@@ -247,70 +263,62 @@ Result<> WriteSlot(World& world, const UpdatePlan& plan, Checkout& checkout, Pro
       world.disk.Write(plan.slot, plan.target.release, checkout.image.get(), progress);
   checkout.image = {};
   const Result<> sent = checkout.sent.get();
-  // Of a stream that ended early, its sender knows why. What the sender says of one that was no
-  // longer read only follows from what went wrong here.
+  // If the stream ended early, its sender knows why. If reading failed for another reason, the
+  // sender's error only follows from that.
   const bool ended_early = !written && written.error().code == Code::kNetwork;
   return !sent && (written || ended_early) ? sent : written;
 }
 
-// A release begins with the /etc of the one that arms it. The rescue puts one back where it was:
-// with the /etc that it had, else with that of what was in its slot.
-Result<> PrepareEtc(World& world, const BootState& boot, const UpdatePlan& plan) {
-  Digest from = boot.running_root_hash;
-  if (boot.rescue) from = boot.slot(plan.slot).root_hash.value_or(from);
-  return world.state.PrepareEtc(from, plan.target.release.root_hash, /*afresh=*/!boot.rescue);
-}
-
-// One update between its plan and its armed release: every phase is in the record before it begins.
+// One update from its plan to its armed release. Every phase is in the record before it begins.
 class Session {
  public:
-  Session(World& world, View& view, const UpdatePlan& plan)
-      : world_(world), view_(view), plan_(plan) {}
+  Session(World& world, Start& start, const UpdatePlan& plan)
+      : world_(world), start_(start), plan_(plan) {}
 
-  // Nothing of the slot is lost yet: whoever withholds what is fetched next takes nothing away.
-  // What is staged there boots until then, and its record stays.
-  Result<> Begin(const ReleaseId& running) {
+  // The slot loses nothing yet: whoever withholds the objects that are fetched next takes nothing
+  // away. What is staged there still boots, and its record stays.
+  Result<> Begin() {
     const Release& target = plan_.target.release;
     next_ = UpdateRecord{.phase = Phase::kFetch,
                          .target = IdOf(target),
                          .slot = plan_.slot,
-                         .from = running,
+                         .from = start_.kept,
                          .timestamp = target.timestamp,
                          .index = plan_.target.index,
                          .started = world_.clock.Now(),
                          .before = FailedIn(plan_.failing)};
-    const std::optional<UpdateRecord>& present = view_.record.update;
+    const std::optional<UpdateRecord>& present = start_.record.update;
     if (present && present->phase == Phase::kArmed) return {};
-    view_.record.update = next_;
+    start_.record.update = next_;
     return Save();
   }
 
   Result<> Invalidate() {
-    // Both releases' signed commits are kept: `hostctl verify` proves the slots with them.
+    // The signed commits of both releases are kept: `hostctl verify` proves the slots with them.
     const Digest& target = next_.target.commit;
-    TRY(world_.state.Keep(target, {plan_.target.commit, plan_.target.signatures}));
-    view_.record.update = next_;
+    TRY(world_.state.Keep(target, {plan_.target.bytes, plan_.target.signatures}));
+    start_.record.update = next_;
     TRY(Done(Event::kFetched));
-    (void)ForgetVerification(world_.state, plan_.slot);  // it says of what root it was
+    (void)ForgetVerification(world_.state, plan_.slot);  // it is about the old root
     TRY(world_.boot.Invalidate(plan_.slot));
-    // What stays takes up room, and the next update tries again. So does what runs when it is not
-    // known: its commit may be readable again.
+    // What cannot be removed only takes up room, and the next update tries again. If what runs is
+    // not known, everything stays: its commit may become readable again.
     if (next_.from.commit != Digest()) (void)world_.state.ForgetExcept({target, next_.from.commit});
     return {};
   }
 
   Result<> Done(Event event) {
-    UpdateRecord& update = *view_.record.update;
+    UpdateRecord& update = *start_.record.update;
     update.phase = TRY(NextPhase(update.phase, event));
-    update.armed_boot_id = update.phase >= Phase::kArm ? view_.boot_id : "";
+    update.armed_boot_id = update.phase >= Phase::kArm ? start_.boot_id : "";
     return Save();
   }
 
  private:
-  Result<> Save() { return world_.state.record().Save(view_.record); }
+  Result<> Save() { return world_.state.record().Save(start_.record); }
 
   World& world_;
-  View& view_;
+  Start& start_;
   const UpdatePlan& plan_;
   UpdateRecord next_;
 };
@@ -327,43 +335,45 @@ std::string FailsAlready(const std::vector<CheckResult>& failing) {
 
 Result<Target> CheckForUpdate(World& world, const UpdateOptions& options) {
   Lock lock = TRY(world.state.TryLock("hostctl update --check", world.clock.Now()));
-  UpdateView view = TRY(LookForUpdate(world));
-  return FindTarget(world, view, options);
+  Start start = TRY(LookForUpdate(world));
+  return FindTarget(world, start, options);
 }
 
 Result<UpdatePlan> PlanUpdate(World& world, const UpdateOptions& options) {
   Lock lock = TRY(world.state.TryLock("hostctl update --plan", world.clock.Now()));
-  UpdateView view = TRY(LookForUpdate(world));
-  UpdatePlan plan = TRY(MakePlan(world, view, options));
+  Start start = TRY(LookForUpdate(world));
+  UpdatePlan plan = TRY(MakePlan(world, start, options));
   if (!plan.staged) plan.failing = FailingNow(world);
   return plan;
 }
 
-// The recipe. Each step is on stable storage before the next one begins, so a power cut boots the
-// old release until the one rename inside Arm, and the old or the new one after it. Both are whole.
+// The recipe. Each step is on stable storage before the next one begins. So before the one rename
+// inside Arm a power cut boots the old release, and after it the old or the new one. Both are
+// whole.
 Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOptions& options,
                           Progress& progress) {
   Lock lock = TRY(world.state.TryLock("hostctl update", world.clock.Now()));
-  UpdateView view = TRY(LookForUpdate(world));
+  Start start = TRY(LookForUpdate(world));
 
-  // resolve: nothing but verified metadata, and nothing changed before there is room for all of it
+  // resolve: only verified metadata; nothing changes before there is room for everything
   progress.Begin("resolve", options.version.value_or("newest of " + config.channel));
-  UpdatePlan plan = TRY(MakePlan(world, view, options));
+  UpdatePlan plan = TRY(MakePlan(world, start, options));
   if (plan.staged) return plan;
   const Release& release = plan.target.release;
   progress.Begin("resolve",
                  std::format("{} is signed by {} of {} required keys", release.version,
                              plan.target.valid_signatures, plan.target.required_signatures));
-  const ReleaseId& running = view.running;
+  const ReleaseId& kept = start.kept;
 
-  // check: what fails already now is not the release's fault, and no trial is begun for it unasked
-  progress.Begin("check", "health under " + running.FallbackName());
+  // check: what fails already is not the release's fault, and starts no trial unless asked to
+  progress.Begin("check", "health under " + kept.FallbackName());
   plan.failing = FailingNow(world);
-  TRY(CheckHealth(plan, running, options));
+  TRY(CheckHealth(plan, kept, options));
 
-  // fetch: the objects this machine lacks, and the boot image, which is as signed
-  Session session(world, view, plan);
-  TRY_CONTEXT("fetch", session.Begin(running));
+  // fetch: the objects that this machine lacks, and the boot image, which is as signed
+  Session session(world, start, plan);
+  progress.Changing();
+  TRY_CONTEXT("fetch", session.Begin());
   progress.Begin("fetch", std::format("{} objects", plan.fetch.objects));
   TRY_CONTEXT("fetch", world.source.Fetch(plan.target, progress));
   Checkout checkout = TRY_CONTEXT("fetch", world.source.Open(plan.target));
@@ -384,11 +394,10 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   // arm: the only step that changes what boots
   progress.Begin(
       "arm",
-      std::format(
-          "boots next: {} in slot {}, {} tries; then back to {}{}", release.version,
-          Name(plan.slot), config.tries, running.FallbackName(),
-          running.version.empty() ? "" : std::format(" in slot {}", Name(view.boot.running))));
-  TRY_CONTEXT("arm", PrepareEtc(world, view.boot, plan));
+      std::format("boots next: {} in slot {}, {} tries; then back to {}{}", release.version,
+                  Name(plan.slot), config.tries, kept.FallbackName(),
+                  kept.version.empty() ? "" : std::format(" in slot {}", Name(start.boot.kept()))));
+  TRY_CONTEXT("arm", world.state.PrepareEtc(start.etc_from, release.root_hash, start.etc_afresh));
   TRY_CONTEXT("arm", world.boot.Arm(plan.slot, release, checkout.uki.get(), config.tries));
   TRY(session.Done(Event::kArmed));
   return plan;

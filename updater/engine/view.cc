@@ -1,52 +1,56 @@
 #include "updater/engine/view.h"
 
 #include "updater/engine/post_mortem.h"
-#include "updater/engine/reconcile.h"
 #include "updater/engine/releases.h"
 
 namespace hostos {
 namespace {
 
-// Is what the last boot left its own? In the rescue system the other release may have been booted
-// after it.
+// Whether the last boot was one of the update's own. In the rescue system the other release may
+// have booted after it.
 bool BootedLast(const UpdateRecord& update, const BootState& boot) {
   const BootEntry* other = boot.EntryOf(Other(update.slot));
-  return !boot.rescue || !other || !other->tries || other->tries->done == 0;
+  return boot.release() || !other || !other->tries || other->tries->done == 0;
 }
 
 }  // namespace
 
-void SettleAndExplain(World& world, Record& record, const BootState& boot,
+void SettleAndExplain(World& world, Record& record, Situation found, const BootState& boot,
                       const std::string& boot_id) {
-  const bool fell_back = Reconcile(record, boot, boot_id) == Situation::kFellBack;
   const std::optional<UpdateRecord> update = record.update;
-  record = Settle(std::move(record), boot, boot_id, world.clock.Now());
-  if (!fell_back) return;
-  const Result<PostMortem> found =
+  record = Settle(std::move(record), found, boot, boot_id, world.clock.Now());
+  if (found != Situation::kFellBack) return;
+  const Result<PostMortem> post_mortem =
       FinishPostMortem(world, *update, record.history.back(), BootedLast(*update, boot));
-  if (!found || !update->failure.empty()) return;  // it is only explained less
-  record.history.back().reason += "; " + found->cause;
-  record.denied.back().reason = record.history.back().reason;
+  if (!post_mortem || !update->failure.empty()) return;  // a missing one only explains less
+  record.Explain(post_mortem->cause);
 }
 
 Result<View> Look(World& world) {
-  View view{TRY(world.boot.Read()), {}, TRY(world.power.BootId())};
+  View view{.boot = TRY(world.boot.Read()), .running = {}, .record = {}, .boot_id = {}};
+  view.running = TRY(RunningIn(view.boot));
+  view.boot_id = TRY(world.power.BootId());
   view.record = LoadRecord(world, view.boot);
   view.record = Settle(std::move(view.record), view.boot, view.boot_id, world.clock.Now());
   return view;
 }
 
-Result<> RecordRecount(World& world, View& view, Slot slot, const ReleaseId& target,
-                       const ReleaseId& from) {
-  view.record.update = UpdateRecord{.phase = Phase::kArmed,
-                                    .target = target,
-                                    .slot = slot,
-                                    .from = from,
-                                    .started = world.clock.Now(),
-                                    .armed_boot_id = view.boot_id,
-                                    .before = view.record.known,
-                                    .recount = true};
-  return world.state.record().Save(view.record);
+Result<RunningRelease> RunningIn(const BootState& boot) {
+  if (const RunningRelease* running = boot.release()) return *running;
+  return Fail(Code::kNotSupported, "the rescue system runs, and not a release: see hostctl rescue");
+}
+
+Result<> RecordRecount(World& world, Record& record, const std::string& boot_id, Slot slot,
+                       const ReleaseId& target, const ReleaseId& from) {
+  record.update = UpdateRecord{.phase = Phase::kArmed,
+                               .target = target,
+                               .slot = slot,
+                               .from = from,
+                               .started = world.clock.Now(),
+                               .armed_boot_id = boot_id,
+                               .before = record.known,
+                               .recount = true};
+  return world.state.record().Save(record);
 }
 
 }  // namespace hostos

@@ -23,7 +23,7 @@ struct World {
   BlackBox& black_box;
   RollbackFloor& floor;
   StateDir& state;  // record, kept commits, /etc uppers, lock: files below one injected path
-  // Those of the running release.
+  // Paths inside the running release.
   std::string rescue_file = std::string(kRescuePath);
   std::string boot_loaders = "/usr/lib/systemd/boot/efi";
 };

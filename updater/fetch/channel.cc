@@ -77,7 +77,7 @@ Result<std::string> Channel::Receive(size_t cap, UniqueFd* descriptor) const {
   return message;
 }
 
-// One call for all of it: the patience is for the whole, and not for each byte.
+// One call for all the bytes, so that the patience covers the whole and not each byte.
 Result<> Channel::ReceiveAll(std::span<std::byte> bytes, UniqueFd* descriptor) const {
   if (bytes.empty()) return {};
   iovec io{bytes.data(), bytes.size()};

@@ -1,6 +1,6 @@
-// Messages over a stream socket: four bytes of length, least significant first, and so many bytes.
-// A request may bring a descriptor. Whoever is at the other end can send anything: what Receive()
-// gives is bounded, and it is only bytes.
+// Messages over a stream socket: four bytes of length, least significant first, then that many
+// bytes. A request may carry a descriptor. The other end can send anything: what Receive() returns
+// is bounded, and is only bytes.
 #pragma once
 
 #include <string>
@@ -12,9 +12,9 @@
 
 namespace hostos {
 
-inline constexpr size_t kMaxMessageBytes = 64 << 10;  // of one without a cap of its own
+inline constexpr size_t kMaxMessageBytes = 64 << 10;  // unless the caller gives another cap
 
-// From now on a transfer on the socket that takes longer is an error. 0: none is too long.
+// From now on a transfer on the socket that takes longer is an error. 0: no limit.
 Result<> SetPatience(int socket, Seconds patience);
 
 class Channel {
@@ -25,8 +25,8 @@ class Channel {
     return hostos::SetPatience(socket_.get(), patience);
   }
   Result<> Send(std::string_view message, int descriptor = -1) const;
-  // kNetwork when the other end is gone, is silent for longer than its patience, or sends more than
-  // `cap` bytes. Descriptors are thrown away, unless they are asked for; then the first one counts.
+  // kNetwork when the other end is gone, is silent for longer than the patience, or sends more than
+  // `cap` bytes. Descriptors are dropped unless they are asked for; then the first one counts.
   Result<std::string> Receive(size_t cap = kMaxMessageBytes, UniqueFd* descriptor = nullptr) const;
 
  private:

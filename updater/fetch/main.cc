@@ -1,5 +1,5 @@
-// hostos-fetch@.service: fetches releases for a hostctl, which is at the other end of its standard
-// input, for as long as that one lives.
+// hostos-fetch@.service: fetches releases for the hostctl at the other end of its standard input,
+// as long as that hostctl lives.
 #include <poll.h>
 #include <unistd.h>
 
@@ -12,7 +12,7 @@
 namespace hostos {
 namespace {
 
-// Ends in the middle of anything, as after a loss of power: the next worker goes on.
+// Exits in the middle of anything, as after a power cut; the next worker goes on from there.
 void EndWithPeer() {
   pollfd peer{.fd = STDIN_FILENO, .events = POLLRDHUP, .revents = 0};
   while (::poll(&peer, 1, -1) < 0) continue;
@@ -35,7 +35,7 @@ int main() try {
   if (!end) std::cerr << "fetch: " << end.error().message << "\n";
   return end ? 0 : 1;
 } catch (const std::exception& exception) {
-  // Ours do not throw; this is memory, or a library.
+  // HostOS itself does not throw: this is memory, or a library.
   std::cerr << "fetch: " << exception.what() << "\n";
   return 1;
 }

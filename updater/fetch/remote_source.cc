@@ -13,6 +13,8 @@
 #include "updater/base/atomic_file.h"
 #include "updater/base/mask.h"
 #include "updater/fetch/worker.h"
+#include "updater/release/commit.h"
+#include "updater/release/secret_text.h"
 #include "updater/source/archive.h"
 #include "updater/source/files.h"
 #include "updater/source/repo.h"
@@ -22,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What a worker writes for people, fit for their terminals.
+// Makes a worker's text fit for a terminal.
 std::string Plain(std::string text) {
   std::ranges::replace_if(text, [](char c) { return (c < ' ' && c != '\n') || c > '~'; }, '?');
   return text;
@@ -39,8 +41,9 @@ Result<uint64_t> Number(const tuf::Json& answer, const char* key) {
   return static_cast<uint64_t>(TRY(object.Integer(key, 0)));
 }
 
-// The failure that a worker answered with. That there is nothing to do, or not now, or not with
-// this release, is for the writer to find out: from a worker it is a failure like any other.
+// The failure in a worker's answer, if any. That there is nothing to do, that it is not the time,
+// or that a release is refused are findings for the engine to make: from a worker they become
+// kFailed.
 Result<> CheckSuccess(const tuf::Json& json) {
   const tuf::Object answer = TRY(tuf::Object::From(json, "answer"));
   if (!answer.Has("error")) return {};
@@ -48,12 +51,12 @@ Result<> CheckSuccess(const tuf::Json& json) {
   using enum Code;
   const bool usual = std::ranges::contains(
       std::array{kUsage, kNotTrusted, kNetwork, kNoSpace, kNotSupported, kNotFound}, found);
-  return std::unexpected(
-      Error{usual ? found : kFailed, Masked(Plain(TRY(answer.Text("message"))))});
+  const std::string message = TRY(answer.Text("message"));
+  return std::unexpected(Error{usual ? found : kFailed, Masked(Plain(message))});
 }
 
-// Only root can read it; the worker gets it with what it is asked for, and keeps it nowhere.
-Result<std::string> ReadToken(const OstreeSourceOptions& options) {
+// Only root can read the token. The worker gets it with its first request, and stores it nowhere.
+Result<std::string> ReadToken(const SourceOptions& options) {
   if (options.token_file.empty() || IsLocal(options.url)) return options.http.token;
   std::string token = TRY(ReadSecretFile(options.token_file));
   while (token.ends_with('\n') || token.ends_with('\r')) token.pop_back();
@@ -63,9 +66,9 @@ Result<std::string> ReadToken(const OstreeSourceOptions& options) {
               options.token_file);
 }
 
-// What is given to the worker of this machine's files: a bundle, or a directory as a mount of its
-// own that is nowhere else, from which ".." leads nowhere. Where the directory can't be that,
-// nothing, and why: then the worker opens it by itself, if its sandbox has it.
+// What the worker is given of this machine's files: a bundle, or a directory as a detached mount of
+// its own, from which ".." leads nowhere. If the directory cannot be mounted that way: nothing, and
+// the reason in `why_not`. Then the worker opens it itself, if its sandbox lets it.
 Result<UniqueFd> OpenToGive(const std::string& path, std::string& why_not) {
   UniqueFd file = TRY(hostos::Open(path, O_RDONLY | O_NONBLOCK));
   struct stat status;
@@ -85,9 +88,9 @@ Result<UniqueFd> OpenToGive(const std::string& path, std::string& why_not) {
   return UniqueFd();
 }
 
-constexpr size_t kMaxFilesBytes = 32 << 20;  // metadata and a commit, many times over
+constexpr size_t kMaxFilesBytes = 32 << 20;  // many times the metadata and a commit
 
-// What a worker found of a repository.
+// The files of a repository that a worker found.
 class GivenFiles : public tuf::Fetcher {
  public:
   static Result<GivenFiles> Receive(const Channel& channel, const std::vector<std::string>& names) {
@@ -145,7 +148,7 @@ Result<> RemoteSource::Request(const tuf::Json& request, int descriptor) {
   return Send(request.dump(), descriptor);
 }
 
-// A worker that is gone said why, if it could: that came before nobody listened.
+// A worker that is gone may have said why before it went.
 Result<> RemoteSource::Send(std::string_view message, int descriptor) {
   const Result<> sent = channel_->Send(message, descriptor);
   if (sent) return {};
@@ -180,7 +183,7 @@ Result<tuf::Json> RemoteSource::Call(const tuf::Json& request, int descriptor) {
 }
 
 Result<Target> RemoteSource::Resolve(const std::optional<std::string>& version, uint64_t now) {
-  TRY(verifier_.PrepareMetadata());
+  TRY(resolver_.PrepareMetadata());
   tuf::Json request = {{"call", "resolve"}, {"now", now}, {"metadata", tuf::Json::array()}};
   if (version) request["version"] = *version;
   std::vector<std::string> trusted;
@@ -203,50 +206,54 @@ Result<Target> RemoteSource::Resolve(const std::optional<std::string>& version, 
   if (!resolved && !object.Has("files")) return std::unexpected(resolved.error());
   const std::vector<std::string> names = TRY(object.Texts("files").transform_error(Lost));
   GivenFiles files = TRY(GivenFiles::Receive(*channel_, names));
-  // Also of a worker that failed: what it found before is trusted from now on, where it holds.
-  const Result<Target> verified = verifier_.Resolve(files, version, now);
+  // Resolved even if the worker failed: what it found until then is trusted from now on, if it
+  // holds.
+  const Result<Target> verified = resolver_.Resolve(files, version, now);
   TRY(resolved);
   const Target target = TRY(verified);
-  used_ = target.release.commit;
+  given_.insert(target.release.commit);
   return target;
 }
 
-// Of a release that was resolved in an earlier run, the worker knows nothing.
-Result<> RemoteSource::Use(const Target& target) {
-  if (used_ == target.release.commit) return {};
-  TRY(Request({{"call", "use"}}));
-  for (const std::string& bytes : {target.commit, target.signatures}) TRY(Send(bytes));
+// The worker does not know a release that an earlier run resolved.
+Result<> RemoteSource::Give(const Target& target) {
+  if (given_.contains(target.release.commit)) return {};
+  TRY(Request({{"call", "verify"}}));
+  for (const std::string& bytes : {target.bytes, target.signatures}) TRY(Send(bytes));
   TRY(Answer(patience_));
-  used_ = target.release.commit;
+  given_.insert(target.release.commit);
   return {};
 }
 
 Result<FetchPlan> RemoteSource::Plan(const Target& target) {
-  TRY(Use(target));
-  const tuf::Json answer = TRY(Call({{"call", "plan"}}));
-  return FetchPlan{.objects = TRY(Number(answer, "objects")),
-                   .download_bytes = TRY(Number(answer, "download")),
-                   .unpacked_bytes = TRY(Number(answer, "unpacked")),
-                   .reused_bytes = TRY(Number(answer, "reused")),
-                   .removed = {.bytes = TRY(Number(answer, "removed-bytes")),
-                               .inodes = TRY(Number(answer, "removed-inodes"))}};
+  TRY(Give(target));
+  const tuf::Json answer = TRY(Call({{"call", "plan"}, {"commit", target.release.commit.Hex()}}));
+  FetchPlan plan;
+  plan.objects = TRY(Number(answer, "objects"));
+  plan.download_bytes = TRY(Number(answer, "download"));
+  plan.unpacked_bytes = TRY(Number(answer, "unpacked"));
+  plan.reused_bytes = TRY(Number(answer, "reused"));
+  plan.removed.bytes = TRY(Number(answer, "removed-bytes"));
+  plan.removed.inodes = TRY(Number(answer, "removed-inodes"));
+  return plan;
 }
 
 Result<FetchStats> RemoteSource::Fetch(const Target& target, Progress& progress) {
-  const Commit commit = TRY(ParseCommit(target.commit));
   uint64_t bytes = 0;
-  for (const ObjectSize& object : commit.sizes) bytes += object.archived;
-  TRY(Use(target));
-  TRY(RequestFetch(commit));
+  for (const ObjectSize& object : target.sizes) bytes += object.archived;
+  TRY(Give(target));
+  TRY(RequestFetch(target));
   const HttpOptions& http = options_.http;
   const tuf::Json answer =
       TRY(Answer(patience_ + http.pull_time + Seconds(bytes / http.pull_rate), &progress));
-  return FetchStats{.objects = TRY(Number(answer, "objects")),
-                    .bytes = TRY(Number(answer, "bytes"))};
+  FetchStats stats;
+  stats.objects = TRY(Number(answer, "objects"));
+  stats.bytes = TRY(Number(answer, "bytes"));
+  return stats;
 }
 
-// The content objects of a repository that only root may read; of a damaged one those that are
-// whole.
+// The content objects of a repository that only root may read. Of a damaged repository, those that
+// are whole.
 static Result<> AddPrivate(const std::string& path, bool damaged, const Commit& commit,
                            std::map<std::string, std::string>& contents) {
   const Repo repo = TRY(Repo::Open(path));
@@ -266,13 +273,15 @@ static Result<> AddPrivate(const std::string& path, bool damaged, const Commit& 
   return {};
 }
 
-// A worker is not root: what of the releases on this machine only root may read, it is given.
+// A worker is not root: it is given those objects of the releases on this machine that only root
+// may read.
 Result<> RemoteSource::RequestFetch(const Commit& commit) {
   std::map<std::string, std::string> contents;
   if (!options_.parent.empty()) TRY(AddPrivate(options_.parent, false, commit, contents));
   for (const std::string& damaged : options_.damaged)
     (void)AddPrivate(damaged, true, commit, contents);
-  TRY(Request({{"call", "fetch"}, {"objects", contents.size()}}));
+  TRY(Request(
+      {{"call", "fetch"}, {"commit", commit.release.commit.Hex()}, {"objects", contents.size()}}));
   for (const auto& [name, content] : contents)
     for (const std::string& message : {name, content}) TRY(Send(message));
   return {};
@@ -281,8 +290,8 @@ Result<> RemoteSource::RequestFetch(const Commit& commit) {
 Result<Checkout> RemoteSource::Open(const Target& target) {
   auto [image, writer] = TRY(StreamPair());
   TRY(SetPatience(image.get(), patience_));
-  TRY(Use(target));
-  TRY(Call({{"call", "open"}}, writer.get()));
+  TRY(Give(target));
+  TRY(Call({{"call", "open"}, {"commit", target.release.commit.Hex()}}, writer.get()));
   writer = {};
   UniqueFd uki = TRY_CONTEXT("UKI", ReceiveUki(image.get(), target.release));
   auto sent = std::async(std::launch::deferred, [this]() -> Result<> {
@@ -292,7 +301,7 @@ Result<Checkout> RemoteSource::Open(const Target& target) {
   return Checkout{std::move(sent), std::move(image), std::move(uki)};
 }
 
-// Into memory, where nobody else gets at it.
+// Into memory, where nobody else can reach it.
 Result<UniqueFd> RemoteSource::ReceiveUki(int stream, const Release& release) {
   UniqueFd uki(::memfd_create("uki", MFD_CLOEXEC));
   if (!uki) return FailErrno("memfd_create");
@@ -301,7 +310,7 @@ Result<UniqueFd> RemoteSource::ReceiveUki(int stream, const Release& release) {
   for (uint64_t left = release.uki_size; left > 0;) {
     std::span<std::byte> piece = std::span(buffer).first(std::min<uint64_t>(left, buffer.size()));
     const Result<size_t> found = ReadFull(stream, piece);
-    if (found && *found < piece.size()) TRY(Answer(patience_));  // why it ended
+    if (found && *found < piece.size()) TRY(Answer(patience_));  // it says why
     if (!found || *found < piece.size())
       return std::unexpected(
           Lost({Code::kNetwork,
@@ -319,7 +328,10 @@ Result<UniqueFd> RemoteSource::ReceiveUki(int stream, const Release& release) {
 
 Result<Space> RemoteSource::StagingFree() {
   const tuf::Json answer = TRY(Call({{"call", "staging-free"}}));
-  return Space{.bytes = TRY(Number(answer, "bytes")), .inodes = TRY(Number(answer, "inodes"))};
+  Space free;
+  free.bytes = TRY(Number(answer, "bytes"));
+  free.inodes = TRY(Number(answer, "inodes"));
+  return free;
 }
 
 Result<> RemoteSource::Discard() {

@@ -8,15 +8,17 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <vector>
 
 #include "updater/base/atomic_file.h"
 #include "updater/base/mask.h"
+#include "updater/release/commit.h"
 #include "updater/seal/seal.h"
-#include "updater/source/commit.h"
 #include "updater/source/files.h"
-#include "updater/source/repo.h"
+#include "updater/source/resolver.h"
+#include "updater/source/staging_repository.h"
 #include "updater/tuf/json.h"
 
 namespace hostos {
@@ -29,7 +31,7 @@ class ChannelProgress : public Progress {
   explicit ChannelProgress(const Channel& channel) : channel_(channel) {}
   void Begin(std::string_view, std::string_view) override {}
   void Bytes(uint64_t done, uint64_t total) override {
-    // When nobody listens any more, the next request does not come.
+    // If nobody listens any more, no next request comes.
     (void)channel_.Send(Json{{"done", done}, {"total", total}}.dump());
   }
 
@@ -37,7 +39,7 @@ class ChannelProgress : public Progress {
   const Channel& channel_;
 };
 
-// What is left of a file, or of a stream.
+// Copies the rest of a file.
 Result<> Copy(int from, int to) {
   std::vector<std::byte> buffer(1 << 20);
   while (const size_t size = TRY(ReadFull(from, buffer)))
@@ -45,7 +47,7 @@ Result<> Copy(int from, int to) {
   return {};
 }
 
-// Who is not root, and not who this process is anyway, has no business here, whatever let him in.
+// Only root, or the user that this process runs as, has any business here, however the peer got in.
 Result<> CheckPeer(int socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
@@ -56,7 +58,7 @@ Result<> CheckPeer(int socket) {
               peer.pid, peer.uid);
 }
 
-// Makes it an empty directory.
+// Makes `directory` an empty directory.
 Result<> Renew(const std::string& directory) {
   std::error_code error;
   std::filesystem::remove_all(directory, error);
@@ -74,11 +76,11 @@ class Worker {
     options_.seal_formats = {kSealFormat};
   }
 
-  // False when nobody is there for the answer.
+  // False when nobody is there to take the answer.
   bool Handle(const std::string& request, UniqueFd descriptor) {
     Result<Json> answer = Do(request, std::move(descriptor));
     if (!answer) answer = FailureOf(answer.error());
-    // What servers say may be no UTF-8.
+    // What servers say may not be UTF-8.
     constexpr auto kReplace = Json::error_handler_t::replace;
     if (!channel_.Send(answer->dump(-1, ' ', false, kReplace))) return false;
     return std::ranges::all_of(std::exchange(found_, {}), [&](const NotedFile& file) {
@@ -86,7 +88,7 @@ class Worker {
     });
   }
 
-  bool connected() const { return source_.has_value(); }
+  bool connected() const { return staging_.has_value(); }
 
  private:
   Result<Json> Do(const std::string& text, UniqueFd descriptor) {
@@ -94,22 +96,23 @@ class Worker {
     const tuf::Object request = TRY(tuf::Object::From(json, "request"));
     const std::string call = TRY(request.Text("call"));
     if (call == "connect") return Connect(request, std::move(descriptor));
-    if (!source_) return Fail(Code::kUsage, "request.call: expected connect first, found {}", call);
+    if (!staging_)
+      return Fail(Code::kUsage, "request.call: expected connect first, found {}", call);
     if (call == "resolve") return Resolve(request);
-    if (call == "use") return Use();
+    if (call == "verify") return Verify();
     if (call == "staging-free") return StagingFree();
     if (call == "discard") {
-      TRY(source_->Discard());
+      TRY(staging_->Discard());
       return Json::object();
     }
-    if (call == "plan") return Plan();
+    if (call == "plan") return Plan(request);
     if (call == "fetch") return Fetch(request);
-    if (call == "open") return Open(std::move(descriptor));
+    if (call == "open") return Open(request, std::move(descriptor));
     return Fail(Code::kUsage, "request.call: found {}", call);
   }
 
   Result<Json> Connect(const tuf::Object& request, UniqueFd directory) {
-    OstreeSourceOptions& o = options_;
+    SourceOptions& o = options_;
     o.url = shown_ = TRY(request.Text("url"));
     o.product = TRY(request.Text("product"));
     o.channel = TRY(request.Text("channel"));
@@ -124,12 +127,13 @@ class Worker {
     TRY(Begin());
     directory_ = std::move(directory);
     if (directory_) o.url = std::format("/proc/self/fd/{}", directory_.get());
-    source_.emplace(o);
+    resolver_.emplace(o);
+    staging_.emplace(o);
     return Json::object();
   }
 
-  // After the worker of a hostctl that has just ended. What hostctl does between two requests takes
-  // its time.
+  // Waits for the worker of a hostctl that has just ended. From here on there is no time limit:
+  // hostctl may take its time between two requests.
   Result<> Begin() {
     if (lock_) return {};
     UniqueFd lock = TRY(hostos::Open(own_, O_RDONLY | O_DIRECTORY));
@@ -142,7 +146,7 @@ class Worker {
     const auto now = static_cast<uint64_t>(TRY(request.Integer("now", 0)));
     std::optional<std::string> version;
     if (request.Has("version")) version = TRY(request.Text("version"));
-    Result<> kept = Renew(options_.metadata);  // what follows a failure is no request
+    Result<> kept = Renew(options_.metadata);  // on failure the files that follow are still read
     for (const std::string& name : TRY(request.Texts("metadata"))) {
       const std::string bytes = TRY(channel_.Receive(tuf::kTargetsCap));
       if (kept) kept = WriteFileAtomically(options_.metadata + "/" + name, bytes);
@@ -151,29 +155,43 @@ class Worker {
     const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options_.url, options_.http));
     std::vector<NotedFile> found;
     NotedFiles noted(*files, found);
-    Result<Target> target = source_->Resolve(noted, version, now);
+    Result<Target> target = resolver_->Resolve(noted, version, now);
     Json answer = target ? Json::object() : FailureOf(target.error());
-    if (target) target_ = *std::move(target);
-    found_ = std::move(found);  // of a failure too: a root that came before it counts
+    if (target) Keep(*std::move(target));
+    found_ = std::move(found);  // also after a failure: a new root that came first counts
     answer["files"] = Json::array();
     for (const NotedFile& file : found_) answer["files"].push_back(file.name);
     return answer;
   }
 
-  Result<Json> Use() {
+  Result<Json> Verify() {
     const std::string commit = TRY(channel_.Receive(kMaxCommitBytes));
     const std::string signatures = TRY(channel_.Receive(kMaxDetachedBytes));
-    target_ = TRY(source_->Verify(commit, signatures));
+    Keep(TRY(resolver_->Verify(commit, signatures)));
     return Json::object();
   }
 
+  void Keep(Target target) {
+    const Digest commit = target.release.commit;
+    verified_.insert_or_assign(commit, std::move(target));
+  }
+
+  // The release that a request names.
+  Result<const Target*> Named(const tuf::Object& request) const {
+    const std::string name = TRY(request.Text("commit"));
+    const auto found = verified_.find(TRY(Digest::FromHex(name)));
+    if (found != verified_.end()) return &found->second;
+    return Fail(Code::kUsage, "request.commit: {} was neither resolved nor verified here", name);
+  }
+
   Result<Json> StagingFree() {
-    const Space free = TRY(source_->StagingFree());
+    const Space free = TRY(staging_->Free());
     return Json{{"bytes", free.bytes}, {"inodes", free.inodes}};
   }
 
-  Result<Json> Plan() {
-    const FetchPlan plan = TRY(source_->Plan(target_));
+  Result<Json> Plan(const tuf::Object& request) {
+    const Target* target = TRY(Named(request));
+    const FetchPlan plan = TRY(staging_->Plan(*target));
     return Json{{"objects", plan.objects},
                 {"download", plan.download_bytes},
                 {"unpacked", plan.unpacked_bytes},
@@ -184,33 +202,34 @@ class Worker {
 
   Result<Json> Fetch(const tuf::Object& request) {
     int64_t left = TRY(request.Integer("objects", 0));
-    const auto next = [&]() -> Result<std::optional<OstreeSource::Given>> {
+    const auto next = [&]() -> Result<std::optional<StagingRepository::Given>> {
       if (left == 0) return std::nullopt;
       left--;
       const std::string name = TRY(channel_.Receive());
       std::string content = TRY(channel_.Receive(kMaxContentBytes));
-      return OstreeSource::Given{TRY(Digest::FromHex(name)), std::move(content)};
+      return StagingRepository::Given{TRY(Digest::FromHex(name)), std::move(content)};
     };
     Result<> taken;
-    if (left > 0) taken = source_->Take(next);
-    while (left > 0) (void)next();  // what follows a failure is no request
+    if (left > 0) taken = staging_->Take(next);
+    while (left > 0) (void)next();  // on failure the objects that follow are still read
     TRY(taken);
     ChannelProgress progress(channel_);
-    const FetchStats stats = TRY(source_->Fetch(target_, progress));
+    const Target* target = TRY(Named(request));
+    const FetchStats stats = TRY(staging_->Fetch(*target, progress));
     return Json{{"objects", stats.objects}, {"bytes", stats.bytes}};
   }
 
-  Result<Json> Open(UniqueFd stream) {
+  Result<Json> Open(const tuf::Object& request, UniqueFd stream) {
     if (!stream) return Fail(Code::kUsage, "open: expected a stream socket");
-    Checkout checkout = TRY(source_->Open(target_));
+    const Target* target = TRY(Named(request));
+    const StagingRepository::Opened opened = TRY(staging_->Open(*target));
     TRY(channel_.Send("{}"));
-    TRY(Copy(checkout.uki.get(), stream.get()));
-    TRY(Copy(checkout.image.get(), stream.get()));
-    TRY(checkout.sent.get());
+    TRY(Copy(opened.uki.get(), stream.get()));
+    TRY(SendImage(opened.scan.tree, *opened.scan.content, stream.get()));
     return Json::object();
   }
 
-  // Messages name the directory as who asked knows it.
+  // Messages name the directory as the other end knows it.
   Json FailureOf(const Error& error) const {
     std::string message = error.message;
     const auto replace = [&](const std::string& what, const std::string& with) {
@@ -219,7 +238,7 @@ class Worker {
         message.replace(at, what.size(), with);
     };
     if (directory_) replace(options_.url, shown_);
-    replace(options_.http.token, "***");  // a server may say it back
+    replace(options_.http.token, "***");  // a server may echo it
     return {{"error", static_cast<int>(error.code)},
             {"message", Masked(message).substr(0, kMaxText)}};
   }
@@ -229,12 +248,13 @@ class Worker {
   const Channel& channel_;
   std::string own_;
   UniqueFd lock_;
-  OstreeSourceOptions options_;
+  SourceOptions options_;
   std::string shown_;  // options_.url, as it was given
   UniqueFd directory_;
-  std::optional<OstreeSource> source_;
-  Target target_;
-  std::vector<NotedFile> found_;  // what follows the answer
+  std::optional<Resolver> resolver_;
+  std::optional<StagingRepository> staging_;
+  std::map<Digest, Target> verified_;
+  std::vector<NotedFile> found_;  // the files that follow the answer
 };
 
 }  // namespace

@@ -1,38 +1,38 @@
-// The process that fetches for a RemoteSource: an OstreeSource behind a channel, without
-// privileges.
+// The process that fetches for a RemoteSource: a Resolver and a StagingRepository behind a channel,
+// without privileges.
 //
-// A request is a JSON object, followed by messages of bytes where it says so; its "call" is one of
-//   connect     the first: whose releases, where from, which signatures; what is on this machine
-//               comes as a descriptor
-//   resolve     "now", and "version" unless it is to be the newest; "metadata", the names of the
-//               files that whoever asks trusts, each of which follows
-//   use         a release that was verified before: its commit and its detached metadata follow
-//   plan, fetch of the release that was resolved or used last; with "fetch" come so many
-//               "objects", content objects of the parent that not everybody may read: of each
-//               follow its checksum and its bytes
-//   open        the same; with a stream socket, which gets the UKI and then the sealed image
+// A request is a JSON object, followed by messages of bytes where noted. Its "call" is one of
+//   connect     comes first: whose releases, from where, which signatures; files of this machine
+//               come as a descriptor
+//   resolve     "now", and "version" unless the newest is wanted; "metadata", the names of the
+//               metadata files that the other end trusts; each file follows
+//   verify      a release that an earlier run resolved: its commit and its detached metadata follow
+//   plan        the "commit", which was resolved or verified before
+//   fetch       likewise; with the number of "objects", content objects of this machine that not
+//               everybody may read: of each, the checksum and the bytes follow
+//   open        likewise; with a stream socket, which gets the UKI and then the sealed image
 //   staging-free, discard
-// Before the answer come any number of {"done", "total"}. The answer is an object with the call's
-// results; of "resolve" it is "files", the names of the repository's files that it takes to resolve
-// once more, each of which follows. Or it is {"error", "message"}, the first of which is a Code.
-// "open" has two answers: one before the stream and one behind it.
+// Any number of {"done", "total"} come before the answer. The answer is an object with the results
+// of the call. For "resolve" it is "files", the names of the repository's files that are needed to
+// resolve again; each file follows. Or the answer is {"error", "message"}, where the error is a
+// Code. "open" has two answers: one before the stream and one after it.
 #pragma once
 
+#include "updater/base/clock.h"
 #include "updater/fetch/channel.h"
-#include "updater/source/ostree_source.h"
 
 namespace hostos {
 
-// systemd's sandbox leaves a process the abstract sockets of this machine (unix(7)), which are in
-// everybody's network namespace, and its user's other processes. From here on this thread, and
-// those it starts, have neither; before Linux 6.12 they keep both.
+// systemd's sandbox still lets a process reach the abstract sockets of this machine (unix(7)),
+// which are in the shared network namespace, and the other processes of its user. This call takes
+// both from this thread and the threads it starts. Before Linux 6.12 it has no effect.
 void LeaveOthersAlone();
 
 inline constexpr Seconds kFirstRequest{60};
 
-// Until the other end is gone. What it keeps is in `directory`, which is its own: one worker at a
-// time has it, from a good first request on, for which the other end has `patience`. That end is
-// root's, or of the user who this process is.
+// Answers requests until the other end is gone. `directory` holds what the worker keeps. One worker
+// at a time has it, from its first good request on; `patience` is how long that request may take.
+// The other end must run as root, or as this process's user.
 Result<> Serve(UniqueFd socket, const std::string& directory, Seconds patience = kFirstRequest);
 
 }  // namespace hostos

@@ -63,7 +63,7 @@ Result<> Check(const grpc::Status& status, const Deadline& deadline,
   return Fail(Code::kUnhealthy, "{}", OneLine(status.error_message()));
 }
 
-// One canary container, from creation to deletion. A process may run one at a time.
+// One canary container, from creation to deletion. A process may run only one at a time.
 class Canary {
  public:
   Canary(Channel channel, std::string id) : channel_(std::move(channel)), id_(std::move(id)) {}
@@ -79,8 +79,9 @@ class Canary {
     return {};
   }
 
-  // Removes the task, then the container, whatever there is of them. A container whose task is
-  // still there stays: by it the next run finds the task, and containerd deletes none without it.
+  // Removes the task, then the container, whichever exists. If the task remains, the container
+  // stays too: the next run finds the task by it, and containerd deletes no task without its
+  // container.
   Result<> Remove(const Deadline& deadline) {
     tasks::KillRequest kill;
     kill.set_container_id(id_);
@@ -88,7 +89,7 @@ class Canary {
     kill.set_all(true);
     Empty empty;
     if (Call(channel_, &Tasks::Stub::Kill, kill, &empty, deadline).ok())
-      (void)WaitTask(deadline);  // only an ended task can be deleted; if it hangs, that will say so
+      (void)WaitTask(deadline);  // only an ended task can be deleted; a hang shows there
 
     tasks::DeleteTaskRequest delete_task;
     delete_task.set_container_id(id_);
@@ -110,7 +111,7 @@ class Canary {
     containers::Container& container = *request.mutable_container();
     container.set_id(id_);
     container.mutable_runtime()->set_name(runtime);
-    // containerd's typeurl: JSON of the Go type, named by its import path and major version.
+    // containerd's typeurl: the JSON of a Go type, named by its import path and major version.
     container.mutable_spec()->set_type_url(
         "types.containerd.io/opencontainers/runtime-spec/1/Spec");
     container.mutable_spec()->set_value(CanarySpec(id_));
@@ -138,7 +139,7 @@ class Canary {
     return Check(Call(channel_, &Tasks::Stub::Start, request, &response, deadline), deadline);
   }
 
-  // The exit code; of a task that has ended already too.
+  // The exit code, even of a task that has already ended.
   Result<uint32_t> WaitTask(const Deadline& deadline) {
     tasks::WaitRequest request;
     request.set_container_id(id_);
@@ -151,10 +152,9 @@ class Canary {
   std::string id_;
 };
 
-// Canaries are named after the process that runs them and the moment it began:
-// "canary-<boot>-<pid>-<nanoseconds>". So two commands may check at once, what a killed one left
-// behind is known by nobody living bearing its name, and nothing that is left, wherever it is, has
-// a name that is needed again.
+// A canary is named after its process and its start: "canary-<boot>-<pid>-<nanoseconds>". So two
+// commands may check at the same time; a leftover is one whose name belongs to no living process;
+// and nothing left behind has a name that will be needed again.
 Result<std::string> CanaryPrefix() {
   const std::string boot = TRY(ReadFile("/proc/sys/kernel/random/boot_id"));
   return std::format("canary-{}-", boot.substr(0, 8));
@@ -175,7 +175,7 @@ bool RunsElsewhere(std::string_view id, std::string_view prefix) {
   return pid != ::getpid() && (::kill(pid, 0) == 0 || errno == EPERM);
 }
 
-// The canaries that containerd knows a container or a task of.
+// The canaries for which containerd knows a container or a task.
 struct Known {
   std::set<std::string> containers, tasks;
 };
@@ -194,8 +194,8 @@ Result<Known> AskForCanaries(const Channel& channel, const Deadline& deadline) {
   return known;
 }
 
-// The bundle of a task that containerd has lost: files, and an empty directory to mount its root
-// on. Where something is mounted on that, it is in use, and all of it stays.
+// Removes the bundle of a task that containerd has lost: files, and an empty directory where its
+// root was mounted. If something is mounted there, the bundle is in use, and all of it stays.
 void RemoveBundle(const std::filesystem::path& bundle) {
   std::error_code error;
   std::filesystem::remove(bundle / "rootfs", error);
@@ -206,8 +206,8 @@ void RemoveBundle(const std::filesystem::path& bundle) {
   std::filesystem::remove(bundle, error);
 }
 
-// What a containerd that died left, and the next one did not take: it harms nobody, as its name is
-// not used again, so that a place that cannot be read or written is left alone.
+// Removes bundles that a dead containerd left and the next one did not take over. They are
+// harmless, because their names are never used again: errors are ignored.
 void RemoveBundles(const std::string& state, const Known& known, const std::string& prefix,
                    const Deadline& deadline) {
   std::error_code error;
@@ -222,8 +222,8 @@ void RemoveBundles(const std::string& state, const Known& known, const std::stri
   }
 }
 
-// Removes what earlier runs left; what of it stays, in one line, as it does not speak against this
-// containerd: "" when all is gone.
+// Removes what earlier runs left. Returns, in one line, what could not be removed, "" for nothing:
+// that is no failure of this containerd.
 Result<std::string> RemoveLeftovers(const Channel& channel, const std::string& state,
                                     const std::string& prefix, const std::string& runtime,
                                     const Deadline& deadline) {
@@ -250,7 +250,8 @@ Result<> CreateNamespace(const Channel& channel, const Deadline& deadline) {
                grpc::StatusCode::ALREADY_EXISTS);
 }
 
-// Is one of `plugins` the needed one, and loaded? If none is, the error of the last that is not.
+// Whether one of `plugins` is the needed one and is loaded. Otherwise fails with the error of the
+// last match.
 Result<> HasPlugin(const introspection::PluginsResponse& plugins, const std::string& needed) {
   std::string error = "containerd does not know it, or its configuration disables it";
   for (const Plugin& plugin : plugins.plugins()) {
@@ -261,8 +262,8 @@ Result<> HasPlugin(const introspection::PluginsResponse& plugins, const std::str
   return Fail(Code::kUnhealthy, "plugin {} is not loaded: {}", needed, error);
 }
 
-// What HostOS sets for pods in /etc/containerd/config.toml. Other runtimes than runc have options
-// of their own.
+// Checks what HostOS sets for pods in /etc/containerd/config.toml. Runtimes other than runc have
+// their own options.
 Result<> HasSettings(const nlohmann::json& config) {
   using Pointer = nlohmann::json::json_pointer;
   const auto expect = [&](const Pointer& at, const nlohmann::json& expected) -> Result<> {
@@ -287,11 +288,12 @@ Result<> HasSettings(const nlohmann::json& config) {
 
 }  // namespace
 
-// containerd's own defaults have its socket in its state directory, and so have k3s and rke2.
+// Takes the socket's folder for the state directory: so it is by default in containerd, k3s and
+// rke2.
 Containerd::Containerd(const std::string& socket)
     : address_("unix:" + socket), state_(socket.substr(0, socket.rfind('/'))) {
   grpc::ChannelArguments arguments;
-  // A channel of our own: a global one would remember earlier failures and wait before it retries.
+  // Not a global channel: it would remember earlier failures, and wait before it retries.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   channel_ = grpc::CreateCustomChannel(address_, grpc::InsecureChannelCredentials(), arguments);
@@ -341,7 +343,7 @@ Result<std::string> Containerd::RunCanary(const std::string& rootfs, const std::
                                           const Deadline& deadline) {
   const std::string prefix = TRY(CanaryPrefix());
   TRY_CONTEXT(std::format("namespace {}", kNamespace), CreateNamespace(channel_, deadline));
-  // The other half is for the canary.
+  // Half the time for the leftovers, the rest for the canary.
   std::string stays = TRY_CONTEXT("leftovers", RemoveLeftovers(channel_, state_, prefix, runtime,
                                                                Deadline(deadline.left() / 2)));
   Canary canary(channel_, NewCanary(prefix));

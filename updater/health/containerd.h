@@ -1,6 +1,6 @@
-// containerd over its socket: is it serving, does it have what the policy needs, can it run a
-// container. Every question is answered or failed by its deadline, the canary's a little later (see
-// kCanaryCleanup), and every failure says which step it was. The only user of gRPC.
+// Asks containerd over its socket: is it serving, does it have what the policy needs, can it run a
+// container. Each question ends by its deadline, the canary's a little later (see kCanaryCleanup),
+// and each failure names its step. The only user of gRPC.
 #pragma once
 
 #include <memory>
@@ -16,28 +16,28 @@ class Channel;
 
 namespace hostos {
 
-// How long after its deadline a canary that hung may still be cleaning up behind itself.
+// How long past its deadline a hung canary may take to clean up.
 inline constexpr Milliseconds kCanaryCleanup{5000};
 
 class Containerd {
  public:
-  // Connects with the first question. One object answers for one moment: make a new one each round.
+  // Connects on the first question. Use a new object for each round.
   explicit Containerd(const std::string& socket);
 
-  // grpc.health.v1.Health/Check says SERVING.
+  // Health/Check of grpc.health.v1 answers SERVING.
   Result<> Serving(const Deadline& deadline);
   // "1.7.24"
   Result<std::string> Version(const Deadline& deadline);
-  // Each of `needed` is loaded without error. "type.id" names one plugin; "type" alone asks for at
-  // least one of that type, since containerd skips those the machine has no use for.
+  // Each of `needed` is loaded without error. "type.id" names one plugin; "type" asks for at least
+  // one of that type, because containerd skips those that the machine cannot use.
   Result<> HasPlugins(const std::vector<std::string>& needed, const Deadline& deadline);
   // Pods run with what HostOS sets in /etc/containerd/config.toml: systemd's cgroups, and the CNI
   // plugins in /opt/cni/bin.
   Result<> HasHostOsSettings(const Deadline& deadline);
-  // Creates, starts, waits for and deletes a container whose root is the directory `rootfs`,
-  // mounted read-only, and whose process is /bin/canary, expected to end with exit code 0. Nothing
-  // is pulled and nothing stays behind, not even of an earlier run that was killed, or whose
-  // containerd was. What of that can't be removed is returned, in one line: "" for nothing.
+  // Creates, starts, waits for and deletes a container. Its root is the directory `rootfs`, mounted
+  // read-only; its process is /bin/canary, which must end with exit code 0. Pulls nothing. Leaves
+  // nothing behind, and also cleans up after an earlier run that was killed or whose containerd
+  // was. Returns, in one line, what it could not remove of that; "" for nothing.
   Result<std::string> RunCanary(const std::string& rootfs, const std::string& runtime,
                                 const Deadline& deadline);
 

@@ -1,5 +1,5 @@
-// A limit in real time shared by the steps of a check: what is left of it, and how long it was, for
-// the message that says it passed. The monotonic clock: booting nodes set their wall clock.
+// A time limit that the steps of a check share: how much is left, and how long it was, for the
+// message that it passed. Uses the monotonic clock, because booting nodes set their wall clock.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ class Deadline {
       : limit_(limit), end_(std::chrono::steady_clock::now() + limit) {}
 
   Milliseconds limit() const { return limit_; }
-  // Rounded up, so that a wait for it is never one too short; zero when it has passed.
+  // Rounded up, so that a wait never ends too early; zero once the limit has passed.
   Milliseconds left() const {
     return std::max(Milliseconds(0),
                     std::chrono::ceil<Milliseconds>(end_ - std::chrono::steady_clock::now()));

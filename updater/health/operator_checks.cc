@@ -26,14 +26,15 @@ constexpr int kPipePieces = 65536 / kPiece;  // a pipe's capacity, pipe(7)
 constexpr Milliseconds kKillTime{1000};      // for SIGKILL to take effect
 constexpr int kEnvironmentExit = 75;         // EX_TEMPFAIL, sysexits.h
 
-// Is what is open as `fd` root's alone to change?
+// Fails unless only root can change what `fd` refers to.
 Result<struct stat> RootsAlone(int fd, const std::string& path) {
   struct stat status;
   if (::fstat(fd, &status) < 0) return FailErrno(path);
   if (status.st_uid != 0)
     return Fail(Code::kUnhealthy, "{} is owned by user {}, expected root; not run", path,
                 status.st_uid);
-  // In a folder like /tmp others can add names, and change none of root's. A link has no mode.
+  // In a folder like /tmp others can add names, but cannot change root's. The mode of a link means
+  // nothing.
   const bool link = S_ISLNK(status.st_mode);
   const bool only_adds = S_ISDIR(status.st_mode) && (status.st_mode & S_ISVTX) != 0;
   if ((status.st_mode & 022) != 0 && !link && !only_adds)
@@ -42,13 +43,13 @@ Result<struct stat> RootsAlone(int fd, const std::string& path) {
   return status;
 }
 
-// Opens `path`, step by step from "/", as O_PATH: every folder and every link on the way is root's
-// alone to change, and what is open at the end is what was looked at.
+// Opens `path` as O_PATH, component by component from "/". Only root can change any folder or link
+// on the way, and the descriptor refers to exactly what was checked.
 Result<UniqueFd> OpenTrusted(const std::string& path, mode_t type, const char* type_name) {
   constexpr int kMostLinks = 40;  // path_resolution(7)
   UniqueFd at = TRY(Open("/", O_PATH | O_DIRECTORY));
   struct stat status = TRY(RootsAlone(at.get(), "/"));
-  std::string done, left = path;  // `done` is what `at` is called, "" for "/"
+  std::string done, left = path;  // `done` is the path of `at`, "" for "/"
   for (int links = 0; !left.empty();) {
     const size_t end = left.find('/');
     const std::string name = left.substr(0, end);
@@ -74,7 +75,7 @@ Result<UniqueFd> OpenTrusted(const std::string& path, mode_t type, const char* t
   }
   if ((status.st_mode & S_IFMT) != type)
     return Fail(Code::kUnhealthy, "{} is not {}; not run", path, type_name);
-  if ((status.st_mode & 022) != 0)  // like /tmp: on the way to a check, but no place for one
+  if ((status.st_mode & 022) != 0)  // like /tmp: allowed on the way, not as the target
     return Fail(Code::kUnhealthy, "{} can be written by others than root (mode {:04o}); not run",
                 path, status.st_mode & 07777);
   if ((status.st_mode & 0100) == 0)
@@ -83,12 +84,12 @@ Result<UniqueFd> OpenTrusted(const std::string& path, mode_t type, const char* t
   return at;
 }
 
-// What an O_PATH descriptor is opened by, in the process that has it.
+// The path by which the process that holds an O_PATH descriptor opens its file.
 std::string PathOf(int fd) {
   return std::format("/proc/self/fd/{}", fd);
 }
 
-// The names in a directory, sorted; none when it does not exist.
+// The names in a directory, sorted; empty when the directory does not exist.
 Result<std::vector<std::string>> List(const std::string& directory) {
   std::vector<std::string> names;
   if (::access(directory.c_str(), F_OK) < 0 && errno == ENOENT) return names;
@@ -104,7 +105,7 @@ Result<std::vector<std::string>> List(const std::string& directory) {
   return names;
 }
 
-// The end of what a check prints.
+// The end of a check's output.
 class Output {
  public:
   static Result<Output> Create() {
@@ -119,7 +120,7 @@ class Output {
   int write_end() const { return write_.get(); }
   void CloseWriteEnd() { write_ = UniqueFd(); }
 
-  // Takes one piece of what is there; false when there is nothing, or nothing will come any more.
+  // Takes one piece of the waiting output; false when none is waiting, or none will come.
   bool Take() {
     char buffer[kPiece];
     const ssize_t n = ::read(read_.get(), buffer, sizeof buffer);
@@ -138,9 +139,9 @@ class Output {
   std::string text_;
 };
 
-// Why a file that is there can't be started for want of a file: the program that is to run it.
+// Explains why an existing file cannot be started for want of a file: its interpreter is missing.
 Result<pid_t> NoInterpreter(int program, const std::string& path) {
-  constexpr size_t kLine = 256;  // execve(2) reads no more of it
+  constexpr size_t kLine = 256;  // execve(2) reads no more of the line
   std::string head(kLine, '\0');
   const Result<UniqueFd> file = Open(PathOf(program), O_RDONLY);
   const ssize_t n = file ? ::read(file->get(), head.data(), head.size()) : -1;
@@ -157,15 +158,15 @@ Result<pid_t> NoInterpreter(int program, const std::string& path) {
               OneLine(line.substr(2)));
 }
 
-// Starts the program that is open as `fd`, whatever `path` has become. A script's interpreter opens
-// it by that descriptor too, so that the check has it as its third.
+// Starts the program behind `fd`, even if `path` names another file by now. A script's interpreter
+// opens the script by descriptor too: that is why the check has it as descriptor 3.
 Result<pid_t> Spawn(int fd, const std::string& path, const std::string& name, int output,
                     Milliseconds limit) {
   constexpr int kProgram = 3;
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   if (::posix_spawn_file_actions_init(&actions) != 0) return FailErrno(path, ENOMEM);
-  ::posix_spawnattr_init(&attributes);  // these calls fail for want of memory or for bad arguments
+  ::posix_spawnattr_init(&attributes);  // these fail only for lack of memory or bad arguments
   ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_adddup2(&actions, output, 1);
   ::posix_spawn_file_actions_adddup2(&actions, output, 2);
@@ -204,8 +205,8 @@ Result<pid_t> Spawn(int fd, const std::string& path, const std::string& name, in
   return pid;
 }
 
-// Waits until the process ends or the time is over, taking its output as it comes. Once the output
-// is closed only the end of the process counts; while it lives on in a child of it, likewise.
+// Waits until the process ends or the time is over, and takes its output meanwhile. Once the output
+// is closed, only the end of the process counts. A child that keeps the output open delays nothing.
 bool WaitForEnd(int pidfd, Output& output, const Deadline& deadline) {
   bool open = true;
   for (;;) {
@@ -232,14 +233,14 @@ Result<> Judge(const siginfo_t& info, CheckResult& check) {
   return {};
 }
 
-// Fills in what the check printed, and where it sees the cause.
+// Runs the check; fills in its output, and whether it blames the environment.
 Result<> Run(const std::string& path, Milliseconds limit, CheckResult& check) {
   const UniqueFd program = TRY(OpenTrusted(path, S_IFREG, "a regular file"));
   Output output = TRY(Output::Create());
   const Deadline deadline(limit);
   const pid_t pid = TRY(Spawn(program.get(), path, check.name, output.write_end(), limit));
   output.CloseWriteEnd();
-  // By number: glibc 2.41 declares pidfd_open() without C linkage.
+  // A raw syscall, because glibc 2.41 declares pidfd_open() without C linkage.
   const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
     const int error = errno;
@@ -248,13 +249,14 @@ Result<> Run(const std::string& path, Milliseconds limit, CheckResult& check) {
   }
 
   const bool in_time = WaitForEnd(pidfd.get(), output, deadline);
-  // All that is left of its process group, in time or not. It is not reaped, so the number is its.
-  (void)::kill(-pid, SIGKILL);  // fails only when nobody is left
+  // Kills whatever remains of its process group, in time or not. The process is not reaped yet, so
+  // the number is still its own.
+  (void)::kill(-pid, SIGKILL);  // fails only when no process is left
   const bool ended = in_time || WaitForEnd(pidfd.get(), output, Deadline(kKillTime));
   siginfo_t info = {};
   if (ended && ::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, WEXITED) < 0)
     return FailErrno("waitid");
-  // What is still in the pipe, and no more: one who left the group may go on writing for ever.
+  // Takes only what the pipe holds now: a process that left the group may write on for ever.
   for (int pieces = 0; pieces < kPipePieces && output.Take(); pieces++) {
   }
   check.output = output.text();

@@ -13,13 +13,14 @@
 namespace hostos {
 namespace {
 
-constexpr char kGateUnit[] = "hostos-health-gate.service";  // it is starting while it looks
+constexpr char kGateUnit[] = "hostos-health-gate.service";  // still starting while it checks
 
 Result<std::string> NotTried(std::string_view why) {
   return Fail(Code::kUnhealthy, "not tried: {}", why);
 }
 
-// One check with its share of the time left: what it found, or why it does not hold.
+// Runs one check with its share of the remaining time. Its detail says what it found, or why it
+// fails.
 CheckResult Check(const std::string& name, Milliseconds limit,
                   const std::function<Result<std::string>(const Deadline&)>& run) {
   const auto begin = std::chrono::steady_clock::now();
@@ -55,7 +56,7 @@ void SystemHealth::CheckContainerd(const Deadline& deadline, std::vector<CheckRe
   const bool serving = add("containerd-serving", deadline.left(), [&](const Deadline& end) {
     return containerd.Serving(end).transform([] { return std::string("SERVING"); });
   });
-  // Whether a question makes sense: one that cannot be answered only costs its whole deadline.
+  // Asks only a containerd that serves: a question without an answer would cost its whole deadline.
   const auto serving_or = [&](auto ask) {
     return [&, ask](const Deadline& end) -> Result<std::string> {
       return serving ? ask(end) : NotTried("containerd is not serving");
@@ -83,14 +84,14 @@ void SystemHealth::CheckContainerd(const Deadline& deadline, std::vector<CheckRe
       }));
 }
 
-// Those of a containerd that is not HostOS's own, or does without CRI, are its operator's.
+// The settings of a containerd that is not HostOS's own, or works without CRI, are its operator's.
 bool SystemHealth::AsksForSettings() const {
   return policy_.containerd_settings && policy_.containerd_unit == HealthPolicy().containerd_unit &&
          std::ranges::contains(policy_.plugins, "io.containerd.grpc.v1.cri");
 }
 
 void SystemHealth::CheckSystemd(const Deadline& deadline, std::vector<CheckResult>& checks) {
-  // Both answers take a moment, so one connection and one deadline serve them both.
+  // Both answers take only a moment, so they share one connection and one deadline.
   const Milliseconds limit = std::min<Milliseconds>(policy_.check_timeout, deadline.left());
   Result<Systemd> systemd = Systemd::Connect(bus_address_, Deadline(limit));
   using Question = Result<std::string> (SystemHealth::*)(Systemd&, CheckResult&);
@@ -108,7 +109,7 @@ void SystemHealth::CheckSystemd(const Deadline& deadline, std::vector<CheckResul
   add("units", &SystemHealth::AllUnitsUp);
 }
 
-// How often it was started since the look before this one, however long ago that was.
+// How often the unit was started since the last look, however long ago that was.
 uint32_t SystemHealth::CountRestarts(const ServiceState& now) {
   const ServiceState before = seen_.value_or(now);
   seen_ = now;
@@ -117,8 +118,8 @@ uint32_t SystemHealth::CountRestarts(const ServiceState& now) {
   return now.main_pid != 0 && before.main_pid != 0 && now.main_pid != before.main_pid;
 }
 
-// containerd's unit runs, in the same process as in the round before. What fails is forgotten, so
-// that the next round begins anew with what it finds.
+// Checks that containerd's unit runs, in the same process as in the last round. A failure clears
+// the memory, so the next round starts fresh from what it finds.
 Result<std::string> SystemHealth::SameProcess(Systemd& systemd, CheckResult& found) {
   const std::optional<ServiceState> before = std::exchange(containerd_, std::nullopt);
   const std::string& unit = policy_.containerd_unit;
@@ -142,8 +143,8 @@ bool SystemHealth::MayFail(const std::string& unit) const {
   });
 }
 
-// No unit failed, waits to be started again, or is still on its way up. Where this runs before the
-// system is up, what waits for it is not on its way yet.
+// Checks that no unit failed, waits for a restart, or is still starting. Units that wait for the
+// caller of this check (at boot, the gate) do not count as starting.
 Result<std::string> SystemHealth::AllUnitsUp(Systemd& systemd, CheckResult& found) {
   const std::string state = TRY(systemd.SystemState());
   if (state == "maintenance" || state == "stopping")

@@ -1,6 +1,6 @@
-// The health of the machine this runs on: containerd, its canary, the service manager's units and
-// the operator's own checks, cheap ones first. Every round lists every check, so that a report
-// always has the same shape; one that makes no sense after an earlier failure says which.
+// The health of this machine: containerd, its canary, the service manager's units and the
+// operator's checks. Every round lists every check, so a report always has the same shape; a check
+// that makes no sense after an earlier failure names that failure.
 #pragma once
 
 #include <optional>
@@ -29,8 +29,8 @@ class SystemHealth : public Health {
 
   HealthPolicy policy_;
   std::string bus_address_;
-  std::optional<ServiceState> containerd_;  // as the round before found it, if it was good
-  std::optional<ServiceState> seen_;        // as the round before found it
+  std::optional<ServiceState> containerd_;  // as the last round found it, if it was good
+  std::optional<ServiceState> seen_;        // as the last round found it
 };
 
 }  // namespace hostos

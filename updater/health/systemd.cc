@@ -31,7 +31,7 @@ class BusError {
   ~BusError() { sd_bus_error_free(&error_); }
   sd_bus_error* get() { return &error_; }
 
-  // `result` is what the call returned: a negative errno.
+  // `result` is the call's return value, a negative errno.
   std::unexpected<Error> AsFailure(std::string_view what, int result, const Deadline& deadline) {
     if (result == -ETIMEDOUT || sd_bus_error_has_name(&error_, SD_BUS_ERROR_NO_REPLY))
       return Fail(Code::kUnhealthy, "{}: no answer within {}", what,
@@ -51,7 +51,7 @@ void Systemd::Close::operator()(sd_bus* bus) const {
   sd_bus_close_unref(bus);
 }
 
-// sd-bus takes 0 for its own default, so never 0.
+// Never 0: sd-bus takes it for its own default.
 uint64_t Systemd::MicrosecondsLeft() const {
   return std::max<uint64_t>(1, std::chrono::microseconds(deadline_.left()).count());
 }
@@ -63,7 +63,8 @@ Result<Systemd> Systemd::Connect(const std::string& address, const Deadline& dea
   if (r >= 0) r = sd_bus_set_address(raw, address.c_str());
   if (r >= 0) r = sd_bus_set_bus_client(raw, true);
   if (r >= 0) r = sd_bus_start(raw);
-  // The greeting, by hand: sd-bus would wait up to 90 s for a bus that accepts and says nothing.
+  // Runs the handshake by hand: sd-bus would wait up to 90 s for a bus that accepts and stays
+  // silent.
   while (r >= 0 && (r = sd_bus_is_ready(raw)) == 0) {
     r = sd_bus_process(raw, nullptr);
     if (r != 0) continue;
@@ -80,7 +81,7 @@ Result<std::string> Systemd::TextProperty(const char* path, const char* interfac
                                           const char* name) {
   BusError error;
   char* text = nullptr;
-  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails only for NULL
   int r = sd_bus_get_property_string(bus_.get(), kDestination, path, interface, name, error.get(),
                                      &text);
   if (r < 0) return error.AsFailure(name, r, deadline_);
@@ -91,7 +92,7 @@ Result<uint32_t> Systemd::NumberProperty(const char* path, const char* interface
                                          const char* name) {
   BusError error;
   uint32_t number = 0;
-  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails only for NULL
   int r = sd_bus_get_property_trivial(bus_.get(), kDestination, path, interface, name, error.get(),
                                       'u', &number);
   if (r < 0) return error.AsFailure(name, r, deadline_);
@@ -102,11 +103,11 @@ Result<std::string> Systemd::SystemState() {
   return TextProperty(kManagerPath, kManager, "SystemState");
 }
 
-// Is this property, a list of names, not empty?
+// Whether this property, a list of names, has any.
 Result<bool> Systemd::HasNames(const char* path, const char* interface, const char* name) {
   BusError error;
   char** raw = nullptr;
-  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails only for NULL
   const int r =
       sd_bus_get_property_strv(bus_.get(), kDestination, path, interface, name, error.get(), &raw);
   const bool any = raw && raw[0];
@@ -120,7 +121,7 @@ Result<std::vector<std::string>> Systemd::UnitsIn(const char* state) {
   constexpr char kMethod[] = "ListUnitsFiltered";
   BusError error;
   sd_bus_message* raw = nullptr;
-  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails only for NULL
   int r = sd_bus_call_method(bus_.get(), kDestination, kManagerPath, kManager, kMethod, error.get(),
                              &raw, "as", 1, state);
   const Message reply(raw);
@@ -143,13 +144,13 @@ Result<std::vector<std::string>> Systemd::StartingUnits() {
   constexpr char kMethod[] = "ListJobs";
   BusError error;
   sd_bus_message* raw = nullptr;
-  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails only for NULL
   int r = sd_bus_call_method(bus_.get(), kDestination, kManagerPath, kManager, kMethod, error.get(),
                              &raw, "");
   const Message reply(raw);
   if (r < 0) return error.AsFailure(kMethod, r, deadline_);
 
-  std::vector<std::pair<std::string, std::string>> running;  // unit, and its path
+  std::vector<std::pair<std::string, std::string>> running;  // unit and object path
   uint32_t id = 0;
   const char *unit = nullptr, *type = nullptr, *state = nullptr, *job = nullptr, *path = nullptr;
   r = sd_bus_message_enter_container(raw, 'a', "(usssoo)");
@@ -167,21 +168,21 @@ Result<std::vector<std::string>> Systemd::StartingUnits() {
   return units;
 }
 
-// What nothing wants is somebody's own affair: of a timer, or of who typed the command.
+// A unit that no other unit wants belongs to a timer, or to whoever typed the command.
 Result<bool> Systemd::IsWanted(const std::string& path) {
   for (const char* relation : {"WantedBy", "RequiredBy", "BoundBy", "UpheldBy"})
     if (TRY(HasNames(path.c_str(), kUnit, relation))) return true;
   return false;
 }
 
-// Its path; "" when this process is part of none.
+// The object path of this process's unit; "" when it is in none.
 Result<std::string> Systemd::OwnUnit() {
   constexpr char kMethod[] = "GetUnitByPID";
   BusError error;
   sd_bus_message* raw = nullptr;
-  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails for NULL only
+  (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails only for NULL
   int r = sd_bus_call_method(bus_.get(), kDestination, kManagerPath, kManager, kMethod, error.get(),
-                             &raw, "u", 0);  // 0: of who asks
+                             &raw, "u", 0);  // 0: the caller's own
   const Message reply(raw);
   if (sd_bus_error_has_name(error.get(), "org.freedesktop.systemd1.NoUnitForPID")) return "";
   const char* path = nullptr;
@@ -195,11 +196,11 @@ Result<ServiceState> Systemd::Service(const std::string& unit) {
   int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit.c_str(), &raw);
   const Text path(raw);
   if (r < 0) return BusError().AsFailure(unit, r, deadline_);
-  return ServiceState{
-      .active_state = TRY_CONTEXT(unit, TextProperty(raw, kUnit, "ActiveState")),
-      .main_pid = TRY_CONTEXT(unit, NumberProperty(raw, kService, "MainPID")),
-      .restarts = TRY_CONTEXT(unit, NumberProperty(raw, kService, "NRestarts")),
-  };
+  ServiceState state;
+  state.active_state = TRY_CONTEXT(unit, TextProperty(raw, kUnit, "ActiveState"));
+  state.main_pid = TRY_CONTEXT(unit, NumberProperty(raw, kService, "MainPID"));
+  state.restarts = TRY_CONTEXT(unit, NumberProperty(raw, kService, "NRestarts"));
+  return state;
 }
 
 }  // namespace hostos

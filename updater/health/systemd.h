@@ -1,5 +1,5 @@
-// What the service manager knows of the system's state, over the system bus. Every call is bounded
-// by the deadline given at the connection. The only user of sd-bus.
+// Asks the service manager for the system's state, over the system bus. The deadline given to
+// Connect() bounds every call. The only user of sd-bus.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ inline constexpr char kSystemBus[] = "unix:path=/run/dbus/system_bus_socket";
 struct ServiceState {
   std::string active_state;  // "active", "activating", "failed", ...; "inactive" when unknown
   uint32_t main_pid = 0;     // 0: none
-  uint32_t restarts = 0;     // automatic ones, since the unit was last started by hand
+  uint32_t restarts = 0;     // automatic ones since the last start by hand
 
   bool operator==(const ServiceState&) const = default;
 };
@@ -32,10 +32,10 @@ class Systemd {
 
   // "starting", "running", "degraded", "maintenance", "stopping", ...
   Result<std::string> SystemState();
-  // Units in that active or sub state: "failed", "auto-restart".
+  // Units in this active state or sub state: "failed", "auto-restart".
   Result<std::vector<std::string>> UnitsIn(const char* state);
-  // Units that are on their way up, which others want or need: their job to start, restart or
-  // reload is running. Not what waits behind one; and not the unit that this process is part of.
+  // Units that others want or need and that are starting: their start, restart or reload job is
+  // running. Leaves out units that wait for such a job, and the unit of this process.
   Result<std::vector<std::string>> StartingUnits();
   Result<ServiceState> Service(const std::string& unit);
 

@@ -8,7 +8,7 @@
 namespace hostos {
 namespace {
 
-// "canary: task start: no answer within 30 s", of the first check that decides.
+// "canary: task start: no answer within 30 s": the first check that decides.
 std::optional<std::string> FirstFailure(const std::vector<CheckResult>& checks) {
   const CheckResult* failing = FirstFailing(checks);
   if (!failing) return std::nullopt;
@@ -16,7 +16,8 @@ std::optional<std::string> FirstFailure(const std::vector<CheckResult>& checks) 
                      failing->detail);
 }
 
-// It failed before, as a whole or in all of its parts.
+// Whether the check, or every one of its parts, failed before. A check without parts also counts as
+// failed before if the release is known to be good.
 bool FailedBefore(const CheckResult& check, const Baseline& baseline) {
   const auto known = [&](const std::string& name) {
     return std::ranges::contains(baseline.failed, name);
@@ -25,7 +26,7 @@ bool FailedBefore(const CheckResult& check, const Baseline& baseline) {
   return baseline.known_good || known(check.name);
 }
 
-// Of several parts, those that are not the release's fault are named.
+// Names those of the failed parts that are not the release's fault.
 void NameKnownParts(CheckResult& check, const Baseline& baseline) {
   std::string known;
   for (const std::string& part : check.parts)
@@ -37,7 +38,7 @@ std::string Times(uint64_t count) {
   return std::format("{} time{}", count, count == 1 ? "" : "s");
 }
 
-// What kept the checks from holding for the whole window, as a wait has seen it.
+// What interrupted the checks during a wait, so that they did not hold for the whole window.
 struct Unrest {
   uint64_t restarts = 0;  // of containerd
   uint64_t breaks = 0;    // of good streaks
@@ -45,7 +46,7 @@ struct Unrest {
   void Take(const std::vector<CheckResult>& checks) {
     for (const CheckResult& check : checks) restarts += check.restarts;
   }
-  // "" when nothing was restless.
+  // "" if nothing did.
   std::string Text(const HealthPolicy& policy) const {
     if (restarts > 0)
       return std::format("{} restarted {}", policy.containerd_unit, Times(restarts));
@@ -90,8 +91,8 @@ Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
   const Milliseconds begin = clock.Monotonic();
   const Milliseconds end = begin + policy.deadline;
   Verdict verdict;
-  std::optional<Milliseconds> since;  // when the first round of the present good streak was over
-  std::string failure;                // the last one
+  std::optional<Milliseconds> since;  // end of the good streak's first round
+  std::string failure;                // the last failure
   Unrest unrest;
 
   Milliseconds now = begin;
@@ -103,7 +104,8 @@ Verdict WaitHealthy(Health& health, Clock& clock, const HealthPolicy& policy,
     unrest.Take(checks);
     now = clock.Monotonic();
 
-    // A round that the deadline cut short fails for want of time: the round before it says why.
+    // A round that the deadline cut short fails only for lack of time: the round before it tells
+    // why.
     const bool cut_short = failed && now >= end && limit < policy.check_timeout;
     if (cut_short && !first) break;
     first = false;

@@ -1,5 +1,5 @@
-// hostctl's verbs and options: one constexpr table that feeds the parser, --help, the man page and
-// the completion, so that none of them can promise what another does not keep.
+// hostctl's verbs and options: one constexpr table. The parser, --help, the man page and the
+// completion all read it, so they cannot contradict each other.
 #pragma once
 
 #include <optional>
@@ -45,7 +45,7 @@ struct Invocation {
   std::optional<std::string> version;  // update
   std::optional<std::string> from;     // update, rescue: a directory
   std::optional<std::string> slot;     // verify: "A", "B" or "both"
-  const Command* topic = nullptr;      // help: null for the whole
+  const Command* topic = nullptr;      // help: null for the whole manual
 };
 
 struct OptionSpec {
@@ -57,7 +57,7 @@ struct OptionSpec {
   std::string_view choices = "";  // allowed values, separated by spaces; empty: any
 };
 
-// What a code means for one verb.
+// What an exit code means for one verb.
 struct ExitUse {
   ExitCode code;
   std::string_view meaning;
@@ -70,16 +70,16 @@ struct Command {
   std::string_view description;  // one paragraph
   std::span<const OptionSpec> options;
   std::span<const ExitUse> exits;
-  bool hidden = false;            // run by a unit, not by people: not listed, but documented
-  std::string_view operand = "";  // a verb that may follow, as help has it; empty: none
+  bool hidden = false;            // run by a unit, not by people: documented, not listed
+  std::string_view operand = "";  // a verb that may follow, as help shows it; empty: none
 };
 
 std::span<const Command> Commands();
-// Options that every verb takes.
+// The options of every verb.
 std::span<const OptionSpec> GlobalOptions();
 
-// `words` without the program's name. Strict: an unknown verb or option, a missing or a superfluous
-// value, an option given twice and options that exclude each other are kUsage.
+// `words` without the program's name. Strict: kUsage for an unknown verb or option, a missing or
+// superfluous value, an option given twice, and options that exclude each other.
 Result<Invocation> ParseCommandLine(std::span<const char* const> words);
 
 }  // namespace hostos

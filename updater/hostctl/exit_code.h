@@ -1,5 +1,5 @@
-// hostctl's exit codes: one enum, one table that the man page, --help and docs/cli.md show. They
-// are an interface: scripts branch on them.
+// hostctl's exit codes: one enum and one table, which the man page, --help and docs/cli.md show.
+// They are an interface: scripts branch on them.
 #pragma once
 
 #include <string_view>

@@ -18,7 +18,7 @@ bool Same(const BootState& a, const BootState& b, Slot slot) {
          a.slot(slot).root_hash == b.slot(slot).root_hash;
 }
 
-// Of what was found where releases come from.
+// Advice for a source of releases that is not trusted.
 std::string WhyNotTrusted(std::string_view message, const Invocation& invocation) {
   static constexpr struct {
     std::string_view words, advice;
@@ -62,7 +62,7 @@ std::string WhyNotTrusted(std::string_view message, const Invocation& invocation
 }  // namespace
 
 std::string WhatIsLeft(const BootState& before, const Result<BootState>& after, bool began) {
-  const Slot other = Other(before.running);
+  const Slot other = before.target();
   if (!after) return "The running system is unchanged.";
   if (!began && Same(before, *after, other)) return "Nothing was changed.";
   if (after->next() == other)

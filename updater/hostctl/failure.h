@@ -1,5 +1,5 @@
-// How hostctl says that something went wrong: the whole truth in the first line, what was left
-// unchanged in the second, then what to do.
+// How hostctl reports a failure: what went wrong in the first line, what it left unchanged in the
+// second, then what to do.
 #pragma once
 
 #include <optional>
@@ -11,17 +11,17 @@
 
 namespace hostos {
 
-// What a failed verb left behind, told from the evidence before and after it. `began` is true once
-// it may have changed something (an update past its resolve phase).
+// What a failed verb left behind, judged by the boot state before and after. `began` is true once
+// the verb may have changed something (an update past its resolve phase).
 std::string WhatIsLeft(const BootState& before, const Result<BootState>& after, bool began);
 
-// What an operator does next; "" when the message says it all. Why something is not trusted, and so
-// what to do about it, is told from the words of the message: it may come from another process, as
-// a code and a text.
+// What an operator should do next; "" when the message says it all. Why something is not trusted is
+// told by the words of the message, because the error may come from another process, as a code and
+// a text.
 std::string Advice(const Error& error, const Invocation& invocation);
 
-// "hostctl: <message>", `left`, the message's further lines and `advice`, each on a line of its own
-// when there is something to say.
+// "hostctl: <message>", then `left`, the further lines of the message and `advice`: each on its own
+// line, if it is not empty.
 std::string FailureText(const Error& error, const std::string& left, const std::string& advice);
 
 }  // namespace hostos

@@ -1,5 +1,5 @@
-// Numbers, times and colors as people read them. Sizes in powers of ten, ages instead of dates
-// where they are what matters, digests short.
+// Numbers, times and colors for people: sizes in powers of ten, ages instead of dates where the age
+// matters, short digests.
 #pragma once
 
 #include <cstdint>
@@ -12,23 +12,23 @@ namespace hostos {
 
 // "41.2 MB", "3.1 GB", "12.3 kB", "512 bytes".
 std::string FormatSize(uint64_t bytes);
-// "21.4 of 41.2 MB": both in the larger one's unit.
+// "21.4 of 41.2 MB": both in the unit of the whole.
 std::string FormatSizeOf(uint64_t part, uint64_t whole);
 // "1,303".
 std::string FormatCount(uint64_t number);
 // "1 boot", "3 boots".
 std::string Plural(uint64_t number, std::string_view noun);
-// "2 min ago"; a time that has not come yet (a clock was wrong) as a date.
+// "2 min ago"; a time in the future (a clock was wrong) as a date.
 std::string FormatAge(uint64_t then, uint64_t now);
 // "0:04", "12:31".
 std::string FormatMinutes(Seconds time);
 // "60 s", "5 min".
 std::string FormatSpan(Seconds time);
 
-// Every line of `text` after `indent` spaces, and a newline at the end.
+// `text` with every line indented by `indent` spaces, and a newline at the end.
 std::string Indented(std::string_view text, size_t indent);
 
-// Colors by meaning; plain text when off.
+// Colors by meaning; plain text when it is off.
 class Paint {
  public:
   explicit Paint(bool on = false) : on_(on) {}

@@ -8,8 +8,8 @@ namespace {
 
 constexpr size_t kWidth = 79;
 
-// `text` in lines of at most kWidth columns that begin with `indent` spaces; the first one goes on
-// from column `column`.
+// Wraps `text` into lines of at most kWidth columns, indented by `indent` spaces. The first line
+// continues at column `column`.
 std::string Wrapped(std::string_view text, size_t indent, size_t column) {
   std::string out;
   while (!text.empty()) {
@@ -26,7 +26,7 @@ std::string Wrapped(std::string_view text, size_t indent, size_t column) {
       column++;
     }
   }
-  // No line ends with a space.
+  // Removes spaces at line ends.
   for (size_t at; (at = out.find(" \n")) != std::string::npos;) out.erase(at, 1);
   return out;
 }
@@ -36,7 +36,7 @@ std::string Spelled(const OptionSpec& option) {
                                  : std::format("{} {}", option.name, option.argument);
 }
 
-// A list of terms, with their explanations in a column of their own.
+// A list of terms, with explanations in their own column.
 class Definitions {
  public:
   explicit Definitions(size_t width) : width_(width) {}

@@ -1,4 +1,4 @@
-// What is generated from the command table for people and shells: --help, the manual.
+// Text generated from the command table for people and shells: --help and the manual.
 #pragma once
 
 #include <string>
@@ -12,13 +12,13 @@ namespace hostos {
 std::string HelpText();
 std::string HelpText(const Command& command);
 
-// `hostctl help`: --help, and what else hostctl(8) has, also where there is no man(1).
+// `hostctl help`: --help plus the rest of hostctl(8), for systems without man(1) too.
 std::string ManualText();
 
 // "usage: hostctl update [--check] ...", wrapped.
 std::string UsageLine(const Command& command);
 
-// hostctl(8), and the completion.
+// The data of hostctl(8) and of the completion.
 Manual HostctlManual();
 
 }  // namespace hostos

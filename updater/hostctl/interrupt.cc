@@ -11,8 +11,8 @@
 namespace hostos {
 namespace {
 
-// A signal handler may only write(2) what is there already. Two texts in turn: one is replaced
-// while the other one is in use.
+// A signal handler may only write(2) a text that exists already. There are two: one is replaced
+// while the other is in use.
 struct LastWords {
   char text[512];
   size_t size;
@@ -23,7 +23,7 @@ static_assert(std::atomic<const LastWords*>::is_always_lock_free);
 
 void End(int) {
   const LastWords* words = current.load();
-  // There is nobody left to tell when this fails.
+  // If this fails, nobody is left to tell.
   if (words && ::write(STDERR_FILENO, words->text, words->size) < 0) ::_exit(1);
   ::_exit(1);
 }

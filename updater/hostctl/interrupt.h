@@ -1,6 +1,6 @@
-// SIGINT, SIGTERM and SIGHUP during a verb that may be interrupted anywhere: the process ends at
-// once (every step is safe to cut off), but the terminal's line is left clean and the last words
-// say where it stopped.
+// Handles SIGINT, SIGTERM and SIGHUP during a verb that may be interrupted anywhere. The process
+// ends at once, as every step is safe to cut off; it leaves the terminal's line clean, and its last
+// words say where it stopped.
 #pragma once
 
 #include <string_view>
@@ -9,11 +9,11 @@
 
 namespace hostos {
 
-// From now on those signals print "hostctl: <words>" on standard error and exit with code 1. Words
-// longer than a few hundred bytes are cut.
+// From now on these signals print "hostctl: <words>" on standard error and exit with code 1. Words
+// beyond a few hundred bytes are cut.
 void SayWhenInterrupted(std::string_view words, bool terminal);
 
-// PhaseProgress that keeps those words up to date: "interrupted in fetch; <hint>".
+// PhaseProgress that keeps these words up to date: "interrupted in fetch; <hint>".
 class InterruptibleProgress : public PhaseProgress {
  public:
   InterruptibleProgress(std::ostream& out, Clock& clock, Style style, size_t columns,

@@ -11,7 +11,7 @@ Json Begin() {
   return {{"format", kJsonFormat}};
 }
 
-// Output of a check may be any bytes; what is printed stays valid UTF-8.
+// A check may output any bytes; the JSON stays valid UTF-8.
 std::string Print(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

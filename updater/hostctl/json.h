@@ -1,6 +1,6 @@
-// Results as JSON: one object with "format": 1, whole digests, times as RFC 3339 in UTC, sizes in
-// bytes, null for what is absent. A contract, in docs/cli.md: fields are added, never changed or
-// removed, without a new format number.
+// Results as JSON: one object with "format": 1, whole digests, RFC 3339 times in UTC, sizes in
+// bytes, and null for what is absent. docs/cli.md documents it as a contract: without a new format
+// number, fields are only added, never changed or removed.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// hostctl: the operator's tool. Puts the engine's world together from its real parts.
+// hostctl, the operator's tool. Builds the engine's World from its real parts.
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -42,7 +42,7 @@ constexpr const char* kRunDirectory = "/run/hostos";
 constexpr const char* kSlotsDirectory = "/run/hostos/slots";
 constexpr char kFetchSocket[] = "/run/hostos-fetch/socket";
 constexpr Seconds kFetchPatience{900};
-constexpr Seconds kGatePatience{60};  // which only has it make room: not worth a trial's time
+constexpr Seconds kGatePatience{60};  // the gate only lets it free space: not worth a trial's time
 
 ExitCode PrintFailure(const Error& error, const std::string& advice) {
   std::cerr << FailureText(error, "", advice);
@@ -60,7 +60,7 @@ Result<Config> ReadConfig(const Invocation& invocation) {
     return config;
   }
   if (invocation.config) {
-    // The usual files may be absent; one that was asked for may not.
+    // The default files may be absent; one named on the command line may not.
     if (::access(invocation.config->c_str(), R_OK) < 0) {
       Error error = FailErrno("--config " + *invocation.config).error();
       return Fail(Code::kUsage, "{}", error.message);
@@ -94,28 +94,27 @@ Console MakeConsole(const Invocation& invocation) {
           .journal = Set("JOURNAL_STREAM") && !::isatty(STDERR_FILENO)};
 }
 
-// The rescue system writes one slot and leaves the other alone, as a system leaves the one it runs
-// from.
+// The rescue system writes one slot and leaves the other alone.
 SystemdBootOptions BootOptions(const Invocation& invocation, const Record& record) {
   SystemdBootOptions options;
   if (invocation.command->verb != Verb::kRescue) return options;
-  options.kept = Slot::A;
+  options.rescues = Slot::A;
   if (const Result<BootState> boot = SystemdBoot(options).Read())
-    options.kept = Other(SlotToRescue(record, *boot));
+    options.rescues = SlotToRescue(record, *boot);
   return options;
 }
 
-// What the rescue system mounted of the slots, as damaged as they are (rescue-slots).
+// The repositories in the slots that the rescue system mounted, damaged or not (rescue-slots).
 std::vector<std::string> DamagedSlots() {
   std::vector<std::string> repositories;
-  std::error_code error;  // none
+  std::error_code error;  // no directory, no repositories
   for (std::filesystem::directory_iterator slot(kSlotsDirectory, error), end; !error && slot != end;
        slot.increment(error))
     repositories.push_back(slot->path() / "ostree/repo");
   return repositories;
 }
 
-// systemd starts a process that fetches for each connection.
+// systemd starts a fetching process for each connection.
 Result<UniqueFd> ConnectToFetch() {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
@@ -143,7 +142,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
        .product = config.product,
        .channel = config.channel,
        .architecture = kArchitecture,
-       .parent = rescue ? "" : OstreeSourceOptions().parent,
+       .parent = rescue ? "" : SourceOptions().parent,
        .damaged = rescue ? DamagedSlots() : std::vector<std::string>(),
        .token_file = config.token_file,
        .key_directories = config.keys,
@@ -152,7 +151,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
        .http = {.proxy = config.proxy}},
       invocation.command->verb == Verb::kGate ? kGatePatience : kFetchPatience);
   if (rescue)
-    for (const std::string& problem : tuf::Client::DropUnreadable(OstreeSourceOptions().metadata))
+    for (const std::string& problem : tuf::Client::DropUnreadable(SourceOptions().metadata))
       std::cerr << "hostctl: going on without the metadata that was kept: " << problem << "\n";
   SystemdBoot boot(BootOptions(invocation, record));
   PartitionSlotDisk disk(boot);
@@ -197,7 +196,7 @@ ExitCode Main(std::span<const char* const> words) {
                                                     "the ESP and {}",
                                                     invocation->command->name, kStateDirectory)},
                         "");
-  // What changes the machine goes on when nobody reads its progress any more.
+  // A verb that changes the machine goes on when nobody reads its progress any more.
   if (invocation->command->verb == Verb::kUpdate || invocation->command->verb == Verb::kRollback)
     ::signal(SIGPIPE, SIG_IGN);
   return RunOnThisMachine(*invocation);
@@ -215,7 +214,7 @@ int main(int argc, char** argv) try {
   }
   return Number(code);
 } catch (const std::exception& exception) {
-  // Ours do not throw; this is memory, or a library.
+  // HostOS's own code does not throw: this is out of memory, or a library.
   std::cerr << "hostctl: " << exception.what() << "\n";
   return Number(hostos::ExitCode::kFailed);
 }

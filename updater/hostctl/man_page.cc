@@ -1,4 +1,4 @@
-// What hostctl(8) has beside the command table.
+// The parts of hostctl(8) that are not in the command table.
 #include "updater/hostctl/help.h"
 
 namespace hostos {
@@ -47,7 +47,7 @@ std::vector<ManualOption> OptionsOf(std::span<const OptionSpec> options) {
   return all;
 }
 
-// What `hostctl help` takes.
+// The verbs that `hostctl help` takes.
 std::string VerbNames() {
   std::string names;
   for (const Command& command : Commands())

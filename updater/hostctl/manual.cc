@@ -8,8 +8,8 @@
 namespace hostos {
 namespace {
 
-// A piece of text in mdoc(7): a backslash is escaped, and a line must not begin with a control
-// character. Quoted as one macro argument it is safe as well.
+// Escapes text for mdoc(7): a backslash, a quote, and a control character at the start of a line.
+// The result is also safe as one quoted macro argument.
 std::string Escaped(std::string_view text) {
   std::string out;
   for (char c : text) {
@@ -24,14 +24,14 @@ std::string Escaped(std::string_view text) {
   return out.starts_with('.') || out.starts_with('\'') ? "\\&" + out : out;
 }
 
-// A sentence per line, as mdoc wants it.
+// Puts each sentence on its own line, as mdoc wants it.
 std::string Sentences(std::string_view text) {
   std::string out = Escaped(text);
   for (size_t at; (at = out.find(". ")) != std::string::npos;) out.replace(at, 2, ".\n");
   return out + "\n";
 }
 
-// ".Fl -plan" with the argument.
+// ".Fl -plan" with its argument.
 std::string Flag(const ManualOption& option) {
   std::string flag = std::format("Fl -{}", option.name);
   if (!option.argument.empty()) flag += std::format(" Ar {}", option.argument);
@@ -82,7 +82,7 @@ std::string CommandSection(const Manual& manual, const ManualCommand& command) {
   return text;
 }
 
-// "--json --from": to complete.
+// "--json --from": the words to complete.
 std::string Joined(std::span<const ManualOption> options) {
   std::string words;
   for (const ManualOption& option : options)
@@ -90,7 +90,7 @@ std::string Joined(std::span<const ManualOption> options) {
   return words;
 }
 
-// One case per option that takes a value: a file, one of its choices, or nothing we could know.
+// One case for each option that takes a value: completes a file, a choice, or nothing.
 std::string ValueCases(std::string_view verb, std::span<const ManualOption> options) {
   std::string cases;
   for (const ManualOption& option : options) {
@@ -147,7 +147,7 @@ std::string BashCompletion(const Manual& manual) {
   std::string verbs, patterns, values, words, skipped;
   for (const ManualCommand& command : manual.commands) {
     if (command.hidden) continue;
-    // The second word of a verb is offered with its options.
+    // A verb's second word is offered along with its options.
     const size_t end = std::min(command.name.find(' '), command.name.size());
     const std::string_view verb = command.name.substr(0, end);
     const std::string_view second = command.name.substr(std::min(end + 1, command.name.size()));

@@ -1,5 +1,5 @@
-// A program's manual from its command table: the man page and the bash completion. hostctl and
-// hostimage make theirs with it.
+// Makes a program's manual from its command table: the man page and the bash completion. Serves
+// hostctl and hostimage.
 #pragma once
 
 #include <span>
@@ -27,12 +27,12 @@ struct ManualCommand {
   std::string_view operand;  // empty: it takes none
   std::string_view description;
   std::vector<ManualOption> options;
-  std::vector<ManualExit> exits;  // what a code says of this one
-  std::string operands = "";      // to complete, separated by spaces
-  bool hidden = false;            // in the page, and not completed
+  std::vector<ManualExit> exits;  // what a code means for this command
+  std::string operands = "";      // words to complete, separated by spaces
+  bool hidden = false;            // in the page, but not completed
 };
 
-// A file or a variable.
+// A file or an environment variable.
 struct ManualTerm {
   std::string_view names;  // separated by spaces
   std::string_view meaning;
@@ -57,15 +57,15 @@ struct Manual {
   std::vector<std::string_view> see_also;  // "systemctl 1"
 };
 
-// As mdoc(7).
+// The manual as mdoc(7).
 std::string ManPage(const Manual& manual);
 
-// With nothing of the bash-completion package: installed under its folder it is loaded on demand,
-// sourced by itself it works alone.
+// Needs nothing from the bash-completion package: installed in that package's folder it is loaded
+// on demand; sourced by itself it works alone.
 std::string BashCompletion(const Manual& manual);
 
-// Writes one of the two to standard output, as the only word asks, "man" or "completion"; the
-// program's exit code.
+// Writes the man page or the completion to standard output, as the only word asks: "man" or
+// "completion". Returns the program's exit code.
 int GenerateManual(std::span<const char* const> words, const Manual& manual);
 
 }  // namespace hostos

@@ -5,7 +5,7 @@
 namespace hostos {
 namespace {
 
-// A label's value, quoted.
+// name="value", with the value escaped.
 std::string Label(std::string_view name, std::string_view value) {
   std::string text = std::format("{}=\"", name);
   for (const char c : value) {
@@ -73,7 +73,7 @@ std::string MetricsText(const Status& status, std::span<const tuf::TrustedRole> 
                                  Label("slot", Name(slot.slot))));
   AddUpdate(metrics, status);
   metrics.Begin("hostos_index_floor", "No release with a smaller index is installed.");
-  metrics.Add(status.floor);
+  metrics.Add(status.index_floor);
   AddVerification(metrics, status);
   metrics.Begin("hostos_metadata_expires_seconds",
                 "When what is trusted of a role counts no more.");
@@ -85,7 +85,7 @@ std::string MetricsText(const Status& status, std::span<const tuf::TrustedRole> 
 Result<> WriteMetrics(World& world) {
   const Lock lock = TRY(world.state.LockMetrics());
   const Status status = TRY(ReadStatus(world));
-  // Without them, the rest is still to be known.
+  // If these cannot be read, the other metrics are still worth writing.
   return world.state.SaveMetrics(
       MetricsText(status, world.source.Trusted().value_or(std::vector<tuf::TrustedRole>())));
 }

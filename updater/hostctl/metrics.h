@@ -1,5 +1,5 @@
-// What monitoring wants to know of this system, in Prometheus's text exposition format (0.0.4), as
-// node_exporter's textfile collector reads it. docs/operations.md lists the metrics.
+// This system's metrics for monitoring, in Prometheus's text exposition format (0.0.4), as
+// node_exporter's textfile collector reads it. docs/operations.md lists them.
 #pragma once
 
 #include <span>
@@ -11,7 +11,7 @@ namespace hostos {
 
 std::string MetricsText(const Status& status, std::span<const tuf::TrustedRole> trusted);
 
-// /run/hostos/metrics.prom, as things are now.
+// Writes /run/hostos/metrics.prom from the present state.
 Result<> WriteMetrics(World& world);
 
 }  // namespace hostos

@@ -7,7 +7,7 @@
 namespace hostos {
 namespace {
 
-// "a, b, c" of the names of a table's rows.
+// "a, b, c": the names of a table's rows.
 template <class Rows>
 std::string Listed(Rows&& rows) {
   std::string list;
@@ -25,7 +25,7 @@ Result<const Command*> FindCommand(std::span<const char* const> words) {
               Listed(Commands() | std::views::filter([](const Command& c) { return !c.hidden; })));
 }
 
-// The verb's own options come first: `update --version V` is not `hostctl --version`.
+// Looks at the verb's own options first: `update --version V` is not `hostctl --version`.
 Result<const OptionSpec*> FindOption(const Command* command, std::string_view name) {
   if (name == "-h") name = "--help";
   std::vector<OptionSpec> known;

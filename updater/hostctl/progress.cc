@@ -12,7 +12,7 @@ namespace {
 constexpr Milliseconds kRedraw{100};
 constexpr Milliseconds kLogInterval{10'000};
 constexpr size_t kBarCells = 20;
-constexpr size_t kBarColumns = 78;  // below that there is no room for a bar beside the numbers
+constexpr size_t kBarColumns = 78;  // in fewer columns a bar does not fit beside the numbers
 constexpr std::string_view kClearLine = "\r\033[K";
 
 }  // namespace
@@ -70,7 +70,7 @@ std::string PhaseProgress::Summary() const {
   return moved_ ? std::format("{} in {}", FormatSize(done_), time) : time;
 }
 
-// "  38.0 MB/s  0:01 left", as far as it is known.
+// "  38.0 MB/s  0:01 left", as far as this is known.
 std::string PhaseProgress::RateAndTime() const {
   const auto elapsed = (clock_.Monotonic() - first_).count();
   const uint64_t moved = done_ - std::min(done_, first_done_);
@@ -84,7 +84,7 @@ std::string PhaseProgress::RateAndTime() const {
   return text;
 }
 
-// "[####------]  " when there is room for it.
+// "[####------]  " if there is room for it.
 std::string PhaseProgress::Bar() const {
   if (total_ == 0 || columns_ < kBarColumns) return "";
   const size_t full = std::min<uint64_t>(kBarCells, done_ * kBarCells / total_);

@@ -1,6 +1,6 @@
-// Shows how far an update is, on standard error: on a terminal one line per phase, redrawn in
-// place; elsewhere (a log, a pipe) one line when a phase begins, one when it ends, and at most one
-// per ten seconds inside it.
+// Shows an update's progress on standard error. On a terminal: one line per phase, redrawn in
+// place. Elsewhere (a log, a pipe): one line when a phase begins, one when it ends, and in between
+// at most one every ten seconds.
 #pragma once
 
 #include <ostream>
@@ -22,15 +22,15 @@ class PhaseProgress : public Progress {
   PhaseProgress& operator=(const PhaseProgress&) = delete;
   ~PhaseProgress() override { Finish(false); }
 
-  // Also the end, and the success, of the phase before it. The same phase again replaces `detail`.
+  // Also ends the phase before it, as a success. The same phase again only replaces `detail`.
   void Begin(std::string_view phase, std::string_view detail) override;
   void Bytes(uint64_t done, uint64_t total) override;
 
   // Ends the open phase, if there is one.
   void Finish(bool succeeded);
 
-  // The phase begun last; "" before the first one.
-  const std::string& phase() const { return phase_; }
+  void Changing() override { changing_ = true; }
+  bool changing() const { return changing_; }
 
  private:
   std::string Bar() const;
@@ -44,10 +44,10 @@ class PhaseProgress : public Progress {
   size_t columns_;
 
   std::string phase_, detail_;
-  bool open_ = false;
+  bool open_ = false, changing_ = false;
   uint64_t done_ = 0, total_ = 0;
-  uint64_t first_done_ = 0;  // what an earlier run had done already is no measure of speed
-  bool moved_ = false;       // Bytes() was called in this phase
+  uint64_t first_done_ = 0;  // bytes of an earlier run, left out of the rate
+  bool moved_ = false;       // this phase called Bytes()
   Milliseconds begun_{0}, first_{0}, shown_{0};
 };
 

@@ -11,7 +11,7 @@ namespace hostos {
 namespace {
 
 constexpr std::string_view kDot = " · ";
-constexpr size_t kHeadlineColumns = 65;  // where the one word about the whole system begins
+constexpr size_t kHeadlineColumns = 65;  // the column of the one word about the whole system
 constexpr size_t kShortList = 3;         // given-up releases shown without --why
 
 std::string Join(const std::vector<std::string>& parts, std::string_view separator) {
@@ -127,7 +127,7 @@ std::string RetryCommand(const ReleaseId& release) {
   return std::format("hostctl update --version {} --retry", release.version);
 }
 
-// "fell back on ... after 1 boot", or that an operator did it.
+// "fell back on ... after 1 boot", or "was given up on ..." when an operator did it.
 std::string GivenUp(const StatusView& view, const Denied& denied) {
   bool fell_back = std::ranges::any_of(view.history, [&](const HistoryEntry& entry) {
     return entry.outcome == Outcome::kFellBack && entry.release.commit == denied.release.commit;
@@ -153,7 +153,8 @@ std::string RefusedText(const StatusView& view) {
                             RetryCommand(view.status.denied.back().release));
 }
 
-// A fallback that is not refused from now on: its release vanished before it could be tried.
+// Only for a fallback whose release is not refused from now on: it vanished before it could be
+// tried.
 std::string FallbackText(const StatusView& view) {
   const std::optional<HistoryEntry>& fallback = view.status.fallback;
   if (!fallback || std::ranges::any_of(view.status.denied, [&](const Denied& denied) {
@@ -164,7 +165,7 @@ std::string FallbackText(const StatusView& view) {
                      FormatTime(fallback->time), Printable(fallback->reason));
 }
 
-// What is known beyond the reason: where it failed, and what its boots left behind.
+// Adds to the reason where the release failed and what its boots left behind.
 std::string PostMortemText(const PostMortem* post_mortem) {
   if (!post_mortem) return "";
   std::string text = std::format("  failed in  {}{}\n  last reset {}\n", post_mortem->phase,
@@ -201,7 +202,7 @@ std::string LoaderText(const StatusView& view) {
   return std::format("Loader   self-test {}\n", Printable(SelfTestText(*view.status.selftest)));
 }
 
-// Of a node without one there is nothing to say; of one as it should be, its version.
+// Empty for a node without a rescue. The version alone when it is the right rescue.
 std::string RescueText(const StatusView& view) {
   const RescueStatus& rescue = view.status.rescue;
   if (view.OldRescue()) return std::format("Rescue   {}\n", Printable(rescue.problem));
@@ -231,7 +232,7 @@ std::string StatusText(const StatusView& view, const Paint& paint) {
   std::string name = Join({"HostOS " + (status.version.empty() ? "?" : status.version),
                            status.channel, status.architecture},
                           kDot);
-  // A dot is two bytes and one column.
+  // A dot is two bytes, but one column.
   const size_t dots = static_cast<size_t>(std::ranges::count(name, kDot[1]));
   const size_t columns = name.size() - dots;
   std::string text = paint.Strong(name) +

@@ -14,12 +14,12 @@
 namespace hostos {
 namespace {
 
-// Neither what waits in /run/nextroot nor a kernel that is loaded comes in place of the loader: it
-// is the loader that counts the next boot.
+// The reboot must go through the loader, because it counts the next boot. So systemctl may neither
+// start what waits in /run/nextroot nor a kernel that is already loaded.
 constexpr const char* kFullReboot[] = {"SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT=1",
                                        "SYSTEMCTL_SKIP_AUTO_KEXEC=1"};
 
-// Runs a program to its end, with its output going to `out`; returns what waitpid(2) says.
+// Runs a program to its end, with its output going to `out`. Returns the status of waitpid(2).
 Result<int> Run(std::vector<std::string> words, int out) {
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
@@ -43,8 +43,8 @@ Result<int> Run(std::vector<std::string> words, int out) {
   return status;
 }
 
-// "; held back by: kubelet 0 root 512 kubelet shutdown:sleep draining block", of those that hold a
-// shutdown back for good; "" when nobody does. systemd says no more than that somebody does.
+// "; held back by: kubelet 0 root 512 kubelet shutdown:sleep draining block": those that block a
+// shutdown indefinitely. "" when nobody does. systemd itself does not name them.
 std::string HeldBackBy(const std::string& systemd_inhibit) {
   const UniqueFd listed(::memfd_create("inhibitors", MFD_CLOEXEC));
   if (!listed || !Run({systemd_inhibit, "--list", "--no-pager", "--no-legend"}, listed.get()))
@@ -63,9 +63,9 @@ std::string HeldBackBy(const std::string& systemd_inhibit) {
 }  // namespace
 
 Result<> SystemPower::Reboot() {
-  // What is asked for ends this session too: neither systemctl nor we are interrupted by that.
+  // The reboot ends this session too: that must interrupt neither systemctl nor this process.
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) ::signal(signal, SIG_IGN);
-  // Standard output holds results only.
+  // Standard output is for results only.
   const int status = TRY(Run({systemctl_, "reboot"}, STDERR_FILENO));
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   return Fail(Code::kFailed, "{} reboot: expected success, it ended with {} {}{}", systemctl_,

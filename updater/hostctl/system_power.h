@@ -1,4 +1,4 @@
-// The reboot of the machine this runs on, through its service manager.
+// Reboots this machine through its service manager.
 #pragma once
 
 #include <string>
@@ -13,9 +13,9 @@ class SystemPower : public Power {
                        std::string boot_id = "/proc/sys/kernel/random/boot_id")
       : systemctl_(std::move(systemctl)), boot_id_(std::move(boot_id)) {}
 
-  // `systemctl reboot`, through firmware and loader in any case: returns when the reboot is queued.
-  // Its output goes to standard error. From then on this process ends by itself, and not by SIGINT,
-  // SIGTERM or SIGHUP. When it is refused, whoever inhibits it is named.
+  // `systemctl reboot`, always through firmware and loader. Returns when the reboot is queued. Its
+  // output goes to standard error. From then on SIGINT, SIGTERM and SIGHUP no longer end this
+  // process. When the reboot is refused, the error names whoever inhibits it.
   Result<> Reboot() override;
   Result<std::string> BootId() override;
 

@@ -22,7 +22,7 @@ std::string FirstOf(const std::vector<std::string>& items, size_t limit) {
   return text;
 }
 
-// Not known when neither a kept commit nor a boot entry tells.
+// The running version; it is unknown when neither a kept commit nor a boot entry tells it.
 std::string Running(const CheckView& view) {
   return view.running.empty() ? "what runs" : view.running;
 }
@@ -110,7 +110,7 @@ std::string ReleaseLine(const CheckView& view) {
                      release.channel, FormatTime(release.timestamp), view.target->index);
 }
 
-// What ran before, or runs instead, in a sentence.
+// What ran before, or runs instead, worded for a sentence.
 std::string Before(const HistoryEntry& entry) {
   const bool release = !entry.from.empty() && entry.from != entry.release.version;
   return release ? entry.from : ReleaseId().FallbackName();

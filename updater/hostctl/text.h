@@ -1,4 +1,4 @@
-// Results as people read them: whole texts, ready for standard output.
+// Results for people: whole texts, ready for standard output.
 #pragma once
 
 #include <string>
@@ -9,11 +9,11 @@
 namespace hostos {
 
 std::string StatusText(const StatusView& view, const Paint& paint);
-// What a self-test of the boot loader came to, or waits for: on one line.
+// The result of a self-test of the boot loader, or what it waits for, on one line.
 std::string SelfTestText(const SelfTest& test);
-// A disk with the same partitions as this node's: what that means, and what to do.
+// For a disk with the same partitions as this node's: what that means, and what to do.
 std::string TwinText(const std::string& disk);
-// `status --why`: every release that was given up here, in full.
+// `status --why`: every release that was given up here, with all details.
 std::string WhyText(const StatusView& view, const Paint& paint);
 std::string CheckText(const CheckView& view);
 std::string PlanText(const PlanView& view);

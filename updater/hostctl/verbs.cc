@@ -6,9 +6,12 @@
 
 #include "updater/base/mask.h"
 #include "updater/base/printable.h"
+#include "updater/engine/gate.h"
 #include "updater/engine/post_mortem.h"
+#include "updater/engine/probation.h"
 #include "updater/engine/releases.h"
 #include "updater/engine/rescue.h"
+#include "updater/engine/rollback.h"
 #include "updater/engine/selftest.h"
 #include "updater/engine/status.h"
 #include "updater/engine/update.h"
@@ -23,11 +26,12 @@ namespace hostos {
 namespace {
 
 constexpr int kError = 3, kWarning = 4, kNotice = 5, kInfo = 6;  // syslog(3)
-constexpr Milliseconds kHealthLimit = Seconds(120);  // of `hostctl health`: one round of all checks
+constexpr Milliseconds kHealthLimit = Seconds(120);  // one round of all checks in `hostctl health`
 
-constexpr Verb kReading[] = {Verb::kStatus, Verb::kHealth, Verb::kHistory};  // they change nothing
+constexpr Verb kReading[] = {Verb::kStatus, Verb::kHealth, Verb::kHistory};  // these change nothing
 
-// A trial that cannot read its configuration is not healthy; nothing else needs to be looked at.
+// The only check of a trial whose configuration cannot be read: it fails, and nothing else needs a
+// look.
 class BrokenConfigHealth : public Health {
  public:
   explicit BrokenConfigHealth(const Error& problem) : problem_(problem) {}
@@ -103,11 +107,11 @@ class Runner {
   Result<ExitCode> RunSelfTest();
   Result<ExitCode> RunOwn();
 
-  // What can be read of the record, also while somebody else changes it.
+  // Whatever can be read of the record, even while another process changes it.
   Record ReadRecord(std::vector<std::string>* problems) const;
   Result<> NeedSource() const;
   Result<std::string> RunningVersion();
-  // kNothingToDo and kRefused are findings of a check, not failures of it.
+  // For a check, kNothingToDo and kRefused are findings, not failures.
   static bool IsFinding(const Error& error) {
     return error.code == Code::kNothingToDo || error.code == Code::kRefused;
   }
@@ -125,7 +129,8 @@ class Runner {
   void Log(int level, std::string_view line) {
     console_.err << (console_.journal ? std::format("<{}>", level) : "") << Printable(line) << "\n";
   }
-  // The keys that are left decide; what they lack is not to be looked for elsewhere.
+  // The remaining keys decide. Naming the unused ones here saves a search when a signature is
+  // missing.
   void NameUnusedKeys() {
     for (const std::string& problem : ReadTrustedKeys(config_.keys).problems)
       Log(kWarning, "a key is not used: " + problem);
@@ -214,7 +219,8 @@ Result<CheckView> Runner::Check() {
   const Status status = TRY(ReadStatus(world_));
   Result<Target> target = CheckForUpdate(world_, Options());
   if (!target && IsFinding(target.error())) return FindingOf(target.error(), status.version);
-  CheckView view{.message = {}, .running = status.version, .target = TRY(std::move(target))};
+  CheckView view{.message = {}, .running = status.version, .target = {}};
+  view.target = TRY(std::move(target));
   if (status.update && status.update->phase == Phase::kArmed &&
       status.update->target.commit == view.target->release.commit)
     view.finding = Finding::kStaged;
@@ -271,9 +277,7 @@ Result<ExitCode> Runner::RunUpdate() {
     return ExitCode::kNothingToDo;
   }
   if (!plan) {
-    const bool began =
-        progress.phase() != "" && progress.phase() != "resolve" && progress.phase() != "check";
-    left_ = WhatIsLeft(before, world_.boot.Read(), began);
+    left_ = WhatIsLeft(before, world_.boot.Read(), progress.changing());
     return std::unexpected(plan.error());
   }
   const Release& release = plan->target.release;
@@ -295,9 +299,9 @@ Result<ExitCode> Runner::RunRollback() {
     left_ = WhatIsLeft(before, after, false);
     return std::unexpected(target.error());
   }
-  const Slot next = TRY(after).next().value_or(before.running);
+  const Slot next = TRY(after).next().value_or(before.kept());
   left_ = std::format("{} in slot {} boots next.", target->version, Name(next));
-  if (next == before.running) {
+  if (next == before.kept()) {
     Print(std::format("The staged update is cancelled; {} stays.\n", target->version));
     return ExitCode::kDone;
   }
@@ -334,9 +338,8 @@ Result<ExitCode> Runner::RunVerify() {
   VerifyView view;
   for (Slot slot : {Slot::A, Slot::B}) {
     if (wanted != "both" && wanted != Name(slot)) continue;
-    const bool running = slot == boot.running;
-    const std::optional<Digest> root_hash =
-        running ? boot.running_root_hash : boot.slot(slot).root_hash;
+    const bool running = boot.release() && boot.release()->slot == slot;
+    const std::optional<Digest> root_hash = boot.RootOf(slot);
     const bool empty = !root_hash;
     if (empty && wanted != "both") return Fail(Code::kNotFound, "slot {} is empty", Name(slot));
     view.slots.push_back({TRY(VerifySlot(world_, slot, progress)), running, empty});
@@ -345,7 +348,7 @@ Result<ExitCode> Runner::RunVerify() {
   }
   if (wanted == "both") {
     view.rescue = TRY(VerifyRescue(world_));
-    const auto& running = view.slots[static_cast<size_t>(boot.running)];
+    const auto& running = view.slots[static_cast<size_t>(boot.kept())];
     view.boot = TRY(VerifyBoot(world_, running.proof.proven));
   }
   progress.Finish(ExitOf(view) == ExitCode::kDone);
@@ -368,7 +371,7 @@ Result<ExitCode> Runner::RunTrialGate() {
   const std::string& version = result.version;
   for (const std::string& problem : result.problems)
     Log(kError, "this decides nothing, and is looked at again in the next boot: " + problem);
-  if (const Result<BootState> boot = world_.boot.Read())  // a report, and the gate has decided
+  if (const Result<BootState> boot = world_.boot.Read())  // only reports: the gate has decided
     for (const std::string& twin : boot->twins) Log(kWarning, TwinText(twin));
   if (result.selftest)
     Log(result.selftest->state == SelfTestState::kFailed ? kError : kNotice,
@@ -442,7 +445,7 @@ Result<ExitCode> Runner::RunRescue() {
   std::vector<std::string> problems = ReadKept(world_).problems;
   const Record record = ReadRecord(&problems);
   Print(HistoryText({record.history, ReadPostMortems(world_, &problems)}));
-  // Said, and in nobody's way: what the rescue trusts is in its image.
+  // Reported, but not fatal: the keys the rescue trusts are in its image.
   for (const std::string& problem : problems) Log(kError, "going on without " + problem);
   InterruptibleProgress progress(console_.err, world_.clock, console_.style, console_.columns,
                                  "run it again, it resumes");
@@ -480,11 +483,11 @@ ExitCode RunVerb(const Invocation& invocation, World& world, const Config& confi
                  const Error* problem, Console& console) {
   Runner runner(invocation, world, config, problem, console);
   Result<ExitCode> code = runner.Run();
-  // Explains, and decides nothing.
+  // Metrics explain, they decide nothing: errors are ignored.
   if (!std::ranges::contains(kReading, invocation.command->verb)) (void)WriteMetrics(world);
   if (code) return *code;
   Error error = code.error();
-  // Of all that can be unsupported, the machine itself is the first thing to say.
+  // If the machine itself is unsupported, report that first.
   if (error.code == Code::kNotSupported)
     if (Result<BootState> boot = world.boot.Read(); !boot && boot.error().code == error.code)
       error = std::move(boot).error().Wrap("not a HostOS system");

@@ -1,4 +1,4 @@
-// The verbs: each calls the engine, then prints. The only writer of standard output.
+// The verbs: each calls the engine, then prints. Nothing else writes to standard output.
 #pragma once
 
 #include <ostream>
@@ -24,9 +24,10 @@ struct Console {
   bool journal = false;  // `err` goes to systemd's journal: sd-daemon(3) level prefixes
 };
 
-// `problem`: why the configuration could not be used, "" when it could; `config` has the defaults
-// then. Only status and gate go on with it: the gate fails a trial with it as the reason, as the
-// release before this one could read the same configuration. A rescue has what could be used of it.
+// `problem` says why the configuration could not be used, and is null if it could; with a problem,
+// `config` holds the defaults. Only status and gate go on then. The gate fails a trial for it,
+// because the release before this one could read the same configuration. A rescue always gets a
+// configuration: whatever could be used of it.
 ExitCode RunVerb(const Invocation& invocation, World& world, const Config& config,
                  const Error* problem, Console& console);
 

@@ -1,5 +1,5 @@
 // What the printing of a verb gets: plain values, gathered before the first byte is printed. The
-// same value becomes text (text.h) or JSON (json.h), so that neither knows more than the other.
+// same value becomes text (text.h) or JSON (json.h), so both show the same facts.
 #pragma once
 
 #include <optional>
@@ -21,30 +21,30 @@ const PostMortem* PostMortemOf(const std::vector<PostMortem>& post_mortems, cons
 
 struct StatusView {
   Status status;
-  std::vector<HistoryEntry> history;  // oldest first; the outputs of failed checks are in it
+  std::vector<HistoryEntry> history;  // oldest first; holds the output of failed checks
   std::vector<PostMortem> post_mortems;
   std::vector<std::string> problems;  // parts of the status that could not be read, and why
-  std::string lock_holder;            // who is changing something now; "" for nobody
+  std::string lock_holder;            // who is changing something now; "" if nobody
   uint64_t now = 0;
 
   const SlotStatus* Running() const;
   const SlotStatus* BootsNext() const;
-  // Another release than the running one boots next. Not so while a release is on trial: with its
-  // last try spent the loader would take the other one, but its gate decides before that.
+  // Another release than the running one boots next. False during a trial: once its last try is
+  // spent the loader would take the other release, but the gate decides before that.
   bool RebootNeeded() const;
-  // The last self-test of the boot loader did not pass.
+  // The last self-test of the boot loader failed.
   bool LoaderFailed() const;
-  // The last `hostctl verify` of a slot did not find what was signed.
+  // The last `hostctl verify` of a slot found something other than what was signed.
   bool NotProven() const;
-  // The rescue on the ESP should be another one.
+  // The ESP should hold another rescue.
   bool OldRescue() const { return !status.rescue.problem.empty(); }
-  // The output of the check for which a release was given up; "" when not known.
+  // The output of the check that made a release be given up; "" when it is unknown.
   std::string OutputOf(const Denied& denied) const;
 };
 ExitCode ExitOf(const StatusView& view);
 
-// What comes after a trial that fails: a release, or, with no version, the rescue system. One that
-// is counted again, and has no release behind it, is recorded as standing behind itself.
+// What boots after a failed trial: a release, or, when the version is empty, the rescue system. A
+// re-counted release without another one behind it is recorded as standing behind itself.
 ReleaseId Behind(const UpdateRecord& update);
 
 // `update --check`, `update --plan`.
@@ -54,19 +54,19 @@ ExitCode ExitOf(Finding finding);
 
 struct CheckView {
   Finding finding = Finding::kAvailable;
-  std::string message;           // of kNothingToDo and kRefused: which release, and why
+  std::string message;           // for kNothingToDo and kRefused: which release, and why
   std::string running;           // version
-  std::optional<Target> target;  // of kAvailable and kStaged
+  std::optional<Target> target;  // for kAvailable and kStaged
 };
 
 struct PlanView {
   CheckView check;
-  std::optional<UpdatePlan> plan;  // of kAvailable and kStaged
+  std::optional<UpdatePlan> plan;  // for kAvailable and kStaged
   uint32_t tries = 0;
   HealthPolicy health;
   bool ignore_health = false;
 
-  // `hostctl update` with these options would refuse, as this machine is not healthy.
+  // `hostctl update` with these options would refuse, because this machine is not healthy.
   bool Refused() const { return plan && !ignore_health && !FailsAlready(plan->failing).empty(); }
 };
 
@@ -88,8 +88,8 @@ struct VerifyView {
     bool empty = false;  // nothing to prove
   };
   std::vector<Item> slots;
-  std::optional<RescueProof> rescue;  // absent when there is none, or only a slot was asked for
-  std::optional<BootProof> boot;      // absent when only a slot was asked for
+  std::optional<RescueProof> rescue;  // absent: there is none, or only a slot was asked for
+  std::optional<BootProof> boot;      // absent: only a slot was asked for
 };
 ExitCode ExitOf(const VerifyView& view);
 

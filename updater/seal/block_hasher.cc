@@ -7,7 +7,7 @@
 namespace hostos::verity {
 namespace {
 
-// What a thread takes at a time: long enough that taking it costs nothing, short enough that two
+// What a thread claims at a time: enough that claiming costs nothing, little enough that two
 // threads finish a buffer together.
 constexpr size_t kBlocksPerClaim = 16;
 
@@ -16,12 +16,12 @@ constexpr size_t kBlocksPerClaim = 16;
 BlockHasher::BlockHasher(Consumer consume) : consume_(std::move(consume)) {
   for (Buffer& buffer : buffers_) {
     buffer.memory.reset(static_cast<std::byte*>(std::aligned_alloc(kBlock, kBufferSize)));
-    if (!buffer.memory) std::abort();  // as operator new would end the program
+    if (!buffer.memory) std::abort();  // as a failed operator new would
   }
   try {
     helper_ = std::thread([this] { Work(); });
   } catch (const std::system_error&) {
-    // No thread to be had: the caller hashes everything itself.
+    // No thread available: the caller hashes everything itself.
   }
 }
 
@@ -57,8 +57,8 @@ Result<> BlockHasher::Finish() {
   return {};
 }
 
-// Buffers are collected in the order of their submission: this one is the oldest in use, so the
-// blocks nobody has begun are its own first.
+// Buffers are collected in the order of submission, so this one is the oldest in use and its
+// unclaimed blocks come first.
 Result<> BlockHasher::Collect(Buffer& buffer) {
   if (buffer.blocks == 0) return {};
   {
@@ -79,7 +79,7 @@ void BlockHasher::Work() {
     if (!HashSome(lock, hash)) changed_.wait(lock);
 }
 
-// Takes a few blocks of the oldest buffer; false when there are none. `lock` is held except while
+// Hashes a few blocks of the oldest buffer; false if there are none. `lock` is released only while
 // hashing.
 bool BlockHasher::HashSome(std::unique_lock<std::mutex>& lock, Sha256& hash) {
   if (queue_.empty()) return false;

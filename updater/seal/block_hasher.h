@@ -1,7 +1,7 @@
-// Hashes a stream of 4096-byte blocks on two processors, in order: the caller fills one buffer
-// while a helper thread hashes those before it, and lends a hand when it would have to wait. The
-// caller does all input and output, so what reaches the disk, and in which order, does not depend
-// on timing. Memory: kBuffers buffers of kBufferSize, whatever the length of the stream.
+// Hashes a stream of 4096-byte blocks in order, on two processors: a helper thread hashes the
+// earlier buffers while the caller fills one, and the caller helps instead of waiting. Only the
+// caller does input and output, so what reaches the disk, and in which order, does not depend on
+// timing. Memory: kBuffers buffers of kBufferSize, however long the stream is.
 #pragma once
 
 #include <array>
@@ -26,19 +26,19 @@ class BlockHasher {
  public:
   static constexpr size_t kBufferSize = 1 << 20;
 
-  // `consume` gets every block's number and digest, in order, on the caller's thread.
+  // `consume` gets every block's number and digest, in order, in the caller's thread.
   using Consumer = std::function<Result<>(uint64_t block, const Digest& digest)>;
   explicit BlockHasher(Consumer consume);
   ~BlockHasher();
   BlockHasher(const BlockHasher&) = delete;
   BlockHasher& operator=(const BlockHasher&) = delete;
 
-  // An empty buffer of kBufferSize bytes, aligned for direct input and output.
+  // An empty buffer of kBufferSize bytes, aligned for direct I/O.
   Result<std::span<std::byte>> Next();
-  // The next blocks of the stream are the first `bytes` of the last Next(), whole blocks of at
-  // least one. The buffer must not change any more, and may be read until the next call.
+  // Appends the first `bytes` of the last Next() to the stream: whole blocks, at least one. From
+  // then on the buffer must not change; it may be read until the next call.
   void Submit(size_t bytes);
-  // Waits for all that was submitted.
+  // Waits until everything submitted is hashed and consumed.
   Result<> Finish();
 
  private:
@@ -52,7 +52,7 @@ class BlockHasher {
     std::unique_ptr<std::byte, Free> memory;
     std::array<Digest, kBlocksPerBuffer> digests;
     size_t blocks = 0;   // submitted; 0 when the buffer is free
-    size_t claimed = 0;  // blocks that a thread has begun
+    size_t claimed = 0;  // blocks that a thread has taken
     size_t hashed = 0;
   };
 
@@ -67,7 +67,7 @@ class BlockHasher {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Buffer*> queue_;  // with blocks that nobody has begun, oldest first
+  std::deque<Buffer*> queue_;  // buffers with unclaimed blocks, oldest first
   bool stop_ = false;
   std::thread helper_;
 };

@@ -1,4 +1,4 @@
-// The blocks of an erofs directory: as many entries as fit go into each block, in order.
+// The blocks of an erofs directory: each block takes as many entries as fit, in order.
 #pragma once
 
 #include <cstddef>
@@ -9,14 +9,14 @@
 
 namespace hostos::erofs {
 
-// How many children, from the first, one block takes, and the bytes they fill of it.
+// How many children, counted from the first, fit into one block, and how many bytes they use.
 struct DirectoryFit {
   size_t children;
   size_t bytes;
 };
 DirectoryFit FitDirectoryBlock(std::span<const Listing::Child> children);
 
-// Size of the directory's content: whole blocks, and what the last block's children fill.
+// Size of the directory's content: whole blocks, plus what the last block's children use.
 uint64_t DirectorySize(const Listing& listing);
 
 }  // namespace hostos::erofs

@@ -1,7 +1,6 @@
-// The on-disk format of erofs, as far as a sealed image uses it: uncompressed, blocks of 4096
-// bytes, one device. Source: Linux fs/erofs/erofs_fs.h and Documentation/filesystems/erofs.rst.
-// Every field is little-endian; every offset and size in comments is in bytes unless it says
-// blocks.
+// The on-disk format of erofs, as far as a sealed image uses it: uncompressed, 4096-byte blocks,
+// one device. Source: Linux fs/erofs/erofs_fs.h and Documentation/filesystems/erofs.rst. Every
+// field is little-endian. Offsets and sizes are in bytes, unless a comment says blocks.
 #pragma once
 
 #include <bit>
@@ -42,10 +41,10 @@ struct Superblock {
 };
 static_assert(sizeof(Superblock) == 128);
 
-// The bits of an inode's `format`: its size, and where its data is.
+// Bits of an inode's `format`: its size, and where its data lies.
 constexpr uint16_t kExtended = 1;
 constexpr uint16_t kFlatPlain = 0 << 1;   // whole blocks from `block`
-constexpr uint16_t kFlatInline = 2 << 1;  // the same, and the tail behind inode and xattrs
+constexpr uint16_t kFlatInline = 2 << 1;  // the same, with the tail after inode and xattrs
 
 struct CompactInode {
   uint16_t format = 0;
@@ -79,7 +78,7 @@ struct ExtendedInode {
 };
 static_assert(sizeof(ExtendedInode) == 64);
 
-// Starts the xattrs behind an inode; the entries follow, each padded to four bytes.
+// Begins the xattrs after an inode. The entries follow, each padded to four bytes.
 struct XattrHeader {
   uint32_t name_filter = 0;
   uint8_t shared_count = 0;
@@ -88,17 +87,17 @@ struct XattrHeader {
 static_assert(sizeof(XattrHeader) == 12);
 
 struct XattrEntry {
-  uint8_t name_size = 0;  // of the name behind its prefix
+  uint8_t name_size = 0;  // of the name without its prefix
   uint8_t prefix = 0;
   uint16_t value_size = 0;
 };
 static_assert(sizeof(XattrEntry) == 4);
 
-// A directory block: the entries, then their names without terminators, zeros to the end. Entries
-// are sorted by name over the whole directory, "." and ".." among them.
+// A directory block: the entries, then their names without terminators, then zeros. Entries are
+// sorted by name across the whole directory, "." and ".." included.
 struct [[gnu::packed]] DirectoryEntry {
   uint64_t nid;
-  uint16_t name_offset;  // in the block; the first one tells the number of entries
+  uint16_t name_offset;  // in the block; the first one tells how many entries
   uint8_t file_type;
   uint8_t reserved;
 };

@@ -1,5 +1,5 @@
-// The hash tree of an image, written while the image streams by and read back the same way: one
-// block per level in memory.
+// The hash tree of an image, written while the image streams by and read back in the same order,
+// with one block per level in memory.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,12 @@ namespace hostos::verity {
 
 class HashTreeWriter {
  public:
-  // Writes to `fd` from its offset 0, and no further than Geometry(data_blocks).blocks.
+  // Writes to `fd` from offset 0, at most Geometry(data_blocks).blocks.
   HashTreeWriter(int fd, uint64_t data_blocks);
 
-  // The digests of all data blocks, in order.
+  // Takes the digests of all data blocks, in order.
   Result<> Add(const Digest& digest) { return AddTo(0, digest); }
-  // Writes what is not full yet and the superblock; returns the root hash.
+  // Writes the unfinished blocks and the superblock. Returns the root hash.
   Result<Digest> Finish();
 
  private:
@@ -41,16 +41,16 @@ class HashTreeReader {
  public:
   HashTreeReader(int fd, uint64_t data_blocks, const Digest& root);
 
-  // kNotTrusted unless the superblock is the one that belongs to this image.
+  // kNotTrusted unless the superblock is this image's.
   Result<> CheckSuperblock();
-  // The digest that the root hash vouches for; asked for in order, each hash block is read once.
-  // kNotTrusted names the bytes of the hash area that do not fit their parent.
+  // The digest of a data block, proved by the root hash. Asked in order, it reads each hash block
+  // once. kNotTrusted names the bytes of the hash area that do not match their parent.
   Result<Digest> Expected(uint64_t data_block) { return DigestBelow(0, data_block); }
 
  private:
   struct Level {
-    alignas(kBlock) Block block;   // direct reads want it aligned
-    uint64_t number = UINT64_MAX;  // of `block` in its level
+    alignas(kBlock) Block block;   // aligned for direct reads
+    uint64_t number = UINT64_MAX;  // number of `block` in its level
   };
 
   Result<Digest> DigestBelow(size_t level, uint64_t index);

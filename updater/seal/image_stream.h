@@ -1,4 +1,4 @@
-// The bytes of an image on their way out: sent in large pieces, from the first to the last.
+// Sends the bytes of an image, from first to last, in large pieces.
 #pragma once
 
 #include <cstddef>
@@ -16,23 +16,24 @@ class ImageStream {
   explicit ImageStream(int socket) : socket_(socket), buffer_(1 << 20) {}
 
   Result<> Append(std::span<const std::byte> bytes);
-  // The next `size` bytes of `fd`. kFailed says how many came when the file ends before.
+  // Appends the next `size` bytes of `fd`. If the file ends early, kFailed says how many there
+  // were.
   Result<> AppendFrom(int fd, uint64_t size);
-  // Zeros up to `offset` of the image, which is not behind us.
+  // Appends zeros up to `offset` of the image, which must not be behind the current position.
   Result<> PadTo(uint64_t offset);
-  // Sends what is left.
+  // Sends the rest.
   Result<> Flush();
-  // An error was that nobody reads any more.
+  // Whether the error was that nobody reads any more.
   bool abandoned() const { return abandoned_; }
 
  private:
-  // The free part of the buffer, never empty.
+  // The free part of the buffer; never empty.
   Result<std::span<std::byte>> Room();
 
   int socket_;
   std::vector<std::byte> buffer_;
   size_t filled_ = 0;  // of `buffer_`
-  uint64_t sent_ = 0;  // bytes of the image before `buffer_`
+  uint64_t sent_ = 0;  // bytes of the image sent before `buffer_`
   bool abandoned_ = false;
 };
 

@@ -38,8 +38,8 @@ class ImageWriter {
     return stream_.Append(std::as_bytes(std::span(&value, 1)));
   }
 
-  // Only what differs from zero: no checksum (dm-verity covers every byte), no UUID and no name
-  // (two slots may hold the same release), no time, and no feature that a kernel since 5.4 lacks.
+  // Sets only what is not zero. No checksum: dm-verity covers every byte. No UUID and no name: two
+  // slots may hold the same release. No time, and no feature that a kernel since 5.4 lacks.
   Result<> WriteSuperblock() {
     TRY(stream_.PadTo(kSuperblockOffset));
     return AppendStruct(Superblock{.root_nid = static_cast<uint16_t>(layout_.places[0].nid),
@@ -75,7 +75,8 @@ class ImageWriter {
                                      .gid = static_cast<uint16_t>(metadata.gid)});
   }
 
-  // The part of the inode's content that lies behind it, or the part that lies in the data area.
+  // Writes either the part of the content right after the inode (`tail`), or the part in the data
+  // area.
   Result<> WriteContent(uint32_t i, bool tail) {
     const Inode& inode = inodes_.all()[i];
     if (inode.is_directory()) return WriteDirectory(i, tail);

@@ -1,4 +1,4 @@
-// Puts an erofs image into bytes, from its first to its last, as laid out before.
+// Writes an erofs image, from first byte to last, as its layout says.
 #pragma once
 
 #include "updater/base/result.h"
@@ -9,8 +9,8 @@
 
 namespace hostos::erofs {
 
-// Opens every regular file once and reads it from its start to its end. kFailed names the path and
-// the object whose content is not what the tree says.
+// Opens every regular file once, and reads it from start to end. If the content is not what the
+// tree says, kFailed names the path and the object.
 Result<> WriteImage(const Inodes& inodes, const Layout& layout, ContentReader& content,
                     ImageStream& stream);
 

@@ -46,7 +46,7 @@ Result<> CheckFile(const FileObject& file) {
   return {};
 }
 
-// Sorted, since they take part in the order of the names.
+// Sorted, because they are part of the names and so of their order.
 constexpr std::string_view kExtensions[] = {".dirmeta", ".dirtree", ".file"};
 
 // "000102...ff": the names of the fanout directories.
@@ -68,7 +68,7 @@ Result<Inodes> Inodes::Of(const Tree& tree) {
   return inodes;
 }
 
-// Breadth first: what one directory lists lies together in the image.
+// Breadth first: the entries of one directory lie together in the image.
 Result<> Inodes::AddTree() {
   if (tree_->directories.empty()) return Fail(Code::kFailed, "the tree has no root directory");
   directory_inode_.assign(tree_->directories.size(), kNone);
@@ -144,7 +144,7 @@ Result<> Inodes::AddFile(uint32_t parent, std::string_view name, uint32_t index)
   return {};
 }
 
-// What libostree needs to open a bare repository read-only, as a parent too.
+// Adds what libostree needs to open a bare repository read-only, also as a parent.
 Result<> Inodes::AddStore() {
   if (ostree_ == kNone) ostree_ = AddStoreDirectory(0, "ostree");
   uint32_t repo = AddStoreDirectory(ostree_, "repo");
@@ -168,7 +168,7 @@ Result<> Inodes::AddObjects(uint32_t objects) {
   for (const MetadataObject& object : tree_->metadata)
     objects_.push_back({&object.checksum, object.is_dirtree, 0});
 
-  // Their index for now: the inodes are made in the order of the names.
+  // Holds the object's index for now; inodes are made later, in the order of the names.
   for (size_t i = files; i < objects_.size(); i++)
     objects_[i].inode = static_cast<uint32_t>(i - files);
   auto key = [](const Object& object) { return std::pair(*object.checksum, object.extension); };
@@ -240,7 +240,7 @@ void Inodes::ListObjects(uint8_t fanout, Listing& listing) const {
   auto objects = std::ranges::equal_range(
       objects_, fanout, {}, [](const Object& object) { return object.checksum->bytes[0]; });
   constexpr size_t kLongest = 62 + 8;
-  listing.names.reserve(objects.size() * kLongest);  // the views into it must hold
+  listing.names.reserve(objects.size() * kLongest);  // must not reallocate: the views point into it
   for (const Object& object : objects) {
     size_t start = listing.names.size();
     listing.names.append(object.checksum->Hex(), 2).append(kExtensions[object.extension]);

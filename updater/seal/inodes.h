@@ -1,9 +1,9 @@
-// Which inodes a sealed image has, and what every directory lists: the release's tree with /boot
-// emptied, and the OSTree object store embedded at /ostree/repo whose file objects are hard links
-// to the tree's own files. docs/seal-format.md says the same in words.
+// The inodes of a sealed image and the listing of every directory: the release's tree with /boot
+// emptied, and the OSTree object store embedded at /ostree/repo, whose file objects are hard links
+// to the tree's own files. docs/seal-format.md describes it in words.
 //
-// The order of the inodes depends on the names in the tree alone, never on the order in which a
-// reader found files and directories.
+// The order of the inodes depends only on the names in the tree, never on the order in which files
+// and directories were read.
 #pragma once
 
 #include <sys/stat.h>
@@ -42,20 +42,20 @@ struct Inode {
   bool is_link() const { return S_ISLNK(metadata->mode); }
 };
 
-// What a directory lists, sorted by name, with "." and "..".
+// The entries of a directory, sorted by name, with "." and "..".
 struct Listing {
   struct Child {
     std::string_view name;
     uint32_t inode;
   };
   std::vector<Child> children;
-  std::string names;  // holds the names that are in no tree
+  std::string names;  // backs the names that no tree has
 };
 
 class Inodes {
  public:
-  // Checks everything about the tree that can be checked without reading content. `tree` must
-  // outlive the result. The error names the path.
+  // Checks everything about the tree that needs no file content; errors name the path. `tree` must
+  // outlive the result.
   static Result<Inodes> Of(const Tree& tree);
 
   const Tree& tree() const { return *tree_; }
@@ -66,7 +66,7 @@ class Inodes {
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
-  struct Added {  // an entry of a directory that is in no tree
+  struct Added {  // a directory entry that no tree has
     uint32_t directory;
     std::string_view name;
     uint32_t inode;

@@ -12,8 +12,9 @@ namespace {
 
 constexpr uint32_t kSlotsPerBlock = kBlock / kSlot;
 
-// Gives out runs of slots. A run that fits in one block never crosses into the next, as the kernel
-// wants of inline data: it goes where the least room is left. A longer run starts a block.
+// Allocates runs of slots. A run that fits into one block never crosses into the next, as the
+// kernel requires for inline data: it goes where the least room is left. A longer run begins a
+// block.
 class SlotAllocator {
  public:
   SlotAllocator() {
@@ -47,15 +48,15 @@ class SlotAllocator {
   uint64_t blocks_ = 1;
 };
 
-// How the inode is stored, all but where.
+// How an inode is stored, except where.
 Result<Place> Shape(const Inode& inode) {
   const Metadata& metadata = *inode.metadata;
   Place place;
   place.xattr_size = static_cast<uint32_t>(TRY(XattrBodySize(metadata.xattrs)));
   place.extended = metadata.uid > UINT16_MAX || metadata.gid > UINT16_MAX ||
                    inode.nlink > UINT16_MAX || inode.size > UINT32_MAX;
-  // A directory's blocks are made here, so its last one may part from the others. A file's content
-  // is read once, from its start to its end: it lies in one place.
+  // A directory's blocks are made here, so its last block may lie apart. A file's content is read
+  // once, from start to end, so it must lie in one place.
   uint64_t tail = inode.is_directory() ? inode.size % kBlock : inode.size;
   size_t head = place.extended ? sizeof(ExtendedInode) : sizeof(CompactInode);
   if (head + place.xattr_size + tail <= kBlock) place.tail = static_cast<uint32_t>(tail);

@@ -1,6 +1,6 @@
-// Where everything lies in the image. Block 0 holds the superblock; the inodes, each with its
-// xattrs and, where it fits, its tail, are packed into the metadata area that begins behind it;
-// whole blocks of data follow, directories before files. docs/seal-format.md has the rules.
+// Where everything lies in the image. Block 0 holds the superblock. Right after it begins the
+// metadata area, which packs the inodes, each with its xattrs and, if it fits, its tail. Whole data
+// blocks follow, directories before files. docs/seal-format.md has the rules.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace hostos::erofs {
 struct Place {
   uint64_t nid = 0;         // slot in the metadata area
   uint32_t block = 0;       // first data block, 0 when there is none
-  uint32_t xattr_size = 0;  // of the body behind the inode
-  uint32_t tail = 0;        // bytes of content that follow inode and xattrs
+  uint32_t xattr_size = 0;  // of the body after the inode
+  uint32_t tail = 0;        // bytes of content after inode and xattrs
   bool extended = false;
 };
 

@@ -13,13 +13,13 @@
 namespace hostos {
 namespace {
 
-// While it lives, reads of `fd` come from the medium: direct where the file system can, else after
-// the cache was written back and dropped.
+// While it lives, `fd` is read from the medium: directly if the file system can, else after writing
+// back and dropping the cache.
 class MediumReads {
  public:
   explicit MediumReads(int fd) : fd_(fd), flags_(::fcntl(fd, F_GETFL)) {
     if (::fcntl(fd_, F_SETFL, flags_ | O_DIRECT) == 0) return;
-    (void)::fsync(fd_);  // a failed write shows as bytes that differ
+    (void)::fsync(fd_);  // bytes that differ show a failed write
     if (::ioctl(fd_, BLKFLSBUF, 0) < 0) (void)::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
   }
   ~MediumReads() { (void)::fcntl(fd_, F_SETFL, flags_); }

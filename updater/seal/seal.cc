@@ -52,8 +52,7 @@ Result<Digest> ReceiveImage(int stream, uint64_t size, int image_fd, int verity_
       return Fail(Code::kNetwork, "image: expected {} bytes, found {}", size, done + *n);
     hasher.Submit(*n);
     TRY_CONTEXT("image", PwriteFull(image_fd, buffer, done));
-    // Writeback begins now, so that the fsync at the end finds little left to do. It is only a
-    // hint.
+    // Starts writeback now, so the fsync at the end has little left to do. Only a hint.
     (void)::sync_file_range(image_fd, static_cast<off_t>(done), static_cast<off_t>(*n),
                             SYNC_FILE_RANGE_WRITE);
     done += *n;
@@ -74,7 +73,7 @@ Result<Sealed> Seal(const Tree& tree, ContentReader& content, int image_fd, int 
   const Result<Digest> root_hash =
       ReceiveImage(reader.get(), size.image, image_fd, verity_fd, progress);
   reader = {};
-  TRY(sent.get());  // why it ended early
+  TRY(sent.get());  // says why it ended early
   return Sealed{.root_hash = TRY(root_hash), .size = size};
 }
 

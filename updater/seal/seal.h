@@ -1,8 +1,8 @@
-// Sealing: a release's tree becomes an erofs image and its dm-verity hash area. A pure function:
-// the same tree gives the same bytes, on any machine, at any time; docs/seal-format.md defines
-// them. Reads every file once, writes both outputs from their start, and needs a few MiB beside the
-// tree. The image is made at one end of a stream and hashed at the other, so that who makes it need
-// not be who may write it.
+// Seals a release: turns its tree into an erofs image and the image's dm-verity hash area. A pure
+// function: the same tree gives the same bytes, on any machine, at any time; docs/seal-format.md
+// defines them. Reads every file once, writes both outputs from their start, and needs a few MiB
+// beside the tree. One end of a stream makes the image, the other hashes it: so whoever makes the
+// image need not be able to write it.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace hostos {
 
-// The version of docs/seal-format.md that this library makes: hostos.seal-format in the metadata of
-// a release's commit.
+// The version of docs/seal-format.md that this library implements: hostos.seal-format in the
+// metadata of a release's commit.
 constexpr uint32_t kSealFormat = 1;
 
 struct SealSize {
@@ -32,31 +32,31 @@ struct Sealed {
 // Bytes of the image written or proved so far. May be empty.
 using SealProgress = std::function<void(uint64_t done, uint64_t total)>;
 
-// How large the sealed tree is; reads no content. Also the check of a tree: kFailed or
+// The size of the sealed tree, without reading content. Also checks the tree: kFailed or
 // kNotSupported name the path that cannot be sealed.
 Result<SealSize> Measure(const Tree& tree);
 
-// The same of an image that is there already. kNotTrusted when `image` is no size of one.
+// The same for an image that exists already. kNotTrusted when `image` cannot be an image's size.
 Result<SealSize> SizeOfImage(uint64_t image);
 
-// Sends the image through a stream socket, from its first byte to its last. Ends early, and that is
-// no error, when nobody reads it any more.
+// Sends the image through a stream socket, from first byte to last. If nobody reads any more, it
+// ends early without an error.
 Result<> SendImage(const Tree& tree, ContentReader& content, int socket);
 
-// Takes an image of `size` bytes from a stream, and writes it and its hash area to files or block
-// devices from their offset 0; returns the root hash. They are not synced and not truncated. What a
-// failure leaves is no image. Nothing of the image is understood: it may be anybody's. kNetwork
-// when the stream ended early, or stood still: its sender knows why.
+// Reads an image of `size` bytes from a stream; writes it and its hash area to files or block
+// devices, from offset 0. Returns the root hash. Does not sync and does not truncate; what a
+// failure leaves is no image. Interprets nothing in the image, so its sender need not be trusted.
+// kNetwork when the stream ended early or stalled: the sender knows why.
 Result<Digest> ReceiveImage(int stream, uint64_t size, int image_fd, int verity_fd,
                             const SealProgress& progress);
 
-// Both ends in one: a thread of its own sends what is received.
+// Runs both ends: a second thread sends what this one receives.
 Result<Sealed> Seal(const Tree& tree, ContentReader& content, int image_fd, int verity_fd,
                     const SealProgress& progress);
 
-// Reads both back from the medium, not from the page cache, and checks every byte of them against
-// the root hash. kNotTrusted names the first byte range that differs. `image_size` is a multiple of
-// 4096; what the devices hold behind the image and the hash area is not looked at.
+// Reads image and hash area back from the medium, not from the page cache, and checks every byte
+// against the root hash. kNotTrusted names the first byte range that differs. `image_size` is a
+// multiple of 4096. What the devices hold after the image and the hash area is ignored.
 Result<> ProveSeal(int image_fd, int verity_fd, uint64_t image_size, const Digest& root_hash,
                    const SealProgress& progress);
 

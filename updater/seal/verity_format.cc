@@ -27,7 +27,7 @@ struct SuperblockFields {
 };
 static_assert(sizeof(SuperblockFields) == 512);
 
-// Not a secret, but no other format's: what is hashed for a sealed image means nothing elsewhere.
+// Not a secret, but unique to this format: a hash made for a sealed image means nothing elsewhere.
 const Digest& Salt() {
   static const Digest salt = Sha256::Of(AsBytes("HostOS seal format 1"));
   return salt;

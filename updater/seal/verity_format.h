@@ -1,7 +1,7 @@
-// The dm-verity hash area that seal format 1 uses: a superblock, then the hash tree with its top
-// level first; SHA-256, salted, blocks of 4096 bytes, hash type 1. `veritysetup format` makes the
-// same bytes. Sources: Linux Documentation/admin-guide/device-mapper/verity.rst, and cryptsetup's
-// "DM-Verity on-disk specification" (its wiki, and lib/verity/verity.c) for the superblock.
+// The dm-verity hash area of seal format 1: a superblock, then the hash tree with its top level
+// first; SHA-256, salted, 4096-byte blocks, hash type 1. `veritysetup format` makes the same bytes.
+// Sources: Linux Documentation/admin-guide/device-mapper/verity.rst, and for the superblock
+// cryptsetup's "DM-Verity on-disk specification" (its wiki, and lib/verity/verity.c).
 #pragma once
 
 #include <array>
@@ -34,7 +34,7 @@ struct Geometry {
 // Block 0 of the hash area.
 Block Superblock(uint64_t data_blocks);
 
-// SHA-256 that has taken in the salt: where the hash of every block begins.
+// A SHA-256 state that has taken in the salt: the start of every block's hash.
 const Sha256& Salted();
 
 Digest HashBlock(const Block& block);

@@ -7,8 +7,8 @@
 namespace hostos::erofs {
 namespace {
 
-// erofs stores a number for the namespace and the rest of the name. Nothing follows the two ACL
-// names; something must follow every other prefix.
+// erofs stores a number for the namespace, then the rest of the name. The two ACL names are
+// complete; every other prefix must be followed by something.
 struct Prefix {
   std::string_view text;
   uint8_t index;

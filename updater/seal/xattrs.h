@@ -1,5 +1,5 @@
-// The xattr body of an erofs inode: all of the inode's extended attributes, inline. POSIX ACLs keep
-// the value that getxattr(2) gives, which is what the kernel reads back from erofs.
+// The xattr body of an erofs inode: all its extended attributes, inline. POSIX ACLs keep the value
+// that getxattr(2) returns, which is what the kernel expects from erofs.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace hostos::erofs {
 
-// Bytes of the body, a multiple of four; 0 without xattrs. kNotSupported names the xattr that erofs
-// cannot hold, kFailed the one out of order.
+// Bytes of the body, a multiple of four; 0 without xattrs. kNotSupported names an xattr that erofs
+// cannot hold, kFailed one that is out of order.
 Result<size_t> XattrBodySize(const std::vector<Xattr>& xattrs);
 
 // The body itself, for xattrs that XattrBodySize accepted.

@@ -24,9 +24,9 @@ Result<> Sync(int fd, const std::string& device) {
 Result<> PartitionSlotDisk::Write(Slot slot, const Release& release, int image,
                                   Progress& progress) {
   const BootState state = TRY(boot_.Read());
-  if (slot == state.running)
-    return Fail(Code::kFailed, "slot {} is running: expected to write slot {}", Name(slot),
-                Name(Other(slot)));
+  if (slot != state.target())
+    return Fail(Code::kFailed, "slot {} is {}: expected to write slot {}", Name(slot),
+                state.release() ? "running" : "left alone", Name(Other(slot)));
   const SlotState& to = state.slot(slot);
   const SealSize size = TRY(SizeOfImage(release.image_size));
   if (size.verity != release.verity_size)
@@ -35,7 +35,7 @@ Result<> PartitionSlotDisk::Write(Slot slot, const Release& release, int image,
   TRY(CheckCapacity(slot, "image", to.data_device, size.image, to.data_capacity));
   TRY(CheckCapacity(slot, "hash area", to.verity_device, size.verity, to.verity_capacity));
 
-  // O_EXCL claims a block device: the kernel refuses one that is mounted or mapped.
+  // O_EXCL claims the block device: the kernel refuses it if the device is mounted or mapped.
   UniqueFd data = TRY(Open(to.data_device, O_RDWR | O_EXCL));
   UniqueFd verity = TRY(Open(to.verity_device, O_RDWR | O_EXCL));
   const Digest root_hash = TRY_CONTEXT(

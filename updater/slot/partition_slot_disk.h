@@ -1,5 +1,5 @@
-// SlotDisk on the partitions that BootControl names, or on regular files in their place. Never
-// touches the running slot, whatever it is asked.
+// SlotDisk on the partitions that BootControl names, or on regular files that stand in for them.
+// Refuses to write the running slot.
 #pragma once
 
 #include "bootctl/boot_control.h"

@@ -1,5 +1,5 @@
-// The partitions of the slot that does not run: write a sealed image and its hash tree, then prove
-// by reading back from the medium that the signed root hash comes out.
+// The partitions of a slot: writes a sealed image and its hash tree to the slot that does not run,
+// and proves a slot by reading it back from the medium and comparing it with the signed root hash.
 #pragma once
 
 #include "updater/base/progress.h"
@@ -12,14 +12,14 @@ class SlotDisk {
  public:
   virtual ~SlotDisk() = default;
 
-  // Reads `release.image_size` bytes of `image`, a stream that nobody vouches for, into the slot's
-  // two partitions, fsynced. kNetwork when the stream ends early: its sender knows why. kNotTrusted
-  // when the root hash that comes out is not `release.root_hash`; kNoSpace when a partition is too
-  // small.
+  // Reads `release.image_size` bytes from `image`, an untrusted stream, into the slot's two
+  // partitions, and fsyncs them. kNetwork when the stream ends early: its sender knows why.
+  // kNotTrusted when the resulting root hash is not `release.root_hash`. kNoSpace when a partition
+  // is too small.
   virtual Result<> Write(Slot slot, const Release& release, int image, Progress& progress) = 0;
 
-  // Reads the slot's image from the medium, not from the cache, and recomputes the hash tree;
-  // the stored tree is compared as well. kNotTrusted names the first byte range that differs.
+  // Reads the slot's image and hash tree from the medium, not from the cache, and checks every byte
+  // against the release's root hash. kNotTrusted names the first byte range that differs.
   virtual Result<> Prove(Slot slot, const Release& release, Progress& progress) = 0;
 };
 

@@ -1,7 +1,7 @@
 #include "updater/source/files.h"
 
+#include "updater/release/commit.h"
 #include "updater/source/archive.h"
-#include "updater/source/commit.h"
 
 namespace hostos {
 namespace {
@@ -10,7 +10,7 @@ class HttpFiles : public tuf::Fetcher {
  public:
   HttpFiles(const std::string& url, const HttpOptions& options) : http_(options), url_(url + "/") {}
   Result<std::string> Fetch(const std::string& path, size_t cap) override {
-    // What is replaced, and what may come to be where nothing was: a cache would hide it.
+    // These files are replaced, or appear where nothing was: a cache would hide that.
     const bool fresh = path.ends_with("timestamp.json") || path.ends_with(".root.json");
     return http_.Get(url_ + path, cap, fresh);
   }
@@ -24,6 +24,11 @@ class HttpFiles : public tuf::Fetcher {
 
 bool IsLocal(const std::string& url) {
   return url.starts_with('/');
+}
+
+std::string WithoutSlash(std::string url) {
+  while (url.ends_with('/')) url.pop_back();
+  return url;
 }
 
 Result<std::unique_ptr<tuf::Fetcher>> OpenFiles(const std::string& url, const HttpOptions& http) {
@@ -40,7 +45,7 @@ Result<CommitFiles> FetchCommit(tuf::Fetcher& files, const Digest& checksum) {
   Result<std::string> signatures = files.Fetch(name + "meta", kMaxDetachedBytes);
   if (!signatures && signatures.error().code != Code::kNotFound)
     return std::unexpected(std::move(signatures.error()));
-  // No file of signatures is a commit that carries none.
+  // A commit without a file of signatures carries none.
   return CommitFiles{name, std::move(commit), std::move(signatures).value_or("")};
 }
 

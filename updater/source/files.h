@@ -1,5 +1,5 @@
-// The files of an archive repository wherever somebody serves it: over HTTP, in a directory, or in
-// a bundle. What they say is for the caller to verify.
+// The files of an archive repository, wherever it is served: over HTTP, in a directory, or in a
+// bundle. The caller verifies what they say.
 #pragma once
 
 #include <memory>
@@ -13,12 +13,14 @@
 
 namespace hostos {
 
-// A path on this machine, not http:// or https://.
+// True for a path on this machine, false for http:// and https://.
 bool IsLocal(const std::string& url);
+// The URL without slashes at its end.
+std::string WithoutSlash(std::string url);
 
 Result<std::unique_ptr<tuf::Fetcher>> OpenFiles(const std::string& url, const HttpOptions& http);
 
-// One of the folders beside the repository's objects: "metadata/", "targets/".
+// A folder beside the repository's objects: "metadata/", "targets/".
 class Folder : public tuf::Fetcher {
  public:
   Folder(tuf::Fetcher& files, std::string name) : files_(files), name_(std::move(name)) {}
@@ -34,7 +36,7 @@ class Folder : public tuf::Fetcher {
   std::string name_;
 };
 
-// Notes what was found in somebody's repository and is signed as it has to be.
+// Collects the files of a repository that were found and accepted, which means signed as required.
 struct NotedFile {
   std::string name;  // in the repository: "metadata/2.root.json"
   std::string bytes;
@@ -55,8 +57,8 @@ class NotedFiles : public tuf::Fetcher {
   std::vector<NotedFile>& found_;
 };
 
-// A commit object, whose SHA-256 is its checksum, and its serialized detached metadata, empty when
-// it has none.
+// A commit object, whose SHA-256 is its checksum, and its serialized detached metadata, which is
+// empty when the commit has none.
 struct CommitFiles {
   std::string name, bytes, signatures;  // the signatures are in name + "meta"
 };

@@ -23,7 +23,7 @@ constexpr size_t kExcerptBytes = 60;
 
 using Url = std::unique_ptr<CURLU, decltype([](CURLU* url) { curl_url_cleanup(url); })>;
 
-// How one request ended, short of a whole good body.
+// Why a request did not end with a whole good body.
 struct Failure {
   Error error;
   bool transient = false;
@@ -52,8 +52,8 @@ bool SameServer(const std::string& from, const std::string& to) {
              [&](CURLUPart part) { return Part(source.get(), part) == Part(target.get(), part); });
 }
 
-// A server may send us to https anywhere, or elsewhere on itself; never to plain http on another
-// host, nor to another protocol.
+// A server may redirect to https anywhere, or elsewhere on itself; never to plain http on another
+// server, nor to another protocol.
 bool MayRedirect(const std::string& from, const std::string& to) {
   const Url target = Parsed(to);
   return target && (Part(target.get(), CURLUPART_SCHEME) == "https" || SameServer(from, to));
@@ -86,12 +86,12 @@ size_t Append(char* data, size_t, size_t size, void* user) noexcept {
   curl_easy_getinfo(body->curl, CURLINFO_RESPONSE_CODE, &status);
   size_t room = (status == 200 ? body->cap : kExcerptBytes) - body->data.size();
   body->data.append(data, std::min(size, room));
-  if (status != 200) return size;  // a page that says why: the beginning will do
+  if (status != 200) return size;  // a page that says why: its beginning is enough
   body->too_large = size > room;
   return body->too_large ? 0 : size;  // 0: curl ends with CURLE_WRITE_ERROR
 }
 
-// This machine's, or its links': what hostos-fetch@.service is kept from.
+// An address of this machine or of its links: those that hostos-fetch@.service may be denied.
 bool IsNear(const sockaddr& address) {
   if (address.sa_family == AF_INET) {
     const in_addr_t ip = ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr);
@@ -102,14 +102,14 @@ bool IsNear(const sockaddr& address) {
   return IN6_IS_ADDR_LOOPBACK(&ip) || IN6_IS_ADDR_LINKLOCAL(&ip);
 }
 
-// What IPAddressDeny= keeps from us answers a connection with silence, and a datagram with an
-// error.
+// True if IPAddressDeny= blocks the address: a connection is then met with silence, but a datagram
+// fails at once.
 bool IsKeptFrom(const sockaddr& address, socklen_t size) {
   const UniqueFd probe(::socket(address.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   return ::sendto(probe.get(), nullptr, 0, MSG_DONTWAIT, &address, size) < 0 && errno == EPERM;
 }
 
-// A socket for curl; an address that we are kept from goes to `user` in its place.
+// A socket for curl. If the address is blocked, stores it in `user` and returns none.
 curl_socket_t OpenSocket(void* user, curlsocktype, curl_sockaddr* to) noexcept {
   if (IsNear(to->addr) && IsKeptFrom(to->addr, to->addrlen)) {
     std::array<char, NI_MAXHOST> name{};
@@ -143,12 +143,13 @@ bool IsTransient(long status) {
   return status == 408 || status == 429 || status >= 500;
 }
 
-// An object store says 403 of what is not there to whoever may not list what is.
+// Object stores answer 403 for a missing object when the client may not list.
 bool IsAbsent(long status) {
   return status == 403 || status == 404 || status == 410;
 }
 
-// Half of it to one and a half: a fleet that lost its server does not come back as one.
+// The pause times one half to one and a half, so that a fleet that lost its server does not come
+// back all at once.
 Milliseconds Jittered(Milliseconds pause) {
   thread_local std::minstd_rand random{std::random_device{}()};
   return Milliseconds(
@@ -166,7 +167,7 @@ std::string Excerpt(std::string_view body) {
 
 struct HttpClient::Response {
   std::string body;
-  uint64_t size = 0;  // what the server says the body has
+  uint64_t size = 0;  // of the body, as the server says
 };
 
 struct HttpClient::Asked {
@@ -178,7 +179,7 @@ struct HttpClient::Asked {
 struct HttpClient::Handle {
   CURL* curl = curl_easy_init();
   std::string token;
-  std::string kept_from;  // the last such address
+  std::string kept_from;  // the last blocked address
   ~Handle() { curl_easy_cleanup(curl); }
 
   void Configure(const HttpOptions& options) {
@@ -195,7 +196,7 @@ struct HttpClient::Handle {
     if (!options.proxy.empty()) curl_easy_setopt(curl, CURLOPT_PROXY, options.proxy.c_str());
   }
 
-  // One attempt, redirects followed, over by `deadline` of the monotonic clock.
+  // One attempt, following redirects. Ends by `deadline` on the monotonic clock.
   std::expected<Response, Failure> Attempt(const Asked& asked, Milliseconds deadline);
 };
 

@@ -1,7 +1,8 @@
-// Bounded HTTP GET for the few small files of a resolve: the ref, the commit object, its
-// signatures. The only user of libcurl. Everything has a limit: bytes, connecting, a stalled
-// transfer, the whole transfer, redirects (to https, or to the same scheme and host). Transient
-// failures are retried with a growing pause, or the one the server asks for (Retry-After).
+// Bounded HTTP GET for the few small files of a resolve: the metadata, the targets, the commit
+// object, its signatures. The only user of libcurl. Everything has a limit: bytes, connecting, a
+// stalled transfer, the whole transfer, redirects (to https, or to the same scheme, host and port).
+// Transient failures are retried with a growing pause, or the one that the server asks for
+// (Retry-After).
 #pragma once
 
 #include <cstddef>
@@ -17,13 +18,13 @@ namespace hostos {
 struct HttpOptions {
   Milliseconds connect_timeout{10'000};
   Milliseconds total_timeout{120'000};
-  Seconds stall_timeout{20};  // slower than 1 kB/s for that long
-  // A pull may take `pull_time`, and a second more for each `pull_rate` bytes that are to come.
+  Seconds stall_timeout{20};  // slower than 1 kB/s for this long
+  // A pull may take `pull_time`, plus one second for each `pull_rate` bytes to be downloaded.
   Seconds pull_time{600};
   uint64_t pull_rate = 8000;
   int attempts = 4;           // in all
-  Milliseconds backoff{500};  // before the second attempt, give or take half; doubles each time
-  std::string proxy;          // http:// or https://; empty: what the environment says (curl(1))
+  Milliseconds backoff{500};  // before the second attempt, plus or minus half; then doubles
+  std::string proxy;          // http:// or https://; empty: from the environment (curl(1))
   std::string token;          // a bearer token (RFC 6750), for this server only; empty: none
 };
 
@@ -34,11 +35,11 @@ class HttpClient {
   HttpClient(HttpClient&&) noexcept;
   HttpClient& operator=(HttpClient&&) noexcept;
 
-  // The body. kNotFound for 403, 404 and 410; kNetwork for everything else, saying the URL, the
-  // status and what was expected. A body of more than `cap` bytes is kNetwork.
-  // A `fresh` one is the server's own, and not what a cache between has kept.
+  // The body. kNotFound for 403, 404 and 410; kNetwork for everything else, with the URL, the
+  // status and what was expected. A body of more than `cap` bytes is kNetwork. With `fresh`, caches
+  // on the way are asked for the server's own copy.
   Result<std::string> Get(const std::string& url, size_t cap, bool fresh = false);
-  // The size of the body that Get() would give (a HEAD request); the same errors.
+  // The size of the body that Get() would return (a HEAD request); the same errors.
   Result<uint64_t> Size(const std::string& url);
 
  private:

@@ -7,12 +7,12 @@
 
 #include "updater/base/space.h"
 #include "updater/base/unique_fd.h"
-#include "updater/source/objects.h"
+#include "updater/release/objects.h"
 
 namespace hostos {
 namespace {
 
-constexpr uint64_t kSlack = 4 << 20;  // what is written beside the objects
+constexpr uint64_t kSlack = 4 << 20;  // for what is written beside the objects
 
 // The bytes this process has handed to write(2) so far (proc_pid_io(5)).
 uint64_t WrittenBytes() {
@@ -65,7 +65,7 @@ bool PullWatch::Check() {
                      "goes on",
                      limits_.url, plan.download_bytes, limits_.time.count()));
   }
-  // Others may write to the same file system meanwhile: they get half of what is to be left.
+  // Others may write to the same file system: they may use half of what should be left.
   uint64_t floor = (limits_.free_bytes - std::min(limits_.free_bytes, plan.unpacked_bytes)) / 2;
   auto free = FreeSpaceAt(limits_.repository);
   if (free && free->bytes < floor) {
@@ -79,12 +79,12 @@ bool PullWatch::Check() {
 
 void PullWatch::Stop(Code code, std::string message) {
   if (!verdict_) verdict_ = Error{code, std::move(message)};
-  // libostree cancels no transfer that is under way, but it ends one that it cannot write.
+  // libostree does not cancel a running transfer, but ends one that it cannot write.
   file_size_.Set(0);
 }
 
 uint64_t LargestObject(std::span<const ObjectSize> sizes) {
-  uint64_t largest = kMaxMetadataBytes;  // nothing that is no object comes near this
+  uint64_t largest = kMaxMetadataBytes;  // other files stay far below this
   for (const ObjectSize& size : sizes) largest = std::max({largest, size.archived, size.unpacked});
   return largest;
 }

@@ -1,6 +1,6 @@
-// Bounds and reports a pull while libostree runs it. libostree has no limit for content objects,
-// neither for what comes nor for what that unpacks to, and counts an object only once it is whole;
-// but it writes all of it to files, every byte twice: as it came, and unpacked. So no file may grow
+// Bounds and reports a pull while libostree runs it. libostree limits neither what content objects
+// take to transfer nor what they unpack to, and it counts an object only once it is whole. But it
+// writes everything to files, and every byte twice: as it came, and unpacked. So no file may grow
 // beyond the largest signed object, and all writes together not beyond what the signed sizes allow.
 #pragma once
 
@@ -14,13 +14,13 @@
 #include "updater/base/clock.h"
 #include "updater/base/progress.h"
 #include "updater/base/result.h"
-#include "updater/source/commit.h"
+#include "updater/release/commit.h"
 #include "updater/source/source.h"
 
 namespace hostos {
 
-// While it lives, no file of this process grows beyond a size (RLIMIT_FSIZE): write(2) fails with
-// EFBIG.
+// While this lives, no file of this process grows beyond the limit (RLIMIT_FSIZE): write(2) fails
+// with EFBIG.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(uint64_t bytes);
@@ -36,19 +36,19 @@ class FileSizeLimit {
 
 struct PullLimits {
   std::string url;         // for messages
-  std::string repository;  // whose file system fills
+  std::string repository;  // whose file system it fills
   FetchPlan plan;
   uint64_t largest_object = 0;
   uint64_t attempts = 1;    // how often an object may be fetched
   uint64_t free_bytes = 0;  // when the pull begins
-  Seconds time{0};          // the whole pull may take
+  Seconds time{0};          // for the whole pull
 };
 
 class PullWatch {
  public:
   PullWatch(PullLimits limits, Progress& progress);
 
-  // Reports the progress; false when the pull has to end, and then no more can be written.
+  // Reports the progress. False when the pull has to end; from then on nothing can be written.
   bool Check();
   const std::optional<Error>& verdict() const { return verdict_; }
 

@@ -2,82 +2,24 @@
 
 #include <gio/gfiledescriptorbased.h>
 #include <gio/gunixinputstream.h>
-#include <ostree.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <filesystem>
 
 #include "updater/base/atomic_file.h"
-#include "updater/base/no_space.h"
-#include "updater/base/space.h"
-#include "updater/source/glib.h"
-#include "updater/source/objects.h"
-#include "updater/source/pull_watch.h"
-#include "updater/source/staging.h"
+#include "updater/release/commit.h"
+#include "updater/release/glib.h"
+#include "updater/release/objects.h"
+#include "updater/source/ostree_calls.h"
 
 namespace hostos {
-namespace {
-
-constexpr char kRemote[] = "hostos";
-constexpr Seconds kSalvageTime{600};  // a disk may take seconds to say that it can't read a block
-
-// The out parameter of a GLib call, and its end as our Error.
-class GErrorOut {
- public:
-  GErrorOut() = default;
-  GErrorOut(const GErrorOut&) = delete;
-  GErrorOut& operator=(const GErrorOut&) = delete;
-  ~GErrorOut() { g_clear_error(&error_); }
-  operator GError**() { return &error_; }
-
-  bool Is(GIOErrorEnum code) const { return g_error_matches(error_, G_IO_ERROR, code); }
-  const char* message() const { return error_ ? error_->message : "unknown error"; }
-  std::unexpected<Error> Fail(std::string_view what) const {
-    return hostos::Fail(code(), "{}: {}", what, message());
-  }
-  // What our callers branch on. libostree says of most things only that they failed, so its words
-  // have to tell what is wrong with an object.
-  Code code() const {
-    const std::string_view words = message();
-    if (Is(G_IO_ERROR_NOT_FOUND)) return Code::kNotFound;
-    if (Is(G_IO_ERROR_NO_SPACE) || words.contains("min-free-space") || SaysNoSpace(words))
-      return Code::kNoSpace;
-    if (words.contains("Corrupted") || words.contains("Parsing") ||
-        words.contains("File too large") || Is(G_IO_ERROR_PARTIAL_INPUT) ||
-        Is(G_IO_ERROR_INVALID_DATA))
-      return Code::kNotTrusted;
-    return Code::kFailed;
-  }
-
- private:
-  GError* error_ = nullptr;
-};
-
-OstreeObjectType ToOstree(ObjectType type) {
-  return static_cast<OstreeObjectType>(type);
-}
-
-const char* Extension(ObjectType type) {
-  return ostree_object_type_to_string(ToOstree(type));
-}
-
-Result<std::shared_ptr<OstreeRepo>> OpenRepo(const std::string& path) {
-  GErrorOut error;
-  OstreeRepo* repo = ostree_repo_open_at(AT_FDCWD, path.c_str(), nullptr, error);
-  if (!repo && error.Is(G_IO_ERROR_NOT_FOUND))
-    return Fail(Code::kNotFound, "{}: expected an OSTree repository, found none", path);
-  if (!repo) return error.Fail(path + ": opening the OSTree repository");
-  return std::shared_ptr<OstreeRepo>(repo, [](OstreeRepo* opened) { g_object_unref(opened); });
-}
 
 bool IsArchive(OstreeRepo* repo) {
   return ostree_repo_get_mode(repo) == OSTREE_REPO_MODE_ARCHIVE;
 }
 
-// Copies what a decompressor gives into an unnamed file that can seek.
 Result<UniqueFd> Unpack(GInputStream* input) {
   std::error_code no_directory;
   std::string directory = std::filesystem::temp_directory_path(no_directory);
@@ -95,63 +37,6 @@ Result<UniqueFd> Unpack(GInputStream* input) {
   return file;
 }
 
-VariantRef PullOptions(const std::string& url, const std::string& checksum, bool is_mirror,
-                       const HttpOptions& http) {
-  GVariantDict options;
-  g_variant_dict_init(&options, nullptr);
-  const char* refs[] = {checksum.c_str()};
-  g_variant_dict_insert_value(&options, "refs", g_variant_new_strv(refs, 1));
-  if (!http.token.empty()) {  // curl keeps it from other servers that this one leads to
-    const std::string bearer = "Bearer " + http.token;
-    GVariant* header = g_variant_new("(ss)", "Authorization", bearer.c_str());
-    g_variant_dict_insert_value(&options, "http-headers", g_variant_new_array(nullptr, &header, 1));
-  }
-  g_variant_dict_insert(&options, "override-url", "s",
-                        (url.starts_with('/') ? "file://" + url : url).c_str());
-  g_variant_dict_insert(&options, "flags", "i",
-                        is_mirror ? OSTREE_REPO_PULL_FLAGS_MIRROR : OSTREE_REPO_PULL_FLAGS_NONE);
-  g_variant_dict_insert(&options, "append-user-agent", "s", "HostOS/" HOSTOS_VERSION);
-  g_variant_dict_insert(&options, "disable-static-deltas", "b", TRUE);
-  // The commit was verified before it got here, and everything else is named by its checksum.
-  g_variant_dict_insert(&options, "gpg-verify", "b", FALSE);
-  g_variant_dict_insert(&options, "gpg-verify-summary", "b", FALSE);
-  g_variant_dict_insert(&options, "disable-verify-bindings", "b", TRUE);
-  g_variant_dict_insert(&options, "n-network-retries", "u", static_cast<guint>(http.attempts - 1));
-  g_variant_dict_insert(&options, "low-speed-time-seconds", "u",
-                        static_cast<guint>(http.stall_timeout.count()));
-  return VariantRef::Retain(g_variant_dict_end(&options));
-}
-
-// Pulls need a remote by name, whose URL is always overridden.
-Result<> AddRemote(OstreeRepo* repo) {
-  GErrorOut error;
-  if (!ostree_repo_remote_change(repo, nullptr, OSTREE_REPO_REMOTE_CHANGE_ADD_IF_NOT_EXISTS,
-                                 kRemote, "https://localhost/", nullptr, nullptr, error))
-    return error.Fail("adding a remote");
-  return {};
-}
-
-// The server's faults are told from those of what it served.
-std::unexpected<Error> PullFailure(const GErrorOut& error, const std::string& url) {
-  const std::string_view message = error.message();
-  const bool network = message.contains("While fetching") || message.contains("HTTP ");
-  const Code code = error.code();
-  return Fail(network && code != Code::kNoSpace ? Code::kNetwork : code, "{}: {}", url, message);
-}
-
-// libostree believes what stands in the files of an archive repository. Somebody else's mirror may
-// be one, so here they are read as what came from the network is.
-bool LoadFile(OstreeRepo* repo, const Digest& checksum, GInputStream** input, GFileInfo** info,
-              GVariant** xattrs, GError** error) {
-  if (!IsArchive(repo))
-    return ostree_repo_load_file(repo, checksum.Hex().c_str(), input, info, xattrs, nullptr, error);
-  auto file = GRef<GFile>::Adopt(g_file_resolve_relative_path(
-      ostree_repo_get_path(repo), ObjectPath(checksum, "filez").c_str()));
-  return ostree_content_file_parse(/*compressed=*/TRUE, file.get(), /*trusted=*/FALSE, input, info,
-                                   xattrs, nullptr, error);
-}
-
-// A content object without its content, as libostree gives it.
 Result<FileObject> ToFileObject(const Digest& checksum, GFileInfo* info, GVariant* xattrs) {
   FileObject file;
   file.checksum = checksum;
@@ -160,7 +45,7 @@ Result<FileObject> ToFileObject(const Digest& checksum, GFileInfo* info, GVarian
   file.metadata.mode = g_file_info_get_attribute_uint32(info, "unix::mode");
   file.metadata.xattrs = TRY(ReadXattrs(xattrs));
   if (S_ISLNK(file.metadata.mode)) {
-    // libostree finds no target, and no error, in a damaged header.
+    // In a damaged header libostree finds no target, and reports no error.
     const char* target = g_file_info_get_attribute_byte_string(info, "standard::symlink-target");
     if (!target) return Fail(Code::kNotTrusted, "a symbolic link without a target");
     file.target = target;
@@ -174,71 +59,30 @@ Result<FileObject> ToFileObject(const Digest& checksum, GFileInfo* info, GVarian
   return file;
 }
 
-// What an archive has in place of an object is wrong, in whatever way.
-template <class T>
-Result<T> Damaged(Result<T> read) {
-  if (!read && read.error().code == Code::kFailed) read.error().code = Code::kNotTrusted;
-  return read;
-}
+namespace {
 
-struct Content {
-  FileObject file;
-  UniqueFd bytes;  // none of a link
-};
-
-// Believed no more than in LoadFile.
-Result<Content> ReadContent(const Archive::File& stored, const Digest& checksum) {
-  auto stream = GRef<GInputStream>::Adopt(g_unix_input_stream_new(stored.fd.get(), FALSE));
-  GRef<GInputStream> input;
-  GRef<GFileInfo> info;
-  VariantRef xattrs;
+Result<std::shared_ptr<OstreeRepo>> OpenRepo(const std::string& path) {
   GErrorOut error;
-  if (!ostree_content_stream_parse(/*compressed=*/TRUE, stream.get(), stored.size,
-                                   /*trusted=*/FALSE, input.Out(), info.Out(), xattrs.Out(),
-                                   nullptr, error))
-    return error.Fail("parsing");
-  Content content{TRY(ToFileObject(checksum, info.get(), xattrs.get())), {}};
-  if (S_ISREG(content.file.metadata.mode)) content.bytes = TRY(Unpack(input.get()));
-  return content;
+  OstreeRepo* repo = ostree_repo_open_at(AT_FDCWD, path.c_str(), nullptr, error);
+  if (!repo && error.Is(G_IO_ERROR_NOT_FOUND))
+    return Fail(Code::kNotFound, "{}: expected an OSTree repository, found none", path);
+  if (!repo) return error.Fail(path + ": opening the OSTree repository");
+  return std::shared_ptr<OstreeRepo>(repo, [](OstreeRepo* opened) { g_object_unref(opened); });
 }
 
-// Written with its checksum, so that it is what was named or it is refused.
-Result<> CopyObject(Archive& from, const ObjectSize& object, Repo::Transaction& to) {
-  const std::string name = ObjectPath(object);
-  if (object.type != ObjectType::kFile)
-    return to.WriteMetadata(object.type, object.checksum,
-                            TRY(Damaged(from.Fetch(name, kMaxMetadataBytes))));
-  const Archive::File stored = TRY(from.OpenFile(name));
-  const Content content = TRY_CONTEXT(name, Damaged(ReadContent(stored, object.checksum)));
-  return to.WriteFile(content.file, content.bytes.get());
+// libostree trusts the files of an archive repository. That may be somebody else's mirror, so here
+// they are read like what comes from the network.
+bool LoadFile(OstreeRepo* repo, const Digest& checksum, GInputStream** input, GFileInfo** info,
+              GVariant** xattrs, GError** error) {
+  if (!IsArchive(repo))
+    return ostree_repo_load_file(repo, checksum.Hex().c_str(), input, info, xattrs, nullptr, error);
+  auto file = GRef<GFile>::Adopt(g_file_resolve_relative_path(
+      ostree_repo_get_path(repo), ObjectPath(checksum, "filez").c_str()));
+  return ostree_content_file_parse(/*compressed=*/TRUE, file.get(), /*trusted=*/FALSE, input, info,
+                                   xattrs, nullptr, error);
 }
 
-// The same from a bare repository, whose files are what the objects say.
-Result<> SalvageObject(int from, const ObjectSize& object, Repo::Transaction& to) {
-  const std::string name = ObjectPath(object.checksum, Extension(object.type));
-  struct stat status;
-  if (::fstatat(from, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return FailErrno(name);
-  const bool is_link = S_ISLNK(status.st_mode) && object.type == ObjectType::kFile;
-  const auto size = static_cast<uint64_t>(status.st_size);
-  if (!is_link && (!S_ISREG(status.st_mode) || size > std::max(object.unpacked, kBlockBytes)))
-    return Fail(Code::kNotTrusted, "{}: expected at most {} bytes, found {}, mode {:o}", name,
-                object.unpacked, size, status.st_mode);
-  UniqueFd content;
-  if (!is_link) content = TRY(OpenAt(from, name, O_RDONLY | O_NOFOLLOW));
-  if (object.type == ObjectType::kFile) {
-    const FileObject file = TRY(ReadDiskFile(from, name));
-    if (file.checksum != object.checksum)
-      return Fail(Code::kNotTrusted, "{}: found {}", name, file.checksum.Hex());
-    return to.WriteFile(file, content.get());
-  }
-  std::string bytes(size, '\0');
-  TRY(ReadFull(content.get(), std::as_writable_bytes(std::span(bytes))));
-  if (Sha256::Of(AsBytes(bytes)) != object.checksum)
-    return Fail(Code::kNotTrusted, "{}: is not what it is named after", name);
-  return to.WriteMetadata(object.type, object.checksum, bytes);
-}
-
-// libostree compares an object with its checksum only when it is asked for the one it found.
+// libostree checks the checksum only if the caller asks for the one that it found.
 Result<> WriteObject(OstreeRepo* repo, const Digest& checksum, GInputStream* object,
                      guint64 length) {
   GErrorOut error;
@@ -249,44 +93,6 @@ Result<> WriteObject(OstreeRepo* repo, const Digest& checksum, GInputStream* obj
   if (!written) return error.Fail("writing file object " + checksum.Hex());
   return {};
 }
-
-ObjectNames Wanted(const Commit& commit) {
-  ObjectNames wanted{{commit.release.commit, ObjectType::kCommit}};
-  for (const ObjectSize& object : commit.sizes) wanted.insert({object.checksum, object.type});
-  return wanted;
-}
-
-// A pull under its watch. libostree runs it in the thread's default main context, which is one of
-// our own while this lives, with a timer in it.
-class PullContext {
- public:
-  explicit PullContext(PullWatch& watch) : watch_(watch) {
-    g_main_context_push_thread_default(context_);
-    GSource* timer = g_timeout_source_new(100);  // milliseconds
-    g_source_set_callback(timer, &PullContext::Tick, this, nullptr);
-    g_source_attach(timer, context_);
-    g_source_unref(timer);
-  }
-  PullContext(const PullContext&) = delete;
-  PullContext& operator=(const PullContext&) = delete;
-  ~PullContext() {
-    g_main_context_pop_thread_default(context_);
-    g_main_context_unref(context_);
-  }
-
-  GCancellable* cancellable() const { return cancellable_.get(); }
-
- private:
-  static gboolean Tick(gpointer user) noexcept {
-    auto* self = static_cast<PullContext*>(user);
-    if (!self->watch_.Check()) g_cancellable_cancel(self->cancellable_.get());
-    return G_SOURCE_CONTINUE;
-  }
-
-  PullWatch& watch_;
-  GRef<GCancellable> cancellable_ = GRef<GCancellable>::Adopt(g_cancellable_new());
-  GMainContext* context_ = g_main_context_new();
-};
 
 }  // namespace
 
@@ -309,7 +115,7 @@ Result<Repo> Repo::CreateArchive(const std::string& path) {
 
 Result<Repo> Repo::OpenStaging(const std::string& path, const std::string& parent,
                                const std::string& proxy) {
-  // Every part may be missing after a power cut, so none is taken as a sign of the others.
+  // After a power cut any part may be missing, so no part is a sign of another.
   TRY(MakeDirectories(path, 0700));
   for (const char* part : {"objects", "tmp", "state", "refs/heads", "refs/remotes", "extensions"}) {
     TRY(MakeDirectories(path + "/" + part));
@@ -333,7 +139,7 @@ Result<Repo::Transaction> Repo::Transaction::Begin(const Repo& repo) {
 }
 
 Repo::Transaction::~Transaction() {
-  // Nothing of it is visible to anybody, so a failure to tidy up has no effect.
+  // Nothing of it is visible, so it does no harm if this fails.
   if (repo_) (void)ostree_repo_abort_transaction(repo_.get(), nullptr, nullptr);
 }
 
@@ -509,133 +315,6 @@ Result<bool> Repo::Has(ObjectType type, const Digest& checksum) const {
     return error.Fail(path_);
   }
   return found != FALSE;
-}
-
-Result<FetchPlan> Repo::Plan(const Commit& commit) const {
-  // Those of an archive are libostree's own to judge.
-  const ObjectNames interrupted =
-      IsArchive(repo_.get()) ? ObjectNames() : TRY(InterruptedObjects(path_));
-  FetchPlan plan;
-  if (!IsArchive(repo_.get())) plan.removed = TRY(SizeOfOtherObjects(path_, Wanted(commit)));
-  for (const ObjectSize& object : commit.sizes) {
-    if (interrupted.contains({object.checksum, object.type}) ||
-        TRY(Has(object.type, object.checksum))) {
-      plan.reused_bytes += object.unpacked;
-    } else {
-      plan.objects += 1;
-      plan.download_bytes += object.archived;
-      plan.unpacked_bytes += InBlocks(object.unpacked);
-    }
-  }
-  return plan;
-}
-
-Result<FetchPlan> Repo::Prepare(const Commit& commit) {
-  const ObjectNames wanted = Wanted(commit);
-  TRY(RemoveOtherObjects(path_, wanted));
-  TRY(AdoptInterruptedObjects(path_, wanted));
-  TRY(RemoveLeftovers(path_));
-  FetchPlan plan = TRY(Plan(commit));
-  const Space free = TRY(FreeSpaceAt(path_));
-  if (free.bytes < plan.unpacked_bytes || free.inodes < plan.objects)
-    return Fail(Code::kNoSpace,
-                "{}: expected {} bytes and {} inodes free for the objects of {}, found {} and {}",
-                path_, plan.unpacked_bytes, plan.objects, commit.release.version, free.bytes,
-                free.inodes);
-  return plan;
-}
-
-Result<> Repo::StoreCommit(const Digest& checksum, std::string_view bytes,
-                           std::string_view detached) {
-  // libostree takes a commit that is there for whole, and does not sync what it writes here: after
-  // a loss of power it may be empty.
-  const std::string file = path_ + "/" + ObjectPath(checksum, "commit");
-  const Result<std::string> found = ReadFile(file, kMaxCommitBytes);
-  if (found && *found != bytes && ::unlink(file.c_str()) < 0) return FailErrno(file);
-  // Marked as partial, libostree looks below a commit that it has already.
-  std::string hex = checksum.Hex();
-  GErrorOut error;
-  if (!ostree_repo_mark_commit_partial(repo_.get(), hex.c_str(), TRUE, error) ||
-      !ostree_repo_write_metadata(repo_.get(), OSTREE_OBJECT_TYPE_COMMIT, hex.c_str(),
-                                  VariantFromBytes(OSTREE_COMMIT_GVARIANT_STRING, bytes).get(),
-                                  nullptr, nullptr, error)) {
-    return error.Fail(std::format("{}: storing commit {}", path_, hex));
-  }
-  return WriteDetachedMetadata(checksum, detached);
-}
-
-Result<> Repo::Salvage(const std::string& from, const Commit& commit, Progress& progress) {
-  const FetchPlan plan = TRY(Prepare(commit));
-  const UniqueFd directory = TRY(hostos::Open(from, O_RDONLY | O_DIRECTORY));
-  SystemClock clock;
-  const Milliseconds end = clock.Monotonic() + kSalvageTime;
-  Transaction transaction = TRY(Transaction::Begin(*this));
-  for (const ObjectSize& object : commit.sizes) {
-    if (progress.Cancelled() || clock.Monotonic() > end) break;
-    if (TRY(Has(object.type, object.checksum))) continue;
-    if (SalvageObject(directory.get(), object, transaction)) progress.Bytes(0, plan.download_bytes);
-  }
-  return transaction.Commit();
-}
-
-Result<FetchStats> Repo::Pull(const std::string& url, std::string_view commit_bytes,
-                              std::string_view detached, const HttpOptions& http,
-                              Progress& progress) {
-  Commit commit = TRY(ParseCommit(commit_bytes));
-  const Digest& checksum = commit.release.commit;
-  const bool is_mirror = IsArchive(repo_.get());
-  const FetchPlan plan = TRY(is_mirror ? Plan(commit) : Prepare(commit));
-  if (is_mirror) TRY_CONTEXT(path_, AddRemote(repo_.get()));
-  TRY(StoreCommit(checksum, commit_bytes, detached));
-
-  PullWatch watch({.url = url,
-                   .repository = path_,
-                   .plan = plan,
-                   .largest_object = LargestObject(commit.sizes),
-                   .attempts = static_cast<uint64_t>(http.attempts),
-                   .free_bytes = TRY(FreeSpaceAt(path_)).bytes,
-                   .time = http.pull_time + Seconds(plan.download_bytes / http.pull_rate)},
-                  progress);
-  PullContext context(watch);
-  auto state = GRef<OstreeAsyncProgress>::Adopt(ostree_async_progress_new());
-  GErrorOut error;
-  bool pulled = ostree_repo_pull_with_options(
-      repo_.get(), kRemote, PullOptions(url, checksum.Hex(), is_mirror, http).get(), state.get(),
-      context.cancellable(), error);
-  ostree_async_progress_finish(state.get());
-  if (watch.verdict()) return std::unexpected(*watch.verdict());
-  if (!pulled) return PullFailure(error, url);
-  progress.Bytes(plan.download_bytes, plan.download_bytes);
-  if (!is_mirror) (void)RemoveLeftovers(path_);  // the next pull tries again
-  return FetchStats{.objects = plan.objects,
-                    .bytes = ostree_async_progress_get_uint64(state.get(), "bytes-transferred")};
-}
-
-Result<FetchStats> Repo::Copy(Archive& from, std::string_view commit_bytes,
-                              std::string_view detached, Progress& progress) {
-  const Commit commit = TRY(ParseCommit(commit_bytes));
-  const FetchPlan plan = TRY(Prepare(commit));
-  TRY(StoreCommit(commit.release.commit, commit_bytes, detached));
-  FetchStats stats;
-  const FileSizeLimit limit(LargestObject(commit.sizes));
-  Transaction transaction = TRY(Transaction::Begin(*this));
-  Result<> copied;
-  for (const ObjectSize& object : commit.sizes) {
-    if (TRY(Has(object.type, object.checksum))) continue;
-    copied = CopyObject(from, object, transaction);
-    if (!copied) break;
-    stats.objects += 1;
-    stats.bytes += object.archived;
-    progress.Bytes(stats.bytes, plan.download_bytes);
-  }
-  TRY(transaction.Commit());  // what was copied before a failure stays, and is not copied again
-  TRY(std::move(copied));
-  GErrorOut error;
-  if (!ostree_repo_mark_commit_partial(repo_.get(), commit.release.commit.Hex().c_str(), FALSE,
-                                       error))
-    return error.Fail(path_);
-  (void)RemoveLeftovers(path_);
-  return stats;
 }
 
 }  // namespace hostos

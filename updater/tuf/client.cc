@@ -12,8 +12,8 @@
 namespace hostos::tuf {
 namespace {
 
-constexpr int kMostRoots = 256;        // new ones in one run
-constexpr size_t kMostDelegated = 32;  // roles asked for one target
+constexpr int kMostRoots = 256;        // new roots in one run
+constexpr size_t kMostDelegated = 32;  // roles to ask for one target
 
 std::string PathOf(const std::string& directory, const std::string& role) {
   return directory + "/" + EncodeName(role) + ".json";
@@ -30,8 +30,8 @@ bool SignedAs(const Header& metadata, const Role& role) {
   return std::cmp_greater_equal(ValidSignatures(metadata, role), role.threshold);
 }
 
-// Where a target is, below the repository's targets: with consistent snapshots its file's name
-// begins with one of its hashes.
+// The path of a target below the repository's targets: with consistent snapshots, one of its hashes
+// is in front of its file name.
 std::string RemotePath(const TargetFile& target, bool consistent) {
   const size_t name = target.path.rfind('/') + 1;  // 0 without a '/'
   std::string path = EncodePath(target.path.substr(0, name));
@@ -148,7 +148,7 @@ auto Client::KeptOrFetched(const std::string& name, const MetaFile& meta, size_t
     -> decltype(trust(std::string_view())) {
   const std::string path = PathOf(directory_, name);
   if (const std::optional<std::string> kept = TRY(ReadKeptFile(path, cap))) {
-    if (auto trusted = trust(*kept)) return trusted;  // else it is old: nothing to report
+    if (auto trusted = trust(*kept)) return trusted;  // else the kept one is just old: no error
   }
   const std::string version = root_.consistent_snapshot ? std::format("{}.", meta.version) : "";
   const std::string file = version + EncodeName(name) + ".json";
@@ -164,7 +164,7 @@ Result<> Client::Keep(const std::string& name, const std::string& file, const st
   return WriteFileAtomically(PathOf(directory_, name), bytes);
 }
 
-// A file that has to be there: that it is not is the server's failure.
+// Fetches a file that must exist: if it is missing, the server is at fault.
 Result<std::string> Client::FetchRole(const std::string& file, size_t cap) {
   Result<std::string> bytes = fetcher_->Fetch(file, cap);
   if (!bytes) {
@@ -174,7 +174,7 @@ Result<std::string> Client::FetchRole(const std::string& file, size_t cap) {
 }
 
 Result<TargetFile> Client::Find(const std::string& path) {
-  std::vector<DelegatedRole> to_ask = {{"targets", root_.targets}};  // the next one is the last
+  std::vector<DelegatedRole> to_ask = {{"targets", root_.targets}};  // asked from the end
   std::set<std::string> asked;
   while (!to_ask.empty()) {
     const DelegatedRole next = std::move(to_ask.back());
@@ -191,7 +191,7 @@ Result<TargetFile> Client::Find(const std::string& path) {
     }
     std::vector<DelegatedRole> delegated = targets.delegations.For(path);
     const auto last = std::ranges::find_if(delegated, &DelegatedRole::terminating);
-    if (last != delegated.end()) {  // nobody is asked after it, but those it delegates to
+    if (last != delegated.end()) {  // only the roles it delegates to are asked after it
       delegated.erase(last + 1, delegated.end());
       to_ask.clear();
     }

@@ -14,11 +14,11 @@ namespace hostos::tuf {
 namespace {
 
 constexpr int kMostBits = 32;
-// Such a name would stand for another role's file.
+// Not allowed for a delegated role: it would share another role's file.
 constexpr std::array<std::string_view, 4> kTopLevel = {"root", "timestamp", "snapshot", "targets"};
 
-// The number of the bin (TAP 15): the first `bits` bits of the path's hash, in as many hexadecimal
-// digits as the last bin's number has.
+// The number of the bin (TAP 15): the first `bits` bits of the path's hash, with as many
+// hexadecimal digits as the highest bin's number.
 std::string BinOf(const Digest& path, int bits) {
   uint64_t number = 0;
   for (int i = 0; i < 4; ++i) number = number << 8 | path.bytes[i];
@@ -60,7 +60,9 @@ Result<Delegations> ReadDelegations(const Object& delegations) {
       return Fail(Code::kNotTrusted, "{}.bit_length: expected at most {}, found {}", bins.where(),
                   kMostBits, bits);
     }
-    read.bins_ = {TRY(ReadRole(bins, keys)), static_cast<int>(bits), TRY(bins.Text("name_prefix"))};
+    Role role = TRY(ReadRole(bins, keys));
+    read.bins_ = {std::move(role), static_cast<int>(bits), {}};
+    read.bins_->prefix = TRY(bins.Text("name_prefix"));
     return read;
   }
   std::set<std::string> names;
@@ -105,7 +107,7 @@ std::vector<DelegatedRole> Delegations::For(const std::string& path) const {
 }
 
 bool MatchesPattern(const std::string& path, const std::string& pattern) {
-  // fnmatch reads no further than a NUL.
+  // fnmatch() stops at a NUL.
   if (path.contains('\0') || pattern.contains('\0')) return path == pattern;
   return fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_NOESCAPE) == 0;
 }

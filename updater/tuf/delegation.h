@@ -1,5 +1,5 @@
-// Who may sign what: the keys and the threshold of a role, and how targets metadata hands parts of
-// its paths to other roles (specification 4.5; bins of hashes after TAP 15).
+// Who may sign what: a role's keys and threshold, and how targets metadata delegates parts of its
+// paths to other roles (specification 4.5; hash bins as in TAP 15).
 #pragma once
 
 #include <cstdint>
@@ -18,12 +18,12 @@ using Keys = std::map<std::string, Key>;  // by key id, an opaque string
 
 struct Role {
   int64_t threshold = 1;
-  Keys keys;  // those of its key ids that a key was given for
+  Keys keys;  // for those of its key ids that have a key
 };
 
-// The member "keys" of root, or of delegations.
+// Reads the member "keys" of root, or of delegations.
 Result<Keys> ReadKeys(const Object& parent);
-// The members "threshold" and "keyids"; a key id that no key was given for counts for nothing.
+// Reads the members "threshold" and "keyids". A key id without a key counts for nothing.
 Result<Role> ReadRole(const Object& role, const Keys& keys);
 
 struct DelegatedRole {
@@ -34,7 +34,7 @@ struct DelegatedRole {
 
 class Delegations {
  public:
-  // The roles that `path` is delegated to, in the order in which they are to be asked.
+  // The roles that `path` is delegated to, in the order to ask them.
   std::vector<DelegatedRole> For(const std::string& path) const;
 
  private:
@@ -44,7 +44,7 @@ class Delegations {
     std::vector<std::string> patterns;       // either these
     std::vector<std::string> hash_prefixes;  // or these
   };
-  struct Bins {  // 2^bits roles "<prefix>-<number>"; a path belongs to one by its hash
+  struct Bins {  // 2^bits roles "<prefix>-<number>"; the path's hash picks one
     Role role;
     int bits = 1;
     std::string prefix;
@@ -56,7 +56,8 @@ class Delegations {
 Result<Delegations> ReadDelegations(const Object& delegations);
 
 // Shell pattern (specification 4.5, glob(7)): '*' is any number of bytes, '?' is one, '[...]' is
-// one of some, '[!...]' one of all others, and none of them is a '/'. A backslash is itself.
+// one of a set, '[!...]' is one not in the set; none of them matches a '/'. A backslash is an
+// ordinary character.
 bool MatchesPattern(const std::string& path, const std::string& pattern);
 
 }  // namespace hostos::tuf

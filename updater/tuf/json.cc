@@ -15,7 +15,7 @@ bool IsInteger(const Json& json) {
                                       json.get<uint64_t>() <= std::numeric_limits<int64_t>::max());
 }
 
-// Follows the parser and keeps the first thing that plain JSON allows and we do not.
+// Watches the parser and keeps the first thing that JSON allows but TUF's JSON here must not have.
 class Strict {
  public:
   bool operator()(int depth, Json::parse_event_t event, const Json& parsed) {
@@ -40,7 +40,7 @@ class Strict {
 
  private:
   std::string problem_;
-  std::vector<std::set<std::string>> names_;  // of the objects that are open
+  std::vector<std::set<std::string>> names_;  // of the open objects
 };
 
 void AppendString(std::string& out, const std::string& text) {
@@ -83,7 +83,7 @@ Result<Json> ParseJson(std::string_view text, size_t cap) {
   if (text.size() > cap) {
     return Fail(Code::kNotTrusted, "expected at most {} bytes, found {}", cap, text.size());
   }
-  // The parser takes a byte order mark for nothing and a zero byte for the end.
+  // The parser would skip a byte order mark and stop at a zero byte.
   if (text.starts_with("\xEF\xBB\xBF") || text.contains('\0')) {
     return Fail(Code::kNotTrusted, "expected JSON, found a byte that has no place in it");
   }

@@ -1,6 +1,5 @@
-// JSON as TUF signs it: a strict parser, the canonical form that signatures are made over, and a
-// reader of objects that says which field was expected to be what. Everything it refuses is
-// kNotTrusted.
+// JSON as TUF signs it: a strict parser, the canonical form that signatures cover, and a reader of
+// objects whose errors say which field should have been what. Everything it refuses is kNotTrusted.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +16,16 @@ namespace hostos::tuf {
 
 using Json = nlohmann::json;
 
-// One document of at most `cap` bytes: UTF-8, no name twice in an object, no fractions, integers of
-// 64 bits, at most 64 levels deep.
+// Parses one document of at most `cap` bytes: UTF-8, no name twice in an object, no fractions,
+// 64-bit integers, at most 64 levels deep.
 Result<Json> ParseJson(std::string_view text, size_t cap);
 
-// Canonical JSON (OLPC), as securesystemslib writes it: names sorted as bytes, no white space, and
-// nothing but '"' and '\' escaped in strings.
+// Canonical JSON (OLPC) as securesystemslib writes it: names sorted as bytes, no white space, and
+// in strings only '"' and '\' escaped.
 std::string CanonicalJson(const Json& json);
 
-// One JSON object and where it stands ("root.signed.roles"). Refers to the document it is from.
+// One JSON object and its place ("root.signed.roles"). Refers to its document, which must outlive
+// it.
 class Object {
  public:
   static Result<Object> From(const Json& json, std::string where);

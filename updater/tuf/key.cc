@@ -25,7 +25,7 @@ const uint8_t* Bytes(std::string_view text) {
 
 EVP_PKEY* ReadPem(const std::string& pem) {
   Pem bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  // One that says it is encrypted would have somebody asked for its passphrase.
+  // Never asks for a passphrase, even if the key says that it is encrypted.
   const auto nobody = [](char*, int, int, void*) { return -1; };
   return PEM_read_bio_PUBKEY(bio.get(), nullptr, nobody, nullptr);
 }
@@ -47,7 +47,7 @@ bool IsRsa(const EVP_PKEY* key) {
   return EVP_PKEY_get_id(key) == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) >= kLeastRsaBits;
 }
 
-// The digest of a scheme of RSA with PSS; none: it is not one of them.
+// The digest of an RSA-PSS scheme; null for another scheme.
 const char* PssDigest(std::string_view scheme) {
   if (scheme == "rsassa-pss-sha256") return "SHA256";
   if (scheme == "rsassa-pss-sha384") return "SHA384";
@@ -59,11 +59,11 @@ const char* PssDigest(std::string_view scheme) {
 
 struct Key::Material {
   std::string type, scheme, text;
-  const char* digest = nullptr;  // none: the scheme has one of its own
+  const char* digest = nullptr;  // null: the scheme has its own
   std::shared_ptr<EVP_PKEY> key;
   bool is_read = false;
 
-  // None: of a kind that we do not know, or broken.
+  // Null if the key is broken, or of an unknown kind.
   EVP_PKEY* Read() {
     if (!std::exchange(is_read, true)) key.reset(Decode(), EVP_PKEY_free);
     return key.get();
@@ -102,7 +102,7 @@ bool Key::Verifies(std::string_view data, std::string_view signature) const {
   if (rsa && signature.size() != static_cast<size_t>(EVP_PKEY_get_size(key))) return false;
 
   Context context(EVP_MD_CTX_new());
-  EVP_PKEY_CTX* options = nullptr;  // the context's own
+  EVP_PKEY_CTX* options = nullptr;  // owned by the context
   if (EVP_DigestVerifyInit_ex(context.get(), &options, material_->digest, nullptr, nullptr, key,
                               nullptr) != 1) {
     return false;

@@ -21,7 +21,7 @@ std::string HashOf(const char* algorithm, std::string_view bytes) {
   return Hex(std::span(digest).first(size));
 }
 
-// Beyond it, readers of JSON do not agree on what a number is; and it has a next one.
+// Above this, JSON readers disagree about numbers. It also leaves room for a next version.
 constexpr int64_t kMostVersion = int64_t{1} << 53;
 
 Result<int64_t> ReadVersion(const Object& object) {
@@ -41,12 +41,13 @@ Result<std::vector<Signature>> ReadSignatures(const Object& file) {
                   "{}: expected one signature of each key, found another of '{}'",
                   signature.where(), EncodeName(keyid));
     }
-    signatures.push_back({std::move(keyid), DecodeHex(TRY(signature.Text("sig")))});
+    const std::string hex = TRY(signature.Text("sig"));
+    signatures.push_back({std::move(keyid), DecodeHex(hex)});
   }
   return signatures;
 }
 
-// The fields that every kind has, into `header`; gives the object "signed" of the document.
+// Reads the fields every kind has into `header`. Returns the document's object "signed".
 Result<Object> ReadHeader(const Json& json, const std::string& role, std::string_view type,
                           Header& header) {
   const Object file = TRY(Object::From(json, role));
@@ -78,13 +79,13 @@ Result<Json> ParseOf(const std::string& role, std::string_view bytes, size_t cap
   return TRY_CONTEXT(role, ParseJson(bytes, cap));
 }
 
-// Length and hashes, each if it is there; hashes that are there are at least one.
+// Reads length and hashes, each if present. If hashes are present, there is at least one.
 Result<FileInfo> ReadFileInfo(const Object& file) {
   FileInfo info;
   if (file.Has("length")) info.length = TRY(file.Integer("length", 0));
   if (file.Has("hashes")) {
     info.hashes = TRY(file.TextMap("hashes"));
-    for (const auto& [algorithm, hash] : info.hashes)  // it becomes part of a file's name
+    for (const auto& [algorithm, hash] : info.hashes)  // it becomes part of a file name
       if (DecodeHex(hash).empty())
         return Fail(Code::kNotTrusted, "{}.hashes.{}: expected hexadecimal digits, found '{}'",
                     file.where(), EncodeName(algorithm), EncodeName(hash));
@@ -96,7 +97,9 @@ Result<FileInfo> ReadFileInfo(const Object& file) {
 }
 
 Result<MetaFile> ReadMetaFile(const Object& file) {
-  return MetaFile{TRY(ReadFileInfo(file)), TRY(ReadVersion(file))};
+  FileInfo info = TRY(ReadFileInfo(file));
+  const int64_t version = TRY(ReadVersion(file));
+  return MetaFile{std::move(info), version};
 }
 
 Result<TargetFile> ReadTargetFile(const std::string& path, const Object& file) {

@@ -1,6 +1,6 @@
-// The four kinds of TUF metadata (specification 1.0, section 4) as read from their JSON. Reading
-// checks the form only: types, ranges, what must be there. Whom to believe is decided in trust.h.
-// Fields that we do not know are allowed everywhere, and signed like all the others.
+// The four kinds of TUF metadata (specification 1.0, section 4), read from their JSON. Reading
+// checks only the form: types, ranges, required fields. trust.h decides whom to believe. Unknown
+// fields are allowed everywhere, and are signed like all others.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace hostos::tuf {
 
-// Files above these sizes are refused unread (bytes).
+// Larger files are refused unread (bytes).
 inline constexpr size_t kRootCap = 512'000;
 inline constexpr size_t kTimestampCap = 16'384;
 inline constexpr size_t kSnapshotCap = 2'000'000;
@@ -24,19 +24,19 @@ inline constexpr size_t kTargetsCap = 5'000'000;
 
 struct Signature {
   std::string keyid;
-  std::string bytes;  // empty when it was not hexadecimal: verifies nothing
+  std::string bytes;  // empty: not hexadecimal, verifies nothing
 };
 
-// What metadata of every kind has.
+// What every kind of metadata has.
 struct Header {
-  std::string role;  // as messages name it
+  std::string role;  // its name in messages
   int64_t version = 0;
-  std::string expires;  // "2030-01-02T03:04:05Z": compares as text
-  std::string payload;  // the canonical JSON that is signed
+  std::string expires;  // "2030-01-02T03:04:05Z": can be compared as text
+  std::string payload;  // the canonical JSON that the signatures cover
   std::vector<Signature> signatures;
 };
 
-// What a machine trusts of a role, and until when it counts.
+// What a machine trusts for a role, and until when.
 struct TrustedRole {
   std::string role;  // one of the four
   int64_t version = 0;
@@ -44,21 +44,21 @@ struct TrustedRole {
 };
 TrustedRole Summary(const Header& metadata);
 
-// What signed metadata says of the bytes of another file.
+// What signed metadata says about the bytes of another file.
 struct FileInfo {
   std::optional<uint64_t> length;
   std::map<std::string, std::string> hashes;  // algorithm: lower-case hexadecimal digest
 };
 
-// `bytes` have the signed length, and every signed hash of an algorithm that we know (sha256,
-// sha512). Hashes of unknown algorithms alone vouch for nothing.
+// Checks that `bytes` have the signed length and every signed hash of a known algorithm (sha256,
+// sha512). Hashes of unknown algorithms alone prove nothing.
 Result<> CheckFile(const FileInfo& info, std::string_view bytes);
 
 struct MetaFile : FileInfo {
   int64_t version = 0;
 };
 
-struct TargetFile : FileInfo {  // length and at least one hash are always there
+struct TargetFile : FileInfo {  // always has a length and at least one hash
   std::string path;
 };
 
@@ -79,7 +79,7 @@ struct Snapshot : Header {
   std::map<std::string, MetaFile> meta;  // by file name: "targets.json"
 
   static Result<Snapshot> Parse(std::string_view bytes);
-  // What is said of the metadata of the role `name`; kNotTrusted when nothing is.
+  // What it says about the metadata of role `name`; kNotTrusted if nothing.
   Result<MetaFile> Find(const std::string& name) const;
 };
 
@@ -87,7 +87,7 @@ struct Targets : Header {
   std::map<std::string, TargetFile> targets;  // by path
   Delegations delegations;
 
-  // Of the top-level role or of the delegated role `name`.
+  // The metadata of the top-level role, or of the delegated role `name`.
   static Result<Targets> Parse(const std::string& name, std::string_view bytes);
 };
 

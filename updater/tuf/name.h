@@ -1,4 +1,4 @@
-// Names that others chose (roles, targets), made fit for a URL, a file name and a message.
+// Makes names that others chose (roles, targets) fit for URLs, file names and messages.
 #pragma once
 
 #include <string>
@@ -6,14 +6,14 @@
 
 namespace hostos::tuf {
 
-// Percent-encoded (RFC 3986): only letters, digits and "-._~" stay as they are. No '/' is left, so
-// a name ends up as one file name below the directory it is meant for.
+// Percent-encodes (RFC 3986) all but letters, digits and "-._~". No '/' remains, so a name becomes
+// one file name inside the directory meant for it.
 std::string EncodeName(std::string_view name);
 
-// The same of a path: '/' stays too.
+// The same for a path: '/' also stays.
 std::string EncodePath(std::string_view path);
 
-// Does a path stay below the directory that it is put into? No part of it is empty, "." or "..".
+// Whether a path stays below the directory it is put into: no part of it is empty, "." or "..".
 bool StaysBelow(std::string_view path);
 
 }  // namespace hostos::tuf

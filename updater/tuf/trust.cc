@@ -24,7 +24,7 @@ Result<> CheckRollback(std::string_view what, int64_t trusted, int64_t found) {
   return {};
 }
 
-// Metadata that was kept, if it is signed as the root asks now.
+// Kept metadata, if its signatures satisfy the current root.
 template <class Kept>
 std::optional<Kept> ReadKept(const std::string& bytes, const Role& role) {
   Result<Kept> kept = Kept::Parse(bytes);

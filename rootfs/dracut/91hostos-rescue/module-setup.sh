@@ -1,18 +1,18 @@
 #!/bin/bash
-# The rescue: the system that the loader starts when no release is left that could. This initrd is its
-# root. It mounts the state partition and the ESP, asks for an address and runs `hostctl rescue`, which
-# rootfs/build adds with what else comes from the release. Nobody can log in.
+# The rescue: the system that the loader starts when no release can start. This initrd is its root.
+# It mounts the state partition and the ESP, asks for an address, and runs `hostctl rescue`, which
+# rootfs/build adds along with the release's other parts. Nobody can log in.
 
 check() { return 0; }
 
 depends() { echo dash systemd-udevd systemd-journald; }
 
 installkernel() {
-  # Disks and watchdogs as in a release.
+  # Disks and watchdogs, as in a release.
   # shellcheck source=rootfs/dracut/90hostos/module-setup.sh disable=SC2154 # moddir is dracut's
   (. "$moddir/../90hostos/module-setup.sh" && installkernel)
-  # The slots, the ESP, and network cards: those of the clouds, paravirtual ones, Ethernet, also over USB, with what
-  # drives their plugs.
+  # For the slots and the ESP. Network cards: the clouds', paravirtual ones, and Ethernet, also over
+  # USB, with the drivers of their PHYs.
   hostonly='' instmods loop vfat nls_ascii nls_cp437 virtio_net hv_netvsc vmxnet3 xen-netfront \
     '=drivers/net/ethernet' '=drivers/net/phy' '=drivers/net/usb'
 }
@@ -44,7 +44,7 @@ install() {
   done
   $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target hostos-rescue-credentials.service \
     systemd-{network-generator,resolved}.service || exit 1  # dracut goes on after an error
-  # Wanted, not required: the rescue goes on without the state partition.
+  # Wanted, not required: the rescue works without the state partition.
   $SYSTEMCTL -q --root "$initdir" add-wants local-fs.target var.mount \
     hostos-rescue-{choose-disk,setup}.service || exit 1
   ln_r "$systemdsystemunitdir/hostos-rescue.target" "$systemdsystemunitdir/default.target"

@@ -1,0 +1,203 @@
+# shellcheck shell=bash disable=SC2154,SC2164 # rootfs/build sets the variables, and -e
+# A part of rootfs/build: the packages and the initrds.
+
+# Leaves out documentation, translations, and completions except these. Keeps licences.
+readonly COMPLETED=(journalctl loginctl networkctl resolvectl systemctl systemd-analyze systemd-run timedatectl)
+readonly EXCLUDED=(
+  /usr/share/doc/\* /usr/share/info/\* /usr/share/man/\* /usr/share/locale/\* /usr/share/bug/\*
+  /usr/share/lintian/\* /usr/share/bash-completion/\*/\* /usr/share/zsh/\* /usr/share/fish/\*
+  /usr/share/initramfs-tools/\* /usr/share/runit/\*
+  /etc/init.d/\* /etc/cron.\*/\* /etc/runit/\* /etc/sv/\* /etc/update-motd.d/\*
+  /usr/bin/containerd-shim /usr/bin/containerd-shim-runc-v1 # for clients older than containerd 1.4
+)
+
+build_base() {
+  local tree=$output.new/tree files=() options=() path
+  rm -rf --one-file-system "$output.new"
+  mkdir -p "$output.new/tmp"
+  chmod 1777 "$output.new/tmp"
+  touch "$output.new/started"
+  mapfile -t files < <(package_files)
+  for path in "${EXCLUDED[@]}"; do options+=("--dpkgopt=path-exclude=$path"); done
+  options+=("--dpkgopt=path-include=/usr/share/doc/*/copyright"
+    "${COMPLETED[@]/#/--dpkgopt=path-include=/usr/share/bash-completion/completions/}")
+  if [ "$suite_updates" = no ]; then
+    # The default sources without updates: only the suite's own line stays.
+    options+=("--setup-hook=sed -i -e '/$SUITE-/d' \"\$1\"/etc/apt/sources.list")
+  fi
+
+  say "packages of $SUITE, updates: $suite_updates, profile: $profile"
+  # INITRD=No, because the kernel's hooks would make an initrd of their own. HostOS's is made at the
+  # end, in a hook, because there mmdebstrap has /dev, /proc and /sys mounted.
+  INITRD=No TMPDIR=$output.new/tmp mmdebstrap --mode=root --variant=essential --skip=output/dev \
+    --include="$(listed "${files[@]}" "$HERE/packages.transient" | paste -sd,)" "${options[@]}" \
+    --essential-hook="cat '$HERE/accounts/passwd' >>\"\$1\"/etc/passwd" \
+    --essential-hook="cat '$HERE/accounts/group' >>\"\$1\"/etc/group" \
+    --customize-hook="'$HERE/build' finish-base \"\$1\" '$output.new' '$packages'" \
+    "$SUITE" "$tree" ${HOSTOS_MIRROR:+"$HOSTOS_MIRROR"}
+  refuse_accounts "$tree"
+  tidy_base "$tree" "$output.new/own"
+  rm -rf "$output.new/tmp" "$output.new/started" "$output.new/own"
+  rm -rf --one-file-system "$output"
+  mv "$output.new" "$output"
+  say "base: $output"
+}
+
+# The last hook of mmdebstrap. In its chroot everything is still mounted.
+finish_base() {
+  local tree=$1 out=$2 kernel
+  packages=$3
+  newest_file "$tree" "$out/started" >"$out/epoch"
+  kernel=$(cd "$tree/usr/lib/modules" && echo *)
+  [ -f "$tree/boot/vmlinuz-$kernel" ] || die "expected exactly one kernel, found: $kernel"
+
+  say "initrd for $kernel"
+  copy_own "$HERE/dracut" "$tree/usr/lib/dracut/modules.d"
+  chmod 0755 "$tree"/usr/lib/dracut/modules.d/{9?hostos*/module-setup.sh,90hostos/{choose-disk,open-root,prepare-etc},91hostos-rescue/rescue{,-disk,-setup,-slots,-var}}
+  (cd "$HERE/overlay" && cp -r --parents --no-preserve=mode,ownership,timestamps "${INITRD_OVERLAY[@]}" "$tree")
+  # Modules go in uncompressed: the initrd gets smaller as a whole, and loads faster.
+  cp -a "$tree/usr/lib/modules/$kernel" "$out/modules"
+  chroot "$tree" find "usr/lib/modules/$kernel" -name "*.ko.xz" -exec xz --decompress {} +
+  chroot "$tree" depmod "$kernel"
+  make_initrd hostos initrd
+  make_initrd hostos-rescue rescue-initrd
+  rm -rf "$tree/usr/lib/modules/$kernel"
+  mv "$out/modules" "$tree/usr/lib/modules/$kernel"
+
+  # The kernel goes to its modules; /boot belongs to the release.
+  mv "$tree/boot/vmlinuz-$kernel" "$tree/usr/lib/modules/$kernel/vmlinuz"
+  mv "$tree/boot/config-$kernel" "$tree/usr/lib/modules/$kernel/config"
+  rm -rf "${tree:?}"/boot/* "$tree"/initrd.img* "$tree"/vmlinuz*
+  own_packages "$tree" >"$out/own"
+  listed "$HERE/packages.transient" | grep -vxFf "$out/own" | DEBIAN_FRONTEND=noninteractive xargs chroot "$tree" \
+    dpkg --purge --force-depends --force-remove-protected
+}
+
+# own_packages TREE: the packages that only the given list brings, for a list other than
+# rootfs/packages: those it names and rootfs/packages does not, and all that they depend on, unless
+# rootfs/packages keeps them anyway. A kernel in the list depends on dracut too, but dracut stays
+# only if the list names it.
+own_packages() {
+  local tree=$1 ours own
+  own=$(listed "$packages" | grep -vxFf <(listed "$HERE/packages")) || :
+  ours=$({ listed "$HERE/packages"; installed "$tree" '${Essential} ${Package}\n' | sed -n 's/^yes //p'; } |
+    with_needs "$tree" | grep -vxFf <(listed "$HERE/packages.transient"))
+  {
+    echo "$own"
+    sed 's/^/!/' <<<"$ours"
+    grep -qx dracut <<<"$own" || echo '!dracut'
+  } | with_needs "$tree" | sort
+}
+
+installed() { dpkg-query --admindir="$1/var/lib/dpkg" --show --showformat="$2"; }
+
+# with_needs TREE: the packages on stdin and all that they depend on. Does not go beyond !PACKAGE.
+# Of alternatives, those that are installed count.
+with_needs() {
+  cat <(installed "$1" '${Package}\t${Pre-Depends}, ${Depends}\t${Provides}\n') - | awk -F'\t' '
+    function names(list) { gsub(/\([^)]*\)|:[a-z0-9]+/, "", list); gsub(/[,|]/, " ", list); return list }
+    NF == 3 {
+      real[$1]
+      needs[$1] = needs[$1] " " names($2)
+      n = split(names($3), virtual, " ")
+      for (i = 1; i <= n; i++) needs[virtual[i]] = needs[virtual[i]] " " $1
+      next
+    }
+    sub(/^!/, "") { seen[$1]; next }
+    { queue[++last] = $1 }
+    END {
+      for (at = 1; at <= last; at++) {
+        if (queue[at] in seen || !(queue[at] in needs)) continue
+        seen[queue[at]]
+        if (queue[at] in real) print queue[at]
+        n = split(needs[queue[at]], more, " ")
+        for (i = 1; i <= n; i++) queue[++last] = more[i]
+      }
+    }'
+}
+
+# An account without a fixed ID gets one that is free on that day. The next base may give it
+# another, while its files in /var stay. base-passwd and rootfs/accounts list fixed IDs.
+refuse_accounts() {
+  local tree=$1 master=$1/usr/share/base-passwd lines line account made missing=''
+  lines=$(awk -F: '
+    known { listed[table, $1]; used[$3]; next }
+    (table, $1) in listed { next }
+    !($1 in id) { while (next_id in used) next_id++; used[id[$1] = next_id] }
+    table == "group" { moved[$3] = id[$1]; print "group: " $1 ":x:" id[$1] ":" }
+    table == "passwd" {
+      print "passwd: " $1 ":*:" id[$1] ":" ($4 in moved ? moved[$4] : $4) ":" $5 ":" $6 ":" $7
+    }' next_id=901 known=1 table=group "$HERE/accounts/group" "$master/group.master" \
+    table=passwd "$HERE/accounts/passwd" "$master/passwd.master" \
+    known=0 table=group "$tree/etc/group" table=passwd "$tree/etc/passwd")
+  if [ -z "$lines" ]; then return; fi
+  while read -r line; do
+    account=${line#*: }
+    made=$(maker "$tree" "${account%%:*}")
+    missing+=$'\n'"  ${line%%: *}${made:+, of $made}:"$'\n'"$account"
+  done <<<"$lines"
+  die "accounts without a fixed ID, which would be another's in a later release, with their" \
+    "files in /var. Add these lines, as they are, to the files group and passwd in $HERE/accounts, and make the base again:$missing"
+}
+
+# maker TREE ACCOUNT: the package that makes the account, if that is written somewhere.
+maker() {
+  local file
+  file=$(grep -lE "^[ug]!?[[:space:]]+$2([[:space:]:]|\$)" "$1"/usr/lib/sysusers.d/*.conf | head -n 1) || :
+  if [ -n "$file" ]; then
+    owned "$1" "${file#"$1"}"
+  else
+    file=$(grep -lwF -e "$2" "$1"/var/lib/dpkg/info/*.{postinst,preinst} | head -n 1) || :
+    file=${file##*/}
+    echo "${file:+package ${file%.*}}"
+  fi
+}
+
+# make_initrd MODULE NAME: a part of finish_base.
+make_initrd() {
+  SOURCE_DATE_EPOCH=$(<"$out/epoch") chroot "$tree" dracut --force --quiet --no-hostonly --reproducible \
+    --modules "$1" --omit "systemd-modules-load systemd-sysctl" --compress "zstd -15 -T1 -q" \
+    --kver "$kernel" "/$2" 2>&1 | tee "$out/dracut.log"
+  # dracut goes on when a file is missing, so this reads its log.
+  ! grep -F 'dracut[E]' "$out/dracut.log" || die "$2: incomplete"
+  rm "$out/dracut.log"
+  mv "$tree/$2" "$out/$2"
+  chmod 0644 "$out/$2"
+}
+
+# The modification time, in seconds, of the newest file that came from a package.
+newest_file() {
+  find "$1/usr" -xdev -type f ! -newer "$2" -printf '%T@\n' | sort -n | tail -n 1 | cut -d. -f1
+}
+
+# Removes what installation left behind: caches, logs, backups, identities, and what only apt,
+# sysvinit or a translator would read. Keeps the files of packages in the list OWN.
+tidy_base() {
+  local tree=$1 kept=$2.tar
+  keep_own "$tree" "$2" >"$kept"
+  (
+    cd "$tree"
+    rm -rf usr/lib/python3* dev/* proc/* run/* sys/* tmp/* usr/lib/dracut usr/lib/udev/hwdb.d
+    rm -rf etc/{X11,apport,apt,cron.*,dhcp,dpkg,dracut.conf*,emacs,init.d,insserv*,kernel,ldap,logcheck} \
+      etc/{logrotate.d,network,python3*,rc?.d,runit,sv,ufw,update-motd.d,xdg}
+    rm -f etc/{.pwd.lock,.resolv*,fstab,group-,gshadow-,hostname,motd,passwd-,shadow-,subgid-,subuid-} \
+      etc/ssh/ssh_host_* etc/ssh/moduli.dpkg* etc/default/keyboard
+    rm -rf var/cache var/log var/backups var/lib/{apt,dracut,python,ucf,shells.state} \
+      var/lib/systemd/{catalog,deb-*}
+    rm -f var/lib/dpkg/{lock*,*-old,available,cmethopt,triggers/Lock}
+    rm -f usr/local/man
+    find usr/local usr/share -mindepth 1 -type d -empty -delete
+  )
+  tar -x --skip-old-files -f "$kept" -C "$tree"
+  rm "$kept"
+}
+
+# keep_own TREE OWN: an archive of every file that these packages installed.
+keep_own() {
+  local info=$1/var/lib/dpkg/info package
+  while read -r package; do
+    cat "$info/$package.list" "$info/$package":*.list 2>/dev/null || :
+  done <"$2" | while read -r path; do
+    if [ -h "$1$path" ] || [ -f "$1$path" ]; then echo ".$path"; fi
+  done | sort -u | tar -c --no-recursion -C "$1" -T -
+}
