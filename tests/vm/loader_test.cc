@@ -29,7 +29,7 @@ printf X | dd of="$image" bs=1 seek=$(($(stat -c %s "$image") - 4194304)) conv=n
   CHECK(found["phase"] == "early boot");
 }
 
-TEST_CASE("loader: a full ESP refuses an update, and says what fills it", "[vm]") {
+TEST_CASE("loader: a full ESP refuses an update, and says what fills it") {
   auto node = Held(NodeAt(Milestone::kFirst, "full-esp"));
   Held(node->published().Publish("1.1.0"));
   Sh(*node, kFillEsp);
