@@ -23,7 +23,7 @@ struct HealthMachine {
       : containerd(dir / "containerd.sock", std::move(script)), systemd(std::move(state)) {
     policy.containerd_socket = dir / "containerd.sock";
     policy.checks = dir / "health.d";
-    policy.check_timeout = Seconds(1);
+    policy.check_timeout = Seconds(5);  // a busy machine answers late
     policy.allowed_failed_units = std::move(allowed);
     health.emplace(policy, systemd.address());
   }
