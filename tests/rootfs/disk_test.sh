@@ -98,6 +98,36 @@ expect "$(chosen $DATA $VERITY)" vda "the disk, with a loader from elsewhere"
 rm -r $efivars
 expect "$(chosen $DATA $VERITY)" vda "the disk, without EFI variables"
 
+# Of two copies, the firmware's disk comes first, by the PCI devices of its boot option: beside one mounted later, and
+# when it is slower.
+started_by() {
+  local guid=8be4df61-93ca-11d2-aa0d-00e098032b8c
+  mkdir -p $efivars
+  printf '\7\0\0\0\12\0' >$efivars/BootCurrent-$guid
+  # PciRoot(0x0)/Pci(0x1c,0x3)/Pci(0x0,0x0), then what is behind the last bridge.
+  { printf '\7\0\0\0\1\0\0\0\50\0d\0i\0s\0k\0\0\0'
+    printf '\2\1\14\0\320\101\3\12\0\0\0\0\1\1\6\0\3\34\1\1\6\0\0\0\3\27\20\0\1\0\0\0\0\0\0\0\0\0\0\0\177\377\4\0'
+  } >$efivars/Boot000A-$guid
+}
+mount -t tmpfs tmpfs /sys/class/block
+mount -t tmpfs tmpfs /sys/devices
+for place in "sda pci0000:00/0000:00:1f.2/ata1/block/sda" "vda pci0000:00/0000:00:1c.3/0000:02:00.0/nvme/block/vda"; do
+  mkdir -p "/sys/devices/${place#* }"
+  ln -s "/sys/devices/${place#* }" "/sys/class/block/${place% *}"
+done
+loader $ESP
+disk sda 1800000000
+disk vda 0
+expect "$(chosen $DATA $VERITY)" sda "the disk mounted last, with a firmware that does not say what it started"
+started_by
+expect "$(chosen $DATA $VERITY)" vda "the firmware's disk, beside a copy that was mounted later"
+mv $by_disk/vda /run/slow
+echo vda >/run/slow-name
+expect "$(chosen $DATA $VERITY)" vda "the firmware's disk, when it is slower than a copy"
+rm -r $efivars
+disk sda 1700000001
+disk vda 1800000000 22222222-aaaa-4333-8444-555555555555
+
 # Never a root from two disks; a state partition that is no ext4 was never mounted.
 rm $by_disk/sda/$DATA
 expect "$(chosen $DATA $VERITY)" vda "the disk that has both partitions"

@@ -26,7 +26,7 @@ installkernel() {
 install() {
   local script unit
   mkdir -p "$initdir/sysroot" "$initdir/usr/lib/hostos"
-  inst_multiple chmod cp echo fsck e2fsck fsck.ext4 kmod ln mkdir modprobe mount mv od rm sync tr umount \
+  inst_multiple chmod cp echo fsck e2fsck fsck.ext4 kmod ln mkdir modprobe mount mv od readlink rm sync tr umount \
     /usr/lib/udev/rules.d/61-hostos.rules
   inst_simple "$moddir/initrd-release" /usr/lib/initrd-release
   ln -sf ../usr/lib/initrd-release "$initdir/etc/initrd-release"

@@ -21,7 +21,7 @@ installkernel() {
 install() {
   local script unit
   mkdir -p "$initdir"/{efi,root,tmp,var}
-  inst_multiple chmod cp e2fsck fsck fsck.ext4 fsck.fat fsck.vfat kmod mkdir modprobe mount mountpoint nsenter od rm tr \
+  inst_multiple chmod cp e2fsck fsck fsck.ext4 fsck.fat fsck.vfat kmod mkdir modprobe mount mountpoint nsenter od readlink rm tr \
     umount /usr/lib/udev/rules.d/61-hostos.rules
   inst_multiple "$systemdutildir"/systemd-{network-generator,networkd,resolved} \
     "$systemdsystemunitdir"/systemd-{network-generator,networkd,resolved}.service \
