@@ -148,6 +148,7 @@ TEST_CASE("a server that withholds an object takes nothing from the other slot")
       machine.unhealthy["1.1.0"] = "not serving";
       CHECK(machine.Boot() == "1.0.0");
       const Record record = machine.state.record().Load().value();
+      REQUIRE(record.denied.size() == 1);
       CHECK(record.denied.front().release.version == "1.1.0");
       CHECK(record.denied.front().reason.contains("not serving"));
     }
