@@ -104,7 +104,7 @@ struct BootState {
   Slot target() const {
     return release() ? Other(release()->slot) : std::get<RunningRescue>(running).target;
   }
-  Slot kept() const { return Other(target()); }
+  Slot staying() const { return Other(target()); }
   const SlotState& slot(Slot s) const { return slots[static_cast<int>(s)]; }
   // What the slot holds. Of the running release the kernel says it; of others their partitions.
   std::optional<Digest> RootOf(Slot s) const {

@@ -131,7 +131,7 @@ Result<BootEntry> ExistingNameOf(const BootState& state, Slot slot) {
 
 // Of what runs, or is left alone by the rescue system.
 static std::vector<BootEntry> NamesThatStay(const BootState& state) {
-  return NamesOf(state, state.RootOf(state.kept()).value_or(Digest()));
+  return NamesOf(state, state.RootOf(state.staying()).value_or(Digest()));
 }
 
 bool OnTrial(const BootState& state, const Digest& running) {

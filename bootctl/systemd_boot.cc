@@ -257,7 +257,7 @@ Result<BootSurface> SystemdBoot::ReadSurface() {
   surface.files = std::move(view.contents.files);
   surface.settings = std::move(view.contents.settings);
   surface.command_line = TRY(ReadFile(options_.command_line));
-  if (const auto name = NameOf(view.state, view.state.kept()))
+  if (const auto name = NameOf(view.state, view.state.staying()))
     surface.image_command_line = view.esp.CommandLine(name->file);
   auto options = ReadLoaderVariable(options_.efivars, "SystemdOptions", kSystemdVendor);
   // Anyone may write this variable, so it need not be text.

@@ -80,8 +80,8 @@ Result<> FillState(const std::string& state, const SignedRelease& release) {
   const std::string commits = state + "/lib/hostos/commits";
   const std::string name = commits + "/" + release.commit.release.commit.Hex();
   TRY(MakeDirectories(commits));
-  TRY(WriteFileAtomically(name + ".commit", release.bytes));
-  return WriteFileAtomically(name + ".commitmeta", release.detached);
+  TRY(WriteFileAtomically(name + ".commit", release.commit.bytes));
+  return WriteFileAtomically(name + ".commitmeta", release.commit.signatures);
 }
 
 // Gives everything below `path` the same time; the file systems made from it then carry that time.

@@ -113,9 +113,8 @@ class Copier {
   Result<FetchStats> Copy(const ReleaseTarget& release, tuf::Fetcher& files, Progress& progress) {
     CommitFiles found = TRY(FetchCommit(files, release.commit));
     TRY(VerifyCommit(found.bytes, found.signatures, keys_, options_.signatures));
-    SignedCommit commit{TRY(ParseCommit(found.bytes)), {}, {}};
-    commit.bytes = std::move(found.bytes);
-    commit.signatures = std::move(found.signatures);
+    const SignedCommit commit =
+        TRY(ParseSignedCommit(std::move(found.bytes), std::move(found.signatures)));
     TRY(CheckBinding(release, commit.release));
     TRY(RemoveDamaged(commit.sizes));
     FetchStats copied;

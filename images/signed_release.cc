@@ -17,7 +17,8 @@ Result<SignedRelease> OpenSignedRelease(const ReleaseQuery& query) {
   std::string detached = TRY(repo.ReadDetachedMetadata(commit));
   const uint32_t valid =
       TRY_CONTEXT(query.name, VerifyCommit(bytes, detached, trusted, query.signatures));
-  Commit parsed = TRY_CONTEXT(query.name, ParseCommit(bytes));
+  SignedCommit parsed =
+      TRY_CONTEXT(query.name, ParseSignedCommit(std::move(bytes), std::move(detached)));
   const Release& release = parsed.release;
   const std::string channel = ChannelRef(release.architecture, release.channel);
   const std::string version = ReleaseRef(release.architecture, release.version);
@@ -25,8 +26,7 @@ Result<SignedRelease> OpenSignedRelease(const ReleaseQuery& query) {
     return Fail(Code::kNotTrusted,
                 "{}: the ref points at commit {}, which is signed for {} and {} only", query.name,
                 commit.Hex(), channel, version);
-  return SignedRelease{std::move(repo), std::move(parsed), std::move(bytes), std::move(detached),
-                       valid};
+  return SignedRelease{std::move(repo), std::move(parsed), valid};
 }
 
 }  // namespace hostos

@@ -21,9 +21,7 @@ struct ReleaseQuery {
 
 struct SignedRelease {
   Repo repo;
-  Commit commit;
-  std::string bytes;     // of the commit object
-  std::string detached;  // its signatures: serialized detached metadata
+  SignedCommit commit;
   uint32_t valid_signatures = 0;
 };
 

@@ -35,7 +35,7 @@ class FakeMachine {
 // Everything a verb could change, for "nothing was changed".
 std::string Describe(const BootState& state) {
   std::string text =
-      std::format("runs {} {}\n", Name(state.kept()), state.release()->root_hash.Hex());
+      std::format("runs {} {}\n", Name(state.staying()), state.release()->root_hash.Hex());
   for (const SlotState& slot : state.slots)
     text += std::format("slot {} {}\n", slot.label, slot.root_hash ? slot.root_hash->Hex() : "-");
   for (const BootEntry& entry : state.entries) text += std::format("entry {}\n", entry.file);
@@ -62,7 +62,7 @@ std::string FileOf(const TestImage& image, const std::string& counter) {
 TEMPLATE_TEST_CASE("a fresh machine runs slot A, blessed", "", RealMachine, FakeMachine) {
   Life<TestType> life;
   const BootState state = life.State();
-  CHECK(state.kept() == Slot::A);
+  CHECK(state.staying() == Slot::A);
   CHECK(state.release()->root_hash == life.v10.release.root_hash);
   CHECK(state.booted_entry == FileOf(life.v10, ""));
   CHECK_FALSE(state.on_trial());
@@ -78,7 +78,7 @@ TEMPLATE_TEST_CASE("an armed release boots next, is counted, and blessed stays",
   Life<TestType> life;
   REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
   BootState state = life.State();
-  CHECK(state.kept() == Slot::A);
+  CHECK(state.staying() == Slot::A);
   CHECK(state.next() == Slot::B);
   CHECK(state.slot(Slot::B).label == "hostos_1.1.0");
   CHECK(state.slot(Slot::B).root_hash == life.v11.release.root_hash);
@@ -86,7 +86,7 @@ TEMPLATE_TEST_CASE("an armed release boots next, is counted, and blessed stays",
 
   CHECK(Value(life.machine.Boot()) == Slot::B);
   state = life.State();
-  CHECK(state.kept() == Slot::B);
+  CHECK(state.staying() == Slot::B);
   CHECK(state.booted_entry == FileOf(life.v11, "+2-1"));
   CHECK(state.on_trial());
 
@@ -134,7 +134,7 @@ TEMPLATE_TEST_CASE(
   REQUIRE(life.Arm(Slot::B, life.v11, 2) == "ok");
   CHECK(Value(life.machine.Boot()) == Slot::A);
   const BootState state = life.State();
-  CHECK(state.kept() == Slot::A);
+  CHECK(state.staying() == Slot::A);
   CHECK(state.booted_entry == FileOf(life.v10, ""));
   CHECK_FALSE(state.on_trial());
   CHECK(state.EntryOf(Slot::B)->file == FileOf(life.v11, "+0-2"));

@@ -103,7 +103,7 @@ TEST_CASE("the rescue system keeps one slot, and makes the other boot next") {
 
   BootState state = Value(rescue.Read());
   CHECK_FALSE(state.release());
-  CHECK(state.kept() == Slot::A);
+  CHECK(state.staying() == Slot::A);
   CHECK(state.booted_entry == kRescueFile);
   CHECK_FALSE(state.on_trial());
   CHECK(state.next() == std::nullopt);
@@ -161,7 +161,7 @@ TEST_CASE(
     "one root hash in both slots leaves the next slot open, and invalidating spares the entry") {
   LoaderFixture f;
   REQUIRE(SetSlotIdentity(f.machine.disk(), Slot::B, SlotIdentity::OfRelease(f.v10.release)));
-  CHECK(f.Read().kept() == Slot::A);
+  CHECK(f.Read().staying() == Slot::A);
   CHECK(f.Read().next() == std::nullopt);
   CHECK(Outcome(f.machine.boot().Invalidate(Slot::B)) == "ok");
   CHECK(f.Read().next() == Slot::A);

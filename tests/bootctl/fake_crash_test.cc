@@ -22,7 +22,7 @@ struct FakeLife {
 void CheckBootsWhole(FakeLife& life) {
   const Slot slot = Value(life.boot.Boot());
   const BootState state = Value(life.boot.Read());
-  CHECK(state.kept() == slot);
+  CHECK(state.staying() == slot);
   CHECK(state.slot(slot).root_hash == state.release()->root_hash);
 }
 
@@ -51,7 +51,7 @@ void CutEverywhere(Prepare prepare, Verb verb, Check check) {
 TEST_CASE("power cut while arming leaves the old release or the whole new one") {
   CutEverywhere([](FakeLife&) {}, [](FakeLife& life) { return life.Arm(); },
                 [](FakeLife& life) {
-                  if (Value(life.boot.Read()).kept() == Slot::B) return;
+                  if (Value(life.boot.Read()).staying() == Slot::B) return;
                   CHECK(Outcome(life.Arm()) == "ok");
                   CHECK(Value(life.boot.Boot()) == Slot::B);
                 });
@@ -61,7 +61,7 @@ TEST_CASE("power cut while invalidating leaves the slot whole or without an entr
   CutEverywhere([](FakeLife& life) { REQUIRE(life.Arm()); },
                 [](FakeLife& life) { return life.boot.Invalidate(Slot::B); },
                 [](FakeLife& life) {
-                  if (Value(life.boot.Read()).kept() == Slot::B) return;
+                  if (Value(life.boot.Read()).staying() == Slot::B) return;
                   CHECK(Value(life.boot.Read()).EntryOf(Slot::B) == nullptr);
                   CHECK(Outcome(life.boot.Invalidate(Slot::B)) == "ok");
                   CHECK(Value(life.boot.Read()).slot(Slot::B).label == "_empty");
@@ -77,7 +77,7 @@ TEST_CASE("power cut while blessing leaves a release on trial or blessed, or fal
       [](FakeLife& life) { return life.boot.Bless(); },
       [](FakeLife& life) {
         const BootState state = Value(life.boot.Read());
-        if (state.kept() == Slot::A) {  // neither name was left
+        if (state.staying() == Slot::A) {  // neither name was left
           CHECK(state.EntryOf(Slot::B) == nullptr);
           return;
         }
@@ -110,7 +110,7 @@ TEST_CASE("power cut while a self-test is written or removed never changes what 
       },
       [&](FakeLife& life) { return remove ? life.boot.RemoveSelfTest() : life.boot.AddSelfTest(); },
       [](FakeLife& life) {
-        CHECK(Value(life.boot.Read()).kept() == Slot::A);
+        CHECK(Value(life.boot.Read()).staying() == Slot::A);
         CHECK(Outcome(life.boot.RemoveSelfTest()) == "ok");
         CHECK(Value(life.boot.Read()).entries.size() == 1);
       });
@@ -125,7 +125,7 @@ TEST_CASE("power cut while a rescue is replaced leaves a whole one, in every way
                 [&](FakeLife& life) { return set(life, newer); },
                 [&](FakeLife& life) {
                   const BootState state = Value(life.boot.Read());
-                  CHECK(state.kept() == Slot::A);
+                  CHECK(state.staying() == Slot::A);
                   CHECK(state.Rescue() != nullptr);
                   CHECK(Outcome(set(life, newer)) == "ok");
                   CHECK(Value(life.boot.HashRescue()) == newer.rescue().digest);

@@ -57,7 +57,7 @@ TEST_CASE("two names of one image on FAT are told apart after fsck, and blessing
   REQUIRE(machine.Files().size() == 3);
 
   const BootState state = Value(machine.boot().Read());
-  CHECK(state.kept() == Slot::B);
+  CHECK(state.staying() == Slot::B);
   CHECK(Outcome(machine.boot().Bless()) == "ok");
   CHECK(Value(machine.boot().Read()).next() == Slot::B);
   CHECK(Value(machine.boot().Read()).booted_entry == blessed);

@@ -54,7 +54,7 @@ Result<UpdatePlan> Machine::Update(const UpdateOptions& options) {
 
 std::string Machine::running() {
   const BootState now = boot.Read().value();
-  return hostos::IdentifySlot(world, now, now.kept()).value_or(ReleaseId()).version;
+  return hostos::IdentifySlot(world, now, now.staying()).value_or(ReleaseId()).version;
 }
 
 static std::string UpperIn(const StateDir& state, const std::string& id) {

@@ -18,7 +18,7 @@ void CheckOver(Machine& machine, const std::string& version = "1.0.0") {
   CHECK_FALSE(machine.state.record().Load().value().SelfTesting());
   const BootState boot = machine.boot.Read().value();
   CHECK(boot.selftest.empty());
-  CHECK(boot.next() == boot.kept());
+  CHECK(boot.next() == boot.staying());
   CHECK_FALSE(boot.on_trial());
   CHECK(machine.running() == version);
 }

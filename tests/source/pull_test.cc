@@ -348,8 +348,7 @@ TEST_CASE("too little space for the objects is said before the first is fetched"
   std::string forged = *BuildCommit(commit);
   LocalSource source = update.Source();
   Target target;
-  static_cast<Commit&>(target) = *ParseCommit(forged);
-  target.bytes = forged;
+  static_cast<SignedCommit&>(target) = *ParseSignedCommit(forged, "");
   NoProgress progress;
   auto stats = source.Fetch(target, progress);
   REQUIRE_FALSE(stats);

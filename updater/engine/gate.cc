@@ -104,7 +104,7 @@ Result<> Stay(World& world, const Config& config, Record& record, Slot slot,
 
 // Unhealthy: first the reason goes into the record, then the boot entry changes, then the reboot.
 Result<> FallBack(World& world, Record& record, UpdateRecord* trial, const BootState& boot,
-                  const ReleaseId& release, GateResult& result) {
+                  Slot slot, const ReleaseId& release, GateResult& result) {
   const Verdict& verdict = result.verdict;
   if (trial) {
     trial->failure = verdict.reason;
@@ -112,12 +112,12 @@ Result<> FallBack(World& world, Record& record, UpdateRecord* trial, const BootS
   } else {  // otherwise the next boot could not tell that it fell back
     const uint64_t now = world.clock.Now();
     const ReleaseId to = IdentifySlot(world, boot, boot.target()).value_or(ReleaseId());
-    record.GiveUp({Outcome::kFellBack, now, release, to.version, boot.kept(), 0, verdict.reason,
+    record.GiveUp({Outcome::kFellBack, now, release, to.version, slot, 0, verdict.reason,
                    FailingOutput(verdict)});
   }
   Note(result, world.state.record().Save(record));
   if (trial) (void)BeginPostMortem(world, *trial, verdict);  // optional: the record has the essence
-  TRY_CONTEXT("mark bad", world.boot.MarkBad(boot.kept()));
+  TRY_CONTEXT("mark bad", world.boot.MarkBad(slot));
   TRY(world.power.Reboot());
   return world.state.MarkGateFinished();
 }
@@ -175,7 +175,7 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   } else if (good_before && !CanFallBack(boot)) {
     TRY(Stay(world, config, record, running.slot, release, boot_id, result));
   } else {
-    TRY(FallBack(world, record, trial, boot, release, result));
+    TRY(FallBack(world, record, trial, boot, running.slot, release, result));
     result.rebooting = true;
   }
   Renew(world, record, result);

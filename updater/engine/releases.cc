@@ -28,7 +28,8 @@ void GoByEvidence(World& world, const BootState& boot, Record& record) {
   if (!failed || record.FindDenied(failed->commit, failed->root_hash)) return;
   const uint64_t now = world.clock.Now();
   const std::string reason = "fell back, by its boot entry: the record of it cannot be read";
-  const std::string running = IdentifySlot(world, boot, boot.kept()).value_or(ReleaseId()).version;
+  const std::string running =
+      IdentifySlot(world, boot, boot.staying()).value_or(ReleaseId()).version;
   record.GiveUp({Outcome::kFellBack, now, *failed, running, slot, entry->tries->done, reason, ""});
 }
 
@@ -79,7 +80,7 @@ Record LoadRecord(World& world, const BootState& boot, std::vector<std::string>*
   if (record.update_lost && boot.release() && !boot.on_trial()) GoByEvidence(world, boot, record);
   if (read) return record;
   if (problems) problems->push_back("record: " + read.error().message);
-  const std::optional<Digest> root_hash = boot.RootOf(boot.kept());
+  const std::optional<Digest> root_hash = boot.RootOf(boot.staying());
   const auto running = root_hash ? ReleaseOf(world, *root_hash) : std::nullopt;
   if (boot.on_trial())
     record.history.clear();  // nothing says that what runs was ever good
@@ -96,8 +97,9 @@ Result<ReleaseId> IdentifySlot(World& world, const BootState& boot, Slot slot) {
   return Identify(ReleaseOf(world, *root_hash), boot.EntryOf(slot), *root_hash);
 }
 
-ReleaseId IdentifyKept(const BootState& boot, const std::optional<Release>& release) {
-  return Identify(release, boot.EntryOf(boot.kept()), boot.RootOf(boot.kept()).value_or(Digest()));
+ReleaseId IdentifyStaying(const BootState& boot, const std::optional<Release>& release) {
+  return Identify(release, boot.EntryOf(boot.staying()),
+                  boot.RootOf(boot.staying()).value_or(Digest()));
 }
 
 }  // namespace hostos

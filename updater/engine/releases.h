@@ -42,6 +42,6 @@ Record LoadRecord(World& world, const BootState& boot,
 // What is known of the release in a slot: from its kept commit, else from its boot entry.
 Result<ReleaseId> IdentifySlot(World& world, const BootState& boot, Slot slot);
 // The same for the slot that is not to be written, when its kept commit was already looked up.
-ReleaseId IdentifyKept(const BootState& boot, const std::optional<Release>& release);
+ReleaseId IdentifyStaying(const BootState& boot, const std::optional<Release>& release);
 
 }  // namespace hostos

@@ -23,7 +23,7 @@ std::string Names(const std::vector<std::string>& files) {
 std::string Difference(const BootState& boot, uint32_t number) {
   const bool last = number == kSelfTestBoots;
   const std::string test = SelfTestFile(kCounters[number]);
-  const BootEntry* usual = boot.EntryOf(boot.kept());
+  const BootEntry* usual = boot.EntryOf(boot.staying());
   const std::string expected = !last ? test : usual ? usual->file : "";
   const std::string& started = boot.booted_entry;
   std::string text = std::format("boot {} of {}: ", number, kSelfTestBoots);

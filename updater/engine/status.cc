@@ -17,7 +17,7 @@ const HistoryEntry* LastOf(const Record& record, Outcome outcome, const Digest& 
 
 SlotCondition Condition(const BootState& boot, const Record& record, Slot slot) {
   const BootEntry* entry = boot.EntryOf(slot);
-  if (slot == boot.kept() && boot.on_trial()) return SlotCondition::kTrial;
+  if (slot == boot.staying() && boot.on_trial()) return SlotCondition::kTrial;
   if (!entry) return SlotCondition::kEmpty;
   if (entry->exhausted()) return SlotCondition::kBad;
   // Re-counted with the release in front of it, it keeps the condition that it had.
@@ -81,7 +81,7 @@ Result<Status> ReadStatus(World& world) {
     status.slots[static_cast<int>(slot)] =
         Describe(world, boot, record, kept, slot, status.problems);
   const std::optional<Release>& release = status.slots[static_cast<int>(running.slot)].release;
-  status.version = IdentifyKept(boot, release).version;
+  status.version = IdentifyStaying(boot, release).version;
   if (release) {
     status.channel = release->channel;
     status.architecture = release->architecture;

@@ -27,7 +27,7 @@ struct Start {
   Record record;
   std::string boot_id;
   std::optional<Release> release;  // the one that stays; absent when its commit is not kept
-  ReleaseId kept;                  // the same release, as far as it is known
+  ReleaseId staying;               // the same release, as far as it is known
   // The release whose /etc the new one begins with, and whether it begins afresh. An update from a
   // running release always does. The rescue puts a release back with the /etc that it had, or else
   // with that of what was in its slot.
@@ -41,10 +41,10 @@ Result<Start> LookForUpdate(World& world) {
   start.boot_id = TRY(world.power.BootId());
   const BootState& boot = start.boot;
   start.record = Settle(LoadRecord(world, boot), boot, start.boot_id, world.clock.Now());
-  const std::optional<Digest> root_hash = boot.RootOf(boot.kept());
+  const std::optional<Digest> root_hash = boot.RootOf(boot.staying());
   if (root_hash) start.release = ReleaseOf(world, *root_hash);
-  start.kept = IdentifyKept(boot, start.release);
-  start.etc_from = start.kept.root_hash;
+  start.staying = IdentifyStaying(boot, start.release);
+  start.etc_from = start.staying.root_hash;
   if (boot.release()) return start;
   start.etc_from = boot.RootOf(boot.target()).value_or(start.etc_from);
   start.etc_afresh = false;
@@ -68,7 +68,7 @@ Result<Floor> FloorOf(World& world, const Start& start) {
 Result<> CheckAllowed(const Start& start, const Target& found, const Floor& floor,
                       const UpdateOptions& options) {
   const Release& target = found.release;
-  if (target.root_hash == start.kept.root_hash)
+  if (target.root_hash == start.staying.root_hash)
     return Fail(Code::kNothingToDo, "{} ({}) is {} already", target.version, target.commit.Short(),
                 start.boot.release() ? "running" : "in the other slot");
   if (const auto& again = options.again)
@@ -87,11 +87,11 @@ Result<> CheckAllowed(const Start& start, const Target& found, const Floor& floo
                 "{} was released {}, before the newest release this machine committed to ({})",
                 target.version, FormatTime(target.timestamp), FormatTime(floor.time));
   // In a rescue the other entry has no tries left and comes last, whatever its version.
-  if (start.boot.release() && CompareVersions(target.version, start.kept.version) <= 0)
+  if (start.boot.release() && CompareVersions(target.version, start.staying.version) <= 0)
     return Fail(Code::kNotSupported,
                 "{} is not newer than the running {}: the boot loader starts the newest release "
                 "first (to go back to the other slot: hostctl rollback)",
-                target.version, start.kept.version);
+                target.version, start.staying.version);
   return {};
 }
 
@@ -233,7 +233,7 @@ Result<UpdatePlan> MakePlan(World& world, Start& start, const UpdateOptions& opt
   plan.state_free = {std::min(staging.bytes, own.bytes), std::min(staging.inodes, own.inodes)};
   plan.state_free += plan.fetch.removed;
   if (plan.running) plan.packages = ComparePackages(*plan.running, plan.target.release);
-  plan.etc_changes = TRY(world.state.EtcChanges(start.kept.root_hash));
+  plan.etc_changes = TRY(world.state.EtcChanges(start.staying.root_hash));
   if (!plan.staged) TRY(CheckSpace(boot, plan));
   return plan;
 }
@@ -282,7 +282,7 @@ class Session {
     next_ = UpdateRecord{.phase = Phase::kFetch,
                          .target = IdOf(target),
                          .slot = plan_.slot,
-                         .from = start_.kept,
+                         .from = start_.staying,
                          .timestamp = target.timestamp,
                          .index = plan_.target.index,
                          .started = world_.clock.Now(),
@@ -363,12 +363,12 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   progress.Begin("resolve",
                  std::format("{} is signed by {} of {} required keys", release.version,
                              plan.target.valid_signatures, plan.target.required_signatures));
-  const ReleaseId& kept = start.kept;
+  const ReleaseId& staying = start.staying;
 
   // check: what fails already is not the release's fault, and starts no trial unless asked to
-  progress.Begin("check", "health under " + kept.FallbackName());
+  progress.Begin("check", "health under " + staying.FallbackName());
   plan.failing = FailingNow(world);
-  TRY(CheckHealth(plan, kept, options));
+  TRY(CheckHealth(plan, staying, options));
 
   // fetch: the objects that this machine lacks, and the boot image, which is as signed
   Session session(world, start, plan);
@@ -394,9 +394,10 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   // arm: the only step that changes what boots
   progress.Begin(
       "arm",
-      std::format("boots next: {} in slot {}, {} tries; then back to {}{}", release.version,
-                  Name(plan.slot), config.tries, kept.FallbackName(),
-                  kept.version.empty() ? "" : std::format(" in slot {}", Name(start.boot.kept()))));
+      std::format(
+          "boots next: {} in slot {}, {} tries; then back to {}{}", release.version,
+          Name(plan.slot), config.tries, staying.FallbackName(),
+          staying.version.empty() ? "" : std::format(" in slot {}", Name(start.boot.staying()))));
   TRY_CONTEXT("arm", world.state.PrepareEtc(start.etc_from, release.root_hash, start.etc_afresh));
   TRY_CONTEXT("arm", world.boot.Arm(plan.slot, release, checkout.uki.get(), config.tries));
   TRY(session.Done(Event::kArmed));

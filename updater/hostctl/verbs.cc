@@ -299,9 +299,9 @@ Result<ExitCode> Runner::RunRollback() {
     left_ = WhatIsLeft(before, after, false);
     return std::unexpected(target.error());
   }
-  const Slot next = TRY(after).next().value_or(before.kept());
+  const Slot next = TRY(after).next().value_or(before.staying());
   left_ = std::format("{} in slot {} boots next.", target->version, Name(next));
-  if (next == before.kept()) {
+  if (next == before.staying()) {
     Print(std::format("The staged update is cancelled; {} stays.\n", target->version));
     return ExitCode::kDone;
   }
@@ -348,7 +348,7 @@ Result<ExitCode> Runner::RunVerify() {
   }
   if (wanted == "both") {
     view.rescue = TRY(VerifyRescue(world_));
-    const auto& running = view.slots[static_cast<size_t>(boot.kept())];
+    const auto& running = view.slots[static_cast<size_t>(boot.staying())];
     view.boot = TRY(VerifyBoot(world_, running.proof.proven));
   }
   progress.Finish(ExitOf(view) == ExitCode::kDone);

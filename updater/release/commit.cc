@@ -198,6 +198,13 @@ Result<Commit> ParseCommit(std::string_view bytes) {
   return commit;
 }
 
+Result<SignedCommit> ParseSignedCommit(std::string bytes, std::string signatures) {
+  SignedCommit commit{TRY(ParseCommit(bytes)), {}, {}};
+  commit.bytes = std::move(bytes);
+  commit.signatures = std::move(signatures);
+  return commit;
+}
+
 bool IsValidName(std::string_view name) {
   auto alphanumeric = [](char c) { return g_ascii_isalnum(c); };
   return !name.empty() && name.size() <= 29 && alphanumeric(name.front()) &&

@@ -58,6 +58,7 @@ inline constexpr char kRescueSizeKey[] = "hostos.rescue-size";
 
 // kNotTrusted when malformed, naming the key, what was expected and what was found.
 Result<Commit> ParseCommit(std::string_view commit);
+Result<SignedCommit> ParseSignedCommit(std::string bytes, std::string signatures);
 
 // True for a valid version, channel or architecture: 1 to 29 characters of [A-Za-z0-9.-], beginning
 // with a letter or digit. Names become part of ref names, file names on a FAT file system, and GPT

@@ -45,10 +45,9 @@ Result<Target> VerifyTarget(std::string commit, std::string signatures,
   target.required_signatures = options.signatures.required;
   target.valid_signatures = TRY(VerifyCommit(commit, signatures, trusted.keys, options.signatures)
                                     .transform_error(name_unused));
-  static_cast<Commit&>(target) = TRY(ParseCommit(commit));
+  static_cast<SignedCommit&>(target) =
+      TRY(ParseSignedCommit(std::move(commit), std::move(signatures)));
   TRY(CheckBindings(target.release, options));
-  target.bytes = std::move(commit);
-  target.signatures = std::move(signatures);
   return target;
 }
 
