@@ -36,22 +36,30 @@ Result<ReleaseTarget> FollowMetadata(Archive& archive, const BundleOptions& opti
       VersionTarget(options.product, options.architecture, options.channel, options.version))));
 }
 
-Result<std::vector<ObjectSize>> ObjectsOf(const Repo& repo, const Digest& commit) {
+Result<Commit> CommitAt(const Repo& repo, const Digest& commit) {
   const std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
-  return TRY(ParseCommit(bytes)).sizes;
+  return ParseCommit(bytes);
 }
 
-// The names of the objects that the release has and `from` lacks; all, without a `from`.
-Result<std::vector<std::string>> ObjectNamesFor(const Digest& commit,
+// The names of the objects that the release has and `from` lacks, or of the pack that brings them;
+// all objects, without a `from`.
+Result<std::vector<std::string>> ObjectNamesFor(const ReleaseTarget& release,
                                                 const BundleOptions& options) {
   const Repo repo = TRY(Repo::Open(options.repo));
+  const Digest& commit = release.commit;
+  std::vector<std::string> names = {ObjectPath(commit, "commit"), ObjectPath(commit, "commitmeta")};
   std::set<Digest> present;
   if (!options.from.empty()) {
-    const Digest from = TRY(repo.ResolveRef(ReleaseRef(options.architecture, options.from)));
-    for (const ObjectSize& object : TRY(ObjectsOf(repo, from))) present.insert(object.checksum);
+    const Digest held = TRY(repo.ResolveRef(ReleaseRef(options.architecture, options.from)));
+    const Commit from = TRY(CommitAt(repo, held));
+    if (std::ranges::contains(release.packs, from.release.root_hash, &DeltaPack::from)) {
+      names.push_back(PackPath(from.release.root_hash, release.root_hash));
+      return names;
+    }
+    for (const ObjectSize& object : from.sizes) present.insert(object.checksum);
   }
-  std::vector<std::string> names = {ObjectPath(commit, "commit"), ObjectPath(commit, "commitmeta")};
-  for (const ObjectSize& object : TRY(ObjectsOf(repo, commit)))
+  const Commit to = TRY(CommitAt(repo, commit));
+  for (const ObjectSize& object : to.sizes)
     if (!present.contains(object.checksum)) names.push_back(ObjectPath(object));
   return names;
 }
@@ -71,7 +79,7 @@ Result<BundleContent> BundleRelease(const BundleOptions& options, uint64_t now) 
   const ReleaseTarget release = TRY_CONTEXT(
       options.repo,
       FollowMetadata(archive, options, now, work, found).transform_error(publish_first));
-  const std::vector<std::string> objects = TRY(ObjectNamesFor(release.commit, options));
+  const std::vector<std::string> objects = TRY(ObjectNamesFor(release, options));
   std::vector<std::string> names;
   for (const NotedFile& file : found) names.push_back(file.name);
   names.insert(names.end(), objects.begin(), objects.end());

@@ -7,12 +7,14 @@
 #include "images/publish/publish.h"
 #include "images/publish/scan_directory.h"
 #include "images/publish/secret_key.h"
+#include "images/rescue.h"
 #include "images/reseal.h"
 #include "images/root_tree.h"
 #include "images/uki.h"
 #include "images/updatable.h"
 #include "images/work_directory.h"
 #include "updater/base/clock.h"
+#include "updater/release/image_parts.h"
 #include "updater/seal/seal.h"
 #include "updater/source/repo.h"
 #include "updater/source/scan.h"
@@ -76,14 +78,20 @@ Result<Sealed> SealTree(const Scan& scan, const std::string& image, const std::s
               [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); });
 }
 
+constexpr uint64_t kMaxRescueBytes = 1 << 30;
+
 // The rescue that the tree brings for the nodes' ESP, if any. It may be of an older version: a
 // rescue that still serves need not be fetched again.
 Result<std::optional<RescueImage>> RescueIn(const std::string& tree,
-                                            const std::string& architecture, Progress& progress) {
+                                            const std::string& architecture,
+                                            const std::string& work, Progress& progress) {
   const std::string path = tree + std::string(kRescuePath);
   Result<UniqueFd> found = Open(path, O_RDONLY | O_NOFOLLOW);
   if (!found && found.error().code == Code::kNotFound) return std::nullopt;
-  const UniqueFd file = TRY(std::move(found));
+  UniqueFd parts = TRY(std::move(found));
+  const UniqueFd file = TRY(OpenImage(
+      std::move(parts), kMaxRescueBytes,
+      [&](const std::string& part) { return OpenTreeFile(tree, part); }, work));
   const Uki uki = TRY_CONTEXT(path, ReadRescueUki(file.get(), architecture));
   const Copied copied = TRY(CopyContent(file.get(), "/dev/null"));
   progress.Begin("rescue", std::format("{}, {} bytes", uki.version, copied.size));
@@ -117,7 +125,7 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
   const Copy image = TRY(Copy::To(options.image_out)), verity = TRY(Copy::To(options.verity_out)),
              uki_copy = TRY(Copy::To(options.uki_out));
 
-  const auto rescue = TRY(RescueIn(options.tree, options.architecture, progress));
+  const auto rescue = TRY(RescueIn(options.tree, options.architecture, work.path(), progress));
   progress.Begin("read", options.tree);
   const Scan scan = TRY(ScanDirectory(options.tree));
   TRY(CheckInterrupt());

@@ -136,7 +136,41 @@ class Copier {
     }
     const std::string ref = ReleaseRef(release.architecture, release.version);
     if (!repo_.ResolveRef(ref)) TRY(SetRef(ref, release.commit));
+    for (const DeltaPack& pack : release.packs) {
+      const Result<uint64_t> bytes = CopyPack(pack, release.root_hash, progress);
+      if (!bytes)  // nodes then fetch objects
+        progress.Begin("copy", "without a delta pack: " + MaskedError(bytes.error()).message);
+      copied.bytes += bytes.value_or(0);
+    }
     return copied;
+  }
+
+  // A pack decides nothing, and is copied as it is. Returns its bytes, 0 when it is there already.
+  Result<uint64_t> CopyPack(const DeltaPack& pack, const Digest& to, Progress& progress) {
+    const std::string name = PackPath(pack.from, to), path = repo_.path() + "/" + name;
+    std::error_code absent;
+    if (fs::file_size(path, absent) == pack.size && !absent) return 0;
+    TRY(MakeDirectories(fs::path(path).parent_path()));
+    const WorkDirectory work = TRY(WorkDirectory::Beside(path));
+    const std::string part = work / "pack";
+    if (IsLocal(options_.from)) {
+      const Archive archive = TRY(Archive::Open(options_.from));
+      const Archive::File file = TRY(archive.OpenFile(name));
+      TRY(CopyContent(file.fd.get(), part));
+    } else {
+      const HttpOptions http;
+      UniqueFd file = TRY(Open(part, O_RDWR | O_CREAT | O_EXCL, 0644));
+      const Milliseconds end =
+          SystemClock().Monotonic() + http.pull_time + Seconds(pack.size / http.pull_rate);
+      TRY(HttpClient(http).Download(options_.from + "/" + name, file.get(), pack.size, end,
+                                    progress));
+      TRY(file.Close());
+    }
+    if (const uint64_t found = fs::file_size(part, absent); absent || found != pack.size)
+      return Fail(Code::kNotTrusted, "{}/{}: expected {} bytes as signed, found {}",
+                  Masked(options_.from), name, pack.size, found);
+    TRY(PublishFile(part, path));
+    return pack.size;
   }
 
   Result<> SetRef(const std::string& ref, const Digest& commit) {

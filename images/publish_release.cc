@@ -1,6 +1,7 @@
 #include "images/publish_release.h"
 
 #include "images/commit_release.h"
+#include "images/pack_release.h"
 #include "images/publish/publish.h"
 #include "images/publish/secret_key.h"
 #include "updater/base/clock.h"
@@ -60,6 +61,7 @@ Result<ReleaseTarget> Publish(TufRepository& repository, const PublishOptions& o
   ReleaseTarget target = TargetOf(release);
   target.product = options.product;
   target.minimum_index = options.minimum_index;
+  target.packs = TRY(PacksFor(options.repo, release.root_hash));
   return repository.StageRelease(std::move(target));
 }
 

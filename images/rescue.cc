@@ -2,19 +2,57 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "bootctl/entry_name.h"
 #include "bootctl/uki.h"
+#include "images/publish/file_finder.h"
 #include "images/root_tree.h"
 #include "images/uki.h"
 #include "images/work_directory.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/unique_fd.h"
+#include "updater/release/image_parts.h"
 
 namespace hostos {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kMaxImage = 1 << 30;
+
+// Replaces an image by its parts. Only files below /usr are parts: a node changes others.
+Result<> TakeApart(const std::string& tree, const std::string& path, const std::string& parts) {
+  const std::string image = TRY(ReadFile(path, kMaxImage));
+  FileFinder finder([&](const std::string& name) { return OpenTreeFile(tree, name); });
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(tree + "/usr", error), end; !error && entry != end;
+       entry.increment(error))
+    if (const std::string name = entry->path().string().substr(tree.size());
+        name != kRescuePath && fs::is_regular_file(entry->symlink_status(error)))
+      names.push_back(name);
+  if (error) return FailErrno(tree, error.value());
+  std::ranges::sort(names);  // of equal files always the same
+  for (const std::string& name : names) TRY(finder.Add(name, fs::file_size(tree + name, error)));
+  std::string text = WriteImageHeader(Sha256::Of(AsBytes(image)));
+  uint64_t at = 0;
+  for (const FileFinder::Found& file : TRY(finder.FindIn(image))) {
+    text += WriteImagePart(std::string_view(image).substr(at, file.offset - at), file.name);
+    at = file.offset + file.size;
+  }
+  text += WriteImagePart(std::string_view(image).substr(at), "");
+  TRY(WriteFileAtomically(parts, text));
+  return PublishFile(parts, path);
+}
+
+}  // namespace
+
+Result<UniqueFd> OpenTreeFile(const std::string& tree, const std::string& path) {
+  return Open(tree + path, O_RDONLY | O_NOFOLLOW);
+}
 
 Result<> MakeRescue(const RescueOptions& options) {
   const RootTree root = TRY(InspectRootTree(options.tree));
@@ -36,8 +74,12 @@ Result<> MakeRescue(const RescueOptions& options) {
                 .architecture = options.architecture,
                 .command_line = RescueCommandLine()},
                uki));
-  const UniqueFd file = TRY(Open(uki, O_RDONLY));
+  UniqueFd file = TRY(Open(uki, O_RDONLY));
   TRY(ReadRescueUki(file.get(), options.architecture));
+  if (in_tree) {
+    TRY(TakeApart(options.tree, uki, work / "parts"));
+    file = TRY(Open(uki, O_RDONLY));
+  }
   // It becomes part of a tree, so its mode must not depend on who makes it.
   if (::fchmod(file.get(), 0644) < 0) return FailErrno(uki);
   TRY(MakeDirectories(fs::path(output).parent_path()));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "updater/base/result.h"
+#include "updater/base/unique_fd.h"
 
 namespace hostos {
 
@@ -19,7 +20,11 @@ struct RescueOptions {
   std::string stub;  // path; empty: the build machine's
 };
 
-// The same inputs give the same bytes.
+// The same inputs give the same bytes. In the tree it becomes its parts
+// (updater/release/image_parts.h).
 Result<> MakeRescue(const RescueOptions& options);
+
+// Opens a part of the rescue in a tree.
+Result<UniqueFd> OpenTreeFile(const std::string& tree, const std::string& path);
 
 }  // namespace hostos

@@ -1,12 +1,14 @@
 #include "images/reseal.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <ranges>
 #include <unordered_set>
 #include <vector>
 
 #include "bootctl/uki.h"
 #include "images/uki.h"
+#include "updater/release/image_parts.h"
 #include "updater/release/objects.h"
 #include "updater/seal/seal.h"
 #include "updater/source/scan.h"
@@ -77,8 +79,9 @@ Result<> CheckUkiObject(const Scan& scan, CheckingReader& content, const Release
   return CheckUki(uki.get(), release);
 }
 
-// Null when the tree has no regular file there. `path` begins with '/'.
+// Null when the tree has no regular file there.
 const FileObject* FindFile(const Tree& tree, std::string_view path) {
+  if (!path.starts_with('/')) return nullptr;
   const TreeEntry* entry = nullptr;
   for (const auto part : std::views::split(path.substr(1), '/')) {
     if (entry && !entry->is_directory) return nullptr;
@@ -97,7 +100,14 @@ Result<> CheckRescueObject(const Scan& scan, CheckingReader& content, const Rele
   if (!release.rescue) return {};
   const FileObject* file = FindFile(scan.tree, kRescuePath);
   if (!file) return Fail(Code::kNotTrusted, "the commit has no file {}", kRescuePath);
-  const UniqueFd rescue = TRY(content.Open(*file));
+  const OpenPart open = [&](const std::string& path) -> Result<UniqueFd> {
+    if (const FileObject* part = FindFile(scan.tree, path)) return content.Open(*part);
+    return Fail(Code::kNotTrusted, "the commit has no file {}", path);
+  };
+  std::error_code no_directory;
+  const std::string temporary = std::filesystem::temp_directory_path(no_directory);
+  UniqueFd parts = TRY(content.Open(*file));
+  const UniqueFd rescue = TRY(OpenImage(std::move(parts), release.rescue->size, open, temporary));
   const Copied copied = TRY(CopyContent(rescue.get(), output));
   TRY(Compare("size of the rescue", std::to_string(copied.size),
               std::to_string(release.rescue->size)));

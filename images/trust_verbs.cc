@@ -1,9 +1,11 @@
 // The verbs that decide what nodes find. Each stages a change of the TUF repository, signs it with
 // the available keys, and publishes what is complete.
 #include <cstdio>
+#include <ranges>
 
 #include "images/bundle_release.h"
 #include "images/metadata_files.h"
+#include "images/pack_release.h"
 #include "images/publish/secret_key.h"
 #include "images/publish_release.h"
 #include "images/secrets.h"
@@ -291,6 +293,62 @@ Result<> RunReleases(const Arguments& arguments) {
   return {};
 }
 
+// pack --------------------------------------------------------------------------------------------
+
+constexpr size_t kPacksByDefault = 3;
+
+constexpr Option kPackOptions[] = {
+    kRepo,
+    kChannel,
+    {"from", "VERSION", Times::kAnyNumber,
+     "a release that nodes have (default: the last three published in the channel)"},
+    {"level", "N", Times::kAtMostOnce, "of zstd, 1 to 22 (default 19)"},
+    kArchitecture,
+    kProduct,
+    kJson,
+};
+
+// The releases that are published, the newest first.
+Result<std::vector<std::string>> LastReleases(const Arguments& arguments) {
+  const TufRepository repository =
+      TRY(TufRepository::Open(arguments.Get("repo"), SystemClock().Now()));
+  std::vector<std::string> last;
+  for (const ReleaseTarget& release :
+       TRY(repository.Releases(ProductFrom(arguments), ArchitectureFrom(arguments),
+                               arguments.Get("channel"))) |
+           std::views::reverse)
+    if (release.version != arguments.operand() && last.size() < kPacksByDefault)
+      last.push_back(release.version);
+  return last;
+}
+
+Result<> RunPack(const Arguments& arguments) {
+  const uint64_t level = TRY(arguments.Number("level")).value_or(kPackLevel);
+  if (level < 1 || level > 22)
+    return Fail(Code::kUsage, "--level: expected 1 to 22, found {}", level);
+  std::vector<std::string> from = arguments.All("from");
+  if (from.empty()) from = TRY(LastReleases(arguments));
+  if (from.empty())
+    return Fail(Code::kNothingToDo, "channel {} has no release before {}", arguments.Get("channel"),
+                arguments.operand());
+  PhaseLines progress;
+  const std::vector<MadePack> made = TRY(PackRelease({.repo = arguments.Get("repo"),
+                                                      .architecture = ArchitectureFrom(arguments),
+                                                      .version = arguments.operand(),
+                                                      .from = from,
+                                                      .level = static_cast<int>(level)},
+                                                     progress));
+  Json json = Json::array();
+  for (const auto& [version, built] : made) {
+    json.push_back({{"from", version}, {"objects", built.objects}, {"bytes", built.bytes}});
+    if (!arguments.Has("json"))
+      Print(std::format("from {:<20} {} objects, {}\n", version, built.objects,
+                        Megabytes(built.bytes)));
+  }
+  if (arguments.Has("json")) Print(json);
+  return {};
+}
+
 // bundle ------------------------------------------------------------------------------------------
 
 constexpr Option kBundleOptions[] = {
@@ -340,6 +398,8 @@ constexpr Subcommand kTrustVerbs[] = {
      kStagedOptions, RunStaged},
     {"abandon", "", "Forgets what is staged.", kAbandonOptions, RunAbandon},
     {"releases", "", "Lists the releases of a channel.", kReleasesOptions, RunReleases},
+    {"pack", "VERSION", "Makes delta packs for nodes that have a release before; then publish.",
+     kPackOptions, RunPack},
     {"bundle", "VERSION", "Puts a published release into one file, for nodes without network.",
      kBundleOptions, RunBundle},
 };

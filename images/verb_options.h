@@ -6,7 +6,9 @@
 #include <string>
 
 #include "images/arguments.h"
+#include "images/program.h"
 #include "updater/base/printable.h"
+#include "updater/base/progress.h"
 #include "updater/release/release_target.h"
 
 namespace hostos {
@@ -35,6 +37,16 @@ inline void Print(const Json& json) {
   // ASCII only, so that text from others cannot control a terminal.
   Print(json.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n");
 }
+
+// Prints phases on stderr, one line each; the log of a release tool needs no more.
+class PhaseLines : public Progress {
+ public:
+  void Begin(std::string_view phase, std::string_view detail) override {
+    (void)std::fputs(Printable(std::format("{:<8} {}\n", phase, detail)).c_str(), stderr);
+  }
+  void Bytes(uint64_t, uint64_t) override {}
+  bool Cancelled() override { return !CheckInterrupt(); }
+};
 
 inline Json ToJson(const ReleaseTarget& release) {
   return {{"version", release.version},

@@ -26,16 +26,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Prints phases on stderr, one line each; the log of a release tool needs no more.
-class PhaseLines : public Progress {
- public:
-  void Begin(std::string_view phase, std::string_view detail) override {
-    (void)std::fputs(Printable(std::format("{:<8} {}\n", phase, detail)).c_str(), stderr);
-  }
-  void Bytes(uint64_t, uint64_t) override {}
-  bool Cancelled() override { return !CheckInterrupt(); }
-};
-
 Json ToJson(const Release& release) {
   const std::optional<RescueImage>& rescue = release.rescue;
   return {{"commit", release.commit.Hex()},
@@ -285,7 +275,7 @@ constexpr Option kDiskOptions[] = {
     {"format", "FORMAT", Times::kAtMostOnce, "raw (default; sparse) or qcow2"},
     {"rescue", "FILE", Times::kAtMostOnce, "in place of the rescue that the release brings"},
     {"sector-size", "BYTES", Times::kAtMostOnce, "of the disk it is for: 512 (default) or 4096"},
-    {"esp-size", "SIZE", Times::kAtMostOnce, "(default 512M)"},
+    {"esp-size", "SIZE", Times::kAtMostOnce, "(default 1G)"},
     {"slot-size", "SIZE", Times::kAtMostOnce, "of each root partition (default 2G)"},
     {"verity-size", "SIZE", Times::kAtMostOnce, "of each hash tree partition (default 64M)"},
     {"state-size", "SIZE", Times::kAtMostOnce, "of /var (default 4G); it can grow with the disk"},

@@ -3,14 +3,10 @@
 #include <algorithm>
 
 #include "updater/release/glib.h"
+#include "updater/release/varint.h"
 
 namespace hostos {
 namespace {
-
-void AppendVarint(std::string& bytes, uint64_t value) {
-  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
-  bytes += static_cast<char>(value);
-}
 
 std::string SizeElement(const ObjectSize& size) {
   std::string bytes(size.checksum.bytes.begin(), size.checksum.bytes.end());

@@ -55,14 +55,11 @@ finish_base() {
   copy_own "$HERE/dracut" "$tree/usr/lib/dracut/modules.d"
   chmod 0755 "$tree"/usr/lib/dracut/modules.d/{9?hostos*/module-setup.sh,90hostos/{choose-disk,open-root,prepare-etc},91hostos-rescue/rescue{,-disk,-setup,-slots,-var}}
   (cd "$HERE/overlay" && cp -r --parents --no-preserve=mode,ownership,timestamps "${INITRD_OVERLAY[@]}" "$tree")
-  # Modules go in uncompressed: the initrd gets smaller as a whole, and loads faster.
-  cp -a "$tree/usr/lib/modules/$kernel" "$out/modules"
+  # Modules are uncompressed, so that an update moves only what changed in them.
   chroot "$tree" find "usr/lib/modules/$kernel" -name "*.ko.xz" -exec xz --decompress {} +
   chroot "$tree" depmod "$kernel"
   make_initrd hostos initrd
   make_initrd hostos-rescue rescue-initrd
-  rm -rf "$tree/usr/lib/modules/$kernel"
-  mv "$out/modules" "$tree/usr/lib/modules/$kernel"
 
   # The kernel goes to its modules; /boot belongs to the release.
   mv "$tree/boot/vmlinuz-$kernel" "$tree/usr/lib/modules/$kernel/vmlinuz"
@@ -153,10 +150,11 @@ maker() {
   fi
 }
 
-# make_initrd MODULE NAME: a part of finish_base.
+# make_initrd MODULE NAME: a part of finish_base. Not compressed, so that the files in it are those of the root,
+# byte for byte, and an update need not move them again.
 make_initrd() {
   SOURCE_DATE_EPOCH=$(<"$out/epoch") chroot "$tree" dracut --force --quiet --no-hostonly --reproducible \
-    --modules "$1" --omit "systemd-modules-load systemd-sysctl" --compress "zstd -15 -T1 -q" \
+    --modules "$1" --omit "systemd-modules-load systemd-sysctl" --no-compress \
     --kver "$kernel" "/$2" 2>&1 | tee "$out/dracut.log"
   # dracut goes on when a file is missing, so this reads its log.
   ! grep -F 'dracut[E]' "$out/dracut.log" || die "$2: incomplete"

@@ -23,6 +23,7 @@ build_release() {
   refuse_secrets "$tree"
   expect_trust "$tree"
   complete_rescue "$tree" "$epoch"
+  if [ "$initrd" = compressed ]; then compress "$output.new"/{,rescue-}initrd; fi
   find "$tree" "$output.new"/*initrd -exec touch --no-dereference --date="@$epoch" {} +
 
   rm -rf --one-file-system "$output"
@@ -58,9 +59,18 @@ complete_rescue() {
   ln -s ../usr/lib/os-release "$part/etc/os-release"
   find "$part" -exec touch --no-dereference --date="@$epoch" {} +
   (cd "$part" && find . -mindepth 1 -printf '%P\n' | LC_ALL=C sort |
-    cpio --quiet --reproducible --owner=0:0 --format=newc --create) | zstd -15 -T1 -q |
+    cpio --quiet --reproducible --owner=0:0 --format=newc --create) |
     cat "$base/rescue-initrd" - >"$output.new/rescue-initrd"
   rm -r "$part"
+}
+
+# compress FILE...: for nodes with a small ESP; each update then moves the whole of them.
+compress() {
+  local file
+  for file in "$@"; do
+    zstd -15 -T1 -q "$file" -o "$file.zst"
+    mv "$file.zst" "$file"
+  done
 }
 
 # libraries PROGRAM...: the libraries these load, from the root in the current directory: those they

@@ -111,6 +111,8 @@ CASES = {
     ("abandon", "nothing is"): Case("abandon", *R),
     ("releases", "a channel"): Case("releases", *STABLE, *R),
     ("releases", "no such channel"): Case("releases", "--channel", "stabel", *R),
+    ("pack", "a committed release, and one before it"): Case("pack", "1.4.0", *STABLE, *R),
+    ("pack", "none before it"): Case("pack", "1.3.0", *STABLE, *R),
     ("bundle", "a published release"): Case("bundle", "1.3.0", *STABLE, "--output", "bundle", *R),
     ("bundle", "not in the channel"): Case("bundle", "1.4.0", *STABLE, "--output", "bundle", *R),
     ("mirror", "a repository"): Case(*MIRROR, "hostos"),
@@ -124,7 +126,7 @@ CASES = {
 MISTYPED = {
     "verify": (REF, *KEYS), "publish": ("1.4.0", *ALL), "withdraw": ("1.3.0", *STABLE, *ALL),
     "promote": ("1.3.0", *STABLE, "--commit-key", "release.pem", *ALL), "renew": ("timestamp", *ONLINE), "check": (),
-    "sign": PERSON, "staged": (), "abandon": (), "releases": STABLE, "bundle": ("1.3.0", *STABLE, "--output", "bundle"),
+    "sign": PERSON, "staged": (), "abandon": (), "releases": STABLE, "pack": ("1.4.0", *STABLE), "bundle": ("1.3.0", *STABLE, "--output", "bundle"),
     "disk": (REF, *KEYS, "--output", "hostos.raw"),
 }
 

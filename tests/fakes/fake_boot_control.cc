@@ -171,8 +171,8 @@ Result<> FakeBootControl::Arm(Slot slot, const Release& release, int uki, uint32
                 }}));
   TRY(Durably("write the boot image", {[&] { temporary_bytes_ = release.uki_size; }}));
   // The temporary name is not in `entries`, so there is nothing to remove.
-  TRY(Rename("", entry));
   images[release.root_hash] = release.uki_digest;
+  TRY(Rename("", entry));
   temporary_bytes_ = 0;
   return {};
 }

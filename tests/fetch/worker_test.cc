@@ -51,6 +51,7 @@ struct Asker {
                 {"architecture", options.architecture},
                 {"parent", options.parent},
                 {"damaged", options.damaged},
+                {"holds", tuf::Json::array()},
                 {"proxy", ""},
                 {"token", ""},
                 {"keys", options.key_directories},

@@ -9,6 +9,8 @@
 #include "tests/tuf/repository.h"
 #include "updater/engine/post_mortem.h"
 #include "updater/engine/verification.h"
+#include "updater/release/delta_pack.h"
+#include "updater/release/image_parts.h"
 #include "updater/source/archive.h"
 
 namespace hostos {
@@ -32,6 +34,34 @@ class Seeds {
   const fs::path directory_;
 };
 
+// A pack whose frames are plain and empty zstd frames, raw and with a prefix.
+void AddPack(Seeds& seeds) {
+  using namespace std::string_view_literals;
+  // Magic number, a frame of one segment, one last raw block (RFC 8878, 3.1.1).
+  const std::string frame("\x28\xb5\x2f\xfd\x20\x05\x29\0\0hello"sv);
+  const Digest base = Sha256::Of(AsBytes("base"));
+  const PackFrame plain{.unpacked = 5, .packed = frame.size()};
+  PackFrame prefixed = plain;
+  prefixed.base = 1;
+  prefixed.offset = 3;
+  prefixed.length = 20;
+  const PackIndex index{.bases = {base, Digest{}},
+                        .objects = {{.place = 0, .frames = {plain, prefixed}, .copies = {}},
+                                    {.place = 2, .frames = {plain}, .copies = {{2, 1}, {3, 2}}},
+                                    {.place = 3, .frames = {prefixed}, .copies = {}}}};
+  seeds.Add("delta_pack", WritePackIndex(index) + frame + frame + frame + frame);
+  seeds.Add("delta_pack",
+            WritePackIndex({.bases = {base}, .objects = {}}).substr(kPackHeaderBytes));
+}
+
+void AddParts(Seeds& seeds) {
+  seeds.Add("image_parts", WriteImageHeader(Sha256::Of(AsBytes("MZ"))) +
+                               WriteImagePart("MZ", "/usr/lib/a") + WriteImagePart("", "/absent"));
+  const std::string whole = "PEthe content of a part.";
+  seeds.Add("image_parts", WriteImageHeader(Sha256::Of(AsBytes(whole))) +
+                               WriteImagePart("PE", "/usr/lib/a") + WriteImagePart(".", ""));
+}
+
 // Every kind of object of a published release.
 void AddObjects(Seeds& seeds) {
   Publisher publisher;
@@ -46,6 +76,7 @@ void AddObjects(Seeds& seeds) {
     seeds.Add("keys", ReadText(entry.path()));
   ReleaseTarget target = TargetOf(publisher.Describe("1.0"));
   target.index = 2;
+  target.packs = {{Sha256::Of(AsBytes("1.0")), 1000}};
   seeds.Add("release_target", WriteReleaseTarget(target));
 }
 
@@ -137,7 +168,7 @@ void AddFetch(Seeds& seeds) {
     seeds.Add("fetch", frames);
   };
   add({R"({"done":1,"total":2})", R"({"files":["metadata/2.root.json"]})", "{}",
-       R"({"bytes":4096})", R"({"objects":1,"download":2,"unpacked":3,"reused":0})"});
+       R"({"bytes":4096})", R"({"objects":1,"download":2,"unpacked":3,"reused":0,"packed":true})"});
   add({R"({"error":5,"message":"no such host"})", R"({"error":77,"message":"\u001b"})", "[]", ""});
 }
 
@@ -151,6 +182,8 @@ int main(int argc, char** argv) {
   }
   hostos::Seeds seeds(argv[1]);
   hostos::AddObjects(seeds);
+  hostos::AddPack(seeds);
+  hostos::AddParts(seeds);
   hostos::AddBundle(seeds);
   hostos::AddBoot(seeds);
   hostos::AddState(seeds);

@@ -154,9 +154,9 @@ TEST_CASE("check and plan as JSON have the same head, and the plan lists everyth
   CHECK(plan["refused"] == false);
   CHECK(plan["failing"] == json::array());
   CHECK(plan["health"] == json{{"window_seconds", 60}, {"deadline_seconds", 300}});
-  CHECK(Keys(plan["plan"]) == std::set<std::string>{"slot", "objects", "download_bytes",
-                                                    "unpacked_bytes", "reused_bytes", "esp",
-                                                    "rescue", "state", "packages", "etc_changes"});
+  CHECK(Keys(plan["plan"]) ==
+        std::set<std::string>{"slot", "objects", "download_bytes", "delta_pack", "unpacked_bytes",
+                              "reused_bytes", "esp", "rescue", "state", "packages", "etc_changes"});
   CHECK(plan["plan"]["state"] == json{{"needed_bytes", 143'800'000},
                                       {"free_bytes", 3'100'000'000},
                                       {"needed_inodes", 2412},

@@ -10,6 +10,7 @@
 #include "images/updatable.h"
 #include "tests/images/small_release.h"
 #include "tests/source/release_fixture.h"
+#include "updater/release/image_parts.h"
 #include "updater/release/secret_text.h"
 #include "updater/seal/seal.h"
 
@@ -131,11 +132,14 @@ TEST_CASE("a release brings the rescue that is in its tree, and says its digest 
   const auto release = OpenSignedRelease(bringing.Query());
   REQUIRE(release);
   REQUIRE(release->commit.release.rescue);
-  CHECK(release->commit.release.rescue->digest == Sha256::Of(AsBytes(ReadText(rescue))));
-  CHECK(release->commit.release.rescue->size == fs::file_size(rescue));
+  // In the tree are its parts: the kernel is there already.
+  const std::string image = bringing.MakeRescue();
+  CHECK(fs::file_size(rescue) < fs::file_size(image));
+  CHECK(release->commit.release.rescue->digest == Sha256::Of(AsBytes(ReadText(image))));
+  CHECK(release->commit.release.rescue->size == fs::file_size(image));
   NoProgress progress;
   REQUIRE(Reseal(*release, {.rescue = bringing / "repo.efi"}, progress));
-  CHECK(SameFiles(rescue, bringing / "repo.efi"));
+  CHECK(SameFiles(image, bringing / "repo.efi"));
   // Made again it is the same file, and nothing else is in the tree.
   const std::string before = ReadText(rescue);
   CHECK(ReadText(bringing.BringRescue()) == before);
@@ -148,7 +152,19 @@ TEST_CASE("a tree with something else in the place of its rescue is refused") {
   WriteText(place, "MZ, but no image");
   CheckRefused(small, small.Options(), "no whole unified kernel image");
   small.BringRescue();
-  fs::resize_file(place, fs::file_size(place) / 2);
+  const std::string parts = ReadText(place);
+  fs::resize_file(place, parts.size() / 2);
+  CheckRefused(small, small.Options(), "image parts: damaged");
+  // The parts of another tree: its kernel is not the one that the image was made with.
+  WriteText(place, parts);
+  const std::string kernel = FilesEndingIn(small / "root", "vmlinuz").at(0), old = ReadText(kernel);
+  ChangeByte(kernel, -1);
+  CheckRefused(small, small.Options(), "a file is another than when it was made");
+  WriteText(kernel, old);
+  // Parts of which one is gone, and an image as releases had it before there were parts.
+  WriteText(place, WriteImageHeader({}) + WriteImagePart("MZ", "/usr/lib/gone"));
+  CheckRefused(small, small.Options(), "image parts: /usr/lib/gone");
+  WriteText(place, ReadText(small.MakeRescue()).substr(0, 5000));
   CheckRefused(small, small.Options(), "no whole unified kernel image");
   fs::remove(place);
   fs::create_symlink(small.MakeRescue(), place);

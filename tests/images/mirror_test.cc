@@ -92,6 +92,23 @@ TEST_CASE("a node updates from a mirror as from the publisher") {
   CHECK(node.Fetch(*target, progress));
 }
 
+TEST_CASE("a mirror has the delta packs of its releases, as far as the source has them") {
+  Site site;
+  Publisher& source = site.update.publisher;
+  source.Pack("1.0", "1.1");
+  const std::string pack =
+      PackPath(source.CommitOf("1.0").release.root_hash, source.CommitOf("1.1").release.root_hash);
+  const HttpServer server(source.path);
+  MirrorOptions options = site.Options();
+  options.from = GENERATE(false, true) ? server.url() : source.path;
+  const bool absent = GENERATE(false, true);
+  if (absent) fs::remove(source.path + "/" + pack);
+  REQUIRE(site.Run(options));
+  CHECK(Has(site.mirror, pack) != absent);
+  if (!absent) CHECK(ReadText(site.mirror + "/" + pack) == ReadText(source.path + "/" + pack));
+  CHECK(site.Installed()->version == "1.1");
+}
+
 TEST_CASE("a second run of a mirror copies only what is new") {
   Site site;
   REQUIRE(site.Run());

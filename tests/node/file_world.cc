@@ -7,6 +7,7 @@
 
 #include "tests/bootctl/disk_machine.h"
 #include "updater/base/atomic_file.h"
+#include "updater/engine/releases.h"
 #include "updater/engine/rescue.h"
 #include "updater/seal/seal.h"
 
@@ -16,7 +17,7 @@ namespace {
 constexpr Seconds kPatience(60);
 
 // The rescue system has no running root to take objects from.
-SourceOptions SourceIn(const std::string& directory, bool rescue) {
+SourceOptions SourceIn(const std::string& directory, const SystemdBootOptions& boot, bool rescue) {
   const auto origin = nlohmann::json::parse(ReadText(directory + "/origin.json"));
   return {.url = origin["url"],
           .channel = "stable",
@@ -24,6 +25,7 @@ SourceOptions SourceIn(const std::string& directory, bool rescue) {
           .root = origin["root"],
           .metadata = directory + "/state/tuf",
           .parent = rescue ? "" : origin["parent"],
+          .holds = HeldReleases(SystemdBoot(boot).Read()),
           .key_directories = {origin["keys"].get<std::string>()},
           .seal_formats = {kSealFormat},
           .http = {}};
@@ -68,8 +70,8 @@ void FetchProcess::Wait() {
 FileWorld::FileWorld(const std::string& directory, bool rescue)
     : directory_(directory),
       state_(directory + "/state", directory + "/run"),
-      source_([this] { return fetch_.Start(directory_ + "/fetch"); }, SourceIn(directory, rescue),
-              kPatience),
+      source_([this] { return fetch_.Start(directory_ + "/fetch"); },
+              SourceIn(directory, BootIn(directory, state_, rescue), rescue), kPatience),
       boot_(BootIn(directory, state_, rescue)),
       clock_(std::stoull(ReadText(directory + "/time"))),
       floor_(directory + "/state/floor") {}

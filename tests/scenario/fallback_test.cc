@@ -37,6 +37,18 @@ TEST_CASE("falls back without any code of ours when the root never comes up") {
   CHECK(status.fallback->reason.contains("did not reach its health gate in 3 boots"));
 }
 
+TEST_CASE("falls back when the boot image has rotted on the ESP, even if it starts") {
+  Machine machine;
+  REQUIRE(machine.Update());
+  Digest& image = machine.boot.images[Sha256::Of(AsBytes("root 1.1.0"))];
+  std::swap(image.bytes[0], image.bytes[1]);
+  CHECK(machine.Boot() == "1.0.0");
+  const Status status = machine.ReadStatus();
+  REQUIRE(status.fallback);
+  CHECK(status.fallback->boots == 1);
+  CHECK(status.fallback->reason.starts_with("boot image: expected SHA-256"));
+}
+
 TEST_CASE("a release that fell back is not tried again unless asked") {
   Machine machine;
   machine.unhealthy["1.1.0"] = "not serving";

@@ -1,5 +1,6 @@
 // Fetches a release as a node does, as a program of its own that a test can kill:
-//   source_fetch URL STAGING PARENT KEYS ROOT METADATA
+//   source_fetch URL STAGING PARENT KEYS ROOT METADATA [ROOT_HASH]
+// with the root hash of the release whose objects are in PARENT.
 // Prints "done total" for every progress report, then the statistics and the peak memory.
 #include <cstdio>
 #include <fstream>
@@ -19,6 +20,8 @@ class PrintProgress : public hostos::Progress {
 };
 
 hostos::Result<> Run(char** argument) {
+  std::vector<hostos::Digest> holds;
+  if (argument[7]) holds.push_back(TRY(hostos::Digest::FromHex(argument[7])));
   hostos::LocalSource source({.url = argument[1],
                               .channel = "stable",
                               .architecture = "x86-64",
@@ -26,6 +29,7 @@ hostos::Result<> Run(char** argument) {
                               .metadata = argument[6],
                               .staging = argument[2],
                               .parent = argument[3],
+                              .holds = holds,
                               .key_directories = {argument[4]},
                               .seal_formats = {1},
                               .http = {}});
@@ -41,7 +45,7 @@ hostos::Result<> Run(char** argument) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 7) return 2;
+  if (count < 7) return 2;
   auto result = Run(arguments);
   if (!result) std::fprintf(stderr, "source_fetch: %s\n", result.error().message.c_str());
   std::ifstream status("/proc/self/status");

@@ -14,6 +14,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "images/pack_release.h"
 #include "images/publish/build_commit.h"
 #include "images/publish/publish.h"
 #include "images/publish/scan_directory.h"
@@ -133,8 +134,8 @@ Publisher::Publisher()
   Value(metadata.Sign(key));
 }
 
-Release Publisher::Describe(const std::string& version) {
-  std::string uki = "MZ the kernel of " + version;
+Release Publisher::Describe(const std::string& version, const std::string& content) {
+  const std::string uki = content.empty() ? "MZ the kernel of " + version : content;
   WriteText(directory / "uki", uki);
   Release release;
   release.version = version;
@@ -151,8 +152,9 @@ Release Publisher::Describe(const std::string& version) {
   return release;
 }
 
-Digest Publisher::Publish(const std::string& tree, const std::string& version) {
-  Release release = Describe(version);
+Digest Publisher::Publish(const std::string& tree, const std::string& version,
+                          const std::string& uki) {
+  Release release = Describe(version, uki);
   const Scan scan = Value(ScanDirectory(tree));
   const UniqueFd image(::memfd_create("image", MFD_CLOEXEC)),
       verity(::memfd_create("verity", MFD_CLOEXEC));
@@ -178,6 +180,21 @@ ReleaseTarget Publisher::Announce(ReleaseTarget release) {
   const ReleaseTarget announced = Value(metadata.StageRelease(std::move(release)));
   Value(metadata.Sign(key));
   return announced;
+}
+
+Commit Publisher::CommitOf(const std::string& version) const {
+  const Digest commit = Value(repo.ResolveRef(ReleaseRef("x86-64", version)));
+  return Value(ParseCommit(Value(repo.ReadMetadata(ObjectType::kCommit, commit))));
+}
+
+void Publisher::Pack(const std::string& from, const std::string& to) {
+  NoProgress progress;
+  Value(PackRelease(
+      {.repo = path, .architecture = "x86-64", .version = to, .from = {from}, .level = 3},
+      progress));
+  ReleaseTarget target = TargetOf(CommitOf(to).release);
+  target.packs = Value(PacksFor(path, target.root_hash));
+  Announce(target);
 }
 
 std::string Publisher::ObjectPath(const Digest& checksum, const std::string& extension) const {

@@ -45,13 +45,16 @@ struct Publisher {
 
   // Seals and commits `tree` with a UKI of its own, signed with `key`, and makes it the newest of
   // its channel; or commits it as what the release says, signed with others.
-  Digest Publish(const std::string& tree, const std::string& version);
+  Digest Publish(const std::string& tree, const std::string& version, const std::string& uki = "");
   Digest Publish(const std::string& tree, const Release& release,
                  std::span<const SecretKey> signers);
   // Makes it the newest of its channel, whatever is there.
   ReleaseTarget Announce(ReleaseTarget release);
-  // A release that is what it says but for its image; writes the UKI.
-  Release Describe(const std::string& version);
+  // A release that is what it says but for its image; writes the UKI, by default a short one.
+  Release Describe(const std::string& version, const std::string& uki = "");
+  // Makes the delta pack between two published releases, and names it in the target of the second.
+  void Pack(const std::string& from, const std::string& to);
+  Commit CommitOf(const std::string& version) const;
 
   std::string ObjectPath(const Digest& checksum, const std::string& extension) const;
 

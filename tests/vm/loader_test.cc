@@ -21,12 +21,13 @@ constexpr const char* kFillEsp =
     "dd if=/dev/zero of=/efi/operator.bin bs=1M 2>/dev/null || true; sync -f /efi";
 
 TEST_CASE("loader: a byte of the boot image differs from what was signed") {
-  // Four MiB before the end of the image is its initrd; the kernel reports that it is corrupt.
-  const json found = NeverReachesGate("flipped-uki", R"sh(
+  // In a driver in its initrd that no virtual machine loads: the release starts all the same.
+  FallsBack("flipped-uki", R"sh(
 image=$(echo /efi/EFI/Linux/hostos_1.1.0_*.efi)
-printf X | dd of="$image" bs=1 seek=$(($(stat -c %s "$image") - 4194304)) conv=notrunc
-)sh");
-  CHECK(found["phase"] == "early boot");
+name=$(grep -abo drivers/nvme/host/nvme.ko "$image" | cut -d: -f1 | head -n 1)
+printf X | dd of="$image" bs=1 seek=$((name + 1000)) conv=notrunc
+)sh",
+            1, "boot image: expected SHA-256");
 }
 
 TEST_CASE("loader: a full ESP refuses an update, and says what fills it") {
@@ -203,7 +204,7 @@ TEST_CASE("loader: a disk with sectors of 4096 bytes boots, and updates itself")
                      "--sector-size",
                      "4096",
                      "--esp-size",
-                     "261M",
+                     "400M",
                      "--slot-size",
                      "1G",
                      "--verity-size",

@@ -28,10 +28,12 @@ Result<MadeRelease> ReleaseSet::Get(const std::string& version) const {
                      TRY_CONTEXT(path, Digest::FromHex(json.value("root_hash", "")))};
 }
 
-PublishedReleases::PublishedReleases(const ReleaseSet& releases)
+PublishedReleases::PublishedReleases(const ReleaseSet& releases, const std::string& packs)
     : key_(releases.directory() + "/secret.pem") {
   const std::filesystem::path made = releases.directory() + "/repo", served = directory_.path();
   std::filesystem::create_symlink(made / "objects", served / "objects");
+  std::filesystem::create_symlink(packs.empty() ? made / "packs" : std::filesystem::path(packs),
+                                  served / "packs");
   std::filesystem::copy(made / "config", served / "config");
   for (const char* folder : {"refs", "metadata", "targets"})
     std::filesystem::copy(made / folder, served / folder, std::filesystem::copy_options::recursive);

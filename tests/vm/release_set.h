@@ -35,7 +35,8 @@ class ReleaseSet {
 // Serves the set's objects, which are shared, in a channel of its own.
 class PublishedReleases {
  public:
-  explicit PublishedReleases(const ReleaseSet& releases);
+  // With the set's delta packs, or those in another folder.
+  explicit PublishedReleases(const ReleaseSet& releases, const std::string& packs = "");
 
   // Makes `version` the channel's newest. Publishes earlier versions first, so that all servers at
   // one version serve the same.

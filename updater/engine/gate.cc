@@ -83,6 +83,16 @@ std::optional<Verdict> TooManyBoots(const UpdateRecord& trial, const Config& con
                                        trial.attempts.size(), config.tries)};
 }
 
+// A boot image that has rotted on the ESP may start all the same: nothing in it says that its files
+// are whole. What cannot be read is not held against the release.
+std::optional<Verdict> BadBootImage(World& world, const RunningRelease& running) {
+  const std::optional<Release> release = ReleaseOf(world, running.root_hash);
+  if (!release) return std::nullopt;
+  const Result<> proven = ProveBootImage(world, running.slot, *release);
+  if (proven || proven.error().code != Code::kNotTrusted) return std::nullopt;
+  return Verdict{.reason = proven.error().message};
+}
+
 // True if this release passed a trial before and is only re-counted, for a planned reboot or by the
 // rescue. Without a trial of its own it was counted together with the release in front of it. A
 // record that knows nothing at all was lost.
@@ -166,6 +176,7 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   UpdateRecord* trial = found == Situation::kOnTrial ? &*record.update : nullptr;
   const bool good_before = GoodBefore(record, trial);
   std::optional<Verdict> verdict = trial ? TooManyBoots(*trial, config) : std::nullopt;
+  if (!verdict) verdict = BadBootImage(world, running);
   result.verdict =
       verdict ? *std::move(verdict)
               : WaitHealthy(world.health, world.clock, config.health,

@@ -62,14 +62,18 @@ std::optional<Target> KeptTarget(World& world, const Digest& commit) {
   return FindKept(world, [&](const Release& release) { return release.commit == commit; });
 }
 
-Result<> ProveRelease(World& world, Slot slot, const Release& release, Progress& progress) {
-  progress.Begin("verify", std::format("slot {}: {}", Name(slot), release.version));
+Result<> ProveBootImage(World& world, Slot slot, const Release& release) {
   Result<Digest> image = world.boot.HashImage(slot);
   if (!image && image.error().code == Code::kNotFound) image.error().code = Code::kNotTrusted;
   const Digest found = TRY_CONTEXT("boot image", std::move(image));
-  if (found != release.uki_digest)
-    return Fail(Code::kNotTrusted, "boot image: expected SHA-256 {}, found {}",
-                release.uki_digest.Hex(), found.Hex());
+  if (found == release.uki_digest) return {};
+  return Fail(Code::kNotTrusted, "boot image: expected SHA-256 {}, found {}",
+              release.uki_digest.Hex(), found.Hex());
+}
+
+Result<> ProveRelease(World& world, Slot slot, const Release& release, Progress& progress) {
+  progress.Begin("verify", std::format("slot {}: {}", Name(slot), release.version));
+  TRY(ProveBootImage(world, slot, release));
   return world.disk.Prove(slot, release, progress);
 }
 
@@ -89,6 +93,11 @@ Record LoadRecord(World& world, const BootState& boot, std::vector<std::string>*
   (void)file.SetAside();    // if it fails, Save() replaces the damaged file
   (void)file.Save(record);  // now, to keep its denials; if it fails, they are salvaged again
   return record;
+}
+
+std::vector<Digest> HeldReleases(const Result<BootState>& boot) {
+  const RunningRelease* running = boot ? boot->release() : nullptr;
+  return running ? std::vector{running->root_hash} : std::vector<Digest>();
 }
 
 Result<ReleaseId> IdentifySlot(World& world, const BootState& boot, Slot slot) {

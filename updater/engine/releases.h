@@ -24,6 +24,8 @@ struct KeptReleases {
 };
 KeptReleases ReadKept(World& world);
 
+// Checks that the slot's boot image on the ESP is as signed; kNotTrusted.
+Result<> ProveBootImage(World& world, Slot slot, const Release& release);
 // Checks that every byte that boots from the slot is as signed: the boot image on the ESP, the
 // image, and its hash tree. kNotTrusted says what differs.
 Result<> ProveRelease(World& world, Slot slot, const Release& release, Progress& progress);
@@ -38,6 +40,10 @@ inline ReleaseId IdOf(const Release& release) {
 // release, unless that is on trial.
 Record LoadRecord(World& world, const BootState& boot,
                   std::vector<std::string>* problems = nullptr);
+
+// The root hashes of the releases whose objects an update can build on: the running one's. None in
+// the rescue system, whose slots may be damaged.
+std::vector<Digest> HeldReleases(const Result<BootState>& boot);
 
 // What is known of the release in a slot: from its kept commit, else from its boot entry.
 Result<ReleaseId> IdentifySlot(World& world, const BootState& boot, Slot slot);

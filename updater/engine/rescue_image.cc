@@ -1,12 +1,14 @@
 #include "updater/engine/rescue_image.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <ranges>
 
 #include "bootctl/entry_name.h"
 #include "updater/base/text.h"
 #include "updater/base/unique_fd.h"
 #include "updater/engine/releases.h"
+#include "updater/release/image_parts.h"
 
 namespace hostos {
 namespace {
@@ -49,7 +51,11 @@ Result<bool> RenewRescue(World& world, const Record& record) {
   if (HasRescue(boot, *wanted))
     if (const Result<Digest> found = world.boot.HashRescue(); found && *found == wanted->digest)
       return false;
-  const UniqueFd image = TRY(Open(world.rescue_file, O_RDONLY | O_NOFOLLOW));
+  const std::string own = std::filesystem::path(world.state.record().path()).parent_path();
+  UniqueFd parts = TRY(Open(world.rescue_file, O_RDONLY | O_NOFOLLOW));
+  const UniqueFd image = TRY(OpenImage(
+      std::move(parts), wanted->size,
+      [](const std::string& path) { return Open(path, O_RDONLY | O_NOFOLLOW); }, own));
   TRY(world.boot.SetRescue(*wanted, image.get()));
   return true;
 }

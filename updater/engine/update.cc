@@ -374,8 +374,13 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   Session session(world, start, plan);
   progress.Changing();
   TRY_CONTEXT("fetch", session.Begin());
-  progress.Begin("fetch", std::format("{} objects", plan.fetch.objects));
-  TRY_CONTEXT("fetch", world.source.Fetch(plan.target, progress));
+  progress.Begin("fetch", std::format("{} objects{}", plan.fetch.objects,
+                                      plan.fetch.packed ? " in a delta pack" : ""));
+  const FetchStats fetched = TRY_CONTEXT("fetch", world.source.Fetch(plan.target, progress));
+  if (!fetched.problem.empty())
+    progress.Begin(
+        "fetch",
+        "the delta pack did not bring every object, the rest came one by one: " + fetched.problem);
   Checkout checkout = TRY_CONTEXT("fetch", world.source.Open(plan.target));
 
   // invalidate: from here the target slot cannot be chosen

@@ -125,18 +125,20 @@ Result<> RemoteSource::Connect() {
   UniqueFd socket = TRY(connect_());
   TRY(SetPatience(socket.get(), patience_));
   channel_.emplace(std::move(socket));
-  const tuf::Json request = {{"call", "connect"},
-                             {"url", options_.url},
-                             {"product", options_.product},
-                             {"channel", options_.channel},
-                             {"architecture", options_.architecture},
-                             {"parent", options_.parent},
-                             {"damaged", options_.damaged},
-                             {"proxy", options_.http.proxy},
-                             {"token", token},
-                             {"keys", options_.key_directories},
-                             {"policy", static_cast<int>(options_.signatures.policy)},
-                             {"required", options_.signatures.required}};
+  tuf::Json request = {{"call", "connect"},
+                       {"url", options_.url},
+                       {"product", options_.product},
+                       {"channel", options_.channel},
+                       {"architecture", options_.architecture},
+                       {"parent", options_.parent},
+                       {"damaged", options_.damaged},
+                       {"holds", tuf::Json::array()},
+                       {"proxy", options_.http.proxy},
+                       {"token", token},
+                       {"keys", options_.key_directories},
+                       {"policy", static_cast<int>(options_.signatures.policy)},
+                       {"required", options_.signatures.required}};
+  for (const Digest& root_hash : options_.holds) request["holds"].push_back(root_hash.Hex());
   Result<> connected = Request(request, directory.get());
   if (connected) connected = Answer(patience_).transform([](const auto&) {});
   if (!connected) channel_.reset();
@@ -233,6 +235,8 @@ Result<FetchPlan> RemoteSource::Plan(const Target& target) {
   plan.download_bytes = TRY(Number(answer, "download"));
   plan.unpacked_bytes = TRY(Number(answer, "unpacked"));
   plan.reused_bytes = TRY(Number(answer, "reused"));
+  const tuf::Object object = TRY(tuf::Object::From(answer, "answer"));
+  plan.packed = TRY(object.Flag("packed"));
   plan.removed.bytes = TRY(Number(answer, "removed-bytes"));
   plan.removed.inodes = TRY(Number(answer, "removed-inodes"));
   return plan;
@@ -249,6 +253,8 @@ Result<FetchStats> RemoteSource::Fetch(const Target& target, Progress& progress)
   FetchStats stats;
   stats.objects = TRY(Number(answer, "objects"));
   stats.bytes = TRY(Number(answer, "bytes"));
+  const tuf::Object object = TRY(tuf::Object::From(answer, "answer"));
+  stats.problem = Plain(TRY(object.Text("problem")));
   return stats;
 }
 

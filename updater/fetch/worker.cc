@@ -119,6 +119,8 @@ class Worker {
     o.architecture = TRY(request.Text("architecture"));
     o.parent = TRY(request.Text("parent"));
     o.damaged = TRY(request.Texts("damaged"));
+    for (const std::string& root_hash : TRY(request.Texts("holds")))
+      o.holds.push_back(TRY(Digest::FromHex(root_hash)));
     o.http.proxy = TRY(request.Text("proxy"));
     o.http.token = TRY(request.Text("token"));
     o.key_directories = TRY(request.Texts("keys"));
@@ -196,6 +198,7 @@ class Worker {
                 {"download", plan.download_bytes},
                 {"unpacked", plan.unpacked_bytes},
                 {"reused", plan.reused_bytes},
+                {"packed", plan.packed},
                 {"removed-bytes", plan.removed.bytes},
                 {"removed-inodes", plan.removed.inodes}};
   }
@@ -216,7 +219,8 @@ class Worker {
     ChannelProgress progress(channel_);
     const Target* target = TRY(Named(request));
     const FetchStats stats = TRY(staging_->Fetch(*target, progress));
-    return Json{{"objects", stats.objects}, {"bytes", stats.bytes}};
+    return Json{
+        {"objects", stats.objects}, {"bytes", stats.bytes}, {"problem", Shown(stats.problem)}};
   }
 
   Result<Json> Open(const tuf::Object& request, UniqueFd stream) {
@@ -229,9 +233,12 @@ class Worker {
     return Json::object();
   }
 
-  // Messages name the directory as the other end knows it.
   Json FailureOf(const Error& error) const {
-    std::string message = error.message;
+    return {{"error", static_cast<int>(error.code)}, {"message", Shown(error.message)}};
+  }
+
+  // Messages name the directory as the other end knows it.
+  std::string Shown(std::string message) const {
     const auto replace = [&](const std::string& what, const std::string& with) {
       for (size_t at = 0; !what.empty() && (at = message.find(what, at)) != message.npos;
            at += with.size())
@@ -239,8 +246,7 @@ class Worker {
     };
     if (directory_) replace(options_.url, shown_);
     replace(options_.http.token, "***");  // a server may echo it
-    return {{"error", static_cast<int>(error.code)},
-            {"message", Masked(message).substr(0, kMaxText)}};
+    return Masked(message).substr(0, kMaxText);
   }
 
   static constexpr size_t kMaxText = 8 << 10;

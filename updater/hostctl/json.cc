@@ -154,6 +154,7 @@ Json Of(const UpdatePlan& plan) {
   return {{"slot", Name(plan.slot)},
           {"objects", plan.fetch.objects},
           {"download_bytes", plan.fetch.download_bytes},
+          {"delta_pack", plan.fetch.packed},
           {"unpacked_bytes", plan.fetch.unpacked_bytes},
           {"reused_bytes", plan.fetch.reused_bytes},
           {"esp", {{"free_bytes", plan.esp_free}, {"size_bytes", plan.esp_size}}},

@@ -14,6 +14,7 @@
 #include "bootctl/systemd_boot.h"
 #include "updater/base/printable.h"
 #include "updater/blackbox/system_black_box.h"
+#include "updater/engine/releases.h"
 #include "updater/engine/rescue.h"
 #include "updater/fetch/remote_source.h"
 #include "updater/health/system_health.h"
@@ -136,6 +137,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   const bool rescue = invocation.command->verb == Verb::kRescue;
   StateDir state(kStateDirectory, kRunDirectory);
   const Record record = state.record().LoadOrSalvage();
+  const SystemdBootOptions boot_options = BootOptions(invocation, record);
   RemoteSource source(
       ConnectToFetch,
       {.url = invocation.from ? std::filesystem::absolute(*invocation.from).string() : config.url,
@@ -144,6 +146,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
        .architecture = kArchitecture,
        .parent = rescue ? "" : SourceOptions().parent,
        .damaged = rescue ? DamagedSlots() : std::vector<std::string>(),
+       .holds = HeldReleases(SystemdBoot(boot_options).Read()),
        .token_file = config.token_file,
        .key_directories = config.keys,
        .signatures = SignatureRuleOf(config, record),
@@ -153,7 +156,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
   if (rescue)
     for (const std::string& problem : tuf::Client::DropUnreadable(SourceOptions().metadata))
       std::cerr << "hostctl: going on without the metadata that was kept: " << problem << "\n";
-  SystemdBoot boot(BootOptions(invocation, record));
+  SystemdBoot boot(boot_options);
   PartitionSlotDisk disk(boot);
   SystemHealth checks(config.health);
   NoChecks no_checks;

@@ -82,7 +82,8 @@ std::string PlanRows(const PlanView& view) {
                            plan.target.required_signatures,
                            plan.target.required_signatures == 1 ? "key" : "keys"));
   row("download",
-      std::format("{} in {}; {} reused from this machine", FormatSize(plan.fetch.download_bytes),
+      std::format("{} {} {}; {} reused from this machine", FormatSize(plan.fetch.download_bytes),
+                  plan.fetch.packed ? "as a delta pack of" : "in",
                   Plural(plan.fetch.objects, "object"), FormatSize(plan.fetch.reused_bytes)));
   row("write",
       std::format("{} to slot {}; ESP needs {}, has {} free",

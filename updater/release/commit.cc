@@ -6,6 +6,7 @@
 
 #include "updater/base/unique_fd.h"
 #include "updater/release/glib.h"
+#include "updater/release/varint.h"
 
 namespace hostos {
 namespace {
@@ -84,20 +85,6 @@ Result<Digest> ReadChecksum(GVariant* bytes, const char* what) {
   }
   std::ranges::copy(array, digest.bytes.begin());
   return digest;
-}
-
-// A little-endian base-128 number with continuation bits, as in protobuf. Nothing when it does not
-// end or does not fit.
-std::optional<uint64_t> TakeVarint(std::string_view& bytes) {
-  uint64_t value = 0;
-  for (int shift = 0; shift < 64 && !bytes.empty(); shift += 7) {
-    auto byte = static_cast<uint8_t>(bytes.front());
-    bytes.remove_prefix(1);
-    if (shift == 63 && byte > 1) return std::nullopt;
-    value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-    if ((byte & 0x80) == 0) return value;
-  }
-  return std::nullopt;
 }
 
 // One element of "ostree.sizes": checksum, archived size, unpacked size, object type.

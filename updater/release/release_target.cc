@@ -32,6 +32,20 @@ Result<uint64_t> NumberAt(const tuf::Object& object, const char* key, int64_t le
   return static_cast<uint64_t>(TRY(object.Integer(key, least)));
 }
 
+// A target of before there were packs names none.
+Result<std::vector<DeltaPack>> PacksAt(const tuf::Object& object, const char* key) {
+  std::vector<DeltaPack> packs;
+  if (!object.Has(key)) return packs;
+  for (const tuf::Object& pack : TRY(object.Children(key))) {
+    const Digest from = TRY(DigestAt(pack, "from"));
+    const uint64_t size = TRY(NumberAt(pack, "size", 1));
+    packs.push_back({from, size});
+  }
+  if (packs.size() <= kMaxPacks) return packs;
+  return Fail(Code::kNotTrusted, "{}.{}: expected at most {}, found {}", object.where(), key,
+              kMaxPacks, packs.size());
+}
+
 template <class T>
 Result<> CheckField(std::string_view name, const T& signed_value, const T& found) {
   if (signed_value == found) return {};
@@ -77,24 +91,26 @@ Result<ReleaseTarget> ParseReleaseTarget(std::string_view bytes) {
   target.uki_size = TRY(NumberAt(object, "uki_size", 1));
   target.index = index;
   target.minimum_index = minimum_index;
+  target.packs = TRY(PacksAt(object, "packs"));
   return target;
 }
 
 std::string WriteReleaseTarget(const ReleaseTarget& target) {
-  return tuf::Json{{"format", kFormat},
-                   {"product", target.product},
-                   {"version", target.version},
-                   {"channel", target.channel},
-                   {"architecture", target.architecture},
-                   {"commit", target.commit.Hex()},
-                   {"root_hash", target.root_hash.Hex()},
-                   {"image_size", target.image_size},
-                   {"uki_sha256", target.uki_digest.Hex()},
-                   {"uki_size", target.uki_size},
-                   {"index", target.index},
-                   {"minimum_index", target.minimum_index}}
-             .dump(2) +
-         "\n";
+  tuf::Json json = {{"format", kFormat},
+                    {"product", target.product},
+                    {"version", target.version},
+                    {"channel", target.channel},
+                    {"architecture", target.architecture},
+                    {"commit", target.commit.Hex()},
+                    {"root_hash", target.root_hash.Hex()},
+                    {"image_size", target.image_size},
+                    {"uki_sha256", target.uki_digest.Hex()},
+                    {"uki_size", target.uki_size},
+                    {"index", target.index},
+                    {"minimum_index", target.minimum_index}};
+  for (const DeltaPack& pack : target.packs)
+    json["packs"].push_back({{"from", pack.from.Hex()}, {"size", pack.size}});
+  return json.dump(2) + "\n";
 }
 
 Result<> CheckBinding(const ReleaseTarget& target, const Release& release) {

@@ -10,15 +10,18 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "updater/base/digest.h"
 #include "updater/base/release.h"
 #include "updater/base/result.h"
+#include "updater/release/delta_pack.h"
 #include "updater/tuf/metadata.h"
 
 namespace hostos {
 
 inline constexpr size_t kMaxReleaseTargetBytes = 16'384;
+inline constexpr size_t kMaxPacks = 32;  // of one release
 
 struct ReleaseTarget {
   std::string product = "hostos";
@@ -29,6 +32,7 @@ struct ReleaseTarget {
   uint64_t uki_size = 0;
   uint64_t index = 0;          // grows with every release that is published, from 1
   uint64_t minimum_index = 0;  // releases before this one are withdrawn
+  std::vector<DeltaPack> packs = {};
 };
 
 // The target that repeats what the commit says.

@@ -15,6 +15,29 @@
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
+
+// A file that takes a body, or the rest of one.
+struct Download {
+  int fd = -1;
+  uint64_t size = 0, had = 0;  // when it is whole; what it has
+  uint64_t received = 0;       // in all attempts
+  Progress* progress = nullptr;
+  Result<> written = {};
+
+  // `whole`: the server sends it from the beginning.
+  bool Append(std::span<const std::byte> data, bool whole) {
+    if (whole && std::exchange(had, 0) > 0 && ::ftruncate(fd, 0) < 0)
+      written = FailErrno("ftruncate");
+    if (data.size() > size - had)
+      written = Fail(Code::kNetwork, "expected {} bytes, found more", size);
+    if (written) written = PwriteFull(fd, data, had);
+    had += data.size();
+    received += data.size();
+    progress->Bytes(std::min(had, size), size);
+    return written && !progress->Cancelled();
+  }
+};
+
 namespace {
 
 constexpr int kMaxRedirects = 5;
@@ -76,14 +99,20 @@ class Headers {
 struct Body {
   CURL* curl = nullptr;
   size_t cap = 0;
+  hostos::Download* file = nullptr;
   std::string data;
-  bool too_large = false;
+  bool too_large = false, began = false;
 };
 
 size_t Append(char* data, size_t, size_t size, void* user) noexcept {
   auto* body = static_cast<Body*>(user);
   long status = 0;
   curl_easy_getinfo(body->curl, CURLINFO_RESPONSE_CODE, &status);
+  if (body->file && (status == 200 || status == 206)) {
+    const bool whole = status == 200 && !std::exchange(body->began, true);
+    const auto bytes = std::as_bytes(std::span(data, size));
+    return body->file->Append(bytes, whole) ? size : 0;
+  }
   size_t room = (status == 200 ? body->cap : kExcerptBytes) - body->data.size();
   body->data.append(data, std::min(size, room));
   if (status != 200) return size;  // a page that says why: its beginning is enough
@@ -174,6 +203,7 @@ struct HttpClient::Asked {
   const std::string& url;
   size_t cap = 0;
   bool head = false, fresh = false;
+  hostos::Download* file = nullptr;  // takes the body
 };
 
 struct HttpClient::Handle {
@@ -202,18 +232,20 @@ struct HttpClient::Handle {
 
 std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const Asked& asked,
                                                                          Milliseconds deadline) {
-  const auto& [url, cap, head, fresh] = asked;
+  const auto& [url, cap, head, fresh, file] = asked;
   auto fail = [&](bool transient, Code code, std::string what) {
     return std::unexpected(Failure{{code, url + ": " + std::move(what)}, transient});
   };
   std::string location = url;
   for (int redirects = 0;; ++redirects) {
-    Body body{.curl = curl, .cap = cap, .data = {}};
+    Body body{.curl = curl, .cap = cap, .file = file, .data = {}};
+    const std::string range = file && file->had > 0 ? std::format("{}-", file->had) : "";
     std::array<char, CURL_ERROR_SIZE> reason{};
     Headers headers;
     if (fresh) headers.Add("Cache-Control: no-cache");
     if (!token.empty() && SameServer(url, location)) headers.Add("Authorization: Bearer " + token);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.list());
+    curl_easy_setopt(curl, CURLOPT_RANGE, range.empty() ? nullptr : range.c_str());
     curl_easy_setopt(curl, CURLOPT_NOBODY, head ? 1L : 0L);
     curl_easy_setopt(curl, CURLOPT_HTTPGET, head ? 0L : 1L);
     curl_easy_setopt(curl, CURLOPT_URL, location.c_str());
@@ -243,6 +275,9 @@ std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const A
                       Seconds(retry_after)};
       return std::unexpected(std::move(failure));
     }
+    if (file && !file->written) {
+      return std::unexpected(Failure{file->written.error()});
+    }
     if (body.too_large) {
       return fail(false, Code::kNetwork, std::format("expected at most {} bytes, found more", cap));
     }
@@ -258,7 +293,10 @@ std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const A
       return fail(IsTransient(code), Code::kNetwork,
                   reason[0] ? reason.data() : curl_easy_strerror(code));
     }
-    if (status == 200) {
+    if (status == 200 || (file && status == 206)) {
+      if (file && file->had < file->size)
+        return fail(true, Code::kNetwork,
+                    std::format("expected {} bytes, found {}", file->size, file->had));
       curl_off_t size = 0;
       curl_easy_getinfo(curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size);
       return Response{std::move(body.data), static_cast<uint64_t>(std::max<curl_off_t>(size, 0))};
@@ -285,16 +323,29 @@ HttpClient::HttpClient(HttpClient&&) noexcept = default;
 HttpClient& HttpClient::operator=(HttpClient&&) noexcept = default;
 
 Result<std::string> HttpClient::Get(const std::string& url, size_t cap, bool fresh) {
-  return TRY(Request({.url = url, .cap = cap, .fresh = fresh})).body;
+  return TRY(Request({.url = url, .cap = cap, .fresh = fresh}, Deadline())).body;
 }
 
 Result<uint64_t> HttpClient::Size(const std::string& url) {
-  return TRY(Request({.url = url, .head = true})).size;
+  return TRY(Request({.url = url, .head = true}, Deadline())).size;
 }
 
-Result<HttpClient::Response> HttpClient::Request(const Asked& asked) {
+Result<uint64_t> HttpClient::Download(const std::string& url, int fd, uint64_t size,
+                                      Milliseconds deadline, Progress& progress) {
+  const off_t had = ::lseek(fd, 0, SEEK_END);
+  if (had < 0) return FailErrno("lseek");
+  hostos::Download file{
+      .fd = fd, .size = size, .had = static_cast<uint64_t>(had), .progress = &progress};
+  if (file.had < size) TRY(Request({.url = url, .file = &file}, deadline));
+  return file.received;
+}
+
+Milliseconds HttpClient::Deadline() const {
+  return SystemClock().Monotonic() + options_.total_timeout;
+}
+
+Result<HttpClient::Response> HttpClient::Request(const Asked& asked, Milliseconds deadline) {
   SystemClock clock;
-  Milliseconds deadline = clock.Monotonic() + options_.total_timeout;
   Milliseconds pause = options_.backoff;
   for (int attempt = 1;; ++attempt, pause *= 2) {
     auto response = handle_->Attempt(asked, deadline);

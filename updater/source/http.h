@@ -11,6 +11,7 @@
 #include <string>
 
 #include "updater/base/clock.h"
+#include "updater/base/progress.h"
 #include "updater/base/result.h"
 
 namespace hostos {
@@ -39,6 +40,11 @@ class HttpClient {
   // status and what was expected. A body of more than `cap` bytes is kNetwork. With `fresh`, caches
   // on the way are asked for the server's own copy.
   Result<std::string> Get(const std::string& url, size_t cap, bool fresh = false);
+  // Appends to an open file what of the body it lacks, which is `size` bytes as a whole: asks for a
+  // range (RFC 9110, 14.2), also after an interruption. May take until `deadline` on the monotonic
+  // clock. Returns the bytes that were received.
+  Result<uint64_t> Download(const std::string& url, int file, uint64_t size, Milliseconds deadline,
+                            Progress& progress);
   // The size of the body that Get() would return (a HEAD request); the same errors.
   Result<uint64_t> Size(const std::string& url);
 
@@ -46,7 +52,8 @@ class HttpClient {
   struct Handle;  // one connection, reused
   struct Response;
   struct Asked;
-  Result<Response> Request(const Asked& asked);
+  Milliseconds Deadline() const;  // of what is small
+  Result<Response> Request(const Asked& asked, Milliseconds deadline);
 
   HttpOptions options_;
   std::unique_ptr<Handle> handle_;

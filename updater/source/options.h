@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "updater/base/digest.h"
 #include "updater/release/signature.h"
 #include "updater/source/http.h"
 
@@ -24,6 +25,8 @@ struct SourceOptions {
   // Bare repositories on this machine that may be damaged. Objects that are whole there are not
   // fetched.
   std::vector<std::string> damaged;
+  // Root hashes of the releases whose objects are in the parent.
+  std::vector<Digest> holds;
   std::string token_file;  // where a RemoteSource reads http.token from; empty: nowhere
   std::vector<std::string> key_directories = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};
   SignatureRule signatures;

@@ -222,6 +222,13 @@ Result<> Repo::StoreCommit(const SignedCommit& commit) {
   return WriteDetachedMetadata(checksum, commit.signatures);
 }
 
+Result<> Repo::MarkComplete(const Digest& commit) {
+  GErrorOut error;
+  if (!ostree_repo_mark_commit_partial(repo_.get(), commit.Hex().c_str(), FALSE, error))
+    return error.Fail(path_);
+  return {};
+}
+
 Result<> Repo::Salvage(const std::string& from, const Commit& commit, Progress& progress) {
   const FetchPlan plan = TRY(Prepare(commit));
   const UniqueFd directory = TRY(hostos::Open(from, O_RDONLY | O_DIRECTORY));
@@ -243,6 +250,10 @@ Result<FetchStats> Repo::Pull(const std::string& url, const SignedCommit& commit
   const FetchPlan plan = TRY(is_mirror ? Plan(commit) : Prepare(commit));
   if (is_mirror) TRY_CONTEXT(path_, AddRemote(repo_.get()));
   TRY(StoreCommit(commit));
+  if (plan.objects == 0) {
+    TRY(MarkComplete(checksum));
+    return FetchStats{};
+  }
 
   const uint64_t free_bytes = TRY(FreeSpaceAt(path_)).bytes;
   PullWatch watch({.url = url,
@@ -285,10 +296,7 @@ Result<FetchStats> Repo::Copy(Archive& from, const SignedCommit& commit, Progres
   }
   TRY(transaction.Commit());  // what was copied before a failure stays and is not copied again
   TRY(std::move(copied));
-  GErrorOut error;
-  if (!ostree_repo_mark_commit_partial(repo_.get(), commit.release.commit.Hex().c_str(), FALSE,
-                                       error))
-    return error.Fail(path_);
+  TRY(MarkComplete(commit.release.commit));
   (void)RemoveLeftovers(path_);
   return stats;
 }

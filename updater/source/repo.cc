@@ -186,6 +186,11 @@ Result<> Repo::Transaction::WriteContent(const Digest& checksum, std::string_vie
   return WriteObject(repo_.get(), checksum, object.get(), bytes.size());
 }
 
+Result<> Repo::Transaction::WriteContent(const Digest& checksum, int file, uint64_t size) {
+  auto object = GRef<GInputStream>::Adopt(g_unix_input_stream_new(file, /*close_fd=*/FALSE));
+  return WriteObject(repo_.get(), checksum, object.get(), size);
+}
+
 void Repo::Transaction::SetRef(const std::string& ref, const Digest& commit) {
   ostree_repo_transaction_set_ref(repo_.get(), nullptr, ref.c_str(), commit.Hex().c_str());
 }
@@ -278,7 +283,7 @@ Result<UniqueFd> Repo::OpenContent(const Digest& checksum) const {
   return file;
 }
 
-Result<std::string> Repo::ReadContent(const Digest& checksum) const {
+Result<std::string> Repo::ReadContent(const Digest& checksum, uint64_t cap) const {
   auto where = [&] { return std::format("{}: file object {}", path_, checksum.Hex()); };
   GErrorOut error;
   GRef<GInputStream> object;
@@ -286,9 +291,8 @@ Result<std::string> Repo::ReadContent(const Digest& checksum) const {
   if (!ostree_repo_load_object_stream(repo_.get(), OSTREE_OBJECT_TYPE_FILE, checksum.Hex().c_str(),
                                       object.Out(), &size, nullptr, error))
     return error.Fail(where());
-  if (size > kMaxContentBytes)
-    return Fail(Code::kNotSupported, "{}: expected at most {} bytes, found {}", where(),
-                kMaxContentBytes, size);
+  if (size > cap)
+    return Fail(Code::kNotSupported, "{}: expected at most {} bytes, found {}", where(), cap, size);
   std::string bytes(size, '\0');
   gsize read = 0;
   if (!g_input_stream_read_all(object.get(), bytes.data(), size, &read, nullptr, error))

@@ -41,8 +41,10 @@ class Repo {
     Result<> WriteMetadata(ObjectType type, const Digest& checksum, std::string_view bytes);
     // Reads `content` from its present offset; a link has none.
     Result<> WriteFile(const FileObject& file, int content);
-    // Writes what ReadContent() returned.
+    // Writes a content object as its checksum covers it: what ReadContent() returned, or that many
+    // bytes of a file.
     Result<> WriteContent(const Digest& checksum, std::string_view bytes);
+    Result<> WriteContent(const Digest& checksum, int file, uint64_t size);
     void SetRef(const std::string& ref, const Digest& commit);
     void RemoveRef(const std::string& ref);
     Result<> Commit();
@@ -81,8 +83,8 @@ class Repo {
   // A seekable descriptor at the start of a regular file's content: in a bare repository the object
   // itself, from an archive a copy, unpacked into an unnamed temporary file.
   Result<UniqueFd> OpenContent(const Digest& checksum) const;
-  // A content object of at most kMaxContentBytes, as its checksum covers it: header, then content.
-  Result<std::string> ReadContent(const Digest& checksum) const;
+  // A content object of at most `cap` bytes, as its checksum covers it: header, then content.
+  Result<std::string> ReadContent(const Digest& checksum, uint64_t cap = kMaxContentBytes) const;
   // The size of an object as the repository stores it.
   Result<uint64_t> StoredSize(ObjectType type, const Digest& checksum) const;
   // Here or in the parent.
@@ -93,6 +95,8 @@ class Repo {
   // What a pull of this verified commit would move. Changes nothing. The objects of an interrupted
   // pull count as present.
   Result<FetchPlan> Plan(const Commit& commit) const;
+  // Makes room for the release, and says what of it is missing.
+  Result<FetchPlan> Prepare(const Commit& commit);
   // Takes objects that the verified commit lacks from a bare repository that may be damaged
   // anywhere, each only if it has its checksum. A pull fetches the rest. An error means that
   // nothing could be taken.
@@ -113,10 +117,10 @@ class Repo {
   Repo(std::string path, std::shared_ptr<OstreeRepo> repo)
       : path_(std::move(path)), repo_(std::move(repo)) {}
 
-  // Makes room for the release, and says what of it is missing.
-  Result<FetchPlan> Prepare(const Commit& commit);
   // Stores the commit object so that libostree still completes its tree.
   Result<> StoreCommit(const SignedCommit& commit);
+  // Every object of the commit is here.
+  Result<> MarkComplete(const Digest& commit);
 
   std::string path_;
   std::shared_ptr<OstreeRepo> repo_;

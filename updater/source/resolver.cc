@@ -84,6 +84,7 @@ Result<Target> Resolver::Resolve(tuf::Fetcher& files, const std::optional<std::s
   const ReleaseLimits limits = LimitsOf(TRY(tuf::Client::Trusted(options_.metadata)));
   TRY_CONTEXT(where, CheckLimits(target.release, release.index, limits));
   target.index = release.index;
+  target.packs = release.packs;
   return target;
 }
 

@@ -16,6 +16,7 @@
 #include "updater/base/space.h"
 #include "updater/base/unique_fd.h"
 #include "updater/release/commit.h"
+#include "updater/release/delta_pack.h"
 #include "updater/tuf/metadata.h"
 
 namespace hostos {
@@ -26,6 +27,7 @@ struct Target : SignedCommit {
   uint64_t index = 0;             // its place in the order of releases, which only grows
   uint32_t valid_signatures = 0;  // by distinct trusted keys, of the algorithm with the fewest
   uint32_t required_signatures = 1;
+  std::vector<DeltaPack> packs;  // absent from a commit that was kept
 };
 
 // What a pull of a target would move and store. Sizes come from the signed "ostree.sizes".
@@ -34,12 +36,15 @@ struct FetchPlan {
   uint64_t download_bytes = 0;  // their size in the archive repository
   uint64_t unpacked_bytes = 0;  // their size in the staging repository
   uint64_t reused_bytes = 0;    // unpacked size of the objects that this machine already has
-  Space removed;  // objects of other releases, removed from the staging repository first
+  Space removed;        // objects of other releases, removed from the staging repository first
+  bool packed = false;  // the objects come in a delta pack, which is what is downloaded
 };
 
 struct FetchStats {
   uint64_t objects = 0;  // objects fetched in this run
   uint64_t bytes = 0;    // bytes of their bodies as transferred
+  std::string
+      problem;  // why a delta pack did not bring all of them; "" if it did, or none was used
 };
 
 // An opened release: its sealed image, as a stream that can be read once, and the signed UKI for

@@ -5,6 +5,7 @@
 #include "updater/base/mask.h"
 #include "updater/seal/seal.h"
 #include "updater/source/archive.h"
+#include "updater/source/delta_fetch.h"
 #include "updater/source/files.h"
 
 namespace hostos {
@@ -44,14 +45,33 @@ Result<Repo> StagingRepository::OpenRepository() const {
   return Repo::OpenStaging(options_.staging, options_.parent, options_.http.proxy);
 }
 
-Result<FetchPlan> StagingRepository::Plan(const Commit& commit) const {
-  return TRY(OpenRepository()).Plan(commit);
+Result<FetchPlan> StagingRepository::Plan(const Target& target) const {
+  const Repo repo = TRY(OpenRepository());
+  const FetchPlan plan = TRY(repo.Plan(target));
+  const std::optional<DeltaPack> pack = ChoosePack(target, options_);
+  return pack ? WithPack(plan, *pack, target, options_) : plan;
 }
 
-Result<FetchStats> StagingRepository::Fetch(const SignedCommit& commit, Progress& progress) const {
+Result<FetchStats> StagingRepository::Fetch(const Target& target, Progress& progress) const {
   Repo repo = TRY(OpenRepository());
   for (const std::string& damaged : options_.damaged)
-    (void)repo.Salvage(damaged, commit, progress);  // what it lacks is fetched
+    (void)repo.Salvage(damaged, target, progress);  // what it lacks is fetched
+  FetchStats packed;
+  if (const std::optional<DeltaPack> pack = ChoosePack(target, options_)) {
+    const FetchPlan plan = TRY(repo.Prepare(target));
+    if (WithPack(plan, *pack, target, options_).packed)
+      packed = TRY(FetchPack(repo, *pack, target, options_, progress));
+  }
+  FetchStats stats = TRY(FetchObjects(repo, target, progress));
+  ForgetPacks(options_);
+  stats.objects += packed.objects;
+  stats.bytes += packed.bytes;
+  stats.problem = std::move(packed.problem);
+  return stats;
+}
+
+Result<FetchStats> StagingRepository::FetchObjects(Repo& repo, const SignedCommit& commit,
+                                                   Progress& progress) const {
   if (IsLocal(options_.url)) {
     Archive from = TRY(Archive::Open(options_.url));
     return repo.Copy(from, commit, progress);

@@ -27,8 +27,8 @@ class StagingRepository {
   Result<> Take(const std::function<Result<std::optional<Given>>()>& next) const;
 
   // As in Source.
-  Result<FetchPlan> Plan(const Commit& commit) const;
-  Result<FetchStats> Fetch(const SignedCommit& commit, Progress& progress) const;
+  Result<FetchPlan> Plan(const Target& target) const;
+  Result<FetchStats> Fetch(const Target& target, Progress& progress) const;
   Result<Space> Free() const;
   Result<> Discard() const;
 
@@ -42,6 +42,8 @@ class StagingRepository {
 
  private:
   Result<Repo> OpenRepository() const;
+  // Gets every object that the repository lacks, each by itself.
+  Result<FetchStats> FetchObjects(Repo& repo, const SignedCommit& commit, Progress& progress) const;
 
   SourceOptions options_;
 };

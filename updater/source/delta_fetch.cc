@@ -1,0 +1,166 @@
+#include "updater/source/delta_fetch.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "updater/base/atomic_file.h"
+#include "updater/base/mask.h"
+#include "updater/release/objects.h"
+#include "updater/source/archive.h"
+#include "updater/source/files.h"
+#include "updater/source/pack_reader.h"
+#include "updater/source/pull_watch.h"
+#include "updater/source/repo_bases.h"
+
+namespace hostos {
+namespace {
+
+namespace fs = std::filesystem;
+
+// More than any header of a content object with what updater/release/objects.h admits, in practice.
+constexpr uint64_t kMaxHeaderBytes = 1 << 20;
+
+// Where the pack is received; one at a time.
+std::string PartPath(const DeltaPack& pack, const Release& release, const SourceOptions& options) {
+  return std::format("{}/packs/{}-{}", options.staging, release.root_hash.Short(),
+                     pack.from.Short());
+}
+
+// Stages one object. libostree compares it with its checksum.
+Result<> Stage(const Repo& repo, Repo::Transaction& to, PackReader& reader, size_t which,
+               PackBases& bases) {
+  const ObjectSize& object = reader.object(which);
+  if (object.type != ObjectType::kFile) {
+    std::string bytes;
+    TRY(reader.Unpack(which, bases, std::min<uint64_t>(object.unpacked, kMaxMetadataBytes),
+                      [&](std::span<const std::byte> piece) -> Result<> {
+                        bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+                        return {};
+                      }));
+    return to.WriteMetadata(object.type, object.checksum, bytes);
+  }
+  const UniqueFd file = TRY(Open(repo.path() + "/tmp", O_TMPFILE | O_RDWR, 0600));
+  uint64_t size = 0;
+  TRY(reader.Unpack(which, bases, object.unpacked + kMaxHeaderBytes,
+                    [&](std::span<const std::byte> piece) -> Result<> {
+                      size += piece.size();
+                      return WriteFull(file.get(), piece);
+                    }));
+  if (::lseek(file.get(), 0, SEEK_SET) < 0) return FailErrno("lseek");
+  return to.WriteContent(object.checksum, file.get(), size);
+}
+
+// A pack that is here: `size` bytes of a file from `begin` on. Objects that cannot be made of it
+// are left out, and the first says why.
+Result<FetchStats> Apply(Repo& repo, int file, uint64_t begin, uint64_t size,
+                         const Commit& commit) {
+  FetchStats stats;
+  Result<PackReader> reader = PackReader::Open(file, begin, size, commit);
+  if (!reader) {
+    stats.problem = reader.error().message;
+    return stats;
+  }
+  const FileSizeLimit limit(LargestObject(commit.sizes) + kMaxHeaderBytes);
+  RepoBases bases(repo);
+  Repo::Transaction transaction = TRY(Repo::Transaction::Begin(repo));
+  Result<> full;
+  for (size_t i = 0; i < reader->objects() && full; i++) {
+    const ObjectSize& object = reader->object(i);
+    if (TRY(repo.Has(object.type, object.checksum))) continue;
+    const Result<> staged = Stage(repo, transaction, *reader, i, bases);
+    if (staged) stats.objects += 1;
+    if (!staged && staged.error().code == Code::kNoSpace) full = staged;
+    if (!staged && stats.problem.empty())
+      stats.problem = std::format("object {}: {}", object.checksum.Hex(), staged.error().message);
+  }
+  TRY(transaction.Commit());  // what came before stays
+  TRY(std::move(full));
+  return stats;
+}
+
+Result<FetchStats> FromArchive(Repo& repo, const std::string& path, const Target& target,
+                               const SourceOptions& options) {
+  const Archive archive = TRY(Archive::Open(options.url));
+  const Archive::File pack = TRY(archive.OpenFile(path));
+  const off_t begin = ::lseek(pack.fd.get(), 0, SEEK_CUR);
+  if (begin < 0) return FailErrno(path);
+  return Apply(repo, pack.fd.get(), static_cast<uint64_t>(begin), pack.size, target);
+}
+
+// The rest of the pack goes into `file`.
+Result<uint64_t> Receive(int file, const std::string& path, const DeltaPack& pack,
+                         const SourceOptions& options, Progress& progress) {
+  const Milliseconds end = SystemClock().Monotonic() + options.http.pull_time +
+                           Seconds(pack.size / options.http.pull_rate);
+  return HttpClient(options.http)
+      .Download(options.url + "/" + path, file, pack.size, end, progress);
+}
+
+Result<FetchStats> FromServer(Repo& repo, const std::string& path, const DeltaPack& pack,
+                              const Target& target, const SourceOptions& options,
+                              Progress& progress) {
+  const std::string part = PartPath(pack, target.release, options);
+  std::error_code error;
+  for (fs::directory_iterator other(fs::path(part).parent_path(), error), end;
+       !error && other != end; other.increment(error))
+    if (std::error_code ignored; other->path() != part)  // of a release that was given up
+      fs::remove_all(other->path(), ignored);
+  TRY(MakeDirectories(fs::path(part).parent_path()));
+  const UniqueFd file = TRY(Open(part, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  uint64_t received = 0;
+  // What was received before a power cut may be damaged: then all of it is received again, once.
+  for (bool again = true;; again = false) {
+    struct stat status;
+    if (::fstat(file.get(), &status) < 0) return FailErrno(part);
+    const bool resumed = status.st_size > 0;
+    received += TRY(Receive(file.get(), path, pack, options, progress));
+    FetchStats stats = TRY(Apply(repo, file.get(), 0, pack.size, target));
+    if (stats.problem.empty() || !resumed || !again) {
+      stats.bytes = received;
+      return stats;
+    }
+    if (::ftruncate(file.get(), 0) < 0) return FailErrno(part);
+  }
+}
+
+}  // namespace
+
+std::optional<DeltaPack> ChoosePack(const Target& target, const SourceOptions& options) {
+  std::optional<DeltaPack> best;
+  for (const DeltaPack& pack : target.packs)
+    if (std::ranges::contains(options.holds, pack.from) && (!best || pack.size < best->size))
+      best = pack;
+  return best;
+}
+
+FetchPlan WithPack(FetchPlan plan, const DeltaPack& pack, const Target& target,
+                   const SourceOptions& options) {
+  std::error_code error;
+  const uint64_t has = fs::file_size(PartPath(pack, target.release, options), error);
+  const uint64_t left = pack.size - (error ? 0 : std::min(has, pack.size));
+  if (left >= plan.download_bytes) return plan;
+  plan.packed = true;
+  plan.download_bytes = left;
+  plan.unpacked_bytes += InBlocks(left);
+  return plan;
+}
+
+void ForgetPacks(const SourceOptions& options) {
+  std::error_code error;  // what stays is removed with the staging repository
+  fs::remove_all(options.staging + "/packs", error);
+}
+
+Result<FetchStats> FetchPack(Repo& repo, const DeltaPack& pack, const Target& target,
+                             const SourceOptions& options, Progress& progress) {
+  const std::string path = PackPath(pack.from, target.release.root_hash);
+  Result<FetchStats> stats = IsLocal(options.url)
+                                 ? FromArchive(repo, path, target, options)
+                                 : FromServer(repo, path, pack, target, options, progress);
+  if (stats || stats.error().code == Code::kNoSpace) return stats;
+  return FetchStats{.objects = 0, .bytes = 0, .problem = MaskedError(stats.error()).message};
+}
+
+}  // namespace hostos
