@@ -25,8 +25,8 @@ namespace hostos {
 namespace {
 
 constexpr uint64_t kLargestObject = 1 << 30;  // the builder holds an object in memory
-constexpr uint64_t kPrefixBefore = 4 << 20;   // of the place in the base that a frame is at
-constexpr int kWindowLog = 24;                // 16 MiB: a frame and its prefix
+constexpr uint64_t kPrefixBefore = 2 << 20;   // of the place in the base that a frame is at
+constexpr int kWindowLog = 23;                // 8 MiB: a frame and its prefix
 static_assert(kMaxFrameBytes + kMaxPrefixBytes <= 1 << kWindowLog);
 
 using Compressor = std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)>;

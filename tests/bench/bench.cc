@@ -21,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kRounds = 3;
-constexpr double kWallGoal = 1.25, kMemoryGoal = 64;           // ratio, MiB
+constexpr double kWallGoal = 1.25, kMemoryGoal = 40;           // ratio, MiB
 constexpr double kWireGoal = 15.5, kSameKernelWireGoal = 1.0;  // MB
 constexpr size_t kRequestsGoal = 12;
 

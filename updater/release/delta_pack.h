@@ -33,9 +33,9 @@
 namespace hostos {
 
 // Bounds on what a node holds in memory for one frame.
-inline constexpr uint64_t kMaxFrameBytes = 4 << 20;        // unpacked
-inline constexpr uint64_t kMaxPackedFrameBytes = 5 << 20;  // more than zstd makes of that
-inline constexpr uint64_t kMaxPrefixBytes = 12 << 20;
+inline constexpr uint64_t kMaxFrameBytes = 2 << 20;        // unpacked
+inline constexpr uint64_t kMaxPackedFrameBytes = 3 << 20;  // more than zstd makes of that
+inline constexpr uint64_t kMaxPrefixBytes = 6 << 20;
 inline constexpr uint64_t kMaxPackIndexBytes = 1 << 20;
 inline constexpr size_t kPackHeaderBytes = 12;
 
