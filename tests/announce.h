@@ -12,18 +12,24 @@
 
 namespace hostos {
 
-// Publishes in the repository at `repo`. Makes the first root if there is none: the keys then sign
-// for every role, and everything is valid for a hundred years.
+// Makes the first root of the repository at `repo`, if there is none: the keys then sign for every
+// role, and everything is valid for a hundred years.
+inline Result<> MakeFirstRoot(TufRepository& repository, const std::string& repo,
+                              std::span<const SecretKey> keys) {
+  if (::access((repo + "/metadata/1.root.json").c_str(), F_OK) == 0) return {};
+  RoleChange all{.keys = {}, .threshold = 1, .days = 36'500};
+  for (const SecretKey& key : keys) all.keys.push_back(TRY(key.Public()));
+  TRY(repository.StageRoot(
+      {{"root", all}, {"targets", all}, {"snapshot", all}, {"timestamp", all}}));
+  TRY(repository.Sign(keys));
+  return {};
+}
+
+// Publishes in the repository at `repo`.
 inline Result<> Announce(const std::string& repo, const std::string& version,
                          std::span<const SecretKey> keys) {
   TufRepository repository = TRY(TufRepository::Create(repo, SystemClock().Now()));
-  if (::access((repo + "/metadata/1.root.json").c_str(), F_OK) < 0) {
-    RoleChange all{.keys = {}, .threshold = 1, .days = 36'500};
-    for (const SecretKey& key : keys) all.keys.push_back(TRY(key.Public()));
-    TRY(repository.StageRoot(
-        {{"root", all}, {"targets", all}, {"snapshot", all}, {"timestamp", all}}));
-    TRY(repository.Sign(keys));
-  }
+  TRY(MakeFirstRoot(repository, repo, keys));
   const PublishOptions options = {.repo = repo, .architecture = "x86-64", .version = version};
   TRY(PublishRelease(repository, options));
   if (!TRY(repository.Sign(keys)).missing.empty())

@@ -70,6 +70,18 @@ Result<json> Make(const Releases& releases, const std::string& directory,
   TRY(MakeDirectories(releases.keys));
   const std::string trusted = TRY(PublicText(key));
   TRY(WriteFileAtomically(releases.keys + "/key.pub", trusted));
+  // Nodes of a release that trusts nobody could not update from it.
+  for (const char* folder : {"/usr/lib/hostos/keys.d", "/usr/lib/hostos/tuf"})
+    TRY(MakeDirectories(root + folder));
+  TRY(WriteFileAtomically(root + "/usr/lib/hostos/keys.d/key.pub", trusted));
+  TRY(Repo::CreateArchive(releases.repo));
+  {
+    TufRepository metadata = TRY(TufRepository::Create(releases.repo, SystemClock().Now()));
+    TRY(MakeFirstRoot(metadata, releases.repo, key));
+  }
+  fs::copy_file(releases.repo + "/metadata/1.root.json", root + "/usr/lib/hostos/tuf/root.json",
+                error);
+  if (error) return Fail(Code::kFailed, "{}: {}", releases.repo, error.message());
 
   auto commit = [&](const std::string& version, uint64_t time) -> Result<Release> {
     TRY(WriteFileAtomically(
