@@ -36,14 +36,10 @@ Result<ReleaseTarget> FollowMetadata(Archive& archive, const BundleOptions& opti
       VersionTarget(options.product, options.architecture, options.channel, options.version))));
 }
 
-Result<Commit> CommitAt(const Repo& repo, const Digest& commit) {
-  const std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
-  return ParseCommit(bytes);
-}
-
-// The names of the objects that the release has and `from` lacks, or of the pack that brings them;
-// all objects, without a `from`.
+// The names of the objects that the release has and `from` lacks, or of the pack that brings them,
+// if there is one; all objects, without a `from`.
 Result<std::vector<std::string>> ObjectNamesFor(const ReleaseTarget& release,
+                                                const Archive& archive,
                                                 const BundleOptions& options) {
   const Repo repo = TRY(Repo::Open(options.repo));
   const Digest& commit = release.commit;
@@ -51,14 +47,16 @@ Result<std::vector<std::string>> ObjectNamesFor(const ReleaseTarget& release,
   std::set<Digest> present;
   if (!options.from.empty()) {
     const Digest held = TRY(repo.ResolveRef(ReleaseRef(options.architecture, options.from)));
-    const Commit from = TRY(CommitAt(repo, held));
-    if (std::ranges::contains(release.packs, from.release.root_hash, &DeltaPack::from)) {
-      names.push_back(PackPath(from.release.root_hash, release.root_hash));
+    const Commit from = TRY(repo.ReadCommit(held));
+    const std::string pack = PackPath(from.release.root_hash, release.root_hash);
+    if (std::ranges::contains(release.packs, from.release.root_hash, &DeltaPack::from) &&
+        archive.OpenFile(pack)) {
+      names.push_back(pack);
       return names;
     }
     for (const ObjectSize& object : from.sizes) present.insert(object.checksum);
   }
-  const Commit to = TRY(CommitAt(repo, commit));
+  const Commit to = TRY(repo.ReadCommit(commit));
   for (const ObjectSize& object : to.sizes)
     if (!present.contains(object.checksum)) names.push_back(ObjectPath(object));
   return names;
@@ -79,7 +77,7 @@ Result<BundleContent> BundleRelease(const BundleOptions& options, uint64_t now) 
   const ReleaseTarget release = TRY_CONTEXT(
       options.repo,
       FollowMetadata(archive, options, now, work, found).transform_error(publish_first));
-  const std::vector<std::string> objects = TRY(ObjectNamesFor(release, options));
+  const std::vector<std::string> objects = TRY(ObjectNamesFor(release, archive, options));
   std::vector<std::string> names;
   for (const NotedFile& file : found) names.push_back(file.name);
   names.insert(names.end(), objects.begin(), objects.end());

@@ -14,7 +14,6 @@
 #include "images/updatable.h"
 #include "images/work_directory.h"
 #include "updater/base/clock.h"
-#include "updater/release/image_parts.h"
 #include "updater/seal/seal.h"
 #include "updater/source/repo.h"
 #include "updater/source/scan.h"
@@ -78,22 +77,16 @@ Result<Sealed> SealTree(const Scan& scan, const std::string& image, const std::s
               [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); });
 }
 
-constexpr uint64_t kMaxRescueBytes = 1 << 30;
-
 // The rescue that the tree brings for the nodes' ESP, if any. It may be of an older version: a
 // rescue that still serves need not be fetched again.
 Result<std::optional<RescueImage>> RescueIn(const std::string& tree,
                                             const std::string& architecture,
                                             const std::string& work, Progress& progress) {
-  const std::string path = tree + std::string(kRescuePath);
-  Result<UniqueFd> found = Open(path, O_RDONLY | O_NOFOLLOW);
-  if (!found && found.error().code == Code::kNotFound) return std::nullopt;
-  UniqueFd parts = TRY(std::move(found));
-  const UniqueFd file = TRY(OpenImage(
-      std::move(parts), kMaxRescueBytes,
-      [&](const std::string& part) { return OpenTreeFile(tree, part); }, work));
-  const Uki uki = TRY_CONTEXT(path, ReadRescueUki(file.get(), architecture));
-  const Copied copied = TRY(CopyContent(file.get(), "/dev/null"));
+  const std::optional<UniqueFd> file = TRY(OpenRescue(tree, work));
+  if (!file) return std::nullopt;
+  const Uki uki =
+      TRY_CONTEXT(tree + std::string(kRescuePath), ReadRescueUki(file->get(), architecture));
+  const Copied copied = TRY(CopyContent(file->get(), "/dev/null"));
   progress.Begin("rescue", std::format("{}, {} bytes", uki.version, copied.size));
   return RescueImage{copied.digest, copied.size};
 }

@@ -158,12 +158,8 @@ class Copier {
       const Archive::File file = TRY(archive.OpenFile(name));
       TRY(CopyContent(file.fd.get(), part));
     } else {
-      const HttpOptions http;
       UniqueFd file = TRY(Open(part, O_RDWR | O_CREAT | O_EXCL, 0644));
-      const Milliseconds end =
-          SystemClock().Monotonic() + http.pull_time + Seconds(pack.size / http.pull_rate);
-      TRY(HttpClient(http).Download(options_.from + "/" + name, file.get(), pack.size, end,
-                                    progress));
+      TRY(HttpClient().Download(options_.from + "/" + name, file.get(), pack.size, progress));
       TRY(file.Close());
     }
     if (const uint64_t found = fs::file_size(part, absent); absent || found != pack.size)

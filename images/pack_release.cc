@@ -14,9 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 Result<Commit> CommitOf(const Repo& repo, const PackOptions& options, const std::string& version) {
-  const Digest commit = TRY(repo.ResolveRef(ReleaseRef(options.architecture, version)));
-  const std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
-  return ParseCommit(bytes);
+  return repo.ReadCommit(TRY(repo.ResolveRef(ReleaseRef(options.architecture, version))));
 }
 
 }  // namespace

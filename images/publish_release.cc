@@ -30,8 +30,7 @@ Result<Repo> OpenRepo(const PublishOptions& options) {
 Result<Commit> ReadCommit(const Repo& repo, const PublishOptions& options) {
   const Digest commit = TRY(repo.ResolveRef(ReleaseRef(options.architecture, options.version))
                                 .transform_error(CommitFirst(options)));
-  const std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
-  return ParseCommit(bytes);
+  return repo.ReadCommit(commit);
 }
 
 // Checks whether nodes would accept the release's time after that of the channel's newest release.
@@ -41,10 +40,9 @@ Result<> CheckTime(const TufRepository& repository, const Repo& repo, const Publ
   const std::vector<ReleaseTarget> before =
       TRY(repository.Releases(options.product, release.architecture, release.channel));
   if (before.empty()) return {};
-  const Result<std::string> bytes = repo.ReadMetadata(ObjectType::kCommit, before.back().commit);
-  if (!bytes && bytes.error().code == Code::kNotFound) return {};
-  const std::string newest_bytes = TRY(bytes);
-  const Commit newest = TRY(ParseCommit(newest_bytes));
+  const Result<Commit> read = repo.ReadCommit(before.back().commit);
+  if (!read && read.error().code == Code::kNotFound) return {};
+  const Commit newest = TRY(read);
   // A newest release with an impossible time of its own is ignored.
   if (release.timestamp >= newest.release.timestamp ||
       !CheckReleaseTime(newest.release.timestamp, repository.now()))

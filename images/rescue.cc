@@ -23,10 +23,14 @@ namespace {
 
 constexpr size_t kMaxImage = 1 << 30;
 
+OpenPart FilesOf(const std::string& tree) {
+  return [tree](const std::string& path) { return Open(tree + path, O_RDONLY | O_NOFOLLOW); };
+}
+
 // Replaces an image by its parts. Only files below /usr are parts: a node changes others.
 Result<> TakeApart(const std::string& tree, const std::string& path, const std::string& parts) {
   const std::string image = TRY(ReadFile(path, kMaxImage));
-  FileFinder finder([&](const std::string& name) { return OpenTreeFile(tree, name); });
+  FileFinder finder(FilesOf(tree));
   std::vector<std::string> names;
   std::error_code error;
   for (fs::recursive_directory_iterator entry(tree + "/usr", error), end; !error && entry != end;
@@ -50,8 +54,12 @@ Result<> TakeApart(const std::string& tree, const std::string& path, const std::
 
 }  // namespace
 
-Result<UniqueFd> OpenTreeFile(const std::string& tree, const std::string& path) {
-  return Open(tree + path, O_RDONLY | O_NOFOLLOW);
+Result<std::optional<UniqueFd>> OpenRescue(const std::string& tree, const std::string& work) {
+  const OpenPart open = FilesOf(tree);
+  Result<UniqueFd> file = open(std::string(kRescuePath));
+  if (!file && file.error().code == Code::kNotFound) return std::nullopt;
+  UniqueFd parts = TRY(std::move(file));
+  return OpenImage(std::move(parts), kMaxImage, open, work);
 }
 
 Result<> MakeRescue(const RescueOptions& options) {

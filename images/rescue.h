@@ -3,6 +3,7 @@
 // before those without.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "updater/base/result.h"
@@ -24,7 +25,8 @@ struct RescueOptions {
 // (updater/release/image_parts.h).
 Result<> MakeRescue(const RescueOptions& options);
 
-// Opens a part of the rescue in a tree.
-Result<UniqueFd> OpenTreeFile(const std::string& tree, const std::string& path);
+// The image of the rescue that a tree brings, if any, from its parts or as a whole. `work` is a
+// directory for it.
+Result<std::optional<UniqueFd>> OpenRescue(const std::string& tree, const std::string& work);
 
 }  // namespace hostos

@@ -4,7 +4,6 @@
 #include <zstd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <future>
 #include <memory>
@@ -15,7 +14,6 @@
 
 #include "images/publish/file_finder.h"
 #include "images/publish/pack_bases.h"
-#include "updater/base/release.h"
 #include "updater/base/unique_fd.h"
 #include "updater/release/delta_pack.h"
 #include "updater/release/objects.h"
@@ -173,9 +171,11 @@ Result<std::vector<Job>> Missing(const Repo& repo, const Commit& from, const Com
   const std::map<std::string, Digest> paths = TRY(WalkPaths(repo, to));
   for (const auto& [path, checksum] : paths) path_of.emplace(checksum, path);
   std::vector<Job> jobs;
-  for (const ObjectSize& object : to.sizes) {
+  for (uint32_t place = 0; place < to.sizes.size(); place++) {
+    const ObjectSize& object = to.sizes[place];
     if (present.contains(object.checksum)) continue;
     Job job{.object = object, .path = path_of[object.checksum], .base = {}};
+    job.packed.place = place;
     if (object.unpacked > kLargestObject)
       return Fail(Code::kNotSupported, "{}: expected at most {} bytes in a delta pack, found {}",
                   job.path, kLargestObject, object.unpacked);
@@ -202,7 +202,7 @@ Result<std::vector<Job>> Missing(const Repo& repo, const Commit& from, const Com
 }
 
 // Numbers the bases, and puts the objects into their index.
-PackIndex IndexOf(const std::vector<Job>& jobs, const Commit& to) {
+PackIndex IndexOf(const std::vector<Job>& jobs) {
   PackIndex index;
   std::unordered_map<Digest, uint32_t> numbers;
   const auto number = [&](const Digest& base) {
@@ -212,10 +212,6 @@ PackIndex IndexOf(const std::vector<Job>& jobs, const Commit& to) {
   };
   for (const Job& job : jobs) {
     PackObject object = job.packed;
-    const auto place = std::ranges::find_if(to.sizes, [&](const ObjectSize& size) {
-      return size.checksum == job.object.checksum && size.type == job.object.type;
-    });
-    object.place = static_cast<uint32_t>(place - to.sizes.begin());
     for (PackFrame& frame : object.frames)
       if (frame.base > 0) frame.base = number(*job.base);
     for (size_t i = 0; i < object.copies.size(); i++) object.copies[i].base = number(job.copied[i]);
@@ -249,7 +245,7 @@ Result<BuiltPack> BuildPack(const Repo& repo, const Commit& from, const Commit& 
   BuiltPack built;
   std::vector<Job> jobs = TRY(Missing(repo, from, to));
   TRY(PackAll(repo, level, jobs, progress));
-  const std::string index = WritePackIndex(IndexOf(jobs, to));
+  const std::string index = WritePackIndex(IndexOf(jobs));
   UniqueFd file = TRY(Open(output, O_RDWR | O_CREAT | O_TRUNC, 0644));
   TRY_CONTEXT(output, WriteFull(file.get(), AsBytes(index)));
   built.objects = jobs.size();

@@ -125,7 +125,7 @@ Result<json> Compare(Releases releases, const std::string& image, const HttpServ
   return result;
 }
 
-// The delta pack as a publisher makes it; kept beside the releases. Says what it cost.
+// Makes the delta pack as a publisher does. Says what it cost.
 Result<json> MakePack(const std::string& repo, const std::string& version,
                       const std::string& from) {
   // A process that is forked later starts with this one's memory, so this one must stay small.

@@ -3,7 +3,6 @@
 #include "updater/release/delta_pack.h"
 
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -15,7 +14,6 @@
 #include "images/publish/pack_bases.h"
 #include "tests/source/update_fixture.h"
 #include "tests/torture.h"
-#include "updater/seal/seal.h"
 
 namespace hostos {
 namespace {
@@ -92,6 +90,10 @@ struct Packed : Update {
     return LocalSource(Holding(server->url()));
   }
 
+  // Where the node receives the pack.
+  std::string Part() const {
+    return std::format("{}/packs/{}-{}", staging, to.Short(), from.Short());
+  }
   // What the server sent of the pack, and the objects that it sent beside it.
   uint64_t PackBytes() const {
     uint64_t bytes = 0;
@@ -119,13 +121,8 @@ void CheckStaged(const Update& update, LocalSource& source, const Target& target
   CHECK(fs::directory_iterator(update.staging + "/packs", absent) == fs::directory_iterator());
   Result<Checkout> checkout = source.Open(target);
   REQUIRE(checkout);
-  const UniqueFd image(::memfd_create("image", MFD_CLOEXEC)),
-      verity(::memfd_create("verity", MFD_CLOEXEC));
-  const Release& release = target.release;
-  CHECK(ReceiveImage(checkout->image.get(), release.image_size, image.get(), verity.get(), {}) ==
-        release.root_hash);
-  CHECK(checkout->sent.get());
-  CHECK(*HashFile(checkout->uki.get(), release.uki_size) == release.uki_digest);
+  CHECK(CheckImage(*checkout, target.release));
+  CHECK(*HashFile(checkout->uki.get(), target.release.uki_size) == target.release.uki_digest);
 }
 
 TEST_CASE("a delta pack brings all that an update lacks, in one request") {
@@ -173,6 +170,37 @@ TEST_CASE("a delta pack in a directory or a bundle serves as one on a server doe
   CheckStaged(update, source, target);
 }
 
+TEST_CASE("a bundle with a delta pack also brings the last object that is missing") {
+  Packed update;
+  const std::string bundle = update.publisher.directory / "bundle";
+  const BundleOptions options = {.repo = update.publisher.path,
+                                 .architecture = "x86-64",
+                                 .channel = "stable",
+                                 .version = "1.2",
+                                 .from = "1.1",
+                                 .output = bundle};
+  NoProgress progress;
+  LocalSource whole = update.FromDirectory();
+  const Target target = *whole.Resolve(std::nullopt, kNow);
+  REQUIRE(whole.Fetch(target, progress));
+  const Repo parent = *Repo::Open(update.parent);
+  const auto small = std::ranges::find_if(target.sizes, [&](const ObjectSize& object) {
+    return object.type == ObjectType::kFile && object.unpacked < 5000 &&
+           !*parent.Has(object.type, object.checksum);
+  });
+  fs::remove(update.staging + "/" + ObjectPath(small->checksum, "file"));
+  // If the pack is gone, the objects are in the bundle.
+  if (GENERATE(false, true)) fs::remove(update.path);
+  REQUIRE(BundleRelease(options, kNow));
+  LocalSource source(update.Holding(bundle));
+  const Target found = *source.Resolve(std::nullopt, kNow);
+  const Result<FetchStats> stats = source.Fetch(found, progress);
+  INFO((stats ? stats->problem : stats.error().message));
+  REQUIRE(stats);
+  CHECK(stats->objects == 1);
+  CheckStaged(update, source, found);
+}
+
 TEST_CASE("a delta pack for a release that this machine does not hold is not fetched") {
   Packed update;
   LocalSource source = update.Source();
@@ -205,8 +233,7 @@ TEST_CASE("of a delta pack that was cut off anywhere no byte is fetched twice") 
   for (const size_t cut : cuts) {
     CAPTURE(cut, pack.size());
     REQUIRE(source.Discard());
-    const std::string part =
-        std::format("{}/packs/{}-{}", update.staging, update.to.Short(), update.from.Short());
+    const std::string part = update.Part();
     WriteText(part, pack.substr(0, cut));
     CHECK(source.Plan(target)->download_bytes == pack.size() - cut);
     const Result<FetchStats> stats = source.Fetch(target, progress);
@@ -222,8 +249,7 @@ TEST_CASE("of a delta pack that was cut off anywhere no byte is fetched twice") 
 TEST_CASE("after kill -9 while a delta pack comes in the next fetch goes on at the next byte") {
   Packed update;
   (void)update.Serve("limit_rate 400k;");
-  const std::string part =
-      std::format("{}/packs/{}-{}", update.staging, update.to.Short(), update.from.Short());
+  const std::string part = update.Part();
   const pid_t child = ::fork();
   if (child == 0) {
     ::execl(SOURCE_FETCH, SOURCE_FETCH, update.server->url().c_str(), update.staging.c_str(),
@@ -251,8 +277,7 @@ TEST_CASE("what a loss of power left of a delta pack is fetched again, once") {
   Packed update;
   LocalSource source = update.Serve();
   const Target target = *source.Resolve(std::nullopt, kNow);
-  WriteText(std::format("{}/packs/{}-{}", update.staging, update.to.Short(), update.from.Short()),
-            std::string(100'000, '\0'));
+  WriteText(update.Part(), std::string(100'000, '\0'));
   NoProgress progress;
   const Result<FetchStats> stats = source.Fetch(target, progress);
   REQUIRE(stats);

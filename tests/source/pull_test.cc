@@ -2,7 +2,6 @@
 // kill or a power cut.
 #include <signal.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -15,7 +14,6 @@
 #include "tests/source/update_fixture.h"
 #include "tests/text_file.h"
 #include "updater/release/commit.h"
-#include "updater/seal/seal.h"
 #include "updater/source/scan.h"
 #include "updater/source/staged_objects.h"
 
@@ -35,16 +33,6 @@ std::map<std::string, int> WholeObjects(const HttpServer& server, const std::str
     }
   }
   return counts;
-}
-
-// The image of an opened release is the signed one.
-Result<> CheckImage(Checkout& checkout, const Release& release) {
-  const UniqueFd image(::memfd_create("image", MFD_CLOEXEC)),
-      verity(::memfd_create("verity", MFD_CLOEXEC));
-  const Digest root_hash =
-      TRY(ReceiveImage(checkout.image.get(), release.image_size, image.get(), verity.get(), {}));
-  CHECK(root_hash == release.root_hash);
-  return checkout.sent.get();
 }
 
 TEST_CASE("an update moves the missing objects and less than two percent more") {

@@ -184,7 +184,7 @@ ReleaseTarget Publisher::Announce(ReleaseTarget release) {
 
 Commit Publisher::CommitOf(const std::string& version) const {
   const Digest commit = Value(repo.ResolveRef(ReleaseRef("x86-64", version)));
-  return Value(ParseCommit(Value(repo.ReadMetadata(ObjectType::kCommit, commit))));
+  return Value(repo.ReadCommit(commit));
 }
 
 void Publisher::Pack(const std::string& from, const std::string& to) {

@@ -73,8 +73,7 @@ Digest PutObject(const std::string& repository, std::string_view bytes,
 
 // Of a commit that is in the repository.
 inline Result<Scan> ScanCommit(const Repo& repo, const Digest& commit) {
-  const std::string bytes = TRY(repo.ReadMetadata(ObjectType::kCommit, commit));
-  return ScanCommit(repo, TRY(ParseCommit(bytes)));
+  return ScanCommit(repo, TRY(repo.ReadCommit(commit)));
 }
 
 }  // namespace hostos

@@ -1,6 +1,8 @@
 // A node that runs release 1.0 and is about to fetch the next one from a web server.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <memory>
 #include <string>
@@ -16,6 +18,16 @@ namespace hostos {
 
 inline std::string ArchivePath(const ObjectName& name) {
   return "/" + ObjectPath(ObjectSize{.checksum = name.first, .type = name.second});
+}
+
+// The image of an opened release is the signed one.
+inline Result<> CheckImage(Checkout& checkout, const Release& release) {
+  const UniqueFd image(::memfd_create("image", MFD_CLOEXEC)),
+      verity(::memfd_create("verity", MFD_CLOEXEC));
+  const Digest root_hash =
+      TRY(ReceiveImage(checkout.image.get(), release.image_size, image.get(), verity.get(), {}));
+  CHECK(root_hash == release.root_hash);
+  return checkout.sent.get();
 }
 
 struct Update {

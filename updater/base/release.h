@@ -21,8 +21,9 @@ constexpr const char* Name(Slot slot) {
   return slot == Slot::A ? "A" : "B";
 }
 
-// The rescue that a release brings. It is a file of the release's tree and so of its sealed image:
-// a node that runs the release finds it there.
+// The rescue that a release brings. Its parts (updater/release/image_parts.h), or the image itself
+// in older releases, are a file of the release's tree and so of its sealed image: a node that runs
+// the release finds it there.
 inline constexpr std::string_view kRescuePath = "/usr/lib/hostos/rescue.efi";
 struct RescueImage {
   Digest digest;      // hostos.rescue-sha256

@@ -85,10 +85,10 @@ std::optional<Verdict> TooManyBoots(const UpdateRecord& trial, const Config& con
 
 // A boot image that has rotted on the ESP may start all the same: nothing in it says that its files
 // are whole. What cannot be read is not held against the release.
-std::optional<Verdict> BadBootImage(World& world, const RunningRelease& running) {
-  const std::optional<Release> release = ReleaseOf(world, running.root_hash);
+std::optional<Verdict> BadBootImage(World& world, Slot slot,
+                                    const std::optional<Release>& release) {
   if (!release) return std::nullopt;
-  const Result<> proven = ProveBootImage(world, running.slot, *release);
+  const Result<> proven = ProveBootImage(world, slot, *release);
   if (proven || proven.error().code != Code::kNotTrusted) return std::nullopt;
   return Verdict{.reason = proven.error().message};
 }
@@ -149,7 +149,8 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   const std::string boot_id = TRY(world.power.BootId());
   const BootState boot = TRY(world.boot.Read());
   const RunningRelease running = TRY(RunningIn(boot));
-  const ReleaseId release = TRY(IdentifySlot(world, boot, running.slot));
+  const std::optional<Release> known = ReleaseOf(world, running.root_hash);
+  const ReleaseId release = IdentifyStaying(boot, known);
   GateResult result{.version = release.version, .on_trial = running.on_trial};
   Record record = LoadRecord(world, boot, &result.problems);
   const Situation found = Reconcile(record, boot, boot_id);
@@ -176,7 +177,7 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   UpdateRecord* trial = found == Situation::kOnTrial ? &*record.update : nullptr;
   const bool good_before = GoodBefore(record, trial);
   std::optional<Verdict> verdict = trial ? TooManyBoots(*trial, config) : std::nullopt;
-  if (!verdict) verdict = BadBootImage(world, running);
+  if (!verdict) verdict = BadBootImage(world, running.slot, known);
   result.verdict =
       verdict ? *std::move(verdict)
               : WaitHealthy(world.health, world.clock, config.health,

@@ -1,7 +1,6 @@
 #include "updater/engine/rescue_image.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <ranges>
 
 #include "bootctl/entry_name.h"
@@ -51,11 +50,11 @@ Result<bool> RenewRescue(World& world, const Record& record) {
   if (HasRescue(boot, *wanted))
     if (const Result<Digest> found = world.boot.HashRescue(); found && *found == wanted->digest)
       return false;
-  const std::string own = std::filesystem::path(world.state.record().path()).parent_path();
   UniqueFd parts = TRY(Open(world.rescue_file, O_RDONLY | O_NOFOLLOW));
   const UniqueFd image = TRY(OpenImage(
       std::move(parts), wanted->size,
-      [](const std::string& path) { return Open(path, O_RDONLY | O_NOFOLLOW); }, own));
+      [](const std::string& path) { return Open(path, O_RDONLY | O_NOFOLLOW); },
+      world.state.path()));
   TRY(world.boot.SetRescue(*wanted, image.get()));
   return true;
 }

@@ -247,9 +247,7 @@ Result<FetchStats> RemoteSource::Fetch(const Target& target, Progress& progress)
   for (const ObjectSize& object : target.sizes) bytes += object.archived;
   TRY(Give(target));
   TRY(RequestFetch(target));
-  const HttpOptions& http = options_.http;
-  const tuf::Json answer =
-      TRY(Answer(patience_ + http.pull_time + Seconds(bytes / http.pull_rate), &progress));
+  const tuf::Json answer = TRY(Answer(patience_ + options_.http.PullTime(bytes), &progress));
   FetchStats stats;
   stats.objects = TRY(Number(answer, "objects"));
   stats.bytes = TRY(Number(answer, "bytes"));

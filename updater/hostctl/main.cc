@@ -146,7 +146,9 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
        .architecture = kArchitecture,
        .parent = rescue ? "" : SourceOptions().parent,
        .damaged = rescue ? DamagedSlots() : std::vector<std::string>(),
-       .holds = HeldReleases(SystemdBoot(boot_options).Read()),
+       .holds = invocation.command->verb == Verb::kUpdate
+                    ? HeldReleases(SystemdBoot(boot_options).Read())
+                    : std::vector<Digest>(),
        .token_file = config.token_file,
        .key_directories = config.keys,
        .signatures = SignatureRuleOf(config, record),

@@ -90,15 +90,6 @@ Result<FetchStats> FromArchive(Repo& repo, const std::string& path, const Target
   return Apply(repo, pack.fd.get(), static_cast<uint64_t>(begin), pack.size, target);
 }
 
-// The rest of the pack goes into `file`.
-Result<uint64_t> Receive(int file, const std::string& path, const DeltaPack& pack,
-                         const SourceOptions& options, Progress& progress) {
-  const Milliseconds end = SystemClock().Monotonic() + options.http.pull_time +
-                           Seconds(pack.size / options.http.pull_rate);
-  return HttpClient(options.http)
-      .Download(options.url + "/" + path, file, pack.size, end, progress);
-}
-
 Result<FetchStats> FromServer(Repo& repo, const std::string& path, const DeltaPack& pack,
                               const Target& target, const SourceOptions& options,
                               Progress& progress) {
@@ -110,13 +101,14 @@ Result<FetchStats> FromServer(Repo& repo, const std::string& path, const DeltaPa
       fs::remove_all(other->path(), ignored);
   TRY(MakeDirectories(fs::path(part).parent_path()));
   const UniqueFd file = TRY(Open(part, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  HttpClient http(options.http);
   uint64_t received = 0;
   // What was received before a power cut may be damaged: then all of it is received again, once.
   for (bool again = true;; again = false) {
     struct stat status;
     if (::fstat(file.get(), &status) < 0) return FailErrno(part);
     const bool resumed = status.st_size > 0;
-    received += TRY(Receive(file.get(), path, pack, options, progress));
+    received += TRY(http.Download(options.url + "/" + path, file.get(), pack.size, progress));
     FetchStats stats = TRY(Apply(repo, file.get(), 0, pack.size, target));
     if (stats.problem.empty() || !resumed || !again) {
       stats.bytes = received;
@@ -141,7 +133,7 @@ FetchPlan WithPack(FetchPlan plan, const DeltaPack& pack, const Target& target,
   std::error_code error;
   const uint64_t has = fs::file_size(PartPath(pack, target.release, options), error);
   const uint64_t left = pack.size - (error ? 0 : std::min(has, pack.size));
-  if (left >= plan.download_bytes) return plan;
+  if (plan.objects == 0 || (!IsLocal(options.url) && left >= plan.download_bytes)) return plan;
   plan.packed = true;
   plan.download_bytes = left;
   plan.unpacked_bytes += InBlocks(left);

@@ -16,7 +16,8 @@ namespace hostos {
 // The smallest of the release's packs that begin with a release this machine holds.
 std::optional<DeltaPack> ChoosePack(const Target& target, const SourceOptions& options);
 
-// A plan of plain objects, changed to one with this pack where that moves less.
+// A plan of plain objects, changed to one with this pack where that moves less; and always from a
+// bundle, which may have the pack alone.
 FetchPlan WithPack(FetchPlan plan, const DeltaPack& pack, const Target& target,
                    const SourceOptions& options);
 

@@ -17,7 +17,7 @@
 namespace hostos {
 
 // A file that takes a body, or the rest of one.
-struct Download {
+struct PartOfFile {
   int fd = -1;
   uint64_t size = 0, had = 0;  // when it is whole; what it has
   uint64_t received = 0;       // in all attempts
@@ -99,7 +99,7 @@ class Headers {
 struct Body {
   CURL* curl = nullptr;
   size_t cap = 0;
-  hostos::Download* file = nullptr;
+  PartOfFile* file = nullptr;
   std::string data;
   bool too_large = false, began = false;
 };
@@ -203,7 +203,7 @@ struct HttpClient::Asked {
   const std::string& url;
   size_t cap = 0;
   bool head = false, fresh = false;
-  hostos::Download* file = nullptr;  // takes the body
+  PartOfFile* file = nullptr;  // takes the body
 };
 
 struct HttpClient::Handle {
@@ -323,29 +323,25 @@ HttpClient::HttpClient(HttpClient&&) noexcept = default;
 HttpClient& HttpClient::operator=(HttpClient&&) noexcept = default;
 
 Result<std::string> HttpClient::Get(const std::string& url, size_t cap, bool fresh) {
-  return TRY(Request({.url = url, .cap = cap, .fresh = fresh}, Deadline())).body;
+  return TRY(Request({.url = url, .cap = cap, .fresh = fresh}, options_.total_timeout)).body;
 }
 
 Result<uint64_t> HttpClient::Size(const std::string& url) {
-  return TRY(Request({.url = url, .head = true}, Deadline())).size;
+  return TRY(Request({.url = url, .head = true}, options_.total_timeout)).size;
 }
 
 Result<uint64_t> HttpClient::Download(const std::string& url, int fd, uint64_t size,
-                                      Milliseconds deadline, Progress& progress) {
+                                      Progress& progress) {
   const off_t had = ::lseek(fd, 0, SEEK_END);
   if (had < 0) return FailErrno("lseek");
-  hostos::Download file{
-      .fd = fd, .size = size, .had = static_cast<uint64_t>(had), .progress = &progress};
-  if (file.had < size) TRY(Request({.url = url, .file = &file}, deadline));
+  PartOfFile file{.fd = fd, .size = size, .had = static_cast<uint64_t>(had), .progress = &progress};
+  if (file.had < size) TRY(Request({.url = url, .file = &file}, options_.PullTime(size)));
   return file.received;
 }
 
-Milliseconds HttpClient::Deadline() const {
-  return SystemClock().Monotonic() + options_.total_timeout;
-}
-
-Result<HttpClient::Response> HttpClient::Request(const Asked& asked, Milliseconds deadline) {
+Result<HttpClient::Response> HttpClient::Request(const Asked& asked, Milliseconds limit) {
   SystemClock clock;
+  const Milliseconds deadline = clock.Monotonic() + limit;
   Milliseconds pause = options_.backoff;
   for (int attempt = 1;; ++attempt, pause *= 2) {
     auto response = handle_->Attempt(asked, deadline);

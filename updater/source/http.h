@@ -23,6 +23,7 @@ struct HttpOptions {
   // A pull may take `pull_time`, plus one second for each `pull_rate` bytes to be downloaded.
   Seconds pull_time{600};
   uint64_t pull_rate = 8000;
+  Seconds PullTime(uint64_t bytes) const { return pull_time + Seconds(bytes / pull_rate); }
   int attempts = 4;           // in all
   Milliseconds backoff{500};  // before the second attempt, plus or minus half; then doubles
   std::string proxy;          // http:// or https://; empty: from the environment (curl(1))
@@ -41,10 +42,9 @@ class HttpClient {
   // on the way are asked for the server's own copy.
   Result<std::string> Get(const std::string& url, size_t cap, bool fresh = false);
   // Appends to an open file what of the body it lacks, which is `size` bytes as a whole: asks for a
-  // range (RFC 9110, 14.2), also after an interruption. May take until `deadline` on the monotonic
-  // clock. Returns the bytes that were received.
-  Result<uint64_t> Download(const std::string& url, int file, uint64_t size, Milliseconds deadline,
-                            Progress& progress);
+  // range (RFC 9110, 14.2), also after an interruption. May take as long as a pull of so many
+  // bytes. Returns the bytes that were received.
+  Result<uint64_t> Download(const std::string& url, int file, uint64_t size, Progress& progress);
   // The size of the body that Get() would return (a HEAD request); the same errors.
   Result<uint64_t> Size(const std::string& url);
 
@@ -52,8 +52,7 @@ class HttpClient {
   struct Handle;  // one connection, reused
   struct Response;
   struct Asked;
-  Milliseconds Deadline() const;  // of what is small
-  Result<Response> Request(const Asked& asked, Milliseconds deadline);
+  Result<Response> Request(const Asked& asked, Milliseconds limit);
 
   HttpOptions options_;
   std::unique_ptr<Handle> handle_;

@@ -9,10 +9,6 @@
 namespace hostos {
 namespace {
 
-Result<> TooLarge(uint64_t most) {
-  return Fail(Code::kNotTrusted, "expected an object of at most {} bytes, found more", most);
-}
-
 Result<> ReadExactly(int file, std::span<std::byte> into, uint64_t at) {
   const size_t found = TRY(PreadFull(file, into, at));
   if (found == into.size()) return {};
@@ -53,6 +49,12 @@ Result<> PackReader::Unpack(size_t which, PackBases& bases, uint64_t most, const
   uint64_t at = begins_[which], left = most;
   auto frame = object.frames.begin();
   std::span<const std::byte> literals;
+  const Sink bounded = [&](std::span<const std::byte> piece) -> Result<> {
+    if (piece.size() > left)
+      return Fail(Code::kNotTrusted, "expected an object of at most {} bytes, found more", most);
+    left -= piece.size();
+    return sink(piece);
+  };
   // Hands out so many literal bytes, or all that are left.
   const auto hand_out = [&](uint64_t count) -> Result<> {
     while (count > 0) {
@@ -64,9 +66,7 @@ Result<> PackReader::Unpack(size_t which, PackBases& bases, uint64_t most, const
         continue;
       }
       const auto piece = literals.first(std::min<uint64_t>(count, literals.size()));
-      if (piece.size() > left) return TooLarge(most);
-      TRY(sink(piece));
-      left -= piece.size();
+      TRY(bounded(piece));
       count -= piece.size();
       literals = literals.subspan(piece.size());
     }
@@ -74,7 +74,7 @@ Result<> PackReader::Unpack(size_t which, PackBases& bases, uint64_t most, const
   };
   for (const PackCopy& copy : object.copies) {
     TRY(hand_out(copy.literals));
-    TRY(Copy(index_.bases[copy.base - 1], bases, left, sink));
+    TRY(Copy(index_.bases[copy.base - 1], bases, bounded));
   }
   return hand_out(UINT64_MAX);
 }
@@ -103,14 +103,12 @@ Result<> PackReader::NextFrame(const PackFrame& frame, uint64_t at, ObjectType t
 }
 
 // Hands out a whole file.
-Result<> PackReader::Copy(const Digest& base, PackBases& bases, uint64_t& left, const Sink& sink) {
+Result<> PackReader::Copy(const Digest& base, PackBases& bases, const Sink& sink) {
   prefix_.resize(1 << 20);
   for (uint64_t offset = 0;;) {
     const size_t found = TRY(bases.Read(ObjectType::kFile, base, offset, prefix_));
     if (found == 0) return {};
-    if (found > left) return TooLarge(left);
     TRY(sink(std::span(prefix_).first(found)));
-    left -= found;
     offset += found;
   }
 }

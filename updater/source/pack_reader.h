@@ -43,7 +43,7 @@ class PackReader {
  private:
   PackReader(int file, const Commit& commit) : file_(file), commit_(&commit) {}
   Result<> NextFrame(const PackFrame& frame, uint64_t at, ObjectType type, PackBases& bases);
-  Result<> Copy(const Digest& base, PackBases& bases, uint64_t& left, const Sink& sink);
+  Result<> Copy(const Digest& base, PackBases& bases, const Sink& sink);
 
   int file_;
   const Commit* commit_;

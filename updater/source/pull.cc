@@ -262,7 +262,7 @@ Result<FetchStats> Repo::Pull(const std::string& url, const SignedCommit& commit
                    .largest_object = LargestObject(commit.sizes),
                    .attempts = static_cast<uint64_t>(http.attempts),
                    .free_bytes = free_bytes,
-                   .time = http.pull_time + Seconds(plan.download_bytes / http.pull_rate)},
+                   .time = http.PullTime(plan.download_bytes)},
                   progress);
   PullContext context(watch);
   auto state = GRef<OstreeAsyncProgress>::Adopt(ostree_async_progress_new());

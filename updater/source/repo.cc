@@ -249,6 +249,11 @@ Result<std::string> Repo::ReadMetadata(ObjectType type, const Digest& checksum) 
   return std::string(bytes);
 }
 
+Result<Commit> Repo::ReadCommit(const Digest& checksum) const {
+  const std::string bytes = TRY(ReadMetadata(ObjectType::kCommit, checksum));
+  return ParseCommit(bytes);
+}
+
 Result<std::string> Repo::ReadDetachedMetadata(const Digest& commit) const {
   GErrorOut error;
   VariantRef variant;

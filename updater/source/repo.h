@@ -76,6 +76,7 @@ class Repo {
   // The bytes of a commit, dirtree or dirmeta object, compared with the checksum; kNotFound when it
   // is not here.
   Result<std::string> ReadMetadata(ObjectType type, const Digest& checksum) const;
+  Result<Commit> ReadCommit(const Digest& checksum) const;
   // Serialized detached metadata; empty when the commit has none.
   Result<std::string> ReadDetachedMetadata(const Digest& commit) const;
   // Owner, mode, xattrs, size or target of a content object.
