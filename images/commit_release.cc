@@ -7,6 +7,7 @@
 #include "images/publish/publish.h"
 #include "images/publish/scan_directory.h"
 #include "images/publish/secret_key.h"
+#include "images/publish/stable_layout.h"
 #include "images/rescue.h"
 #include "images/reseal.h"
 #include "images/root_tree.h"
@@ -69,6 +70,14 @@ Result<> CheckUnpublished(const Repo& repo, const CommitOptions& options) {
   return std::unexpected(commit.error());
 }
 
+// The release that this one is laid out after, if any.
+Result<std::optional<Commit>> Before(const Repo& repo, const CommitOptions& options) {
+  if (options.after.empty()) return std::nullopt;
+  const Digest commit =
+      TRY_CONTEXT("--after", repo.ResolveRef(ReleaseRef(options.architecture, options.after)));
+  return TRY_CONTEXT("--after", repo.ReadCommit(commit));
+}
+
 Result<Sealed> SealTree(const Scan& scan, const std::string& image, const std::string& verity,
                         Progress& progress) {
   UniqueFd image_file = TRY(Open(image, O_RDWR | O_CREAT | O_TRUNC, 0644));
@@ -112,6 +121,7 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
   const std::vector<SecretKey> keys = TRY(LoadSecretKeys(options.keys, options.passphrase));
   Repo repo = TRY(Repo::CreateArchive(options.repo));
   TRY(CheckUnpublished(repo, options));
+  const std::optional<Commit> before = TRY(Before(repo, options));
   progress.Begin("check", options.tree);
   TRY(CheckUpdatable(options.tree));
   const WorkDirectory work = TRY(WorkDirectory::Beside(options.repo + "/tmp/hostimage"));
@@ -120,7 +130,8 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
 
   const auto rescue = TRY(RescueIn(options.tree, options.architecture, work.path(), progress));
   progress.Begin("read", options.tree);
-  const Scan scan = TRY(ScanDirectory(options.tree));
+  Scan scan = TRY(ScanDirectory(options.tree));
+  if (before) scan.tree.starts = TRY(StableLayout(scan.tree, repo, *before));
   TRY(CheckInterrupt());
   progress.Begin("seal", std::format("{} files", scan.tree.files.size()));
   const Sealed sealed = TRY(SealTree(scan, image.place(), verity.place(), progress));
@@ -139,14 +150,13 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
   const UniqueFd uki_file = TRY(Open(uki, O_RDONLY));
   const Copied copied = TRY(CopyContent(uki_file.get(), uki_copy.place()));
 
-  CommitInput input = {.tree = options.tree,
-                       .uki = uki,
+  CommitInput input = {.uki = uki,
                        .release = {.commit = {},
                                    .version = options.version,
                                    .architecture = options.architecture,
                                    .channel = options.channel,
                                    .timestamp = options.timestamp,
-                                   .seal_format = kSealFormat,
+                                   .seal_format = scan.tree.starts.empty() ? 1u : 2u,
                                    .root_hash = sealed.root_hash,
                                    .image_size = sealed.size.image,
                                    .verity_size = sealed.size.verity,
@@ -160,7 +170,7 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
   TRY(image.Publish());
   TRY(verity.Publish());
   TRY(uki_copy.Publish());
-  input.release.commit = TRY(CommitTree(repo, input, keys));
+  input.release.commit = TRY(CommitTree(repo, scan, input, keys));
   return input.release;
 }
 

@@ -26,6 +26,9 @@ struct CommitOptions {
   uint64_t timestamp = 0;      // of the commit, seconds since the epoch
   std::string stub;            // empty: the build machine's
   std::string cmdline_append;  // for the kernel
+  // A version in `repo` that nodes come from: the image is laid out after its image, in seal format
+  // 2. Empty: format 1, which every node knows.
+  std::string after;
   // Where to write copies of the results; empty: no copy.
   std::string image_out, verity_out, uki_out;
 };

@@ -148,9 +148,9 @@ Result<Copied> CopyContent(int from, const std::string& to) {
 Result<ResealStats> Reseal(const SignedRelease& release, const ResealPaths& paths,
                            Progress& progress) {
   const Release& facts = release.commit.release;
-  if (facts.seal_format != kSealFormat)
-    return Fail(Code::kNotSupported, "release {} has seal format {}, this tool makes format {}",
-                facts.version, facts.seal_format, kSealFormat);
+  if (!std::ranges::contains(kSealFormats, facts.seal_format))
+    return Fail(Code::kNotSupported, "release {} has seal format {}, this tool knows 1 to {}",
+                facts.version, facts.seal_format, kSealFormats.back());
   progress.Begin("read", "commit " + facts.commit.Hex());
   const Scan scan = TRY(ScanCommit(release.repo, release.commit).transform_error(Untrusted));
   TRY(CheckListed(scan, release.commit.sizes));

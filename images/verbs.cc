@@ -133,6 +133,9 @@ constexpr Option kCommitOptions[] = {
     kArchitecture,
     {"timestamp", "SECONDS", Times::kAtMostOnce,
      "time of the release (default: $SOURCE_DATE_EPOCH, else now)"},
+    {"after", "VERSION", Times::kAtMostOnce,
+     "lay the image out after that of the release before, so that nodes write only what differs "
+     "(seal format 2)"},
     {"cmdline-append", "TEXT", Times::kAtMostOnce, "added to the kernel's command line"},
     kStub,
     {"image-out", "FILE", Times::kAtMostOnce, "keep a copy of the sealed image"},
@@ -166,6 +169,7 @@ Result<> RunCommit(const Arguments& arguments) {
                                  .timestamp = timestamp,
                                  .stub = arguments.GetOr("stub", ""),
                                  .cmdline_append = arguments.GetOr("cmdline-append", ""),
+                                 .after = arguments.GetOr("after", ""),
                                  .image_out = arguments.GetOr("image-out", ""),
                                  .verity_out = arguments.GetOr("verity-out", ""),
                                  .uki_out = arguments.GetOr("uki-out", "")};

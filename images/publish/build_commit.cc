@@ -69,6 +69,13 @@ Result<std::string> BuildCommit(const Commit& commit) {
   }
   add("hostos.packages", g_variant_builder_end(&packages));
   add(kSizesKey, g_variant_builder_end(&sizes));
+  if (!commit.layout.empty()) {
+    GVariantBuilder layout;
+    g_variant_builder_init(&layout, G_VARIANT_TYPE("au"));
+    for (const uint32_t start : commit.layout)
+      g_variant_builder_add(&layout, "u", GUINT32_TO_LE(start));
+    add(kLayoutKey, g_variant_builder_end(&layout));
+  }
   auto checksum = [](const Digest& digest) {
     return NewByteArray({reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size()});
   };

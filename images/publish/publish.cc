@@ -6,7 +6,6 @@
 #include <array>
 
 #include "images/publish/build_commit.h"
-#include "images/publish/scan_directory.h"
 #include "images/publish/secret_key.h"
 #include "updater/release/objects.h"
 
@@ -128,12 +127,7 @@ Result<> StoreSigned(Repo& repo, Repo::Transaction& transaction, const Digest& c
 
 }  // namespace
 
-Result<Digest> CommitTree(Repo& repo, const CommitInput& input, std::span<const SecretKey> keys) {
-  Scan scan = TRY(ScanDirectory(input.tree));
-  return TRY_CONTEXT(input.tree, CommitScan(repo, scan, input, keys));
-}
-
-Result<Digest> CommitScan(Repo& repo, const Scan& scan, const CommitInput& input,
+Result<Digest> CommitTree(Repo& repo, const Scan& scan, const CommitInput& input,
                           std::span<const SecretKey> keys) {
   TRY(CheckBoot(scan));
   Repo::Transaction transaction = TRY(Repo::Transaction::Begin(repo));
@@ -149,6 +143,7 @@ Result<Digest> CommitScan(Repo& repo, const Scan& scan, const CommitInput& input
   commit.root_dirmeta = TRY(objects.AddDirmeta(scan.tree.directories[0]));
   commit.root_dirtree = TRY(objects.AddDirtree(scan.tree, 0, uki.checksum));
   commit.sizes = objects.TakeSizes();
+  commit.layout = scan.tree.starts;
 
   std::string bytes = TRY(BuildCommit(commit));
   Digest checksum = Sha256::Of(AsBytes(bytes));

@@ -16,18 +16,15 @@ namespace hostos {
 
 // What CommitTree publishes.
 struct CommitInput {
-  std::string tree;  // the root file system, with an empty /boot
-  std::string uki;   // becomes /boot/hostos.efi, owner 0:0, mode 0644
-  Release release;   // everything but `commit`; the timestamp is the commit's
+  std::string uki;  // becomes /boot/hostos.efi, owner 0:0, mode 0644
+  Release release;  // everything but `commit`; the timestamp is the commit's
 };
 
-// Commits the tree (owners, modes and xattrs as they are on disk), signs the commit with every key,
-// and sets ChannelRef and ReleaseRef to it, in one transaction. The same input gives the same
-// checksum. kRefused when the version is already published as another commit.
-Result<Digest> CommitTree(Repo& repo, const CommitInput& input, std::span<const SecretKey> keys);
-// The same for a directory that was scanned before. It is an error if the content differs from what
-// the scan saw. `input.tree` is not used.
-Result<Digest> CommitScan(Repo& repo, const Scan& scan, const CommitInput& input,
+// Commits a directory that was scanned, with its empty /boot (owners, modes and xattrs as they are
+// on disk), signs the commit with every key, and sets ChannelRef and ReleaseRef to it, in one
+// transaction. The same input gives the same checksum. It is an error if the content differs from
+// what the scan saw. kRefused when the version is already published as another commit.
+Result<Digest> CommitTree(Repo& repo, const Scan& scan, const CommitInput& input,
                           std::span<const SecretKey> keys);
 // Commits content that is already in the repository again, with what `commit` says, such as another
 // channel: signs it and sets the ref of that channel. The version's own ref stays.

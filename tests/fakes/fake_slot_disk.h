@@ -23,7 +23,7 @@ class FakeSlotDisk : public SlotDisk {
   std::optional<Error> write_error;
   int writes = 0;
 
-  Result<> Write(Slot slot, const Release& release, int, Progress& progress) override {
+  Result<uint64_t> Write(Slot slot, const Release& release, int, Progress& progress) override {
     const BootState state = TRY(boot_.Read());
     if (slot != state.target() || state.EntryOf(slot) || state.slot(slot).root_hash)
       return Fail(Code::kFailed, "slot {} can be booted: it must not be written", Name(slot));
@@ -37,7 +37,7 @@ class FakeSlotDisk : public SlotDisk {
     }
     if (!std::exchange(spoil_next_write, false))
       content[static_cast<int>(slot)] = release.root_hash;
-    return {};
+    return release.image_size;
   }
 
   Result<> Prove(Slot slot, const Release& release, Progress& progress) override {

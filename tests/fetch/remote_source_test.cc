@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 Digest RootHashOf(Checkout& checkout, uint64_t size) {
   const UniqueFd image(::memfd_create("image", MFD_CLOEXEC)),
       verity(::memfd_create("verity", MFD_CLOEXEC));
-  return ReceiveImage(checkout.image.get(), size, image.get(), verity.get(), {}).value();
+  return ReceiveImage(checkout.image.get(), size, image.get(), verity.get(), {}).value().root_hash;
 }
 
 class CountingProgress : public Progress {

@@ -6,6 +6,8 @@
 
 #include "tests/fuzz/fuzz.h"
 #include "tests/seal/test_tree.h"
+#include "updater/seal/erofs_format.h"
+#include "updater/seal/layout.h"
 
 using namespace hostos;
 
@@ -57,11 +59,29 @@ TestTree SomeTree(FuzzedDataProvider& data) {
   return tree;
 }
 
+// Gives the files places from the last to the first, with gaps, and now and then a wrong one.
+void Lay(FuzzedDataProvider& data, Tree& tree) {
+  const auto inodes = erofs::Inodes::Of(tree);
+  if (!inodes) return;
+  const auto layout = erofs::Layout::Of(*inodes);
+  if (!layout) return;
+  uint64_t at = layout->blocks;
+  for (uint32_t i = static_cast<uint32_t>(inodes->all().size()); i-- > 0;) {
+    const erofs::Inode& inode = inodes->all()[i];
+    if (inode.kind != erofs::Inode::Kind::kFile || layout->places[i].block == 0) continue;
+    tree.starts.insert(tree.starts.begin(), static_cast<uint32_t>(at));
+    at += erofs::Blocks(inode.size) + data.ConsumeIntegralInRange(0, 3);
+  }
+  if (!tree.starts.empty() && data.ConsumeIntegralInRange(0, 9) == 0)
+    tree.starts.front() = data.ConsumeIntegralInRange(0u, 2 * tree.starts.front());
+}
+
 }  // namespace
 
 FUZZ(seal, input) {
   FuzzedDataProvider data(reinterpret_cast<const uint8_t*>(input.data()), input.size());
   TestTree tree = SomeTree(data);
+  if (data.ConsumeBool()) Lay(data, tree.tree);
   const Result<SealSize> size = Measure(tree.tree);
   const MemoryFile image(""), verity("");
   const Result<Sealed> sealed = Seal(tree.tree, tree, image.fd(), verity.fd(), {});

@@ -3,6 +3,7 @@
 
 #include "images/program.h"
 #include "images/publish/publish.h"
+#include "images/publish/scan_directory.h"
 #include "images/publish/secret_key.h"
 #include "images/verify_release.h"
 #include "tests/images/small_release.h"
@@ -38,6 +39,7 @@ std::string LargestObject(const std::string& repo) {
 // A good release, and what is needed to publish something else in its place.
 struct Good {
   const SmallRelease& small;
+  std::string tree;
   CommitInput input;
 
   static Good Of(const SmallRelease& small) {
@@ -46,14 +48,14 @@ struct Good {
     options.uki_out = small / "hostos.efi";
     const auto release = small.Commit(options);
     REQUIRE(release);
-    return {small, {.tree = options.tree, .uki = options.uki_out, .release = *release}};
+    return {small, options.tree, {.uki = options.uki_out, .release = *release}};
   }
 
   // In a new repository `name`, signed with the right key.
   Result<Digest> Publish(const std::string& name) const {
     Repo repo = TRY(Repo::CreateArchive(small / name));
     const std::vector<SecretKey> key = TRY(SecretKey::Load(small / "ci.pem"));
-    return CommitTree(repo, input, key);
+    return CommitTree(repo, TRY(ScanDirectory(tree)), input, key);
   }
 };
 

@@ -27,7 +27,7 @@ SourceOptions SourceIn(const std::string& directory, const SystemdBootOptions& b
           .parent = rescue ? "" : origin["parent"],
           .holds = HeldReleases(SystemdBoot(boot).Read()),
           .key_directories = {origin["keys"].get<std::string>()},
-          .seal_formats = {kSealFormat},
+          .seal_formats = {kSealFormats.begin(), kSealFormats.end()},
           .http = {}};
 }
 

@@ -11,6 +11,7 @@ ReleaseLine::ReleaseLine(uint64_t time) {
   CommitOptions options = small_.Options();
   options.timestamp = time;
   const Release from = small_.Commit(options).value();
+  newest_ = from.version;
   if (time == kReleaseTime) Announce(from.version);
   const std::string parent = small_ / "parent";
   Run(std::format("ostree init --repo={0} --mode=bare && ostree pull-local --repo={0} {1} {2}",
@@ -35,7 +36,9 @@ Release ReleaseLine::Publish(const std::string& version, int files) {
   CommitOptions options = small_.Options();
   options.version = version;
   options.timestamp = time_;
+  options.after = newest_;
   const Release release = small_.Commit(options).value();
+  newest_ = version;
   Announce(version);
   releases_.to = release.commit;
   return release;

@@ -13,7 +13,7 @@ class ReleaseLine {
   explicit ReleaseLine(uint64_t time = kReleaseTime);
 
   // Publishes the channel's newest release. It differs from the one before in `files` files of 20
-  // kB that do not compress.
+  // kB that do not compress, and is laid out after it.
   Release Publish(const std::string& version, int files);
 
   // What a new node is made from.
@@ -25,6 +25,7 @@ class ReleaseLine {
   const SmallRelease small_;
   Releases releases_;
   uint64_t time_ = kReleaseTime;
+  std::string newest_;
 };
 
 }  // namespace hostos

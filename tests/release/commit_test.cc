@@ -166,6 +166,28 @@ TEST_CASE("a commit says which rescue its release brings, or that it brings none
     }));
 }
 
+TEST_CASE("a commit of seal format 2 says where files lie") {
+  Publisher publisher;
+  Release release = publisher.Describe("1.0");
+  release.seal_format = 2;
+  const std::string good = *BuildCommit({.release = release, .layout = {7, 0x01020304}});
+  CHECK(ParseCommit(good)->layout == std::vector<uint32_t>{7, 0x01020304});
+  for (const auto& change : std::initializer_list<std::function<void(GVariantDict*)>>{
+           [](GVariantDict* dict) { g_variant_dict_remove(dict, kLayoutKey); },
+           [](GVariantDict* dict) { g_variant_dict_insert(dict, kLayoutKey, "s", "7"); },
+           [](GVariantDict* dict) {
+             g_variant_dict_insert_value(dict, kLayoutKey, g_variant_new("au", nullptr));
+           }}) {
+    const auto commit = ParseCommit(WithMetadata(good, change));
+    REQUIRE_FALSE(commit);
+    CHECK(commit.error().code == Code::kNotTrusted);
+    CHECK(commit.error().message.contains(kLayoutKey));
+  }
+  // In another format it means nothing.
+  release.seal_format = 1;
+  CHECK(ParseCommit(*BuildCommit({.release = release, .layout = {7}}))->layout.empty());
+}
+
 TEST_CASE("signed sizes are read as base-128 numbers, and refused when malformed") {
   Publisher publisher;
   auto parse = [&](const std::vector<std::string>& sizes) {

@@ -90,13 +90,13 @@ struct Machine {
   }
 
   SlotState& b() { return boot.state.slots[1]; }
-  Result<> Write(Slot slot = Slot::B) {
+  Result<uint64_t> Write(Slot slot = Slot::B) {
     auto [image, writer] = StreamPair().value();
     auto sent = std::async(std::launch::async, [this, &writer] {
       const UniqueFd socket = std::move(writer);
       return send(socket.get());
     });
-    const Result<> written = disk.Write(slot, release, image.get(), progress);
+    const Result<uint64_t> written = disk.Write(slot, release, image.get(), progress);
     image = {};
     CHECK(sent.get());
     return written;
@@ -108,7 +108,8 @@ struct Machine {
   }
 };
 
-void CheckError(const Result<>& result, Code code, const std::string& message) {
+template <class T>
+void CheckError(const Result<T>& result, Code code, const std::string& message) {
   REQUIRE(!result);
   CHECK(result.error().code == code);
   CHECK_THAT(result.error().message, ContainsSubstring(message));
@@ -124,6 +125,19 @@ TEST_CASE("a slot is written and proved, and veritysetup agrees") {
                         m.release.root_hash.Hex()))
             .exit_code == 0);
   CHECK(std::filesystem::file_size(m.b().data_device) == kCapacity);
+}
+
+TEST_CASE("what a slot holds already is not written again") {
+  Machine m;
+  REQUIRE(m.Write().value() <= m.release.image_size);  // the slot is all zeros, and so are gaps
+  CHECK(m.Write() == 0);
+  const UniqueFd data = Open(m.b().data_device, O_RDWR).value();
+  REQUIRE(PwriteFull(data.get(), AsBytes("damage"), 5 * 4096 - 3));
+  CHECK(m.Write() == 2 * 4096);
+  CHECK(m.Prove());
+  REQUIRE(::ftruncate(data.get(), 4096 + 1) == 0);
+  CHECK(m.Write().value() > m.release.image_size / 2);
+  CHECK(m.Prove());
 }
 
 TEST_CASE("the running slot is never written") {

@@ -11,6 +11,7 @@
 
 #include "images/publish/build_commit.h"
 #include "images/publish/publish.h"
+#include "images/publish/scan_directory.h"
 #include "tests/source/update_fixture.h"
 #include "tests/text_file.h"
 #include "updater/release/commit.h"
@@ -348,23 +349,21 @@ TEST_CASE("too little space for the objects is said before the first is fetched"
 TEST_CASE("a version that is published never becomes another release") {
   Update update;
   AddFiles(update.tree, "more", 1, 9);
-  auto again = CommitTree(update.publisher.repo,
-                          {.tree = update.tree,
-                           .uki = update.publisher.directory / "uki",
-                           .release = update.publisher.Describe("1.0")},
-                          update.publisher.key);
+  auto again = CommitTree(
+      update.publisher.repo, Value(ScanDirectory(update.tree)),
+      {.uki = update.publisher.directory / "uki", .release = update.publisher.Describe("1.0")},
+      update.publisher.key);
   REQUIRE_FALSE(again);
   CHECK(again.error().code == Code::kRefused);
 }
 
 TEST_CASE("a tree is committed only with an empty /boot") {
   Update update;
-  auto commit = [&] {
-    return CommitTree(update.publisher.repo,
-                      {.tree = update.tree,
-                       .uki = update.publisher.directory / "uki",
-                       .release = update.publisher.Describe("3.0")},
-                      update.publisher.key);
+  auto commit = [&]() -> Result<Digest> {
+    return CommitTree(
+        update.publisher.repo, TRY(ScanDirectory(update.tree)),
+        {.uki = update.publisher.directory / "uki", .release = update.publisher.Describe("3.0")},
+        update.publisher.key);
   };
   WriteText(update.tree + "/boot/vmlinuz", "kernel");
   CHECK(commit().error().message.contains("'vmlinuz'"));

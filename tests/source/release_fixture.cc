@@ -168,8 +168,8 @@ Digest Publisher::Publish(const std::string& tree, const std::string& version,
 Digest Publisher::Publish(const std::string& tree, const Release& release,
                           std::span<const SecretKey> signers) {
   Release committed = release;
-  committed.commit = Value(
-      CommitTree(repo, {.tree = tree, .uki = directory / "uki", .release = release}, signers));
+  committed.commit = Value(CommitTree(repo, Value(ScanDirectory(tree)),
+                                      {.uki = directory / "uki", .release = release}, signers));
   Announce(TargetOf(committed));
   return committed.commit;
 }

@@ -24,9 +24,9 @@ inline std::string ArchivePath(const ObjectName& name) {
 inline Result<> CheckImage(Checkout& checkout, const Release& release) {
   const UniqueFd image(::memfd_create("image", MFD_CLOEXEC)),
       verity(::memfd_create("verity", MFD_CLOEXEC));
-  const Digest root_hash =
+  const Received received =
       TRY(ReceiveImage(checkout.image.get(), release.image_size, image.get(), verity.get(), {}));
-  CHECK(root_hash == release.root_hash);
+  CHECK(received.root_hash == release.root_hash);
   return checkout.sent.get();
 }
 

@@ -58,6 +58,10 @@ struct Tree {
   // What the embedded object store holds besides the files: every dirmeta and every dirtree of the
   // tree, except the root's own dirtree and what is below /boot, because those depend on the seal.
   std::vector<MetadataObject> metadata;
+  // Seal format 2: where in the image the content of files begins, hostos.layout of the signed
+  // commit. Block numbers, one for each file that has blocks of its own, in the order of inodes.
+  // Empty: format 1, one file behind the other.
+  std::vector<uint32_t> starts;
 };
 
 // Opens the content of regular files.

@@ -258,15 +258,18 @@ Result<> CheckHealth(const UpdatePlan& plan, const ReleaseId& running,
       running.version, plan.target.release.version, fails);
 }
 
-Result<> WriteSlot(World& world, const UpdatePlan& plan, Checkout& checkout, Progress& progress) {
-  const Result<> written =
+// Returns the bytes that the slot did not hold already.
+Result<uint64_t> WriteSlot(World& world, const UpdatePlan& plan, Checkout& checkout,
+                           Progress& progress) {
+  const Result<uint64_t> written =
       world.disk.Write(plan.slot, plan.target.release, checkout.image.get(), progress);
   checkout.image = {};
   const Result<> sent = checkout.sent.get();
   // If the stream ended early, its sender knows why. If reading failed for another reason, the
   // sender's error only follows from that.
   const bool ended_early = !written && written.error().code == Code::kNetwork;
-  return !sent && (written || ended_early) ? sent : written;
+  if (!sent && (written || ended_early)) return std::unexpected(sent.error());
+  return written;
 }
 
 // One update from its plan to its armed release. Every phase is in the record before it begins.
@@ -388,7 +391,9 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
 
   // write: the image and its hash tree into the partitions
   progress.Begin("write", std::format("slot {}", Name(plan.slot)));
-  TRY_CONTEXT("write", WriteSlot(world, plan, checkout, progress));
+  const uint64_t written = TRY_CONTEXT("write", WriteSlot(world, plan, checkout, progress));
+  progress.Begin("write", std::format("{} of {}: slot {} held the rest already", Megabytes(written),
+                                      Megabytes(release.image_size), Name(plan.slot)));
   TRY(session.Done(Event::kWritten));
 
   // prove: read back from the medium, to the signed root hash

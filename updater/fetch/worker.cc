@@ -73,7 +73,7 @@ class Worker {
     options_.metadata = directory + "/tuf";
     options_.root = options_.metadata + "/root.json";
     options_.staging = directory + "/repo";
-    options_.seal_formats = {kSealFormat};
+    options_.seal_formats.assign(kSealFormats.begin(), kSealFormats.end());
   }
 
   // False when nobody is there to take the answer.

@@ -152,7 +152,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
        .token_file = config.token_file,
        .key_directories = config.keys,
        .signatures = SignatureRuleOf(config, record),
-       .seal_formats = {kSealFormat},
+       .seal_formats = {kSealFormats.begin(), kSealFormats.end()},
        .http = {.proxy = config.proxy}},
       invocation.command->verb == Verb::kGate ? kGatePatience : kFetchPatience);
   if (rescue)

@@ -132,6 +132,17 @@ Result<std::vector<ObjectSize>> ReadSizes(GVariant* sizes) {
   return entries;
 }
 
+Result<std::vector<uint32_t>> ReadLayout(GVariant* layout) {
+  gsize count = 0;
+  const auto* starts =
+      static_cast<const uint32_t*>(g_variant_get_fixed_array(layout, &count, sizeof(uint32_t)));
+  if (count == 0)
+    return Fail(Code::kNotTrusted, "commit metadata: {}: expected places, found none", kLayoutKey);
+  std::vector<uint32_t> host(starts, starts + count);
+  for (uint32_t& start : host) start = GUINT32_FROM_LE(start);
+  return host;
+}
+
 Result<Release> ReadRelease(const Dictionary& metadata) {
   Release release;
   release.version = TRY(metadata.Name("hostos.version"));
@@ -182,6 +193,10 @@ Result<Commit> ParseCommit(std::string_view bytes) {
   commit.root_dirmeta = TRY(ReadChecksum(Child(variant.get(), 7).get(), "root dirmeta"));
   VariantRef sizes = TRY(metadata.Get(kSizesKey, "aay"));
   commit.sizes = TRY(ReadSizes(sizes.get()));
+  if (commit.release.seal_format == 2) {
+    const VariantRef layout = TRY(metadata.Get(kLayoutKey, "au"));
+    commit.layout = TRY(ReadLayout(layout.get()));
+  }
   return commit;
 }
 

@@ -42,6 +42,7 @@ struct Commit {
   Digest root_dirtree;
   Digest root_dirmeta;
   std::vector<ObjectSize> sizes;  // every object of the tree, each once
+  std::vector<uint32_t> layout;   // hostos.layout, Tree::starts; seal format 2
 };
 
 // A parsed commit with the bytes it was read from and the signatures over them.
@@ -53,6 +54,7 @@ struct SignedCommit : Commit {
 // The type of the commit object, and keys that reader and writer share.
 inline constexpr char kCommitType[] = "(a{sv}aya(say)sstayay)";
 inline constexpr char kSizesKey[] = "ostree.sizes";
+inline constexpr char kLayoutKey[] = "hostos.layout";
 inline constexpr char kRescueDigestKey[] = "hostos.rescue-sha256";
 inline constexpr char kRescueSizeKey[] = "hostos.rescue-size";
 

@@ -83,11 +83,12 @@ Result<Layout> Layout::Of(const Inodes& inodes) {
   std::iota(layout.by_nid.begin(), layout.by_nid.end(), 0);
   std::ranges::sort(layout.by_nid, {}, [&](uint32_t i) { return layout.places[i].nid; });
 
+  const bool placed = !inodes.tree().starts.empty();
   uint64_t blocks = allocator.blocks();
-  layout.data_block = static_cast<uint32_t>(blocks);
   for (bool directories : {true, false})
     for (uint32_t i = 0; i < all.size(); i++) {
       if (all[i].is_directory() != directories || all[i].size == layout.places[i].tail) continue;
+      if (placed && all[i].kind == Inode::Kind::kFile) continue;
       layout.places[i].block = static_cast<uint32_t>(blocks);
       blocks += Blocks(all[i].size - layout.places[i].tail);
       layout.data.push_back(i);
@@ -95,7 +96,31 @@ Result<Layout> Layout::Of(const Inodes& inodes) {
         return Fail(Code::kNotSupported, "expected a tree of less than 16 TiB, found more");
     }
   layout.blocks = static_cast<uint32_t>(blocks);
+  if (placed) TRY(layout.PlaceFiles(inodes));
   return layout;
+}
+
+// Behind all else, where the tree says.
+Result<> Layout::PlaceFiles(const Inodes& inodes) {
+  const std::span<const Inode> all = inodes.all();
+  std::span<const uint32_t> starts = inodes.tree().starts;
+  std::vector<uint32_t> files;
+  for (uint32_t i = 0; i < all.size(); i++)
+    if (all[i].kind == Inode::Kind::kFile && all[i].size > places[i].tail) files.push_back(i);
+  if (starts.size() != files.size())
+    return Fail(Code::kNotTrusted, "layout: expected the places of {} files, found {}",
+                files.size(), starts.size());
+  for (size_t n = 0; n < files.size(); n++) places[files[n]].block = starts[n];
+  std::ranges::sort(files, {}, [&](uint32_t i) { return places[i].block; });
+  for (uint32_t i : files) {
+    const uint64_t end = places[i].block + Blocks(all[i].size - places[i].tail);
+    if (places[i].block < blocks || end > UINT32_MAX)
+      return Fail(Code::kNotTrusted, "layout: {}: expected a place from block {} on, found {}",
+                  inodes.PathOf(i), blocks, places[i].block);
+    blocks = static_cast<uint32_t>(end);
+    data.push_back(i);
+  }
+  return {};
 }
 
 }  // namespace hostos::erofs

@@ -1,6 +1,7 @@
 // Where everything lies in the image. Block 0 holds the superblock. Right after it begins the
 // metadata area, which packs the inodes, each with its xattrs and, if it fits, its tail. Whole data
-// blocks follow, directories before files. docs/seal-format.md has the rules.
+// blocks follow, directories before files, and these where Tree::starts says, if it does.
+// docs/seal-format.md has the rules.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +24,13 @@ struct Layout {
   std::vector<Place> places;     // by inode
   std::vector<uint32_t> by_nid;  // inodes in the order of the metadata area
   std::vector<uint32_t> data;    // inodes with data blocks, in the order of the data area
-  uint32_t data_block = 0;       // where the data area begins
   uint32_t blocks = 0;           // of the image
 
+  // kNotTrusted when the tree's `starts` are no layout of it.
   static Result<Layout> Of(const Inodes& inodes);
+
+ private:
+  Result<> PlaceFiles(const Inodes& inodes);
 };
 
 }  // namespace hostos::erofs

@@ -1,13 +1,11 @@
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 
 #include "updater/base/unique_fd.h"
 #include "updater/seal/block_hasher.h"
 #include "updater/seal/hash_tree.h"
+#include "updater/seal/medium.h"
 #include "updater/seal/seal.h"
 
 namespace hostos {
@@ -19,8 +17,7 @@ class MediumReads {
  public:
   explicit MediumReads(int fd) : fd_(fd), flags_(::fcntl(fd, F_GETFL)) {
     if (::fcntl(fd_, F_SETFL, flags_ | O_DIRECT) == 0) return;
-    (void)::fsync(fd_);  // bytes that differ show a failed write
-    if (::ioctl(fd_, BLKFLSBUF, 0) < 0) (void)::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
+    DropCache(fd_);
   }
   ~MediumReads() { (void)::fcntl(fd_, F_SETFL, flags_); }
   MediumReads(const MediumReads&) = delete;

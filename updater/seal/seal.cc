@@ -3,7 +3,9 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cstring>
 #include <future>
+#include <vector>
 
 #include "updater/base/unique_fd.h"
 #include "updater/seal/block_hasher.h"
@@ -12,6 +14,7 @@
 #include "updater/seal/image_writer.h"
 #include "updater/seal/inodes.h"
 #include "updater/seal/layout.h"
+#include "updater/seal/medium.h"
 #include "updater/seal/verity_format.h"
 
 namespace hostos {
@@ -38,9 +41,38 @@ Result<> SendImage(const Tree& tree, ContentReader& content, int socket) {
   return stream.abandoned() ? Result<>() : sent;
 }
 
-Result<Digest> ReceiveImage(int stream, uint64_t size, int image_fd, int verity_fd,
-                            const SealProgress& progress) {
+namespace {
+
+// Writes the blocks that the file does not hold already: flash wears out by writing. Returns their
+// bytes. What cannot be read is written.
+Result<uint64_t> WriteChanged(int fd, std::span<const std::byte> bytes, uint64_t offset,
+                              std::span<std::byte> held) {
+  const size_t n = PreadFull(fd, held.first(bytes.size()), offset).value_or(0);
+  auto holds = [&](size_t at) {
+    return at + verity::kBlock <= n && std::memcmp(&bytes[at], &held[at], verity::kBlock) == 0;
+  };
+  uint64_t written = 0;
+  for (size_t at = 0; at < bytes.size(); at += verity::kBlock) {
+    const size_t begin = at;
+    while (at < bytes.size() && !holds(at)) at += verity::kBlock;
+    TRY(PwriteFull(fd, bytes.subspan(begin, at - begin), offset + begin));
+    written += at - begin;
+  }
+  // Starts writeback now, so the fsync at the end has little left to do. Only a hint.
+  if (written > 0)
+    (void)::sync_file_range(fd, static_cast<off_t>(offset), static_cast<off_t>(bytes.size()),
+                            SYNC_FILE_RANGE_WRITE);
+  return written;
+}
+
+}  // namespace
+
+Result<Received> ReceiveImage(int stream, uint64_t size, int image_fd, int verity_fd,
+                              const SealProgress& progress) {
   TRY(SizeOfImage(size));
+  DropCache(image_fd);  // compared is what the medium holds
+  std::vector<std::byte> held(verity::BlockHasher::kBufferSize);
+  uint64_t written = 0;
   verity::HashTreeWriter tree(verity_fd, size / verity::kBlock);
   verity::BlockHasher hasher([&](uint64_t, const Digest& digest) { return tree.Add(digest); });
   for (uint64_t done = 0; done < size;) {
@@ -51,15 +83,12 @@ Result<Digest> ReceiveImage(int stream, uint64_t size, int image_fd, int verity_
     if (*n < buffer.size())
       return Fail(Code::kNetwork, "image: expected {} bytes, found {}", size, done + *n);
     hasher.Submit(*n);
-    TRY_CONTEXT("image", PwriteFull(image_fd, buffer, done));
-    // Starts writeback now, so the fsync at the end has little left to do. Only a hint.
-    (void)::sync_file_range(image_fd, static_cast<off_t>(done), static_cast<off_t>(*n),
-                            SYNC_FILE_RANGE_WRITE);
+    written += TRY_CONTEXT("image", WriteChanged(image_fd, buffer, done, held));
     done += *n;
     if (progress) progress(done, size);
   }
   TRY(hasher.Finish());
-  return tree.Finish();
+  return Received{TRY(tree.Finish()), written};
 }
 
 Result<Sealed> Seal(const Tree& tree, ContentReader& content, int image_fd, int verity_fd,
@@ -70,11 +99,11 @@ Result<Sealed> Seal(const Tree& tree, ContentReader& content, int image_fd, int 
     const UniqueFd socket = std::move(writer);
     return SendImage(tree, content, socket.get());
   });
-  const Result<Digest> root_hash =
+  const Result<Received> received =
       ReceiveImage(reader.get(), size.image, image_fd, verity_fd, progress);
   reader = {};
   TRY(sent.get());  // says why it ended early
-  return Sealed{.root_hash = TRY(root_hash), .size = size};
+  return Sealed{.root_hash = TRY(received).root_hash, .size = size};
 }
 
 }  // namespace hostos

@@ -5,6 +5,7 @@
 // image need not be able to write it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 
@@ -14,9 +15,9 @@
 
 namespace hostos {
 
-// The version of docs/seal-format.md that this library implements: hostos.seal-format in the
-// metadata of a release's commit.
-constexpr uint32_t kSealFormat = 1;
+// The versions of docs/seal-format.md that this library implements: hostos.seal-format in the
+// metadata of a release's commit. They differ in Tree::starts.
+constexpr std::array<uint32_t, 2> kSealFormats = {1, 2};
 
 struct SealSize {
   uint64_t image = 0;   // bytes of the erofs image, a multiple of 4096
@@ -43,12 +44,18 @@ Result<SealSize> SizeOfImage(uint64_t image);
 // ends early without an error.
 Result<> SendImage(const Tree& tree, ContentReader& content, int socket);
 
+struct Received {
+  Digest root_hash;
+  uint64_t written = 0;  // bytes of the image that its file or device did not hold already
+};
+
 // Reads an image of `size` bytes from a stream; writes it and its hash area to files or block
-// devices, from offset 0. Returns the root hash. Does not sync and does not truncate; what a
-// failure leaves is no image. Interprets nothing in the image, so its sender need not be trusted.
-// kNetwork when the stream ended early or stalled: the sender knows why.
-Result<Digest> ReceiveImage(int stream, uint64_t size, int image_fd, int verity_fd,
-                            const SealProgress& progress);
+// devices, from offset 0. Blocks of the image that the medium holds already are not written. Does
+// not sync and does not truncate; what a failure leaves is no image. Interprets nothing in the
+// image, so its sender need not be trusted. kNetwork when the stream ended early or stalled: the
+// sender knows why.
+Result<Received> ReceiveImage(int stream, uint64_t size, int image_fd, int verity_fd,
+                              const SealProgress& progress);
 
 // Runs both ends: a second thread sends what this one receives.
 Result<Sealed> Seal(const Tree& tree, ContentReader& content, int image_fd, int verity_fd,

@@ -1,4 +1,4 @@
-// The dm-verity hash area of seal format 1: a superblock, then the hash tree with its top level
+// The dm-verity hash area: a superblock, then the hash tree with its top level
 // first; SHA-256, salted, 4096-byte blocks, hash type 1. `veritysetup format` makes the same bytes.
 // Sources: Linux Documentation/admin-guide/device-mapper/verity.rst, and for the superblock
 // cryptsetup's "DM-Verity on-disk specification" (its wiki, and lib/verity/verity.c).

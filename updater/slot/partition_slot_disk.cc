@@ -21,8 +21,8 @@ Result<> Sync(int fd, const std::string& device) {
 
 }  // namespace
 
-Result<> PartitionSlotDisk::Write(Slot slot, const Release& release, int image,
-                                  Progress& progress) {
+Result<uint64_t> PartitionSlotDisk::Write(Slot slot, const Release& release, int image,
+                                          Progress& progress) {
   const BootState state = TRY(boot_.Read());
   if (slot != state.target())
     return Fail(Code::kFailed, "slot {} is {}: expected to write slot {}", Name(slot),
@@ -38,18 +38,18 @@ Result<> PartitionSlotDisk::Write(Slot slot, const Release& release, int image,
   // O_EXCL claims the block device: the kernel refuses it if the device is mounted or mapped.
   UniqueFd data = TRY(Open(to.data_device, O_RDWR | O_EXCL));
   UniqueFd verity = TRY(Open(to.verity_device, O_RDWR | O_EXCL));
-  const Digest root_hash = TRY_CONTEXT(
+  const Received received = TRY_CONTEXT(
       std::format("slot {}", Name(slot)),
       ReceiveImage(image, size.image, data.get(), verity.get(),
                    [&](uint64_t done, uint64_t total) { progress.Bytes(done, total); }));
-  if (root_hash != release.root_hash)
+  if (received.root_hash != release.root_hash)
     return Fail(Code::kNotTrusted, "slot {}: expected the root hash {} as signed, found {}",
-                Name(slot), release.root_hash.Hex(), root_hash.Hex());
+                Name(slot), release.root_hash.Hex(), received.root_hash.Hex());
   TRY(Sync(data.get(), to.data_device));
   TRY(Sync(verity.get(), to.verity_device));
   TRY_CONTEXT(to.data_device, data.Close());
   TRY_CONTEXT(to.verity_device, verity.Close());
-  return {};
+  return received.written;
 }
 
 Result<> PartitionSlotDisk::Prove(Slot slot, const Release& release, Progress& progress) {

@@ -12,7 +12,7 @@ class PartitionSlotDisk : public SlotDisk {
   // `boot` must outlive this.
   explicit PartitionSlotDisk(BootControl& boot) : boot_(boot) {}
 
-  Result<> Write(Slot slot, const Release& release, int image, Progress& progress) override;
+  Result<uint64_t> Write(Slot slot, const Release& release, int image, Progress& progress) override;
   Result<> Prove(Slot slot, const Release& release, Progress& progress) override;
 
  private:

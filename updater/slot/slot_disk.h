@@ -13,10 +13,12 @@ class SlotDisk {
   virtual ~SlotDisk() = default;
 
   // Reads `release.image_size` bytes from `image`, an untrusted stream, into the slot's two
-  // partitions, and fsyncs them. kNetwork when the stream ends early: its sender knows why.
+  // partitions, and fsyncs them. Returns how many bytes of the image the slot did not hold already;
+  // the others are not written. kNetwork when the stream ends early: its sender knows why.
   // kNotTrusted when the resulting root hash is not `release.root_hash`. kNoSpace when a partition
   // is too small.
-  virtual Result<> Write(Slot slot, const Release& release, int image, Progress& progress) = 0;
+  virtual Result<uint64_t> Write(Slot slot, const Release& release, int image,
+                                 Progress& progress) = 0;
 
   // Reads the slot's image and hash tree from the medium, not from the cache, and checks every byte
   // against the release's root hash. kNotTrusted names the first byte range that differs.

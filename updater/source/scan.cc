@@ -97,7 +97,9 @@ Result<Scan> ScanCommit(const Repo& repo, const Commit& commit) {
   CommitWalk walk(repo);
   TRY_CONTEXT("commit " + commit.release.commit.Hex(),
               walk.Visit(commit.root_dirtree, commit.root_dirmeta, 0, false));
-  return walk.Finish();
+  Scan scan = walk.Finish();
+  scan.tree.starts = commit.layout;
+  return scan;
 }
 
 }  // namespace hostos
