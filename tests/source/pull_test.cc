@@ -350,7 +350,7 @@ TEST_CASE("a version that is published never becomes another release") {
   Update update;
   AddFiles(update.tree, "more", 1, 9);
   auto again = CommitTree(
-      update.publisher.repo, Value(ScanDirectory(update.tree)),
+      update.publisher.repo, ScanDirectory(update.tree).value(),
       {.uki = update.publisher.directory / "uki", .release = update.publisher.Describe("1.0")},
       update.publisher.key);
   REQUIRE_FALSE(again);
