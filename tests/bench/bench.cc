@@ -2,9 +2,11 @@
 // public tools that do the same work. Everything is measured in this run, with warm caches on both
 // sides.
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <iostream>
 #include <span>
+#include <unordered_set>
 
 #include "images/pack_release.h"
 #include "tests/bench/large.h"
@@ -24,6 +26,7 @@ constexpr int kRounds = 3;
 constexpr double kWallGoal = 1.25, kMemoryGoal = 40;           // ratio, MiB
 constexpr double kWireGoal = 15.5, kSameKernelWireGoal = 1.0;  // MB
 constexpr size_t kRequestsGoal = 12;
+constexpr double kWrittenGoal = 1.5;  // ratio
 
 constexpr const char* kUsage = R"(usage: dev bench [--json] [--quick]
 
@@ -55,6 +58,28 @@ struct Round {
   double ratio() const { return ours.wall / tools_wall(); }
 };
 
+// Calls `see` with the digest of each block of the file's first `size` bytes.
+Result<> ForEachBlock(const std::string& path, uint64_t size,
+                      const std::function<void(const Digest&)>& see) {
+  const UniqueFd file = TRY(Open(path, O_RDONLY));
+  std::array<std::byte, 4096> block;
+  for (uint64_t at = 0; at < size; at += block.size()) {
+    if (TRY(ReadFull(file.get(), block)) < block.size()) break;
+    see(Sha256::Of(block));
+  }
+  return {};
+}
+
+// The bytes of an image's blocks that another image has nowhere.
+Result<uint64_t> LackingBytes(const std::string& image, uint64_t size, const std::string& held) {
+  std::unordered_set<Digest> blocks;
+  uint64_t lacking = 0;
+  TRY(ForEachBlock(held, UINT64_MAX, [&](const Digest& block) { blocks.insert(block); }));
+  TRY(ForEachBlock(image, size,
+                   [&](const Digest& block) { lacking += blocks.contains(block) ? 0 : 4096; }));
+  return lacking;
+}
+
 // Measures an update of a new node of files. Cost::said is what update_on_files printed.
 Result<Cost> MeasureUpdate(const Releases& releases, const HttpServer& server) {
   const FileNode node(releases, server.url());
@@ -64,6 +89,9 @@ Result<Cost> MeasureUpdate(const Releases& releases, const HttpServer& server) {
   if (cost.said.value("commit", "") != releases.to.Hex())
     return Fail(Code::kFailed, "expected an update to {}, found {}", releases.to.Hex(),
                 cost.said.dump());
+  if (!releases.held.empty())
+    cost.said["slot_lacking_bytes"] =
+        TRY(LackingBytes(node.machine().disk() + "4", cost.said["image_bytes"], releases.held));
   return cost;
 }
 
@@ -143,7 +171,7 @@ Result<json> MakePack(const std::string& repo, const std::string& version,
 
 // The update from one release of the set to another, with a delta pack as a publisher makes it.
 Result<json> MeasurePair(const ReleaseSet& set, const std::string& from, const std::string& to,
-                         int rounds) {
+                         int rounds, const std::string& held = "") {
   const MadeRelease first = TRY(set.Get(from)), second = TRY(set.Get(to));
   const TempDir packs;
   PublishedReleases published(set, packs.path());
@@ -157,7 +185,8 @@ Result<json> MeasurePair(const ReleaseSet& set, const std::string& from, const s
                    .parent = "",
                    .from = first.commit,
                    .to = second.commit,
-                   .slot = {1024, 16}},
+                   .slot = {1024, 16},
+                   .held = held},
                   std::format("{}/{}.erofs", set.directory(), from), published.server(), rounds));
   result["pack"] = pack;
   return result;
@@ -167,6 +196,9 @@ Result<json> Measure(bool quick) {
   const ReleaseSet set = TRY(ReleaseSet::Open());
   json result = TRY(MeasurePair(set, "1.0.0", "1.1.0", kRounds));
   result["same_kernel"] = TRY(MeasurePair(set, "1.1.0", "1.3.0", 0));
+  // What a node writes over the release before the running one, and how much of it that one lacks.
+  const std::string old = set.directory() + "/1.0.0.erofs";
+  result["chain"] = TRY(MeasurePair(set, "1.1.0", "1.2.0", 0, old));
   if (quick) return result;
   Say("making two releases of a 2 GB tree");
   TempDir directory;
@@ -186,6 +218,9 @@ void AddGoals(json& result) {
   goals["same_kernel_wire_bytes"] = same["wire_bytes"].get<double>() <= kSameKernelWireGoal * 1e6;
   goals["requests"] =
       std::max(result["requests"].get<size_t>(), same["requests"].get<size_t>()) <= kRequestsGoal;
+  const json& chain = result["chain"];
+  goals["slot_written_bytes"] = chain["slot_written_bytes"].get<double>() <=
+                                kWrittenGoal * chain["slot_lacking_bytes"].get<double>();
   goals["peak_rss_mib"] = result["peak_rss_mib"] <= kMemoryGoal;
   if (result.contains("large"))
     goals["large_peak_rss_mib"] = result["large"]["peak_rss_mib"] <= kMemoryGoal;
@@ -228,6 +263,10 @@ void PrintTable(const json& result) {
       "  its delta pack: {} objects, {:.2f} MB; made in {:.0f} s, {:.0f} MiB\n",
       pack["objects"].get<uint64_t>(), Mb(pack["bytes"]), pack["wall_seconds"].get<double>(),
       pack["peak_rss_mib"].get<double>());
+  const json& chain = result["chain"];
+  std::cout << std::format(
+      "  a third release over the first: {:.1f} MB of {:.1f} are written, {:.1f} were not there\n",
+      Mb(chain["slot_written_bytes"]), Mb(chain["image_bytes"]), Mb(chain["slot_lacking_bytes"]));
   if (result.contains("large")) {
     const json& large = result["large"];
     std::cout << std::format("  a tree of {:.2f} GB: {:.1f} s, peak {:.1f} MiB\n",
@@ -246,6 +285,10 @@ void PrintTable(const json& result) {
   PrintGoal(std::format("requests, at most {}", kRequestsGoal),
             std::format("{}, {}", result["requests"].get<int>(), same["requests"].get<int>()),
             goals["requests"]);
+  PrintGoal(std::format("written over what was not in the slot, at most {}", kWrittenGoal),
+            std::format("{:.2f}", chain["slot_written_bytes"].get<double>() /
+                                      chain["slot_lacking_bytes"].get<double>()),
+            goals["slot_written_bytes"]);
   PrintGoal(std::format("peak resident memory, at most {} MiB", kMemoryGoal),
             std::format("{:.1f} MiB", result["peak_rss_mib"].get<double>()), goals["peak_rss_mib"]);
   if (goals.contains("large_peak_rss_mib"))

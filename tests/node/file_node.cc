@@ -21,6 +21,7 @@ FileNode::FileNode(const Releases& releases, const std::string& url) {
   machine_ = std::make_unique<DiskMachine>(
       TestImage(uki, ParseCommit(commit.commit).value().release), releases.slot);
   const std::string disk = machine_->disk();
+  if (!releases.held.empty()) Run(std::format("cp {} {}4", releases.held, disk));
   Run(std::format("truncate -s {0}M {1}2 {1}4 && truncate -s {2}M {1}3 {1}5", releases.slot.data,
                   disk, releases.slot.verity));
   const nlohmann::json origin = {{"url", url},

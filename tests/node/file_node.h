@@ -13,6 +13,7 @@ struct Releases {
   std::string parent;  // repository with the objects of `from`, like a running root's
   Digest from, to;     // commits
   SlotSize slot;
+  std::string held = {};  // an image that the other slot holds; empty: none
 };
 
 class FileNode {

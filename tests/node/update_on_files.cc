@@ -71,6 +71,7 @@ Result<json> UpdateFiles(FileWorld& node, Phases& phases) {
   return json{{"phases", phases.Take()},
               {"commit", plan.target.release.commit.Hex()},
               {"image_bytes", plan.target.release.image_size},
+              {"slot_written_bytes", plan.written},
               {"uki_bytes", plan.target.release.uki_size}};
 }
 

@@ -391,9 +391,10 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
 
   // write: the image and its hash tree into the partitions
   progress.Begin("write", std::format("slot {}", Name(plan.slot)));
-  const uint64_t written = TRY_CONTEXT("write", WriteSlot(world, plan, checkout, progress));
-  progress.Begin("write", std::format("{} of {}: slot {} held the rest already", Megabytes(written),
-                                      Megabytes(release.image_size), Name(plan.slot)));
+  plan.written = TRY_CONTEXT("write", WriteSlot(world, plan, checkout, progress));
+  progress.Begin("write",
+                 std::format("{} of {}: slot {} held the rest already", Megabytes(plan.written),
+                             Megabytes(release.image_size), Name(plan.slot)));
   TRY(session.Done(Event::kWritten));
 
   // prove: read back from the medium, to the signed root hash

@@ -48,6 +48,7 @@ struct UpdatePlan {
   std::vector<PackageChange> packages;
   std::vector<std::string> etc_changes;  // paths below /etc; all are kept
   std::vector<CheckResult> failing;      // checks that fail before anything is changed
+  uint64_t written = 0;                  // after the update: bytes that the slot did not hold
 };
 
 // The required checks among them that fail for a reason in this machine, with what they found, in
