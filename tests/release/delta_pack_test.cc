@@ -20,11 +20,11 @@ PackIndex Good() {
                   {.place = 9, .frames = {{.unpacked = 1, .packed = 50}}, .copies = {}}}};
 }
 
-Result<PackIndex> Read(const PackIndex& index) {
+Result<PackIndex> Read(const PackIndex& index, uint64_t frames = kFrames) {
   const std::string bytes = WritePackIndex(index);
   const uint64_t size = TRY(ParsePackHeader(bytes.substr(0, kPackHeaderBytes)));
   CHECK(size == bytes.size() - kPackHeaderBytes);
-  return ParsePackIndex(bytes.substr(kPackHeaderBytes), kObjects, kFrames);
+  return ParsePackIndex(bytes.substr(kPackHeaderBytes), kObjects, frames);
 }
 
 TEST_CASE("the index of a delta pack is read as it was written") {
@@ -34,12 +34,19 @@ TEST_CASE("the index of a delta pack is read as it was written") {
 TEST_CASE("an index of a delta pack that lies is refused") {
   PackIndex index = Good();
   PackObject& object = index.objects[0];
+  uint64_t frames = kFrames;
   CHECK(Read(index));
   SECTION("an object that the commit has not") {
     object.place = kObjects;
   }
+  SECTION("the same object twice") {
+    object.place = index.objects[1].place;
+  }
   SECTION("a base that the pack has not") {
     object.frames[1].base = 3;
+  }
+  SECTION("a copy of a base that the pack has not") {
+    object.copies[1].base = 3;
   }
   SECTION("a copy of nothing") {
     object.copies[0].base = 0;
@@ -48,7 +55,8 @@ TEST_CASE("an index of a delta pack that lies is refused") {
     object.frames[0].unpacked = kMaxFrameBytes + 1;
   }
   SECTION("a frame too long to be read") {
-    object.frames[0].packed = kMaxPackedFrameBytes + 1;
+    frames += kMaxPackedFrameBytes;
+    object.frames[0].packed += kMaxPackedFrameBytes;
   }
   SECTION("a prefix too long to be held") {
     object.frames[1].length = kMaxPrefixBytes + 1;
@@ -62,7 +70,7 @@ TEST_CASE("an index of a delta pack that lies is refused") {
   SECTION("fewer bytes of frames than the pack has") {
     object.frames[0].packed -= 1;
   }
-  const Result<PackIndex> refused = Read(index);
+  const Result<PackIndex> refused = Read(index, frames);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Code::kNotTrusted);
 }
@@ -76,6 +84,7 @@ TEST_CASE("an index of a delta pack that is cut off, or goes on, is refused") {
     CHECK(refused.error().code == Code::kNotTrusted);
   }
   CHECK_FALSE(ParsePackIndex(bytes + '\0', kObjects, kFrames));
+  CHECK_FALSE(ParsePackIndex(std::string(8, '\xff') + '\1', kObjects, kFrames));  // 2^56 bases
   CHECK_FALSE(ParsePackHeader(std::string("HOSTPK1\n\0\0\0\0", 12)));
   CHECK_FALSE(ParsePackHeader(std::string("HOSTPK1\n\0\0\0\1", 12)));  // 16 MiB
   CHECK_FALSE(ParsePackHeader("HOSTPK2\n\1\0\0"));

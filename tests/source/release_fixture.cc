@@ -192,7 +192,11 @@ void Publisher::Pack(const std::string& from, const std::string& to) {
   Value(PackRelease(
       {.repo = path, .architecture = "x86-64", .version = to, .from = {from}, .level = 3},
       progress));
-  ReleaseTarget target = TargetOf(CommitOf(to).release);
+  AnnouncePacks(to);
+}
+
+void Publisher::AnnouncePacks(const std::string& version) {
+  ReleaseTarget target = TargetOf(CommitOf(version).release);
   target.packs = Value(PacksFor(path, target.root_hash));
   Announce(target);
 }

@@ -54,6 +54,8 @@ struct Publisher {
   Release Describe(const std::string& version, const std::string& uki = "");
   // Makes the delta pack between two published releases, and names it in the target of the second.
   void Pack(const std::string& from, const std::string& to);
+  // Names the packs that are there, with their sizes.
+  void AnnouncePacks(const std::string& version);
   Commit CommitOf(const std::string& version) const;
 
   std::string ObjectPath(const Digest& checksum, const std::string& extension) const;

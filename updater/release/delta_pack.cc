@@ -103,12 +103,14 @@ Result<PackIndex> ParsePackIndex(std::string_view bytes, size_t objects, uint64_
     index.objects.push_back(ReadObject(reader, objects, index.bases.size()));
   TRY(reader.Finish());
   uint64_t packed = 0;
+  std::vector<int> times(objects);
   for (const PackObject& object : index.objects) {
     packed += object.packed();
-    if (object.place >= objects || Sum(object.copies, &PackCopy::literals) > object.unpacked() ||
+    if (object.place >= objects || times[object.place]++ > 0 ||
+        Sum(object.copies, &PackCopy::literals) > object.unpacked() ||
         std::ranges::contains(object.copies, 0u, &PackCopy::base))
       return Fail(Code::kNotTrusted,
-                  "delta pack: expected an object of literal bytes and copies, "
+                  "delta pack: expected each object once, of literal bytes and copies, "
                   "found at place {} none that can be",
                   object.place);
   }

@@ -12,7 +12,7 @@
 // The index is numbers of seven bits a byte, least significant first, the eighth set where more
 // follow:
 //   count of bases; each: its checksum, 32 bytes
-//   count of objects; each: its place among the commit's signed sizes;
+//   count of objects; each, once: its place among the commit's signed sizes;
 //     count of frames; each: bytes it unpacks to, bytes it has, 0 or the base of its prefix (from
 //     1),
 //       and with a prefix its offset and length in the base
