@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "images/pack_release.h"
+#include "tests/bench/delta_floor.h"
 #include "tests/bench/large.h"
 #include "tests/bench/tools.h"
 #include "tests/mounted.h"
@@ -179,16 +180,21 @@ Result<json> MeasurePair(const ReleaseSet& set, const std::string& from, const s
   const json pack = TRY(MakePack(published.directory(), to, from));
   TRY(published.Publish(to));
   Say(std::format("the update from {} to {}", from, to));
-  json result =
-      TRY(Compare({.repo = set.directory() + "/repo",
-                   .keys = set.directory() + "/keys",
-                   .parent = "",
-                   .from = first.commit,
-                   .to = second.commit,
-                   .slot = {1024, 16},
-                   .held = held},
-                  std::format("{}/{}.erofs", set.directory(), from), published.server(), rounds));
+  const Releases releases = {.repo = set.directory() + "/repo",
+                             .keys = set.directory() + "/keys",
+                             .parent = "",
+                             .from = first.commit,
+                             .to = second.commit,
+                             .slot = {1024, 16},
+                             .held = held};
+  json result = TRY(Compare(releases, std::format("{}/{}.erofs", set.directory(), from),
+                            published.server(), rounds));
   result["pack"] = pack;
+  if (!held.empty()) return result;
+  Say("deltas of the same releases by others");
+  const TempDir others;
+  result["wire_delta_floor"] = TRY(DeltaFloor(releases));
+  result["ostree_static_delta_bytes"] = TRY(StaticDeltaBytes(releases, others.path()));
   return result;
 }
 
@@ -267,6 +273,9 @@ void PrintTable(const json& result) {
   std::cout << std::format(
       "  a third release over the first: {:.1f} MB of {:.1f} are written, {:.1f} were not there\n",
       Mb(chain["slot_written_bytes"]), Mb(chain["image_bytes"]), Mb(chain["slot_lacking_bytes"]));
+  std::cout << std::format(
+      "  by others: zstd --patch-from of each file {:.2f} MB, OSTree's static delta {:.2f} MB\n",
+      Mb(result["wire_delta_floor"]), Mb(result["ostree_static_delta_bytes"]));
   if (result.contains("large")) {
     const json& large = result["large"];
     std::cout << std::format("  a tree of {:.2f} GB: {:.1f} s, peak {:.1f} MiB\n",
