@@ -1,6 +1,6 @@
 // The checks of containerd, by a program of their own (updater/containerd). gRPC and protobuf are
-// in it alone: they take 22 MiB, which a process that updates need not hold. The questions are its
-// one argument, as JSON; so is what it writes when all are answered.
+// in it alone: an update need not hold what they take of memory. The questions are its one argument,
+// as JSON; so is what it writes when all are answered.
 #pragma once
 
 #include <array>
