@@ -1,5 +1,5 @@
 // Anything may answer on containerd's socket: bytes in place of HTTP/2 and gRPC.
-#include "updater/health/containerd.h"
+#include "updater/containerd/containerd.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>

@@ -7,11 +7,11 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tests/health/fake_containerd.h"
+#include "tests/containerd/fake_containerd.h"
 #include "tests/health/fake_systemd.h"
 #include "tests/health/limits.h"
 #include "tests/temp_dir.h"
-#include "updater/health/containerd.h"
+#include "updater/health/containerd_process.h"
 
 namespace hostos {
 namespace {
@@ -25,7 +25,7 @@ struct HealthMachine {
     policy.checks = dir / "health.d";
     policy.check_timeout = Seconds(5);  // a busy machine answers late
     policy.allowed_failed_units = std::move(allowed);
-    health.emplace(policy, systemd.address());
+    health.emplace(policy, CHECK_CONTAINERD, systemd.address());
   }
 
   std::vector<CheckResult> Round(Milliseconds limit = kAmple) { return health->Round(limit); }
@@ -127,7 +127,7 @@ TEST_CASE("every check follows the containerd that the configuration names") {
   HealthMachine machine({}, {.containerd_unit = "k3s.service"});
   CHECK(Failing(machine.Round()) == std::vector<std::string>{"containerd-restarts"});
   machine.policy.containerd_unit = "k3s.service";
-  SystemHealth health(machine.policy, machine.systemd.address());
+  SystemHealth health(machine.policy, CHECK_CONTAINERD, machine.systemd.address());
   CHECK(Failing(health.Round(kAmple)).empty());
   machine.systemd.Set({.containerd = {"inactive", 0, 0}, .containerd_unit = "k3s.service"});
   CHECK(Find(health.Round(kAmple), "containerd-restarts").detail ==
@@ -183,7 +183,7 @@ TEST_CASE("the settings of a containerd are its operator's where the policy says
   SECTION("as it does without CRI") {
     machine.policy.plugins = {"io.containerd.grpc.v1"};
   }
-  SystemHealth health(machine.policy, machine.systemd.address());
+  SystemHealth health(machine.policy, CHECK_CONTAINERD, machine.systemd.address());
   CHECK(Find(health.Round(kAmple), "containerd-settings").ok);
 }
 
@@ -206,7 +206,7 @@ TEST_CASE("a system still starting is fine, one in emergency mode is not") {
 TEST_CASE("without a bus both of its checks fail") {
   HealthMachine machine;
   const std::vector<CheckResult> checks =
-      SystemHealth(machine.policy, "unix:path=/nowhere/bus").Round(kAmple);
+      SystemHealth(machine.policy, CHECK_CONTAINERD, "unix:path=/nowhere/bus").Round(kAmple);
   CHECK(Failing(checks) == std::vector<std::string>{"containerd-restarts", "units"});
   CHECK(Find(checks, "units").detail ==
         "connect to unix:path=/nowhere/bus: No such file or directory");
@@ -221,7 +221,7 @@ TEST_CASE("a round with every part hanging is over within its limit and the time
   std::ofstream(check) << "#!/bin/sh\nexec sleep 1000\n";
   std::filesystem::permissions(check, std::filesystem::perms(0755));
   machine.policy.check_timeout = Seconds(30);
-  SystemHealth health(machine.policy, machine.systemd.address());
+  SystemHealth health(machine.policy, CHECK_CONTAINERD, machine.systemd.address());
 
   const auto begin = std::chrono::steady_clock::now();
   const std::vector<CheckResult> checks = health.Round(Seconds(2));

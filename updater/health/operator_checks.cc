@@ -2,13 +2,7 @@
 
 #include <dirent.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <format>
@@ -16,15 +10,12 @@
 
 #include "updater/base/printable.h"
 #include "updater/base/unique_fd.h"
+#include "updater/health/program.h"
 
 namespace hostos {
 namespace {
 
-constexpr size_t kOutputLimit = 4096;
-constexpr size_t kPiece = 16384;
-constexpr int kPipePieces = 65536 / kPiece;  // a pipe's capacity, pipe(7)
-constexpr Milliseconds kKillTime{1000};      // for SIGKILL to take effect
-constexpr int kEnvironmentExit = 75;         // EX_TEMPFAIL, sysexits.h
+constexpr int kEnvironmentExit = 75;  // EX_TEMPFAIL, sysexits.h
 
 // Fails unless only root can change what `fd` refers to.
 Result<struct stat> RootsAlone(int fd, const std::string& path) {
@@ -84,11 +75,6 @@ Result<UniqueFd> OpenTrusted(const std::string& path, mode_t type, const char* t
   return at;
 }
 
-// The path by which the process that holds an O_PATH descriptor opens its file.
-std::string PathOf(int fd) {
-  return std::format("/proc/self/fd/{}", fd);
-}
-
 // The names in a directory, sorted; empty when the directory does not exist.
 Result<std::vector<std::string>> List(const std::string& directory) {
   std::vector<std::string> names;
@@ -105,42 +91,8 @@ Result<std::vector<std::string>> List(const std::string& directory) {
   return names;
 }
 
-// The end of a check's output.
-class Output {
- public:
-  static Result<Output> Create() {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) < 0) return FailErrno("pipe");
-    Output output{UniqueFd(ends[0]), UniqueFd(ends[1])};
-    if (::fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) return FailErrno("pipe");
-    return output;
-  }
-
-  int read_end() const { return read_.get(); }
-  int write_end() const { return write_.get(); }
-  void CloseWriteEnd() { write_ = UniqueFd(); }
-
-  // Takes one piece of the waiting output; false when none is waiting, or none will come.
-  bool Take() {
-    char buffer[kPiece];
-    const ssize_t n = ::read(read_.get(), buffer, sizeof buffer);
-    if (n <= 0) return n < 0 && errno == EINTR;
-    text_.append(buffer, static_cast<size_t>(n));
-    if (text_.size() > kOutputLimit) text_.erase(0, text_.size() - kOutputLimit);
-    return true;
-  }
-
-  std::string text() const { return Printable(text_); }
-
- private:
-  Output(UniqueFd read, UniqueFd write) : read_(std::move(read)), write_(std::move(write)) {}
-
-  UniqueFd read_, write_;
-  std::string text_;
-};
-
 // Explains why an existing file cannot be started for want of a file: its interpreter is missing.
-Result<pid_t> NoInterpreter(int program, const std::string& path) {
+Result<> NoInterpreter(int program, const std::string& path) {
   constexpr size_t kLine = 256;  // execve(2) reads no more of the line
   std::string head(kLine, '\0');
   const Result<UniqueFd> file = Open(PathOf(program), O_RDONLY);
@@ -158,112 +110,37 @@ Result<pid_t> NoInterpreter(int program, const std::string& path) {
               OneLine(line.substr(2)));
 }
 
-// Starts the program behind `fd`, even if `path` names another file by now. A script's interpreter
-// opens the script by descriptor too: that is why the check has it as descriptor 3.
-Result<pid_t> Spawn(int fd, const std::string& path, const std::string& name, int output,
-                    Milliseconds limit) {
-  constexpr int kProgram = 3;
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  if (::posix_spawn_file_actions_init(&actions) != 0) return FailErrno(path, ENOMEM);
-  ::posix_spawnattr_init(&attributes);  // these fail only for lack of memory or bad arguments
-  ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&actions, output, 1);
-  ::posix_spawn_file_actions_adddup2(&actions, output, 2);
-  ::posix_spawn_file_actions_adddup2(&actions, fd, kProgram);  // without close-on-exec
-  ::posix_spawn_file_actions_addclosefrom_np(&actions, kProgram + 1);
-  ::posix_spawn_file_actions_addchdir_np(&actions, "/");
-  sigset_t none, all;
-  ::sigemptyset(&none);
-  ::sigfillset(&all);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setsigdefault(&attributes, &all);
-  ::posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-
-  std::string variables[] = {
-      "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-      "LANG=C.UTF-8",
-      "HOSTCTL_CHECK=" + name,
-      "HOSTCTL_CHECK_FILE=" + path,
-      std::format("HOSTCTL_CHECK_TIMEOUT={}", std::chrono::ceil<Seconds>(limit).count()),
-  };
-  char* environment[std::size(variables) + 1] = {};
-  std::ranges::transform(variables, environment, [](std::string& text) { return text.data(); });
-  std::string called = path;
-  char* arguments[] = {called.data(), nullptr};
-
-  pid_t pid = 0;
-  const int error =
-      ::posix_spawn(&pid, PathOf(kProgram).c_str(), &actions, &attributes, arguments, environment);
-  ::posix_spawnattr_destroy(&attributes);
-  ::posix_spawn_file_actions_destroy(&actions);
+// Why the program behind `fd` did not start.
+Result<> NotStarted(int error, int fd, const std::string& path) {
   if (error == ENOENT) return NoInterpreter(fd, path);
   if (error == ENOEXEC)
     return Fail(Code::kUnhealthy, "{} is neither a program nor a script with a #! line", path);
-  if (error != 0) return FailErrno(path, error);
-  return pid;
+  return FailErrno(path, error);
 }
 
-// Waits until the process ends or the time is over, and takes its output meanwhile. Once the output
-// is closed, only the end of the process counts. A child that keeps the output open delays nothing.
-bool WaitForEnd(int pidfd, Output& output, const Deadline& deadline) {
-  bool open = true;
-  for (;;) {
-    pollfd polled[2] = {{pidfd, POLLIN, 0}, {open ? output.read_end() : -1, POLLIN, 0}};
-    const int left = static_cast<int>(std::min<int64_t>(deadline.left().count(), INT32_MAX));
-    const int n = ::poll(polled, 2, left);
-    if (n < 0 && errno != EINTR) return false;
-    if (polled[0].revents != 0) return true;
-    if (n > 0 && polled[1].revents != 0) open = output.Take();
-    if (deadline.left() == Milliseconds(0)) return false;
-  }
-}
-
-Result<> Judge(const siginfo_t& info, CheckResult& check) {
-  if (info.si_code != CLD_EXITED)
-    return Fail(Code::kUnhealthy, "killed by signal {} ({})", info.si_status,
-                ::strsignal(info.si_status));
-  check.environment = info.si_status == kEnvironmentExit;
-  if (check.environment)
-    return Fail(Code::kUnhealthy, "exit code {}: the cause is outside this machine",
-                info.si_status);
-  if (info.si_status != 0)
-    return Fail(Code::kUnhealthy, "exit code {}, expected 0", info.si_status);
-  return {};
-}
-
-// Runs the check; fills in its output, and whether it blames the environment.
+// Runs the check; fills in its output, and whether it blames the environment. The program behind
+// the descriptor is started, even if `path` names another file by now. A script's interpreter opens
+// the script by descriptor too: that is why the check has it as descriptor 3.
 Result<> Run(const std::string& path, Milliseconds limit, CheckResult& check) {
   const UniqueFd program = TRY(OpenTrusted(path, S_IFREG, "a regular file"));
-  Output output = TRY(Output::Create());
-  const Deadline deadline(limit);
-  const pid_t pid = TRY(Spawn(program.get(), path, check.name, output.write_end(), limit));
-  output.CloseWriteEnd();
-  // A raw syscall, because glibc 2.41 declares pidfd_open() without C linkage.
-  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!pidfd) {
-    const int error = errno;
-    (void)::kill(-pid, SIGKILL);  // as below
-    return FailErrno("pidfd_open", error);
-  }
-
-  const bool in_time = WaitForEnd(pidfd.get(), output, deadline);
-  // Kills whatever remains of its process group, in time or not. The process is not reaped yet, so
-  // the number is still its own.
-  (void)::kill(-pid, SIGKILL);  // fails only when no process is left
-  const bool ended = in_time || WaitForEnd(pidfd.get(), output, Deadline(kKillTime));
-  siginfo_t info = {};
-  if (ended && ::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, WEXITED) < 0)
-    return FailErrno("waitid");
-  // Takes only what the pipe holds now: a process that left the group may write on for ever.
-  for (int pieces = 0; pieces < kPipePieces && output.Take(); pieces++) {
-  }
-  check.output = output.text();
-  if (!in_time)
-    return Fail(Code::kUnhealthy, "did not end within {}{}", FormatSeconds(limit),
-                ended ? "; killed" : ", nor when killed");
-  return Judge(info, check);
+  const int64_t seconds = std::chrono::ceil<Seconds>(limit).count();
+  const ProgramRun run =
+      TRY(RunProgram({.file = PathOf(kProgramDescriptor),
+                      .words = {path},
+                      .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
+                                      "HOSTCTL_CHECK=" + check.name, "HOSTCTL_CHECK_FILE=" + path,
+                                      std::format("HOSTCTL_CHECK_TIMEOUT={}", seconds)},
+                      .descriptor = program.get(),
+                      .errors = true,
+                      .limit = limit}));
+  if (run.not_started != 0) return NotStarted(run.not_started, program.get(), path);
+  check.output = Printable(run.output);
+  const int code = TRY(run.exit_code);
+  check.environment = code == kEnvironmentExit;
+  if (check.environment)
+    return Fail(Code::kUnhealthy, "exit code {}: the cause is outside this machine", code);
+  if (code != 0) return Fail(Code::kUnhealthy, "exit code {}, expected 0", code);
+  return {};
 }
 
 CheckResult RunOne(const std::string& directory, const std::string& name, bool required,

@@ -4,84 +4,31 @@
 
 #include <algorithm>
 #include <format>
-#include <functional>
 
-#include "updater/base/printable.h"
-#include "updater/health/containerd.h"
+#include "updater/health/containerd_process.h"
 #include "updater/health/operator_checks.h"
+#include "updater/health/run_check.h"
 
 namespace hostos {
 namespace {
 
 constexpr char kGateUnit[] = "hostos-health-gate.service";  // still starting while it checks
 
-Result<std::string> NotTried(std::string_view why) {
-  return Fail(Code::kUnhealthy, "not tried: {}", why);
-}
-
-// Runs one check with its share of the remaining time. Its detail says what it found, or why it
-// fails.
-CheckResult Check(const std::string& name, Milliseconds limit,
-                  const std::function<Result<std::string>(const Deadline&)>& run) {
-  const auto begin = std::chrono::steady_clock::now();
-  const Result<std::string> result =
-      limit > Milliseconds(0) ? run(Deadline(limit)) : NotTried("no time was left");
-  return {
-      .name = name,
-      .ok = result.has_value(),
-      .detail = OneLine(result ? *result : result.error().message),
-      .took = std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - begin),
-  };
-}
-
 }  // namespace
 
 std::vector<CheckResult> SystemHealth::Round(Milliseconds limit) {
   const Deadline deadline(limit);
-  std::vector<CheckResult> checks;
-  CheckContainerd(deadline, checks);
+  std::vector<CheckResult> checks = AskContainerd(program_, {.socket = policy_.containerd_socket,
+                                                             .plugins = policy_.plugins,
+                                                             .settings = AsksForSettings(),
+                                                             .canary = policy_.canary,
+                                                             .runtime = policy_.runtime,
+                                                             .check_timeout = policy_.check_timeout,
+                                                             .limit = limit});
   CheckSystemd(deadline, checks);
   std::ranges::move(RunOperatorChecks(policy_.checks, policy_.check_timeout, deadline),
                     std::back_inserter(checks));
   return checks;
-}
-
-void SystemHealth::CheckContainerd(const Deadline& deadline, std::vector<CheckResult>& checks) {
-  Containerd containerd(policy_.containerd_socket);
-  const auto add = [&](const char* name, Milliseconds left, auto run) {
-    const Milliseconds limit = std::min<Milliseconds>(policy_.check_timeout, left);
-    checks.push_back(Check(name, limit, std::move(run)));
-    return checks.back().ok;
-  };
-  const bool serving = add("containerd-serving", deadline.left(), [&](const Deadline& end) {
-    return containerd.Serving(end).transform([] { return std::string("SERVING"); });
-  });
-  // Asks only a containerd that serves: a question without an answer would cost its whole deadline.
-  const auto serving_or = [&](auto ask) {
-    return [&, ask](const Deadline& end) -> Result<std::string> {
-      return serving ? ask(end) : NotTried("containerd is not serving");
-    };
-  };
-  add("containerd-version", deadline.left(),
-      serving_or([&](const Deadline& end) { return containerd.Version(end); }));
-  add("containerd-plugins", deadline.left(), serving_or([&](const Deadline& end) {
-        return containerd.HasPlugins(policy_.plugins, end).transform([&] {
-          return std::format("{} needed, all loaded", policy_.plugins.size());
-        });
-      }));
-  add("containerd-settings", deadline.left(),
-      serving_or([&](const Deadline& end) -> Result<std::string> {
-        if (!AsksForSettings()) return "not asked for";
-        TRY(containerd.HasHostOsSettings(end));
-        return "systemd's cgroups, CNI plugins in /opt/cni/bin";
-      }));
-  add("canary", deadline.left(), serving_or([&](const Deadline& end) {
-        return containerd.RunCanary(policy_.canary, policy_.runtime, end)
-            .transform([](const std::string& stays) {
-              return "created, started, ended with exit code 0, deleted" +
-                     (stays.empty() ? "" : "; " + stays);
-            });
-      }));
 }
 
 // The settings of a containerd that is not HostOS's own, or works without CRI, are its operator's.
@@ -97,7 +44,7 @@ void SystemHealth::CheckSystemd(const Deadline& deadline, std::vector<CheckResul
   using Question = Result<std::string> (SystemHealth::*)(Systemd&, CheckResult&);
   const auto add = [&](const char* name, Question ask) {
     CheckResult found;
-    CheckResult check = Check(name, limit, [&](const Deadline&) -> Result<std::string> {
+    CheckResult check = RunCheck(name, limit, [&](const Deadline&) -> Result<std::string> {
       if (!systemd) return std::unexpected(systemd.error());
       return (this->*ask)(*systemd, found);
     });

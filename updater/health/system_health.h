@@ -13,13 +13,15 @@ namespace hostos {
 
 class SystemHealth : public Health {
  public:
-  explicit SystemHealth(HealthPolicy policy, std::string bus_address = kSystemBus)
-      : policy_(std::move(policy)), bus_address_(std::move(bus_address)) {}
+  // `program` is check-containerd.
+  SystemHealth(HealthPolicy policy, std::string program, std::string bus_address = kSystemBus)
+      : policy_(std::move(policy)),
+        program_(std::move(program)),
+        bus_address_(std::move(bus_address)) {}
 
   std::vector<CheckResult> Round(Milliseconds limit) override;
 
  private:
-  void CheckContainerd(const Deadline& deadline, std::vector<CheckResult>& checks);
   bool AsksForSettings() const;
   void CheckSystemd(const Deadline& deadline, std::vector<CheckResult>& checks);
   Result<std::string> SameProcess(Systemd& systemd, CheckResult& found);
@@ -28,7 +30,7 @@ class SystemHealth : public Health {
   bool MayFail(const std::string& unit) const;
 
   HealthPolicy policy_;
-  std::string bus_address_;
+  std::string program_, bus_address_;
   std::optional<ServiceState> containerd_;  // as the last round found it, if it was good
   std::optional<ServiceState> seen_;        // as the last round found it
 };

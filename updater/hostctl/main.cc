@@ -41,6 +41,7 @@ constexpr const char* kLocalConfig = "/etc/hostctl/hostctl.toml";
 constexpr const char* kStateDirectory = "/var/lib/hostos";
 constexpr const char* kRunDirectory = "/run/hostos";
 constexpr const char* kSlotsDirectory = "/run/hostos/slots";
+constexpr const char* kCheckContainerd = "/usr/lib/hostos/check-containerd";
 constexpr char kFetchSocket[] = "/run/hostos-fetch/socket";
 constexpr Seconds kFetchPatience{900};
 constexpr Seconds kGatePatience{60};  // the gate only lets it free space: not worth a trial's time
@@ -160,7 +161,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
       std::cerr << "hostctl: going on without the metadata that was kept: " << problem << "\n";
   SystemdBoot boot(boot_options);
   PartitionSlotDisk disk(boot);
-  SystemHealth checks(config.health);
+  SystemHealth checks(config.health, kCheckContainerd);
   NoChecks no_checks;
   SystemPower power;
   SystemClock clock;

@@ -16,9 +16,6 @@ class Channel;
 
 namespace hostos {
 
-// How long past its deadline a hung canary may take to clean up.
-inline constexpr Milliseconds kCanaryCleanup{5000};
-
 class Containerd {
  public:
   // Connects on the first question. Use a new object for each round.

@@ -19,7 +19,7 @@
 #include "tests/health/unix_socket.h"
 #include "tests/temp_dir.h"
 #include "updater/base/unique_fd.h"
-#include "updater/health/containerd.h"
+#include "updater/containerd/containerd.h"
 
 namespace hostos {
 namespace {
@@ -83,7 +83,7 @@ class RealContainerd {
     const std::string root = dir_ / ("canary-" + behaviour);
     for (const char* name : {"bin", "proc", "dev", "sys"})
       fs::create_directories(root + "/" + name);
-    fs::copy_file(HEALTH_TEST_CANARY, root + "/bin/canary");
+    fs::copy_file(TEST_CANARY, root + "/bin/canary");
     fs::permissions(root + "/bin/canary", fs::perms(0755));
     std::ofstream(root + "/behaviour") << behaviour;
     fs::permissions(root,

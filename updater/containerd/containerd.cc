@@ -1,4 +1,4 @@
-#include "updater/health/containerd.h"
+#include "updater/containerd/containerd.h"
 
 #include <grpcpp/grpcpp.h>
 #include <signal.h>
@@ -20,7 +20,8 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "updater/base/printable.h"
 #include "updater/base/unique_fd.h"
-#include "updater/health/canary_spec.h"
+#include "updater/containerd/canary_spec.h"
+#include "updater/health/containerd_process.h"
 
 namespace hostos {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/health/fake_containerd.h"
+#include "tests/containerd/fake_containerd.h"
 
 #include <grpcpp/grpcpp.h>
 

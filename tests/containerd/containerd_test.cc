@@ -1,15 +1,16 @@
-#include "updater/health/containerd.h"
+#include "updater/containerd/containerd.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 #include <format>
 #include <fstream>
 
-#include "tests/health/fake_containerd.h"
+#include "tests/containerd/fake_containerd.h"
 #include "tests/health/limits.h"
 #include "tests/health/unix_socket.h"
 #include "tests/temp_dir.h"
 #include "updater/base/unique_fd.h"
+#include "updater/health/containerd_process.h"
 
 namespace hostos {
 namespace {

@@ -1,4 +1,4 @@
-#include "updater/health/canary_spec.h"
+#include "updater/containerd/canary_spec.h"
 
 #include <nlohmann/json.hpp>
 
