@@ -301,4 +301,11 @@ Result<FetchStats> Repo::Copy(Archive& from, const SignedCommit& commit, Progres
   return stats;
 }
 
+Result<> Repo::Complete(const SignedCommit& commit) {
+  TRY(StoreCommit(commit));
+  TRY(MarkComplete(commit.release.commit));
+  (void)RemoveLeftovers(path_);
+  return {};
+}
+
 }  // namespace hostos
