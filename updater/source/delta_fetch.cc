@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 
 // More than any header of a content object with what updater/release/objects.h admits, in practice.
 constexpr uint64_t kMaxHeaderBytes = 1 << 20;
+constexpr uint64_t kSmallBytes = 256 << 10;  // an object that fits into memory
 
 // Where the pack is received; one at a time.
 std::string PartPath(const DeltaPack& pack, const Release& release, const SourceOptions& options) {
@@ -29,19 +30,28 @@ std::string PartPath(const DeltaPack& pack, const Release& release, const Source
                      pack.from.Short());
 }
 
-// Stages one object. libostree compares it with its checksum.
+Result<std::string> UnpackToMemory(PackReader& reader, size_t which, PackBases& bases,
+                                   uint64_t most) {
+  std::string bytes;
+  TRY(reader.Unpack(which, bases, most, [&](std::span<const std::byte> piece) -> Result<> {
+    bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    return {};
+  }));
+  return bytes;
+}
+
+// Stages one object, which is compared with its checksum.
 Result<> Stage(const Repo& repo, Repo::Transaction& to, PackReader& reader, size_t which,
                PackBases& bases) {
   const ObjectSize& object = reader.object(which);
-  if (object.type != ObjectType::kFile) {
-    std::string bytes;
-    TRY(reader.Unpack(which, bases, std::min<uint64_t>(object.unpacked, kMaxMetadataBytes),
-                      [&](std::span<const std::byte> piece) -> Result<> {
-                        bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
-                        return {};
-                      }));
-    return to.WriteMetadata(object.type, object.checksum, bytes);
-  }
+  if (object.type != ObjectType::kFile)
+    return to.WriteMetadata(
+        object.type, object.checksum,
+        TRY(UnpackToMemory(reader, which, bases,
+                           std::min<uint64_t>(object.unpacked, kMaxMetadataBytes))));
+  if (object.unpacked <= kSmallBytes)
+    return to.WriteContent(object.checksum, TRY(UnpackToMemory(reader, which, bases,
+                                                               object.unpacked + kMaxHeaderBytes)));
   const UniqueFd file = TRY(Open(repo.path() + "/tmp", O_TMPFILE | O_RDWR, 0600));
   uint64_t size = 0;
   TRY(reader.Unpack(which, bases, object.unpacked + kMaxHeaderBytes,

@@ -307,4 +307,11 @@ Result<FetchStats> Repo::Copy(ObjectFiles& from, const SignedCommit& commit, Pro
   return stats;
 }
 
+Result<> Repo::Complete(const SignedCommit& commit) {
+  TRY(StoreCommit(commit));
+  TRY(MarkComplete(commit.release.commit));
+  (void)RemoveLeftovers(path_);
+  return {};
+}
+
 }  // namespace hostos

@@ -41,8 +41,8 @@ class Repo {
     Result<> WriteMetadata(ObjectType type, const Digest& checksum, std::string_view bytes);
     // Reads `content` from its present offset; a link has none.
     Result<> WriteFile(const FileObject& file, int content);
-    // Writes a content object as its checksum covers it: what ReadContent() returned, or that many
-    // bytes of a file.
+    // Writes a content object as its checksum covers it: what ReadContent() returned, or a whole
+    // file of that many bytes, which nobody else can write.
     Result<> WriteContent(const Digest& checksum, std::string_view bytes);
     Result<> WriteContent(const Digest& checksum, int file, uint64_t size);
     void SetRef(const std::string& ref, const Digest& commit);
@@ -111,6 +111,8 @@ class Repo {
 
   // The same, one object after the other. kNotFound names a missing object.
   Result<FetchStats> Copy(ObjectFiles& from, const SignedCommit& commit, Progress& progress);
+  // The same when no object is missing any more.
+  Result<> Complete(const SignedCommit& commit);
 
   const std::string& path() const { return path_; }
 

@@ -58,6 +58,7 @@ Result<FetchStats> StagingRepository::Fetch(const Target& target, Progress& prog
   for (const std::string& damaged : options_.damaged)
     (void)repo.Salvage(damaged, target, progress);  // what it lacks is fetched
   FetchStats packed;
+  bool complete = false;
   if (const std::optional<DeltaPack> pack = ChoosePack(target, options_)) {
     const FetchPlan plan = TRY(repo.Prepare(target));
     if (WithPack(plan, *pack, target, options_).packed) {
@@ -68,8 +69,13 @@ Result<FetchStats> StagingRepository::Fetch(const Target& target, Progress& prog
       traffic.pack_requests += traffic.requests - before.requests;
       packed = TRY(std::move(fetched));
     }
+    complete = packed.objects == plan.objects;
   }
-  FetchStats stats = TRY(FetchObjects(repo, target, progress));
+  FetchStats stats;
+  if (complete)
+    TRY(repo.Complete(target));
+  else
+    stats = TRY(FetchObjects(repo, target, progress));
   ForgetPacks(options_);
   stats.objects += packed.objects;
   stats.bytes += packed.bytes;
