@@ -29,7 +29,7 @@ struct NewFile {
   std::optional<Digest> base;
 };
 
-// Each content once.
+// Each content once, without the boot image: it is made of the other files.
 Result<std::vector<NewFile>> NewFiles(const Releases& releases) {
   const Repo repo = TRY(Repo::Open(releases.repo));
   const Commit from = TRY(repo.ReadCommit(releases.from));
@@ -39,7 +39,7 @@ Result<std::vector<NewFile>> NewFiles(const Releases& releases) {
   const Commit to = TRY(repo.ReadCommit(releases.to));
   std::vector<NewFile> files;
   for (const auto& [path, content] : TRY(WalkPaths(repo, to)))
-    if (!path.ends_with('/') && known.insert(content).second)
+    if (!path.ends_with('/') && !path.starts_with("/boot/") && known.insert(content).second)
       files.push_back({content, bases.Find(path)});
   return files;
 }

@@ -10,7 +10,7 @@ namespace hostos {
 
 // The sum over the files that `releases.to` has and `releases.from` has not of `zstd -19
 // --patch-from` the file at the same path but for versions, or of plain `zstd -19`. The boot image
-// counts against the one before, so what changed of the kernel counts twice.
+// is left out: it is made of the other files.
 Result<uint64_t> DeltaFloor(const Releases& releases);
 
 // Bytes of a static delta of OSTree that has every object in it. Written to `directory`.
