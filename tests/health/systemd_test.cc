@@ -72,7 +72,7 @@ TEST_CASE("NetworkManager says whether the network is metered, and a guess count
   CHECK(ask({.metered = 0}).detail == "NetworkManager does not know");
   CHECK_FALSE(ask({}).metered);
   CHECK(ask({}).detail ==
-        "NetworkManager was not asked: Metered: not running "
+        "no word from NetworkManager: Metered: not running "
         "(org.freedesktop.DBus.Error.ServiceUnknown)");
   CHECK_FALSE(ask({.answers = false, .metered = 1}, Milliseconds(50)).metered);
   CHECK_FALSE(AskMetering("unix:path=/nowhere/bus").metered);

@@ -57,9 +57,8 @@ TEST_CASE("a plan says what is moved, written, changed and kept, and that nothin
 TEST_CASE("a plan says how fast the download may be, and how long it takes at least") {
   PlanView view = SamplePlan();
   view.rate_limit = 100'000;
-  CHECK_THAT(PlanText(view),
-             ContainsSubstring("382.9 MB reused from this machine; at most 100.0 kB "
-                               "per second, so 6:52 min or more\n"));
+  CHECK_THAT(PlanText(view), ContainsSubstring("382.9 MB reused from this machine; at most 0.1 MB "
+                                               "per second, so 6:52 min or more\n"));
 }
 
 TEST_CASE("a plan counts the rescue that the release brings") {

@@ -339,7 +339,7 @@ TEST_CASE("a delta pack that is not what it should be is bypassed, and nothing e
     why = "HTTP status 404";
   }
   SECTION("altered in a frame") {
-    why = "Corrupted file object";
+    why = "file object: expected SHA-256";
     bad[pack.size() - 1000] ^= 1;
   }
   SECTION("altered in the header") {

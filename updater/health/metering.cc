@@ -13,7 +13,7 @@ Metering AskMetering(const std::string& address, Milliseconds limit) {
   // NMMetered (nm-dbus-types).
   enum : uint32_t { kYes = 1, kNo = 2, kGuessYes = 3, kGuessNo = 4 };
   const Result<uint32_t> answer = AskNetworkManager(address, limit);
-  if (!answer) return {{}, "NetworkManager was not asked: " + answer.error().message};
+  if (!answer) return {{}, "no word from NetworkManager: " + answer.error().message};
   switch (*answer) {
     case kYes:
     case kNo:

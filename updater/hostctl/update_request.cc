@@ -11,8 +11,7 @@ UpdateOptions OptionsOf(const Invocation& invocation, const Config& config) {
           .retry = invocation.retry,
           .ignore_health = invocation.ignore_health,
           .refuse_metered = config.refuse_metered && !invocation.from,
-          .allow_metered = invocation.allow_metered,
-          .again = {}};
+          .allow_metered = invocation.allow_metered};
 }
 
 Result<> NeedSource(const Invocation& invocation, const Config& config) {

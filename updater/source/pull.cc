@@ -273,11 +273,9 @@ Result<FetchStats> Repo::Pull(const std::string& url, const SignedCommit& commit
       repo_.get(), kRemote, PullOptions(url, checksum.Hex(), is_mirror, http).get(), state.get(),
       context.cancellable(), error);
   ostree_async_progress_finish(state.get());
-  // It tells how many objects it asked for, and not that it asks for the repository's "config"
-  // first.
   const uint64_t bytes = ostree_async_progress_get_uint64(state.get(), "bytes-transferred");
   http.traffic->bytes += bytes;
-  http.traffic->requests += 1 + ostree_async_progress_get_uint(state.get(), "requested");
+  http.traffic->requests += ostree_async_progress_get_uint(state.get(), "requested");
   if (watch.verdict()) return std::unexpected(*watch.verdict());
   if (!pulled) return PullFailure(error, url);
   progress.Bytes(plan.download_bytes, plan.download_bytes);
