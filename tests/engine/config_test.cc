@@ -49,6 +49,8 @@ TEST_CASE("the file as shipped has every default, so that reading it changes not
   CHECK(config->allow_http == defaults.allow_http);
   CHECK(config->proxy == defaults.proxy);
   CHECK(config->token_file == defaults.token_file);
+  CHECK(config->rate_limit == defaults.rate_limit);
+  CHECK(config->refuse_metered == defaults.refuse_metered);
   CHECK(config->product == defaults.product);
   CHECK(config->channel == defaults.channel);
   CHECK(config->keys == defaults.keys);
@@ -80,6 +82,8 @@ url = "https://updates.example/repo"
 allow_http = true
 proxy = "http://proxy.example:3128"
 token_file = "/etc/hostctl/token"
+rate_limit = 250000
+metered = "refuse"
 product = "other"
 channel = "beta"
 keys = ["/etc/keys"]
@@ -110,6 +114,8 @@ fall_back = true
   CHECK(config->allow_http);
   CHECK(config->proxy == "http://proxy.example:3128");
   CHECK(config->token_file == "/etc/hostctl/token");
+  CHECK(config->rate_limit == 250'000);
+  CHECK(config->refuse_metered);
   CHECK(config->product == "other");
   CHECK(config->channel == "beta");
   CHECK(config->keys == std::vector<std::string>{"/etc/keys"});
@@ -156,6 +162,8 @@ TEST_CASE("a value of the wrong type is refused with its line, what is right and
   Files files;
   CHECK(files.Problem("[update]\ntries = \"3\"\n") ==
         "local.toml:2: [update] tries must be a whole number, found '3'");
+  CHECK(files.Problem("[source]\nrate_limit = \"1M\"\n") ==
+        "local.toml:2: [source] rate_limit must be a whole number, found '1M'");
   CHECK_THAT(files.Problem("[source]\n\nurl = 3\n"),
              StartsWith("local.toml:3: [source] url must be a string, found 3"));
   CHECK_THAT(files.Problem("[source]\nkeys = \"/etc/keys\"\n"),
@@ -187,6 +195,10 @@ TEST_CASE("a value out of range is refused with its line, the range and what was
       {"source", "url = \"ftp://me:pw@a.example\"", "https:// address, found ***@a.example"},
       {"source", "url = \"me:pw@a.example\"", "https:// address, found ***@a.example"},
       {"source", "proxy = \"http://a\\nb=c\"", "proxy must be an http:// or https:// address"},
+      {"source", "rate_limit = 9999", "must be 0, or a whole number from 10000 to 1000000000"},
+      {"source", "rate_limit = 1000000001", "from 10000 to 1000000000, found 1000000001"},
+      {"source", "rate_limit = -1", "from 10000 to 1000000000, found -1"},
+      {"source", "metered = \"ask\"", "metered must be allow or refuse, found 'ask'"},
       {"source", "channel = \"\"", "channel must be 1 to 29 characters of [A-Za-z0-9.-]"},
       {"source", "channel = \"a/b\"", "channel must be 1 to 29 characters of [A-Za-z0-9.-]"},
       {"source", "channel = \"a_b\"", "channel must be 1 to 29 characters of [A-Za-z0-9.-]"},

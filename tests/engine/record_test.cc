@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <nlohmann/json.hpp>
 
 #include "tests/engine/fill.h"
 #include "tests/temp_dir.h"
@@ -28,9 +29,17 @@ Record Full() {
                                .before = {"required/10-dns"},
                                .recount = true,
                                .failure = "containerd: not serving",
-                               .failure_output = "line 1\nline 2"};
-  record.AddHistory(
-      {Outcome::kFellBack, 7, {"1.0.5", Fill(5), Fill(6)}, "1.0.0", Slot::A, 3, "canary", "out"});
+                               .failure_output = "line 1\nline 2",
+                               .traffic = Traffic{5'000'000'000, 40, 4'000'000'000, 2}};
+  record.AddHistory({Outcome::kFellBack,
+                     7,
+                     {"1.0.5", Fill(5), Fill(6)},
+                     "1.0.0",
+                     Slot::A,
+                     3,
+                     "canary",
+                     "out",
+                     Traffic{7, 1, 0, 0}});
   record.denied.push_back({{"1.0.5", Fill(5), Fill(6)}, 7, "canary", 3});
   record.known = {"units", "units/a.service"};
   record.signatures = SignatureRule{SignaturePolicy::kPq, 3};
@@ -53,6 +62,8 @@ TEST_CASE("a record comes back from its file as it was") {
   CHECK(record.update->before.at(0) == "required/10-dns");
   CHECK(record.update->recount);
   CHECK(record.update->failure_output == "line 1\nline 2");
+  CHECK(record.update->traffic == Traffic{5'000'000'000, 40, 4'000'000'000, 2});
+  CHECK(record.history.at(0).traffic == Traffic{7, 1, 0, 0});
   CHECK(record.FindDenied(Fill(5), Fill(6))->boots == 3);
   CHECK(record.selftest->state == SelfTestState::kFailed);
   CHECK(record.selftest->boots == 2);
@@ -66,6 +77,18 @@ TEST_CASE("a record of a version that knew no failing units has none") {
   const std::string text =
       R"({"format": 1, "floor": 0, "index": 0, "checked": 0, "history": [], "denied": []})";
   CHECK(RecordFromJson(text).value().known.empty());
+}
+
+TEST_CASE("a record of a version that did not count what it moved is read, and tells no numbers") {
+  nlohmann::json old = nlohmann::json::parse(ToJson(Full()));
+  old["update"].erase("traffic");
+  old["history"][0].erase("traffic");
+  const Record record = RecordFromJson(old.dump()).value();
+  REQUIRE(record.update);
+  CHECK(record.update->failure == "containerd: not serving");
+  CHECK_FALSE(record.update->traffic);
+  REQUIRE(record.history.size() == 1);
+  CHECK_FALSE(record.history[0].traffic);
 }
 
 TEST_CASE("no file is an empty record, an unreadable one is an error that names it") {

@@ -79,6 +79,7 @@ Result<FetchPlan> FakeSource::Plan(const Target& target) {
 
 Result<FetchStats> FakeSource::Fetch(const Target& target, Progress& progress) {
   FetchStats stats;
+  moved_ = {};
   const std::vector<std::string> missing = Missing(target);
   for (const std::string& object : missing) {
     if (object == withheld) return Fail(Code::kNetwork, "{}: the server does not answer", object);
@@ -87,6 +88,7 @@ Result<FetchStats> FakeSource::Fetch(const Target& target, Progress& progress) {
     staged_.insert(object);
     stats.objects++;
     stats.bytes += kObjectSize;
+    moved_ += {.bytes = kObjectSize, .requests = 1};
     progress.Bytes(stats.bytes, missing.size() * kObjectSize);
   }
   return stats;

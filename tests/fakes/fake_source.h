@@ -60,6 +60,7 @@ class FakeSource : public Source {
   Result<std::vector<tuf::TrustedRole>> Trusted() override { return trusted_; }
   Result<FetchPlan> Plan(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
+  Traffic Moved() const override { return moved_; }
   Result<Checkout> Open(const Target& target) override;
   Result<Space> StagingFree() override { return staging_free; }
   Result<> Discard() override;
@@ -78,6 +79,7 @@ class FakeSource : public Source {
   std::set<std::string> running_;  // objects of the running root
   std::set<std::string> staged_;
   std::map<std::string, int> transfers_;
+  Traffic moved_;
   std::vector<tuf::TrustedRole> metadata_ = {{"root", 1, kLastTime}, {"targets", 1, kLastTime}};
   std::vector<tuf::TrustedRole> trusted_ = {{"root", 1, kLastTime}};
 };

@@ -53,6 +53,10 @@ TEST_CASE("a process of another user fetches and seals a release, and stages not
   REQUIRE(stats);
   CHECK(stats->objects == plan.objects);
   CHECK(progress.last == plan.download_bytes);
+  Traffic sent;
+  for (const HttpRequest& request : node.update.server->Requests())
+    sent += {.bytes = request.body_bytes, .requests = 1};
+  CHECK(source.Moved() == sent);  // nothing from a directory
   CHECK(source.Plan(*target)->objects == 0);
 
   Result<Checkout> checkout = source.Open(*target);
@@ -71,6 +75,22 @@ TEST_CASE("a process of another user fetches and seals a release, and stages not
     CHECK(status.st_uid == (::geteuid() == 0 ? kNobody : ::geteuid()));
     CHECK((status.st_mode & (S_ISUID | S_ISGID)) == 0);
   }
+}
+
+TEST_CASE("the process that fetches keeps the limit") {
+  Node node;
+  node.update.server = std::make_unique<HttpServer>(node.update.publisher.path);
+  SourceOptions options = node.update.Options(node.update.server->url());
+  options.http.rate_limit = 250'000;
+  RemoteSource source = node.Source(options);
+  const Target target = source.Resolve(std::nullopt, kNow).value();
+  const uint64_t bytes = source.Plan(target)->download_bytes;
+  SystemClock clock;
+  const Milliseconds begin = clock.Monotonic();
+  CountingProgress progress;
+  REQUIRE(source.Fetch(target, progress));
+  CHECK(clock.Monotonic() - begin > Milliseconds(bytes * 1000 / options.http.rate_limit * 3 / 4));
+  CHECK(progress.last == bytes);
 }
 
 TEST_CASE("what is whole of a damaged slot is not fetched, also where only root may read it") {

@@ -52,6 +52,7 @@ struct Asker {
                 {"parent", options.parent},
                 {"damaged", options.damaged},
                 {"holds", tuf::Json::array()},
+                {"rate-limit", options.http.rate_limit},
                 {"proxy", ""},
                 {"token", ""},
                 {"keys", options.key_directories},

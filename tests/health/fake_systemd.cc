@@ -103,6 +103,9 @@ class FakeSystemd::Server {
       return sd_bus_reply_method_return(call, "v", "u", state_.containerd.main_pid);
     if (name == service + "Service.NRestarts")
       return sd_bus_reply_method_return(call, "v", "u", state_.containerd.restarts);
+    if (name == "/org/freedesktop/NetworkManager org.freedesktop.NetworkManager.Metered")
+      return state_.metered ? sd_bus_reply_method_return(call, "v", "u", *state_.metered)
+                            : sd_bus_error_set(error, SD_BUS_ERROR_SERVICE_UNKNOWN, "not running");
     for (const FakeJob& job : state_.jobs)
       for (const char* relation : {"WantedBy", "RequiredBy", "BoundBy", "UpheldBy"})
         if (name == PathOf(job.unit) + " org.freedesktop.systemd1.Unit." + relation)

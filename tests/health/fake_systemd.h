@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,9 @@ class FakeSystemd {
     std::string containerd_unit = "containerd.service";
     std::vector<std::string> restarting = {};  // units
     std::vector<FakeJob> jobs = {};
-    std::string own_unit = "";  // of who asks
-    bool answers = true;        // else calls are taken and never answered
+    std::string own_unit = "";             // of who asks
+    bool answers = true;                   // else calls are taken and never answered
+    std::optional<uint32_t> metered = {};  // as NetworkManager has it; absent: it does not run
   };
 
   explicit FakeSystemd(State state);

@@ -7,6 +7,7 @@
 #include "tests/health/unix_socket.h"
 #include "tests/temp_dir.h"
 #include "updater/base/unique_fd.h"
+#include "updater/health/metering.h"
 
 namespace hostos {
 namespace {
@@ -54,6 +55,27 @@ TEST_CASE("what the manager does not know is its error, with the unit") {
   REQUIRE_FALSE(service);
   CHECK(service.error().message.starts_with("other.service: ActiveState: no "));
   CHECK(service.error().message.ends_with("(org.freedesktop.DBus.Error.UnknownProperty)"));
+}
+
+TEST_CASE("NetworkManager says whether the network is metered, and a guess counts") {
+  const auto ask = [](FakeSystemd::State state, Milliseconds limit = kAmple) {
+    const FakeSystemd fake(std::move(state));
+    return AskMetering(fake.address(), limit);
+  };
+  CHECK(ask({.metered = 1}).metered == true);
+  CHECK(ask({.metered = 2}).metered == false);
+  CHECK(ask({.metered = 2}).detail == "NetworkManager says so");
+  CHECK(ask({.metered = 3}).metered == true);
+  CHECK(ask({.metered = 4}).metered == false);
+  CHECK(ask({.metered = 4}).detail == "NetworkManager guesses so");
+  for (const uint32_t unknown : {0, 5}) CHECK_FALSE(ask({.metered = unknown}).metered);
+  CHECK(ask({.metered = 0}).detail == "NetworkManager does not know");
+  CHECK_FALSE(ask({}).metered);
+  CHECK(ask({}).detail ==
+        "no word from NetworkManager: Metered: not running "
+        "(org.freedesktop.DBus.Error.ServiceUnknown)");
+  CHECK_FALSE(ask({.answers = false, .metered = 1}, Milliseconds(50)).metered);
+  CHECK_FALSE(AskMetering("unix:path=/nowhere/bus").metered);
 }
 
 TEST_CASE("no bus is an error that names its address") {

@@ -36,7 +36,7 @@ BootState Invalidated() {
 TEST_CASE("every code has an exit code, and every exit code its number in the table") {
   int number = 0;
   for (const ExitCodeMeaning& row : kExitCodes) CHECK(Number(row.code) == number++);
-  CHECK(number == 13);
+  CHECK(number == 14);
   CHECK(ExitCodeOf(Code::kFailed) == ExitCode::kFailed);
   CHECK(ExitCodeOf(Code::kNotFound) == ExitCode::kFailed);
   CHECK(Number(ExitCodeOf(Code::kUsage)) == 2);
@@ -48,6 +48,7 @@ TEST_CASE("every code has an exit code, and every exit code its number in the ta
   CHECK(Number(ExitCodeOf(Code::kUnhealthy)) == 10);
   CHECK(Number(ExitCodeOf(Code::kNotSupported)) == 11);
   CHECK(Number(ExitCodeOf(Code::kRefused)) == 12);
+  CHECK(Number(ExitCodeOf(Code::kNotNow)) == 13);
 }
 
 TEST_CASE("nothing was changed only when the evidence is the same and nothing had begun") {

@@ -30,20 +30,27 @@ const std::set<std::string> kRelease = {
     "released",     "seal_format",  "image_bytes",  "uki_bytes",    "uki_sha256",
     "verity_bytes", "rescue_bytes", "rescue_sha256"};
 const std::set<std::string> kId = {"version", "commit", "root_hash"};
-const std::set<std::string> kHistory = {"outcome", "time",   "release", "slot",       "from",
-                                        "boots",   "reason", "output",  "post_mortem"};
+const std::set<std::string> kHistory = {"outcome", "time",   "release", "slot",    "from",
+                                        "boots",   "reason", "output",  "traffic", "post_mortem"};
+const std::set<std::string> kTraffic = {"bytes", "requests", "pack_bytes", "pack_requests"};
 const std::set<std::string> kCheck = {"name",   "required", "ok",    "environment",
                                       "detail", "output",   "parts", "milliseconds"};
 
 TEST_CASE("status as JSON has exactly the documented fields, and whole digests") {
   StatusView view = SampleFallback();
   view.status.known = {"units/old.service"};
+  view.status.traffic = view.status.fallback->traffic = Traffic{41'200'000, 9, 40'000'000, 1};
   const json status = Parsed(StatusJson(view));
-  CHECK(Keys(status) == std::set<std::string>{
-                            "format", "version", "channel", "architecture", "running", "boots_next",
-                            "reboot_needed", "slots", "update", "busy", "fallback", "degraded",
-                            "denied", "known", "checked", "selftest", "rescue", "problems"});
+  CHECK(Keys(status) == std::set<std::string>{"format", "version", "channel", "architecture",
+                                              "running", "boots_next", "reboot_needed", "slots",
+                                              "update", "busy", "fallback", "degraded", "denied",
+                                              "known", "traffic", "checked", "selftest", "rescue",
+                                              "problems"});
   CHECK(status["known"] == json::array({"units/old.service"}));
+  CHECK(Keys(status["traffic"]) == kTraffic);
+  CHECK(status["traffic"]["bytes"] == 41'200'000);
+  CHECK(status["traffic"]["pack_requests"] == 1);
+  CHECK(status["fallback"]["traffic"] == status["traffic"]);
   CHECK(status["version"] == "1.1.0");
   CHECK(status["running"] == "B");
   CHECK(status["boots_next"] == "B");
@@ -121,7 +128,8 @@ TEST_CASE("an update in progress as JSON says its phase, target, origin and atte
   const json update = Parsed(StatusJson(view))["update"];
   CHECK(Keys(update) == std::set<std::string>{"phase", "slot", "target", "from", "started",
                                               "attempts", "recount", "failed_before", "failure",
-                                              "output"});
+                                              "output", "traffic"});
+  CHECK(update["traffic"].is_null());
   CHECK(update["phase"] == "trial");
   CHECK(update["target"]["version"] == "1.3.0");
   CHECK(update["from"]["commit"] == SampleDigest("commit 1.1.0").Hex());
@@ -151,6 +159,8 @@ TEST_CASE("check and plan as JSON have the same head, and the plan lists everyth
   const json plan = Parsed(PlanJson(SamplePlan()));
   CHECK(plan["release"] == check["release"]);
   CHECK(plan["tries"] == 3);
+  CHECK(plan["rate_limit"].is_null());
+  CHECK(plan["network"].is_null());
   CHECK(plan["refused"] == false);
   CHECK(plan["failing"] == json::array());
   CHECK(plan["health"] == json{{"window_seconds", 60}, {"deadline_seconds", 300}});

@@ -11,6 +11,7 @@ TEST_CASE("metrics say what runs, how the last update ended and what was verifie
   Status status = SampleFallback().status;
   status.last = status.fallback;
   status.update = SampleUpdate(Phase::kArmed);
+  status.traffic = Traffic{41'200'000, 9, 40'000'000, 1};
   status.index_floor = 13;
   status.slots[0].verified = Verification{.time = kNow - 60, .problem = "block 12 differs"};
   status.slots[1].verified = Verification{.time = kNow};
@@ -35,6 +36,14 @@ hostos_update_last_outcome{outcome="degraded"} 0
 # HELP hostos_update_last_time_seconds When that was.
 # TYPE hostos_update_last_time_seconds gauge
 hostos_update_last_time_seconds 1795218000
+# HELP hostos_update_network_bytes What the update in progress, or else the last one, received.
+# TYPE hostos_update_network_bytes gauge
+hostos_update_network_bytes{in="delta-pack"} 40000000
+hostos_update_network_bytes{in="other"} 1200000
+# HELP hostos_update_network_requests In how many requests.
+# TYPE hostos_update_network_requests gauge
+hostos_update_network_requests{in="delta-pack"} 1
+hostos_update_network_requests{in="other"} 8
 # HELP hostos_index_floor No release with a smaller index is installed.
 # TYPE hostos_index_floor gauge
 hostos_index_floor 13

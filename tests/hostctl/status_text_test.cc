@@ -233,6 +233,17 @@ TEST_CASE("what a check printed cannot drive the terminal") {
   CHECK_THAT(WhyText(view, Paint(false)), !ContainsSubstring("\033") && !ContainsSubstring("\007"));
 }
 
+TEST_CASE("the status says what the update moved over the network, or else the last one") {
+  StatusView view = SampleStatus();
+  CHECK_THAT(Text(view), !ContainsSubstring("Network"));
+  view.status.traffic = Traffic{41'200'000, 9, 40'000'000, 1};
+  CHECK_THAT(Text(view),
+             ContainsSubstring("Network  41.2 MB in 9 requests, 40.0 MB of it in a delta "
+                               "pack, by the last update\n"));
+  view.status.update = SampleUpdate(Phase::kArmed);
+  CHECK_THAT(Text(view), ContainsSubstring("delta pack, by the update\n"));
+}
+
 TEST_CASE("colors are only for those who asked") {
   CHECK_THAT(StatusText(SampleStatus(), Paint(true)), ContainsSubstring("\033[32mgood\033[0m"));
   CHECK_THAT(Text(SampleStatus()), !ContainsSubstring("\033"));

@@ -33,6 +33,8 @@ TEST_CASE("sizes, counts, ages and times are written for people") {
   CHECK(FormatSpan(Seconds(60)) == "60 s");
   CHECK(FormatSpan(Seconds(300)) == "5 min");
   CHECK(Indented("a\n\nb\n", 2) == "  a\n  \n  b\n");
+  CHECK(FormatTraffic({1'200'000, 1, 0, 0}) == "1.2 MB in 1 request");
+  CHECK(FormatTraffic({}) == "nothing");
 }
 
 TEST_CASE("a plan says what is moved, written, changed and kept, and that nothing happened") {
@@ -50,6 +52,13 @@ TEST_CASE("a plan says what is moved, written, changed and kept, and that nothin
                                      "ssh/sshd_config.d/10-site.conf"));
   CHECK_THAT(text, ContainsSubstring("60 s steady within 5 min; 3 tries, then back to 1.1.0"));
   CHECK(text.ends_with("Nothing was changed. `hostctl update` does it.\n"));
+}
+
+TEST_CASE("a plan says how fast the download may be, and how long it takes at least") {
+  PlanView view = SamplePlan();
+  view.rate_limit = 100'000;
+  CHECK_THAT(PlanText(view), ContainsSubstring("382.9 MB reused from this machine; at most 0.1 MB "
+                                               "per second, so 6:52 min or more\n"));
 }
 
 TEST_CASE("a plan counts the rescue that the release brings") {
@@ -136,6 +145,11 @@ TEST_CASE("history tells how every update ended, newest first") {
   CHECK_THAT(
       HistoryText({fallback.history, fallback.post_mortems}),
       ContainsSubstring("failed in: health gate; last reset: the health gate rebooted it\n"));
+  std::vector<HistoryEntry> counted = fallback.history;
+  counted[0].traffic = Traffic{41'200'000, 9, 40'000'000, 1};
+  CHECK_THAT(HistoryText({counted, {}}),
+             ContainsSubstring("over the network: 41.2 MB in 9 requests, 40.0 MB of it in a delta "
+                               "pack\n"));
   CHECK(HistoryText({}) == "No update has come to an end on this machine yet.\n");
 }
 

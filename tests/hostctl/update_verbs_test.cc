@@ -41,6 +41,52 @@ TEST_CASE("update --plan changes nothing that boots") {
   CHECK(Json(Hostctl(machine, {"update", "--plan", "--json"}))["plan"]["slot"] == "B");
 }
 
+TEST_CASE(
+    "an update over a metered network is refused with 13, if so configured, and not for once") {
+  Machine machine;
+  machine.config.refuse_metered = true;
+  std::optional<bool> metered = true;
+  machine.world.metering = [&] { return Metering{metered, "NetworkManager guesses so"}; };
+  Said said = Hostctl(machine, {"update", "--plan"});
+  CHECK(said.code == 13);
+  CHECK_THAT(
+      said.out,
+      ContainsSubstring(
+          "  network    metered (NetworkManager guesses so), and an update is refused\n") &&
+          ContainsSubstring("Nothing was changed. `hostctl update --allow-metered` does it."));
+  CHECK(Json(Hostctl(machine, {"update", "--plan", "--json"}))["network"] ==
+        nlohmann::json{
+            {"metered", true}, {"detail", "NetworkManager guesses so"}, {"refused", true}});
+  said = Hostctl(machine, {"update", "--plan", "--allow-metered"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, ContainsSubstring("(NetworkManager guesses so), and used this once\n"));
+  CHECK(Hostctl(machine, {"update", "--check"}).code == 0);
+
+  said = Hostctl(machine, {"update"});
+  CHECK(said.code == 13);
+  CHECK(said.out == "");
+  CHECK_THAT(said.err, ContainsSubstring("hostctl: not now: the network is metered "
+                                         "(NetworkManager guesses so), and 1.1.0 needs") &&
+                           ContainsSubstring("\nNothing was changed.\n") &&
+                           ContainsSubstring("hostctl update --allow-metered"));
+  CHECK(machine.source.transfers("kernel 2") == 0);
+
+  metered.reset();
+  said = Hostctl(machine, {"update", "--plan"});
+  CHECK(said.code == 0);
+  CHECK_THAT(said.out, ContainsSubstring("  network    not known to be metered, so not refused: "));
+  CHECK(Json(Hostctl(machine, {"update", "--plan", "--json"}))["network"]["metered"].is_null());
+  metered = true;
+  SECTION("allowed for once") {
+    CHECK(Hostctl(machine, {"update", "--allow-metered"}).code == 4);
+  }
+  SECTION("a directory is no network") {
+    std::filesystem::create_directories(machine.dir / "repo/metadata");
+    const std::string place = machine.dir / "repo";
+    CHECK(Hostctl(machine, {"update", "--from", place.c_str()}).code == 4);
+  }
+}
+
 TEST_CASE("an update of a node that is not healthy is refused with 10, unless it is asked for") {
   Machine machine;
   machine.always = {{.name = "units",

@@ -119,6 +119,7 @@ TEST_CASE("a verb that changes something leaves metrics that say so, for anybody
   CHECK(says("hostos_update_phase{phase=\"prove\"} 1"));
   CHECK(Hostctl(machine, {"update"}).code == 4);
   CHECK(says("hostos_update_phase{phase=\"armed\"} 1"));
+  CHECK(says("hostos_update_network_bytes{in=\"other\"} 2000"));
   REQUIRE(machine.boot.Boot() == Slot::B);
   CHECK(Hostctl(machine, {"gate"}).code == 0);
   CHECK(says("hostos_update_phase{phase=\"armed\"} 0"));

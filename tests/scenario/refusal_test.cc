@@ -31,6 +31,46 @@ TEST_CASE("no network, no trust, another machine's release: one message, nothing
   }
 }
 
+TEST_CASE("a metered network is refused where the policy says so, and what is not known is none") {
+  Machine machine;
+  int asked = 0;
+  std::optional<bool> metered = true;
+  machine.world.metering = [&] {
+    asked++;
+    return Metering{metered, "somebody says so"};
+  };
+  UpdateOptions options{.refuse_metered = true};
+  CHECK(Refused(machine, Code::kNotNow, options) ==
+        "not now: the network is metered (somebody says so), and 1.1.0 needs a download of 0.0 MB; "
+        "[source] metered is \"refuse\"");
+  CHECK(PlanUpdate(machine.world, options)->metered());
+  CHECK(machine.source.transfers("kernel 2") == 0);
+  asked = 0;
+  SECTION("elsewhere it goes on") {
+    metered = false;
+    CHECK(machine.Update(options));
+    CHECK(asked == 1);
+  }
+  SECTION("not known") {
+    metered.reset();
+    CHECK(machine.Update(options));
+  }
+  SECTION("allowed this once") {
+    options.allow_metered = true;
+    CHECK(machine.Update(options));
+  }
+  SECTION("by the default nobody is asked") {
+    CHECK(machine.Update());
+    CHECK(asked == 0);
+  }
+  SECTION("nor is the network when there is nothing left to download") {
+    machine.source.SetRunning("1.1.0");
+    CHECK(machine.Update(options));
+    CHECK(asked == 0);
+  }
+  CHECK(machine.Boot() == "1.1.0");
+}
+
 TEST_CASE("an image larger than the slot is refused, with both sizes") {
   Machine machine;
   machine.boot.slots[1].data_capacity = 4095;

@@ -121,6 +121,32 @@ TEST_CASE("a staged update is not done twice, and may be superseded") {
   CHECK(machine.Boot() == "1.2.0");
 }
 
+TEST_CASE("what an update moved over the network is counted over all its runs, and kept") {
+  Machine machine;
+  machine.source.Publish("1.2.0", 3000, {"kernel 3", "containerd 3", "bash"});
+  machine.source.withheld = "containerd 3";
+  CHECK(machine.Update().error().code == Code::kNetwork);
+  CHECK(machine.ReadStatus().traffic == Traffic{.bytes = 1000, .requests = 1});
+  machine.source.withheld.clear();
+  REQUIRE(machine.Update());
+  const Traffic both{.bytes = 2000, .requests = 2};
+  CHECK(machine.ReadStatus().update->traffic == both);
+  SECTION("with a release that is kept") {
+    CHECK(machine.Boot() == "1.2.0");
+  }
+  SECTION("with one that fell back, and its own is counted from nothing the next time") {
+    machine.unhealthy["1.2.0"] = "not serving";
+    CHECK(machine.Boot() == "1.0.0");
+  }
+  const std::vector<HistoryEntry> history = machine.state.record().Load().value().history;
+  REQUIRE(history.size() == 1);
+  CHECK(history[0].traffic == both);
+  CHECK(machine.ReadStatus().traffic == both);
+  machine.source.Publish("1.3.0", 4000, {"kernel 4", "bash"});
+  REQUIRE(machine.Update());
+  CHECK(machine.ReadStatus().traffic == Traffic{.bytes = 1000, .requests = 1});
+}
+
 TEST_CASE("a server that withholds an object takes nothing from the other slot") {
   Machine machine;
   SECTION("where a good release is: the way back is there, and taken") {

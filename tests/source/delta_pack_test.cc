@@ -101,6 +101,14 @@ struct Packed : Update {
       if (request.path.starts_with("/packs/")) bytes += request.body_bytes;
     return bytes;
   }
+  Traffic Sent() const {
+    Traffic sent;
+    for (const HttpRequest& request : server->Requests()) {
+      const bool pack = request.path.starts_with("/packs/");
+      sent += {request.body_bytes, 1, pack ? request.body_bytes : 0, pack};
+    }
+    return sent;
+  }
   size_t Objects() const {
     size_t objects = 0;
     for (const HttpRequest& request : server->Requests())
@@ -141,6 +149,9 @@ TEST_CASE("a delta pack brings all that an update lacks, in one request") {
   CHECK(stats->bytes == plan.download_bytes);
   CHECK(update.Objects() == 0);
   CHECK(update.server->Requests().size() <= 8);
+  CHECK(source.Moved() == update.Sent());
+  CHECK(source.Moved().pack_bytes == plan.download_bytes);
+  CHECK(source.Moved().pack_requests == 1);
   CheckStaged(update, source, target);
 }
 
@@ -277,12 +288,23 @@ TEST_CASE("what a loss of power left of a delta pack is fetched again, once") {
   Packed update;
   LocalSource source = update.Serve();
   const Target target = *source.Resolve(std::nullopt, kNow);
-  WriteText(update.Part(), std::string(100'000, '\0'));
+  const std::string pack = ReadText(update.path);
+  const uint64_t missing = source.Plan(target)->objects;
+  SECTION("its beginning, so that no object comes out of it") {
+    WriteText(update.Part(), std::string(100'000, '\0'));
+  }
+  SECTION("its end, so that some objects do") {
+    std::string damaged = pack;
+    damaged.replace(pack.size() - 1000, 1000, 1000, '\0');
+    WriteText(update.Part(), damaged);
+  }
   NoProgress progress;
   const Result<FetchStats> stats = source.Fetch(target, progress);
   REQUIRE(stats);
   CHECK(stats->problem == "");
+  CHECK(stats->objects == missing);
   CHECK(update.Objects() == 0);
+  CHECK(source.Moved() == update.Sent());
   CheckStaged(update, source, target);
 }
 

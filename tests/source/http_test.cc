@@ -103,6 +103,24 @@ TEST_CASE("a token goes with every request to its server, and caches can be pass
   CHECK(HttpClient(Impatient()).Get(other.url() + "/echo", 100) == ",");
 }
 
+TEST_CASE("a limit holds over a large file and over many small ones, and ends neither") {
+  TempDir root;
+  WriteText(root / "large", std::string(500'000, 'x'));
+  WriteText(root / "small", std::string(10'000, 'x'));
+  HttpServer server(root.path());
+  HttpOptions options = Impatient();
+  options.total_timeout = Milliseconds(1500);
+  options.rate_limit = 200'000;
+  HttpClient http(options);
+  SystemClock clock;
+  const Milliseconds begin = clock.Monotonic();
+  CHECK(http.Get(server.url() + "/large", 1'000'000)->size() == 500'000);
+  const Milliseconds between = clock.Monotonic();
+  CHECK(between - begin > Milliseconds(2000));
+  for (int i = 0; i < 20; i++) CHECK(http.Get(server.url() + "/small", 10'000)->size() == 10'000);
+  CHECK(clock.Monotonic() - between > Milliseconds(700));
+}
+
 TEST_CASE("a server that is gone, and one that never ends, are network errors in time") {
   std::string gone;
   TempDir root;

@@ -23,8 +23,11 @@ class LocalSource : public Source {
   Result<std::vector<tuf::TrustedRole>> Trusted() override { return resolver_.Trusted(); }
   Result<FetchPlan> Plan(const Target& target) override { return staging_.Plan(target); }
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override {
-    return staging_.Fetch(target, progress);
+    Result<FetchStats> stats = staging_.Fetch(target, progress);
+    moved_ = std::exchange(*options_.http.traffic, {});
+    return stats;
   }
+  Traffic Moved() const override { return moved_; }
   Result<Checkout> Open(const Target& target) override {
     StagingRepository::Opened opened = TRY(staging_.Open(target));
     auto [image, writer] = TRY(StreamPair());
@@ -44,6 +47,7 @@ class LocalSource : public Source {
   SourceOptions options_;
   Resolver resolver_;
   StagingRepository staging_;
+  Traffic moved_;
 };
 
 }  // namespace hostos

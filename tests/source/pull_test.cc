@@ -59,6 +59,12 @@ TEST_CASE("an update moves the missing objects and less than two percent more") 
   CHECK(wire < plan.download_bytes + plan.download_bytes / 50);
   CHECK(stats->bytes >= plan.download_bytes);
   CHECK(stats->bytes < wire);
+  Traffic sent;
+  for (const HttpRequest& request : update.server->Requests())
+    sent += {.bytes = request.body_bytes, .requests = 1};
+  CHECK(source.Moved().bytes == sent.bytes);
+  CHECK(source.Moved().requests == sent.requests);
+  CHECK(source.Moved().pack_requests == 0);
 
   // The staging repository is one that ostree itself accepts.
   std::string repo = " --repo=" + update.staging + " ";
@@ -77,6 +83,37 @@ TEST_CASE("an update moves the missing objects and less than two percent more") 
   REQUIRE(source.Discard());
   CHECK_FALSE(fs::exists(update.staging));
   CHECK(source.Plan(target)->objects == plan.objects);
+}
+
+TEST_CASE("under a limit the same objects come, one after the other and no faster") {
+  Update update;
+  AddFiles(update.tree, "new", 20, 2);
+  update.publisher.Publish(update.tree, "1.1");
+  const FetchPlan plan = [&] {
+    LocalSource source = update.Source();
+    return source.Plan(*source.Resolve(std::nullopt, kNow)).value();
+  }();
+  SourceOptions options = update.Options(update.server->url());
+  options.http.rate_limit = plan.download_bytes / 3;
+  options.http.pull_time = Seconds(2);  // too little without what the limit adds
+  options.http.pull_rate = 1 << 30;
+  LocalSource source(options);
+  const Target target = source.Resolve(std::nullopt, kNow).value();
+  SystemClock clock;
+  const Milliseconds begin = clock.Monotonic();
+  NoProgress progress;
+  const Result<FetchStats> stats = source.Fetch(target, progress);
+  INFO((stats ? "" : stats.error().message));
+  REQUIRE(stats);
+  CHECK(clock.Monotonic() - begin > Milliseconds(2300));
+  CHECK(stats->objects == plan.objects);
+  CHECK(stats->bytes == plan.download_bytes);
+  CHECK(WholeObjects(*update.server, update.publisher.path).size() == plan.objects);
+  CHECK(Shell("ostree fsck --repo=" + update.staging).status == 0);
+  CHECK(source.Plan(target)->objects == 0);
+  Result<Checkout> checkout = source.Open(target);
+  REQUIRE(checkout);
+  CHECK(CheckImage(*checkout, target.release));
 }
 
 TEST_CASE("what was staged for a release that is given up counts as room for the next one") {

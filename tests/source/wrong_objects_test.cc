@@ -1,5 +1,6 @@
 // Pulls of what a server or a directory that is broken or hostile gives in place of what is signed.
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <filesystem>
 
 #include "images/publish/scan_directory.h"
@@ -49,6 +50,7 @@ TEST_CASE("a pull that only just moves ends in time, and the next one goes on") 
   update.publisher.Publish(update.tree, "1.1");
   update.server = std::make_unique<HttpServer>(update.publisher.path, "limit_rate 4k;");
   SourceOptions options = update.Options(update.server->url());
+  options.http.rate_limit = GENERATE(0, 1'000'000'000);
   options.http.stall_timeout = Seconds(10);
   options.http.pull_time = Seconds(2);
   options.http.pull_rate = 1 << 30;
@@ -105,6 +107,7 @@ TEST_CASE("an object that is missing, truncated or altered ends the pull, with i
   std::string victim = SomeMissingFile(update, newest);
   std::string good = ReadText(victim);
   std::string name = fs::path(victim).stem();
+  const uint64_t limit = GENERATE(0, 100'000'000);
   Code expected = Code::kNotTrusted;
   std::string extra;
   SECTION("missing") {
@@ -137,12 +140,15 @@ TEST_CASE("an object that is missing, truncated or altered ends the pull, with i
     extra = "location ~ " + name + " { return 500; }";
     expected = Code::kNetwork;
   }
-  LocalSource source = update.Source(extra);
+  update.server = std::make_unique<HttpServer>(update.publisher.path, extra);
+  SourceOptions options = update.Options(update.server->url());
+  options.http.rate_limit = limit;
+  LocalSource source(options);
   Target target = *source.Resolve(std::nullopt, kNow);
   NoProgress progress;
   auto stats = source.Fetch(target, progress);
   REQUIRE_FALSE(stats);
-  INFO(stats.error().message);
+  CAPTURE(limit, stats.error().message);
   CHECK(stats.error().code == expected);
   CHECK(stats.error().message.contains(name));
 

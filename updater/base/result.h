@@ -27,6 +27,7 @@ enum class Code {
   kRefused,       // this release fell back here before
   kNotFound,      // absent, where absence is an error
   kStaged,        // kept until others have signed
+  kNotNow,        // the network is metered: elsewhere, or later, it goes on
 };
 
 struct Error {

@@ -193,6 +193,16 @@ std::string AbsolutePaths(const std::vector<std::string>& paths) {
   return ok ? "" : "a list of absolute paths, at least one";
 }
 
+std::string ARateLimit(int64_t bytes) {
+  constexpr int64_t kLeast = 10'000, kMost = 1'000'000'000;
+  bool ok = bytes == 0 || (bytes >= kLeast && bytes <= kMost);
+  return ok ? "" : std::format("0, or a whole number from {} to {}", kLeast, kMost);
+}
+
+std::string AMeteredPolicy(const std::string& name) {
+  return name == "allow" || name == "refuse" ? "" : "allow or refuse";
+}
+
 std::string AnyFlag(bool) {
   return "";
 }
@@ -228,6 +238,12 @@ std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::
   reader.Value("allow_http", config.allow_http, AnyFlag);
   reader.Value("proxy", config.proxy, AnUrl);
   reader.Value("token_file", config.token_file, APathOrNone);
+  auto rate_limit = static_cast<int64_t>(config.rate_limit);
+  reader.Value("rate_limit", rate_limit, ARateLimit);
+  config.rate_limit = static_cast<uint64_t>(rate_limit);
+  std::string metered = config.refuse_metered ? "refuse" : "allow";
+  reader.Value("metered", metered, AMeteredPolicy);
+  config.refuse_metered = metered == "refuse";
   reader.Value("product", config.product, AName);
   reader.Value("channel", config.channel, AName);
   reader.Value("keys", config.keys, AbsolutePaths);

@@ -23,10 +23,12 @@ struct ProbationPolicy {
 
 struct Config {
   // [source]
-  std::string url;          // of the OSTree archive repository; http, https
-  bool allow_http = false;  // a plain http:// url
-  std::string proxy;        // http, https; empty: none
-  std::string token_file;   // a bearer token for url; empty: none
+  std::string url;              // of the OSTree archive repository; http, https
+  bool allow_http = false;      // a plain http:// url
+  std::string proxy;            // http, https; empty: none
+  std::string token_file;       // a bearer token for url; empty: none
+  uint64_t rate_limit = 0;      // bytes per second from url; 0: no limit
+  bool refuse_metered = false;  // no update is fetched over a metered network
   std::string product = "hostos";
   std::string channel = "stable";
   std::vector<std::string> keys = {"/usr/lib/hostos/keys.d", "/etc/hostctl/keys.d"};

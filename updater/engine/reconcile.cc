@@ -37,15 +37,15 @@ void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
     record.time_floor = std::max(record.time_floor, update.timestamp);
   record.index_floor = std::max(record.index_floor, update.index);
   record.known = update.before;
-  record.AddHistory(
-      {Outcome::kCommitted, now, update.target, update.from.version, update.slot, boots, "", ""});
+  record.AddHistory({Outcome::kCommitted, now, update.target, update.from.version, update.slot,
+                     boots, "", "", update.traffic});
   record.update.reset();
 }
 
 void FinishFallback(Record& record, uint32_t boots, uint64_t now) {
   const UpdateRecord& update = *record.update;
   record.GiveUp({Outcome::kFellBack, now, update.target, update.from.version, update.slot, boots,
-                 FallbackReason(update, boots), update.failure_output});
+                 FallbackReason(update, boots), update.failure_output, update.traffic});
   record.update.reset();
 }
 
@@ -103,7 +103,8 @@ Record Settle(Record record, Situation found, const BootState& boot, const std::
     case Situation::kVanished: {
       const UpdateRecord& update = *record.update;
       record.AddHistory({Outcome::kFellBack, now, update.target, update.from.version, update.slot,
-                         0, "its boot entry is gone from the ESP, or boots another root", ""});
+                         0, "its boot entry is gone from the ESP, or boots another root", "",
+                         update.traffic});
       record.update.reset();
       break;
     }

@@ -41,6 +41,19 @@ constexpr Transition kTransitions[] = {
     {Phase::kArm, Event::kBooted, Phase::kTrial},
 };
 
+json Write(const std::optional<Traffic>& traffic) {
+  if (!traffic) return nullptr;
+  return {{"bytes", traffic->bytes},
+          {"requests", traffic->requests},
+          {"pack_bytes", traffic->pack_bytes},
+          {"pack_requests", traffic->pack_requests}};
+}
+
+Traffic ReadTraffic(JsonReader reader) {
+  return {reader.Number("bytes"), reader.Number("requests"), reader.Number("pack_bytes"),
+          reader.Number("pack_requests")};
+}
+
 json Write(const UpdateRecord& update) {
   json attempts = json::array();
   for (const Attempt& attempt : update.attempts)
@@ -57,7 +70,8 @@ json Write(const UpdateRecord& update) {
           {"before", update.before},
           {"recount", update.recount},
           {"failure", update.failure},
-          {"failure_output", update.failure_output}};
+          {"failure_output", update.failure_output},
+          {"traffic", Write(update.traffic)}};
 }
 
 UpdateRecord ReadUpdate(JsonReader reader) {
@@ -79,6 +93,7 @@ UpdateRecord ReadUpdate(JsonReader reader) {
   update.recount = reader.Flag("recount");
   update.failure = reader.String("failure");
   update.failure_output = reader.String("failure_output");
+  update.traffic = reader.Part("traffic", ReadTraffic);
   return update;
 }
 
@@ -86,7 +101,8 @@ json Write(const HistoryEntry& entry) {
   return {{"outcome", Name(entry.outcome)},  {"time", entry.time},
           {"release", Write(entry.release)}, {"from", entry.from},
           {"slot", Name(entry.slot)},        {"boots", entry.boots},
-          {"reason", entry.reason},          {"output", entry.output}};
+          {"reason", entry.reason},          {"output", entry.output},
+          {"traffic", Write(entry.traffic)}};
 }
 
 HistoryEntry ReadHistory(JsonReader reader) {
@@ -100,6 +116,7 @@ HistoryEntry ReadHistory(JsonReader reader) {
   entry.boots = static_cast<uint32_t>(reader.Number("boots"));
   entry.reason = reader.String("reason");
   entry.output = reader.String("output");
+  entry.traffic = reader.Part("traffic", ReadTraffic);
   return entry;
 }
 

@@ -11,6 +11,7 @@
 
 #include "updater/base/release.h"
 #include "updater/base/result.h"
+#include "updater/base/traffic.h"
 #include "updater/release/signature.h"
 
 namespace hostos {
@@ -63,6 +64,7 @@ struct UpdateRecord {
   bool recount = false;             // committed before, and only counted again
   std::string failure;              // the gate's reason, one line; "" while undecided
   std::string failure_output;       // of the failing check, if any
+  std::optional<Traffic> traffic;   // of all runs so far; absent: not known
 };
 
 // kDegraded: went bad after it was committed, and stays.
@@ -72,12 +74,13 @@ const char* Name(Outcome outcome);
 struct HistoryEntry {
   Outcome outcome = Outcome::kCommitted;
   uint64_t time = 0;
-  ReleaseId release;    // committed, fell back, rolled back from, or degraded
-  std::string from;     // version that ran before (committed, degraded) or runs now
-  Slot slot = Slot::A;  // of `release`
-  uint32_t boots = 0;   // attempts the loader counted, where known
-  std::string reason;   // why it fell back or was rolled back
-  std::string output;   // of the failing check
+  ReleaseId release;                    // committed, fell back, rolled back from, or degraded
+  std::string from;                     // version that ran before (committed, degraded) or runs now
+  Slot slot = Slot::A;                  // of `release`
+  uint32_t boots = 0;                   // attempts the loader counted, where known
+  std::string reason;                   // why it fell back or was rolled back
+  std::string output;                   // of the failing check
+  std::optional<Traffic> traffic = {};  // of the update that brought `release`; absent: not known
 };
 
 enum class SelfTestState { kRunning, kPassed, kFailed };

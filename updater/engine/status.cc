@@ -58,6 +58,13 @@ std::optional<HistoryEntry> LastFallback(const Record& record, const Digest& run
   return std::nullopt;
 }
 
+std::optional<Traffic> LastTraffic(const Record& record) {
+  if (record.update && !record.update->recount) return record.update->traffic;
+  for (const HistoryEntry& entry : record.history | std::views::reverse)
+    if (entry.traffic) return entry.traffic;
+  return std::nullopt;
+}
+
 }  // namespace
 
 const char* Name(SlotCondition condition) {
@@ -90,6 +97,7 @@ Result<Status> ReadStatus(World& world) {
   status.known = record.update ? record.update->before : record.known;
   status.fallback = LastFallback(record, running.root_hash);
   if (!record.history.empty()) status.last = record.history.back();
+  status.traffic = LastTraffic(record);
   if (status.last && status.last->outcome == Outcome::kDegraded &&
       status.last->release.root_hash == running.root_hash)
     status.degraded = status.last;

@@ -44,6 +44,9 @@ struct Status {
   std::optional<HistoryEntry> fallback;  // the last one, until a newer release is committed
   std::optional<HistoryEntry> degraded;  // what runs went bad, and stays
   std::optional<HistoryEntry> last;      // the newest entry of the history
+  // What the update in progress moved over the network so far, or else the last one of which that
+  // is known.
+  std::optional<Traffic> traffic;
   std::vector<Denied> denied;
   // What failed before the update in progress, or else before the last one: checks and their parts.
   std::vector<std::string> known;

@@ -235,6 +235,8 @@ Result<UpdatePlan> MakePlan(World& world, Start& start, const UpdateOptions& opt
   if (plan.running) plan.packages = ComparePackages(*plan.running, plan.target.release);
   plan.etc_changes = TRY(world.state.EtcChanges(start.staying.root_hash));
   if (!plan.staged) TRY(CheckSpace(boot, plan));
+  if (options.refuse_metered && !plan.staged && plan.fetch.download_bytes > 0)
+    plan.metering = world.metering();
   return plan;
 }
 
@@ -243,6 +245,15 @@ std::vector<CheckResult> FailingNow(World& world) {
   std::vector<CheckResult> checks = world.health.Round(kBaselineLimit);
   std::erase_if(checks, &CheckResult::ok);
   return checks;
+}
+
+Result<> CheckMetered(const UpdatePlan& plan, const UpdateOptions& options) {
+  if (!plan.metered() || options.allow_metered) return {};
+  return Fail(Code::kNotNow,
+              "not now: the network is metered ({}), and {} needs a download of {}; [source] "
+              "metered is \"refuse\"",
+              plan.metering->detail, plan.target.release.version,
+              Megabytes(plan.fetch.download_bytes));
 }
 
 // In the rescue system, its own health says nothing about the release that it installs.
@@ -288,7 +299,17 @@ class Session {
                          .started = world_.clock.Now(),
                          .before = FailedIn(plan_.failing)};
     const std::optional<UpdateRecord>& present = start_.record.update;
+    if (present && present->target.commit == target.commit) next_.traffic = present->traffic;
     if (present && present->phase == Phase::kArmed) return {};
+    start_.record.update = next_;
+    return Save();
+  }
+
+  // Also of a fetch that failed: the run that goes on with it adds what it moves itself.
+  Result<> Moved(const Traffic& traffic) {
+    if (!next_.traffic) next_.traffic.emplace();
+    *next_.traffic += traffic;
+    if (start_.record.update->phase == Phase::kArmed) return {};
     start_.record.update = next_;
     return Save();
   }
@@ -359,6 +380,7 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   progress.Begin("resolve", options.version.value_or("newest of " + config.channel));
   UpdatePlan plan = TRY(MakePlan(world, start, options));
   if (plan.staged) return plan;
+  TRY(CheckMetered(plan, options));
   const Release& release = plan.target.release;
   progress.Begin("resolve",
                  std::format("{} is signed by {} of {} required keys", release.version,
@@ -376,11 +398,14 @@ Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOption
   TRY_CONTEXT("fetch", session.Begin());
   progress.Begin("fetch", std::format("{} objects{}", plan.fetch.objects,
                                       plan.fetch.packed ? " in a delta pack" : ""));
-  const FetchStats fetched = TRY_CONTEXT("fetch", world.source.Fetch(plan.target, progress));
-  if (!fetched.problem.empty())
+  Result<FetchStats> fetched = world.source.Fetch(plan.target, progress);
+  Result<> noted = session.Moved(world.source.Moved());
+  const FetchStats stats = TRY_CONTEXT("fetch", std::move(fetched));
+  TRY_CONTEXT("fetch", std::move(noted));
+  if (!stats.problem.empty())
     progress.Begin(
         "fetch",
-        "the delta pack did not bring every object, the rest came one by one: " + fetched.problem);
+        "the delta pack did not bring every object, the rest came one by one: " + stats.problem);
   Checkout checkout = TRY_CONTEXT("fetch", world.source.Open(plan.target));
 
   // invalidate: from here the target slot cannot be chosen

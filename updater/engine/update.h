@@ -18,6 +18,8 @@ struct UpdateOptions {
   std::optional<std::string> version;  // absent: the channel's newest
   bool retry = false;                  // also a release that fell back here before
   bool ignore_health = false;          // also while a required check fails already
+  bool refuse_metered = false;         // nothing is fetched over a metered network ...
+  bool allow_metered = false;          // ... but this once
   // What the slot held before: written again however old it is, and whatever it did here.
   // Identified by its commit or, if that is not known, by its root hash.
   std::optional<ReleaseId> again;
@@ -30,6 +32,7 @@ struct UpdatePlan {
   Slot slot = Slot::B;             // the slot it goes to
   bool staged = false;             // already armed: only a reboot is left
   FetchPlan fetch;
+  std::optional<Metering> metering;  // of the network; absent where it decides nothing
   uint64_t esp_free = 0, esp_size = 0;
   // On the state partition: the space needed for the fetched objects, the kept commit, and the copy
   // of /etc with which the release begins.
@@ -48,6 +51,8 @@ struct UpdatePlan {
   std::vector<PackageChange> packages;
   std::vector<std::string> etc_changes;  // paths below /etc; all are kept
   std::vector<CheckResult> failing;      // checks that fail before anything is changed
+
+  bool metered() const { return metering && metering->metered.value_or(false); }
 };
 
 // The required checks among them that fail for a reason in this machine, with what they found, in
@@ -68,7 +73,8 @@ Result<UpdatePlan> PlanUpdate(World& world, const UpdateOptions& options);
 // The whole way to an armed release. On success it boots next, with `config.tries` tries. Returns
 // the plan that was followed; if exactly this target is armed already, nothing is done again. While
 // a required check fails for a reason in this machine and `ignore_health` is not set, it is
-// kUnhealthy and no slot changes. What fails already is not held against the release.
+// kUnhealthy and no slot changes. What fails already is not held against the release. kNotNow when
+// the network is metered and the options refuse that.
 Result<UpdatePlan> Update(World& world, const Config& config, const UpdateOptions& options,
                           Progress& progress);
 

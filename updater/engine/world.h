@@ -1,6 +1,8 @@
 // Everything outside the engine, as one value built in main: the seams at which tests put fakes.
 #pragma once
 
+#include <functional>
+
 #include "bootctl/boot_control.h"
 #include "updater/base/clock.h"
 #include "updater/engine/black_box.h"
@@ -8,6 +10,7 @@
 #include "updater/engine/rollback_floor.h"
 #include "updater/engine/state_dir.h"
 #include "updater/health/health.h"
+#include "updater/health/metering.h"
 #include "updater/slot/slot_disk.h"
 #include "updater/source/source.h"
 
@@ -26,6 +29,7 @@ struct World {
   // Paths inside the running release.
   std::string rescue_file = std::string(kRescuePath);
   std::string boot_loaders = "/usr/lib/systemd/boot/efi";
+  std::function<Metering()> metering = [] { return AskMetering(); };
 };
 
 }  // namespace hostos

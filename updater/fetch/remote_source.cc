@@ -41,6 +41,18 @@ Result<uint64_t> Number(const tuf::Json& answer, const char* key) {
   return static_cast<uint64_t>(TRY(object.Integer(key, 0)));
 }
 
+Result<Traffic> ReadTraffic(const tuf::Json& answer) {
+  Traffic moved;
+  moved.bytes = TRY(Number(answer, "moved-bytes"));
+  moved.requests = TRY(Number(answer, "moved-requests"));
+  moved.pack_bytes = TRY(Number(answer, "pack-bytes"));
+  moved.pack_requests = TRY(Number(answer, "pack-requests"));
+  constexpr uint64_t kMost = uint64_t{1} << 48;  // many times what a release has
+  for (uint64_t* value : {&moved.bytes, &moved.requests, &moved.pack_bytes, &moved.pack_requests})
+    *value = std::min(*value, kMost);
+  return moved;
+}
+
 // The failure in a worker's answer, if any. That there is nothing to do, that it is not the time,
 // or that a release is refused are findings for the engine to make: from a worker they become
 // kFailed.
@@ -133,6 +145,7 @@ Result<> RemoteSource::Connect() {
                        {"parent", options_.parent},
                        {"damaged", options_.damaged},
                        {"holds", tuf::Json::array()},
+                       {"rate-limit", options_.http.rate_limit},
                        {"proxy", options_.http.proxy},
                        {"token", token},
                        {"keys", options_.key_directories},
@@ -199,7 +212,11 @@ Result<Target> RemoteSource::Resolve(const std::optional<std::string>& version, 
   if (error) return FailErrno(options_.metadata, error.value());
   TRY(Request(request));
   for (const std::string& bytes : trusted) TRY(Send(bytes));
-  const tuf::Json answer = TRY(Outcome(patience_));
+  // It says nothing while the files come in.
+  const Seconds patience = patience_ + options_.http.LimitedTime(kMaxFilesBytes);
+  TRY(channel_->SetPatience(patience));
+  const tuf::Json answer = TRY(Outcome(patience));
+  TRY(channel_->SetPatience(patience_));
   const tuf::Object object = TRY(tuf::Object::From(answer, "answer").transform_error(Lost));
   const Result<> resolved = CheckSuccess(answer).transform_error([&](Error failure) {
     failure.message += not_given_;
@@ -243,11 +260,14 @@ Result<FetchPlan> RemoteSource::Plan(const Target& target) {
 }
 
 Result<FetchStats> RemoteSource::Fetch(const Target& target, Progress& progress) {
+  moved_ = {};
   uint64_t bytes = 0;
   for (const ObjectSize& object : target.sizes) bytes += object.archived;
   TRY(Give(target));
   TRY(RequestFetch(target));
-  const tuf::Json answer = TRY(Answer(patience_ + options_.http.PullTime(bytes), &progress));
+  const tuf::Json answer = TRY(Outcome(patience_ + options_.http.PullTime(bytes), &progress));
+  if (const Result<Traffic> moved = ReadTraffic(answer)) moved_ = *moved;  // failed or not
+  TRY(CheckSuccess(answer));
   FetchStats stats;
   stats.objects = TRY(Number(answer, "objects"));
   stats.bytes = TRY(Number(answer, "bytes"));

@@ -31,6 +31,7 @@ class RemoteSource : public Source {
   Result<std::vector<tuf::TrustedRole>> Trusted() override { return resolver_.Trusted(); }
   Result<FetchPlan> Plan(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
+  Traffic Moved() const override { return moved_; }
   Result<Checkout> Open(const Target& target) override;
   Result<Space> StagingFree() override;
   Result<> Discard() override;
@@ -59,6 +60,7 @@ class RemoteSource : public Source {
   std::optional<Channel> channel_;
   std::string not_given_;   // why the worker has to open the directory itself; "": it need not
   std::set<Digest> given_;  // commits that the worker knows
+  Traffic moved_;           // by what the worker says
 };
 
 }  // namespace hostos

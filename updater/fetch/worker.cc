@@ -121,6 +121,7 @@ class Worker {
     o.damaged = TRY(request.Texts("damaged"));
     for (const std::string& root_hash : TRY(request.Texts("holds")))
       o.holds.push_back(TRY(Digest::FromHex(root_hash)));
+    o.http.rate_limit = static_cast<uint64_t>(TRY(request.Integer("rate-limit", 0)));
     o.http.proxy = TRY(request.Text("proxy"));
     o.http.token = TRY(request.Text("token"));
     o.key_directories = TRY(request.Texts("keys"));
@@ -218,9 +219,17 @@ class Worker {
     TRY(taken);
     ChannelProgress progress(channel_);
     const Target* target = TRY(Named(request));
-    const FetchStats stats = TRY(staging_->Fetch(*target, progress));
-    return Json{
-        {"objects", stats.objects}, {"bytes", stats.bytes}, {"problem", Shown(stats.problem)}};
+    const Result<FetchStats> stats = staging_->Fetch(*target, progress);
+    Json answer = stats ? Json{{"objects", stats->objects},
+                               {"bytes", stats->bytes},
+                               {"problem", Shown(stats->problem)}}
+                        : FailureOf(stats.error());
+    const Traffic moved = std::exchange(*options_.http.traffic, {});
+    answer["moved-bytes"] = moved.bytes;
+    answer["moved-requests"] = moved.requests;
+    answer["pack-bytes"] = moved.pack_bytes;
+    answer["pack-requests"] = moved.pack_requests;
+    return answer;
   }
 
   Result<Json> Open(const tuf::Object& request, UniqueFd stream) {

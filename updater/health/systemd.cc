@@ -88,12 +88,12 @@ Result<std::string> Systemd::TextProperty(const char* path, const char* interfac
   return OneLine(Text(text).get());
 }
 
-Result<uint32_t> Systemd::NumberProperty(const char* path, const char* interface,
-                                         const char* name) {
+Result<uint32_t> Systemd::NumberProperty(const char* destination, const char* path,
+                                         const char* interface, const char* name) {
   BusError error;
   uint32_t number = 0;
   (void)sd_bus_set_method_call_timeout(bus_.get(), MicrosecondsLeft());  // fails only for NULL
-  int r = sd_bus_get_property_trivial(bus_.get(), kDestination, path, interface, name, error.get(),
+  int r = sd_bus_get_property_trivial(bus_.get(), destination, path, interface, name, error.get(),
                                       'u', &number);
   if (r < 0) return error.AsFailure(name, r, deadline_);
   return number;
@@ -198,9 +198,15 @@ Result<ServiceState> Systemd::Service(const std::string& unit) {
   if (r < 0) return BusError().AsFailure(unit, r, deadline_);
   ServiceState state;
   state.active_state = TRY_CONTEXT(unit, TextProperty(raw, kUnit, "ActiveState"));
-  state.main_pid = TRY_CONTEXT(unit, NumberProperty(raw, kService, "MainPID"));
-  state.restarts = TRY_CONTEXT(unit, NumberProperty(raw, kService, "NRestarts"));
+  state.main_pid = TRY_CONTEXT(unit, NumberProperty(kDestination, raw, kService, "MainPID"));
+  state.restarts = TRY_CONTEXT(unit, NumberProperty(kDestination, raw, kService, "NRestarts"));
   return state;
+}
+
+Result<uint32_t> Systemd::NetworkMetered() {
+  constexpr char kNetworkManager[] = "org.freedesktop.NetworkManager";
+  return NumberProperty(kNetworkManager, "/org/freedesktop/NetworkManager", kNetworkManager,
+                        "Metered");
 }
 
 }  // namespace hostos

@@ -1,5 +1,5 @@
-// Asks the service manager for the system's state, over the system bus. The deadline given to
-// Connect() bounds every call. The only user of sd-bus.
+// Asks the service manager for the system's state, and NetworkManager for the network's, over the
+// system bus. The deadline given to Connect() bounds every call. The only user of sd-bus.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +38,8 @@ class Systemd {
   // running. Leaves out units that wait for such a job, and the unit of this process.
   Result<std::vector<std::string>> StartingUnits();
   Result<ServiceState> Service(const std::string& unit);
+  // NetworkManager's property Metered.
+  Result<uint32_t> NetworkMetered();
 
  private:
   struct Close {
@@ -48,7 +50,8 @@ class Systemd {
   Systemd(Bus bus, const Deadline& deadline) : bus_(std::move(bus)), deadline_(deadline) {}
   uint64_t MicrosecondsLeft() const;
   Result<std::string> TextProperty(const char* path, const char* interface, const char* name);
-  Result<uint32_t> NumberProperty(const char* path, const char* interface, const char* name);
+  Result<uint32_t> NumberProperty(const char* destination, const char* path, const char* interface,
+                                  const char* name);
   Result<bool> HasNames(const char* path, const char* interface, const char* name);
   Result<bool> IsWanted(const std::string& path);
   Result<std::string> OwnUnit();

@@ -51,6 +51,9 @@ constexpr OptionSpec kUpdateOptions[] = {
     {"--ignore-health", "",
      "also while a required check fails already; units that fail now may fail in the trial, too",
      &Invocation::ignore_health},
+    {"--allow-metered", "",
+     "also over a metered network, whatever `metered` in the configuration says",
+     &Invocation::allow_metered},
     {"--reboot", "", "reboot into it when it is staged", &Invocation::reboot},
     {"--json", "", "with --check or --plan: print JSON, described in docs/cli.md",
      &Invocation::json},
@@ -71,6 +74,9 @@ constexpr ExitUse kUpdateExits[] = {
     {ExitCode::kNotSupported,
      "its version is not newer than the running one, or it is for another machine or format"},
     {ExitCode::kRefused, "it was given up here before, and --retry is not given"},
+    {ExitCode::kNotNow,
+     "the network is metered, the configuration says `refuse` to that, and --allow-metered is not "
+     "given: nothing was changed, and of the release nothing was fetched"},
 };
 
 constexpr OptionSpec kRollbackOptions[] = {

@@ -39,6 +39,7 @@ struct Invocation {
   bool why = false;                                 // status
   bool check = false, plan = false, retry = false;  // update
   bool ignore_health = false;                       // update
+  bool allow_metered = false;                       // update
   bool reboot = false;                              // update, rollback, boot selftest
   bool cancel = false;                              // boot selftest
   std::optional<std::string> config;

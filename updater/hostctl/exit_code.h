@@ -22,6 +22,7 @@ enum class ExitCode : int {
   kNotHealthy = 10,
   kNotSupported = 11,
   kRefused = 12,
+  kNotNow = 13,
 };
 
 struct ExitCodeMeaning {
@@ -43,6 +44,7 @@ inline constexpr ExitCodeMeaning kExitCodes[] = {
     {ExitCode::kNotHealthy, "not healthy: a required check does not hold"},
     {ExitCode::kNotSupported, "not supported by this machine or this version"},
     {ExitCode::kRefused, "refused: that release fell back or was rolled back here before"},
+    {ExitCode::kNotNow, "not now: the network is metered"},
 };
 
 constexpr int Number(ExitCode code) {
@@ -71,6 +73,8 @@ constexpr ExitCode ExitCodeOf(Code code) {
       return ExitCode::kNotSupported;
     case Code::kRefused:
       return ExitCode::kRefused;
+    case Code::kNotNow:
+      return ExitCode::kNotNow;
     case Code::kFailed:
     case Code::kNotFound:
       break;

@@ -93,6 +93,9 @@ std::string Advice(const Error& error, const Invocation& invocation) {
     case Code::kRefused:
       return std::format("See why: hostctl status --why. Try it again: hostctl update{}{} --retry",
                          invocation.version ? " --version " : "", invocation.version.value_or(""));
+    case Code::kNotNow:
+      return "Run it again on another network, or take the release from a directory or a bundle "
+             "(--from). Over this one, for once: hostctl update --allow-metered";
     case Code::kUnhealthy:
       return "`hostctl health` shows every check.";
     case Code::kNothingToDo:

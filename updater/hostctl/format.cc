@@ -41,6 +41,15 @@ std::string Plural(uint64_t number, std::string_view noun) {
   return std::format("{} {}{}", FormatCount(number), noun, number == 1 ? "" : "s");
 }
 
+std::string FormatTraffic(const Traffic& traffic) {
+  if (traffic.requests == 0) return "nothing";
+  std::string text =
+      std::format("{} in {}", FormatSize(traffic.bytes), Plural(traffic.requests, "request"));
+  if (traffic.pack_bytes > 0)
+    text += std::format(", {} of it in a delta pack", FormatSize(traffic.pack_bytes));
+  return text;
+}
+
 std::string FormatAge(uint64_t then, uint64_t now) {
   if (then > now) return "on " + FormatTime(then);
   const uint64_t age = now - then;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "updater/base/clock.h"
+#include "updater/base/traffic.h"
 
 namespace hostos {
 
@@ -16,6 +17,8 @@ std::string FormatSize(uint64_t bytes);
 std::string FormatSizeOf(uint64_t part, uint64_t whole);
 // "1,303".
 std::string FormatCount(uint64_t number);
+// "41.2 MB in 9 requests, 40.1 MB of it in a delta pack"; "nothing" when nothing was asked for.
+std::string FormatTraffic(const Traffic& traffic);
 // "1 boot", "3 boots".
 std::string Plural(uint64_t number, std::string_view noun);
 // "2 min ago"; a time in the future (a clock was wrong) as a date.

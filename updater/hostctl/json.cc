@@ -67,6 +67,14 @@ Json Of(const SlotStatus& slot) {
   return json;
 }
 
+Json Of(const std::optional<Traffic>& traffic) {
+  if (!traffic) return nullptr;
+  return {{"bytes", traffic->bytes},
+          {"requests", traffic->requests},
+          {"pack_bytes", traffic->pack_bytes},
+          {"pack_requests", traffic->pack_requests}};
+}
+
 Json Of(const UpdateRecord& update) {
   Json attempts = Json::array();
   for (const Attempt& attempt : update.attempts)
@@ -75,7 +83,8 @@ Json Of(const UpdateRecord& update) {
           {"target", Id(update.target)},     {"from", Id(Behind(update))},
           {"started", Time(update.started)}, {"attempts", attempts},
           {"recount", update.recount},       {"failed_before", update.before},
-          {"failure", Text(update.failure)}, {"output", Text(update.failure_output)}};
+          {"failure", Text(update.failure)}, {"output", Text(update.failure_output)},
+          {"traffic", Of(update.traffic)}};
 }
 
 Json Of(const SelfTest& test) {
@@ -125,6 +134,7 @@ Json Of(const HistoryEntry& entry, const std::vector<PostMortem>& post_mortems) 
           {"boots", entry.boots},
           {"reason", Text(entry.reason)},
           {"output", Text(entry.output)},
+          {"traffic", Of(entry.traffic)},
           {"post_mortem", Of(PostMortemOf(post_mortems, entry.release.commit, entry.time))}};
 }
 
@@ -194,6 +204,7 @@ std::string StatusJson(const StatusView& view) {
          {"output", Text(view.OutputOf(denied))},
          {"post_mortem", Of(PostMortemOf(view.post_mortems, denied.release.commit, denied.time))}});
   json["known"] = status.known;
+  json["traffic"] = Of(status.traffic);
   json["checked"] = Time(status.checked);
   json["selftest"] = status.selftest ? Of(*status.selftest) : Json();
   json["rescue"] = {{"file", Text(status.rescue.file)},
@@ -214,7 +225,15 @@ std::string PlanJson(const PlanView& view) {
   if (view.plan)
     for (const CheckResult& check : view.plan->failing) json["failing"].push_back(Of(check));
   json["refused"] = view.Refused();
+  json["network"] = nullptr;
+  if (view.plan && view.plan->metering) {
+    const Metering& metering = *view.plan->metering;
+    json["network"] = {{"metered", metering.metered ? Json(*metering.metered) : Json()},
+                       {"detail", metering.detail},
+                       {"refused", view.NotNow()}};
+  }
   json["tries"] = view.tries;
+  json["rate_limit"] = view.rate_limit ? Json(view.rate_limit) : Json();
   json["health"] = {{"window_seconds", view.health.window.count()},
                     {"deadline_seconds", view.health.deadline.count()}};
   return Print(json);

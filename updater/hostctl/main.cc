@@ -153,7 +153,7 @@ ExitCode RunOnThisMachine(const Invocation& invocation) {
        .key_directories = config.keys,
        .signatures = SignatureRuleOf(config, record),
        .seal_formats = {kSealFormat},
-       .http = {.proxy = config.proxy}},
+       .http = {.rate_limit = config.rate_limit, .proxy = config.proxy}},
       invocation.command->verb == Verb::kGate ? kGatePatience : kFetchPatience);
   if (rescue)
     for (const std::string& problem : tuf::Client::DropUnreadable(SourceOptions().metadata))

@@ -1,5 +1,6 @@
 #include "updater/hostctl/metrics.h"
 
+#include <algorithm>
 #include <format>
 
 namespace hostos {
@@ -46,6 +47,18 @@ void AddUpdate(Metrics& metrics, const Status& status) {
   metrics.Add(status.last->time);
 }
 
+void AddTraffic(Metrics& metrics, const Traffic& traffic) {
+  const auto add = [&](uint64_t all, uint64_t packs) {
+    metrics.Add(packs, Label("in", "delta-pack"));
+    metrics.Add(all - std::min(all, packs), Label("in", "other"));
+  };
+  metrics.Begin("hostos_update_network_bytes",
+                "What the update in progress, or else the last one, received.");
+  add(traffic.bytes, traffic.pack_bytes);
+  metrics.Begin("hostos_update_network_requests", "In how many requests.");
+  add(traffic.requests, traffic.pack_requests);
+}
+
 void AddVerification(Metrics& metrics, const Status& status) {
   metrics.Begin("hostos_verify_ok", "1 when the last verification proved the slot.");
   for (const SlotStatus& slot : status.slots)
@@ -72,6 +85,7 @@ std::string MetricsText(const Status& status, std::span<const tuf::TrustedRole> 
                                  Label("architecture", status.architecture),
                                  Label("slot", Name(slot.slot))));
   AddUpdate(metrics, status);
+  if (status.traffic) AddTraffic(metrics, *status.traffic);
   metrics.Begin("hostos_index_floor", "No release with a smaller index is installed.");
   metrics.Add(status.index_floor);
   AddVerification(metrics, status);

@@ -239,6 +239,9 @@ std::string StatusText(const StatusView& view, const Paint& paint) {
                      std::string(columns < kHeadlineColumns ? kHeadlineColumns - columns : 2, ' ') +
                      Headline(view, paint) + "\n" + SlotTable(view);
   text += std::format("Update   {}\n", UpdateText(view));
+  if (status.traffic)
+    text += std::format("Network  {}, by the {}update\n", FormatTraffic(*status.traffic),
+                        status.update && !status.update->recount ? "" : "last ");
   if (!status.known.empty())
     text += std::format("Known    failed before the {}update: {}\n", status.update ? "" : "last ",
                         Printable(Join(status.known, ", ")));

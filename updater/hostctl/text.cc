@@ -71,6 +71,22 @@ std::string HealthLine(const PlanView& view) {
                      view.ignore_health ? "and is ignored" : "and an update is refused", fails);
 }
 
+std::string LimitText(const PlanView& view) {
+  if (view.rate_limit == 0) return "";
+  const Seconds least(view.plan->fetch.download_bytes / view.rate_limit);
+  return std::format("; at most {} per second, so {} min or more", FormatSize(view.rate_limit),
+                     FormatMinutes(least));
+}
+
+std::string NetworkLine(const PlanView& view) {
+  const Metering& metering = *view.plan->metering;
+  const std::string detail = Printable(metering.detail);
+  if (!metering.metered) return "not known to be metered, so not refused: " + detail;
+  if (!*metering.metered) return std::format("not metered ({})", detail);
+  return std::format("metered ({}), {}", detail,
+                     view.NotNow() ? "and an update is refused" : "and used this once");
+}
+
 std::string PlanRows(const PlanView& view) {
   const UpdatePlan& plan = *view.plan;
   const Release& release = plan.target.release;
@@ -82,9 +98,11 @@ std::string PlanRows(const PlanView& view) {
                            plan.target.required_signatures,
                            plan.target.required_signatures == 1 ? "key" : "keys"));
   row("download",
-      std::format("{} {} {}; {} reused from this machine", FormatSize(plan.fetch.download_bytes),
+      std::format("{} {} {}; {} reused from this machine{}", FormatSize(plan.fetch.download_bytes),
                   plan.fetch.packed ? "as a delta pack of" : "in",
-                  Plural(plan.fetch.objects, "object"), FormatSize(plan.fetch.reused_bytes)));
+                  Plural(plan.fetch.objects, "object"), FormatSize(plan.fetch.reused_bytes),
+                  LimitText(view)));
+  if (plan.metering) row("network", NetworkLine(view));
   row("write",
       std::format("{} to slot {}; ESP needs {}, has {} free",
                   FormatSize(release.image_size + release.verity_size), Name(plan.slot),
@@ -139,6 +157,7 @@ std::string HistoryLine(const HistoryEntry& entry, const PostMortem* post_mortem
   }
   if (!entry.reason.empty()) text += "\n" + Indented(Printable(entry.reason), 34);
   if (!text.ends_with('\n')) text += "\n";
+  if (entry.traffic) text += Indented("over the network: " + FormatTraffic(*entry.traffic), 34);
   if (post_mortem)
     text += Indented(std::format("failed in: {}; last reset: {}", post_mortem->phase,
                                  Printable(post_mortem->cause)),
@@ -175,7 +194,8 @@ std::string PlanText(const PlanView& view) {
   std::string text = ReleaseLine(view.check) + PlanRows(view);
   if (view.check.finding == Finding::kStaged)
     return text + "It is staged already: reboot to run it.\n";
-  return text + std::format("Nothing was changed. `hostctl update{}` does it.\n",
+  return text + std::format("Nothing was changed. `hostctl update{}{}` does it.\n",
+                            view.NotNow() || view.allow_metered ? " --allow-metered" : "",
                             view.Refused() || view.ignore_health ? " --ignore-health" : "");
 }
 

@@ -21,6 +21,7 @@
 #include "updater/hostctl/lock_holder.h"
 #include "updater/hostctl/metrics.h"
 #include "updater/hostctl/text.h"
+#include "updater/hostctl/update_request.h"
 
 namespace hostos {
 namespace {
@@ -109,7 +110,6 @@ class Runner {
 
   // Whatever can be read of the record, even while another process changes it.
   Record ReadRecord(std::vector<std::string>* problems) const;
-  Result<> NeedSource() const;
   Result<std::string> RunningVersion();
   // For a check, kNothingToDo and kRefused are findings, not failures.
   static bool IsFinding(const Error& error) {
@@ -118,11 +118,7 @@ class Runner {
   CheckView FindingOf(const Error& error, std::string running) const;
   void Remember(Slot slot, const Verification& verification);
 
-  UpdateOptions Options() const {
-    return {.version = invocation_.version,
-            .retry = invocation_.retry,
-            .ignore_health = invocation_.ignore_health};
-  }
+  UpdateOptions Options() const { return OptionsOf(invocation_, config_); }
   void Print(const std::string& text) {
     if (!invocation_.quiet) console_.out << text;
   }
@@ -179,30 +175,6 @@ Record Runner::ReadRecord(std::vector<std::string>* problems) const {
   return file.Salvage();
 }
 
-Result<> Runner::NeedSource() const {
-  if (invocation_.from) {
-    std::error_code error;
-    if (std::filesystem::is_directory(*invocation_.from + "/metadata", error) ||
-        std::filesystem::is_regular_file(*invocation_.from, error))
-      return {};
-    return Fail(Code::kUsage,
-                "--from {}: expected a repository of releases or a bundle, found none",
-                *invocation_.from);
-  }
-  if (config_.url.starts_with("http://") && !config_.allow_http)
-    return Fail(
-        Code::kUsage,
-        "[source] url: expected https://, found {}; to use it all the same: allow_http = true",
-        Masked(config_.url));
-  if (config_.url.starts_with("http://") && !config_.token_file.empty())
-    return Fail(Code::kUsage, "[source] url: expected https:// for a token, found {}",
-                Masked(config_.url));
-  if (!config_.url.empty()) return {};
-  return Fail(Code::kUsage,
-              "no source of releases is configured: [source] url is empty; set it in "
-              "/etc/hostctl/hostctl.toml, or give a directory or a bundle with --from");
-}
-
 Result<std::string> Runner::RunningVersion() {
   return TRY(ReadStatus(world_)).version;
 }
@@ -228,8 +200,11 @@ Result<CheckView> Runner::Check() {
 }
 
 Result<PlanView> Runner::Plan() {
-  PlanView view{
-      .tries = config_.tries, .health = config_.health, .ignore_health = invocation_.ignore_health};
+  PlanView view{.tries = config_.tries,
+                .health = config_.health,
+                .ignore_health = invocation_.ignore_health,
+                .allow_metered = invocation_.allow_metered};
+  if (!invocation_.from) view.rate_limit = config_.rate_limit;
   std::string running = TRY(RunningVersion());
   Result<UpdatePlan> plan = PlanUpdate(world_, Options());
   if (!plan && IsFinding(plan.error())) {
@@ -246,7 +221,7 @@ Result<PlanView> Runner::Plan() {
 
 Result<ExitCode> Runner::RunPlan() {
   left_ = "Nothing was changed.";
-  TRY(NeedSource());
+  TRY(NeedSource(invocation_, config_));
   NameUnusedKeys();
   PlanView view;
   if (invocation_.plan)
@@ -259,12 +234,12 @@ Result<ExitCode> Runner::RunPlan() {
     return Fail(Code::kRefused, "{}", view.check.message);
   else
     Print(invocation_.plan ? PlanText(view) : CheckText(view.check));
-  return view.Refused() ? ExitCode::kNotHealthy : ExitOf(view.check.finding);
+  return ExitOf(view);
 }
 
 Result<ExitCode> Runner::RunUpdate() {
   left_ = "Nothing was changed.";
-  TRY(NeedSource());
+  TRY(NeedSource(invocation_, config_));
   NameUnusedKeys();
   const BootState before = TRY(world_.boot.Read());
   InterruptibleProgress progress(console_.err, world_.clock, console_.style, console_.columns,

@@ -83,6 +83,12 @@ ExitCode ExitOf(Finding finding) {
   return ExitCode::kFailed;
 }
 
+// As `hostctl update` would look at it.
+ExitCode ExitOf(const PlanView& view) {
+  if (view.NotNow()) return ExitCode::kNotNow;
+  return view.Refused() ? ExitCode::kNotHealthy : ExitOf(view.check.finding);
+}
+
 bool HealthView::Healthy() const {
   return std::ranges::none_of(checks, [](const CheckResult& c) { return c.required && !c.ok; });
 }

@@ -64,11 +64,15 @@ struct PlanView {
   std::optional<UpdatePlan> plan;  // for kAvailable and kStaged
   uint32_t tries = 0;
   HealthPolicy health;
-  bool ignore_health = false;
+  bool ignore_health = false, allow_metered = false;
+  uint64_t rate_limit = 0;  // bytes per second of the download; 0: none
 
   // `hostctl update` with these options would refuse, because this machine is not healthy.
   bool Refused() const { return plan && !ignore_health && !FailsAlready(plan->failing).empty(); }
+  // It would not download over this network.
+  bool NotNow() const { return plan && !allow_metered && plan->metered(); }
 };
+ExitCode ExitOf(const PlanView& view);
 
 struct HistoryView {
   std::vector<HistoryEntry> history;  // oldest first

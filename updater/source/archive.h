@@ -13,21 +13,31 @@
 
 #include "updater/base/result.h"
 #include "updater/base/unique_fd.h"
+#include "updater/release/commit.h"
 #include "updater/tuf/client.h"
 
 namespace hostos {
 
-class Archive : public tuf::Fetcher {
+// The files and objects of an archive repository, wherever it is.
+class ObjectFiles : public tuf::Fetcher {
  public:
-  // kNotTrusted says at which byte the file stops being a bundle.
-  static Result<Archive> Open(const std::string& path);
-
   struct File {
     UniqueFd fd;  // at the start of the content
     uint64_t size = 0;
   };
+  virtual Result<File> OpenObject(const ObjectSize& object) = 0;
+};
+
+class Archive : public ObjectFiles {
+ public:
+  // kNotTrusted says at which byte the file stops being a bundle.
+  static Result<Archive> Open(const std::string& path);
+
   // kNotFound when there is no file of this name.
   Result<File> OpenFile(const std::string& name) const;
+  Result<File> OpenObject(const ObjectSize& object) override {
+    return OpenFile(ObjectPath(object));
+  }
   Result<std::string> Fetch(const std::string& name, size_t cap) override;
 
  private:

@@ -102,7 +102,7 @@ Result<FetchStats> FromServer(Repo& repo, const std::string& path, const DeltaPa
   TRY(MakeDirectories(fs::path(part).parent_path()));
   const UniqueFd file = TRY(Open(part, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
   HttpClient http(options.http);
-  uint64_t received = 0;
+  uint64_t received = 0, objects = 0;
   // What was received before a power cut may be damaged: then all of it is received again, once.
   for (bool again = true;; again = false) {
     struct stat status;
@@ -110,7 +110,9 @@ Result<FetchStats> FromServer(Repo& repo, const std::string& path, const DeltaPa
     const bool resumed = status.st_size > 0;
     received += TRY(http.Download(options.url + "/" + path, file.get(), pack.size, progress));
     FetchStats stats = TRY(Apply(repo, file.get(), 0, pack.size, target));
+    objects += stats.objects;
     if (stats.problem.empty() || !resumed || !again) {
+      stats.objects = objects;
       stats.bytes = received;
       return stats;
     }

@@ -9,6 +9,7 @@
 #include <array>
 #include <cctype>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include "updater/base/mask.h"
@@ -36,6 +37,26 @@ struct PartOfFile {
     progress->Bytes(std::min(had, size), size);
     return written && !progress->Cancelled();
   }
+};
+
+// Holds back the reading of responses, so that no more comes in than the limit allows: what is not
+// read is not sent for long (TCP). curl's own limit begins anew with each request, so it does not
+// hold over many small ones.
+class Pace {
+ public:
+  explicit Pace(uint64_t limit) : limit_(limit) {}
+  void Took(uint64_t bytes) {
+    if (limit_ == 0) return;
+    const auto earliest = std::chrono::steady_clock::now() - kCredit;
+    due_ = std::max(due_, earliest) + std::chrono::nanoseconds(bytes * 1'000'000'000 / limit_);
+    std::this_thread::sleep_until(due_);
+  }
+
+ private:
+  static constexpr Milliseconds kCredit{100};  // makes up for sleep that lasts longer than asked
+
+  uint64_t limit_;
+  std::chrono::steady_clock::time_point due_;
 };
 
 namespace {
@@ -98,6 +119,7 @@ class Headers {
 
 struct Body {
   CURL* curl = nullptr;
+  Pace* pace = nullptr;
   size_t cap = 0;
   PartOfFile* file = nullptr;
   std::string data;
@@ -106,6 +128,7 @@ struct Body {
 
 size_t Append(char* data, size_t, size_t size, void* user) noexcept {
   auto* body = static_cast<Body*>(user);
+  body->pace->Took(size);
   long status = 0;
   curl_easy_getinfo(body->curl, CURLINFO_RESPONSE_CODE, &status);
   if (body->file && (status == 200 || status == 206)) {
@@ -210,9 +233,10 @@ struct HttpClient::Handle {
   CURL* curl = curl_easy_init();
   std::string token;
   std::string kept_from;  // the last blocked address
-  ~Handle() { curl_easy_cleanup(curl); }
+  Pace pace;
+  std::shared_ptr<Traffic> traffic;
 
-  void Configure(const HttpOptions& options) {
+  explicit Handle(const HttpOptions& options) : pace(options.rate_limit), traffic(options.traffic) {
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "HostOS/" HOSTOS_VERSION);
@@ -225,6 +249,7 @@ struct HttpClient::Handle {
     token = options.token;
     if (!options.proxy.empty()) curl_easy_setopt(curl, CURLOPT_PROXY, options.proxy.c_str());
   }
+  ~Handle() { curl_easy_cleanup(curl); }
 
   // One attempt, following redirects. Ends by `deadline` on the monotonic clock.
   std::expected<Response, Failure> Attempt(const Asked& asked, Milliseconds deadline);
@@ -238,7 +263,7 @@ std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const A
   };
   std::string location = url;
   for (int redirects = 0;; ++redirects) {
-    Body body{.curl = curl, .cap = cap, .file = file, .data = {}};
+    Body body{.curl = curl, .pace = &pace, .cap = cap, .file = file, .data = {}};
     const std::string range = file && file->had > 0 ? std::format("{}-", file->had) : "";
     std::array<char, CURL_ERROR_SIZE> reason{};
     Headers headers;
@@ -258,8 +283,15 @@ std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const A
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, nullptr);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, nullptr);
 
-    long status = 0;
+    long status = 0, header_bytes = 0, request_bytes = 0;
+    curl_off_t body_bytes = 0;
     char* next = nullptr;
+    curl_easy_getinfo(curl, CURLINFO_REQUEST_SIZE, &request_bytes);
+    curl_easy_getinfo(curl, CURLINFO_SIZE_DOWNLOAD_T, &body_bytes);
+    traffic->requests += request_bytes > 0;
+    traffic->bytes += static_cast<uint64_t>(body_bytes);
+    curl_easy_getinfo(curl, CURLINFO_HEADER_SIZE, &header_bytes);
+    pace.Took(static_cast<uint64_t>(header_bytes));
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &next);
     if (IsAbsent(status)) {
@@ -315,15 +347,14 @@ std::expected<HttpClient::Response, Failure> HttpClient::Handle::Attempt(const A
 }
 
 HttpClient::HttpClient(HttpOptions options)
-    : options_(options), handle_(std::make_unique<Handle>()) {
-  handle_->Configure(options_);
-}
+    : options_(std::move(options)), handle_(std::make_unique<Handle>(options_)) {}
 HttpClient::~HttpClient() = default;
 HttpClient::HttpClient(HttpClient&&) noexcept = default;
 HttpClient& HttpClient::operator=(HttpClient&&) noexcept = default;
 
 Result<std::string> HttpClient::Get(const std::string& url, size_t cap, bool fresh) {
-  return TRY(Request({.url = url, .cap = cap, .fresh = fresh}, options_.total_timeout)).body;
+  const Milliseconds limit = options_.total_timeout + options_.LimitedTime(cap);
+  return TRY(Request({.url = url, .cap = cap, .fresh = fresh}, limit)).body;
 }
 
 Result<uint64_t> HttpClient::Size(const std::string& url) {

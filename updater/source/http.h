@@ -13,6 +13,7 @@
 #include "updater/base/clock.h"
 #include "updater/base/progress.h"
 #include "updater/base/result.h"
+#include "updater/base/traffic.h"
 
 namespace hostos {
 
@@ -23,11 +24,18 @@ struct HttpOptions {
   // A pull may take `pull_time`, plus one second for each `pull_rate` bytes to be downloaded.
   Seconds pull_time{600};
   uint64_t pull_rate = 8000;
-  Seconds PullTime(uint64_t bytes) const { return pull_time + Seconds(bytes / pull_rate); }
+  Seconds PullTime(uint64_t bytes) const {
+    return pull_time + Seconds(bytes / pull_rate) + LimitedTime(bytes);
+  }
+  uint64_t rate_limit = 0;  // bytes per second that a client receives; 0: no limit
+  // What the limit adds to the time that so many bytes may take.
+  Seconds LimitedTime(uint64_t bytes) const { return Seconds(rate_limit ? bytes / rate_limit : 0); }
   int attempts = 4;           // in all
   Milliseconds backoff{500};  // before the second attempt, plus or minus half; then doubles
   std::string proxy;          // http:// or https://; empty: from the environment (curl(1))
   std::string token;          // a bearer token (RFC 6750), for this server only; empty: none
+  // Whoever fetches with these options, or with a copy of them, adds to it.
+  std::shared_ptr<Traffic> traffic = std::make_shared<Traffic>();
 };
 
 class HttpClient {

@@ -37,6 +37,8 @@ VariantRef PullOptions(const std::string& url, const std::string& checksum, bool
                         is_mirror ? OSTREE_REPO_PULL_FLAGS_MIRROR : OSTREE_REPO_PULL_FLAGS_NONE);
   g_variant_dict_insert(&options, "append-user-agent", "s", "HostOS/" HOSTOS_VERSION);
   g_variant_dict_insert(&options, "disable-static-deltas", "b", TRUE);
+  // Milliseconds: how old the numbers are that a pull which fails leaves behind.
+  g_variant_dict_insert(&options, "update-frequency", "u", 100u);
   // The commit was verified before, and everything else is named by its checksum.
   g_variant_dict_insert(&options, "gpg-verify", "b", FALSE);
   g_variant_dict_insert(&options, "gpg-verify-summary", "b", FALSE);
@@ -77,7 +79,7 @@ struct Content {
 };
 
 // Trusted no more than in LoadFile.
-Result<Content> ReadContent(const Archive::File& stored, const Digest& checksum) {
+Result<Content> ReadContent(const ObjectFiles::File& stored, const Digest& checksum) {
   auto stream = GRef<GInputStream>::Adopt(g_unix_input_stream_new(stored.fd.get(), FALSE));
   GRef<GInputStream> input;
   GRef<GFileInfo> info;
@@ -93,12 +95,12 @@ Result<Content> ReadContent(const Archive::File& stored, const Digest& checksum)
 }
 
 // Written with its checksum: a different object is refused.
-Result<> CopyObject(Archive& from, const ObjectSize& object, Repo::Transaction& to) {
+Result<> CopyObject(ObjectFiles& from, const ObjectSize& object, Repo::Transaction& to) {
   const std::string name = ObjectPath(object);
   if (object.type != ObjectType::kFile)
     return to.WriteMetadata(object.type, object.checksum,
                             TRY(Damaged(from.Fetch(name, kMaxMetadataBytes))));
-  const Archive::File stored = TRY(from.OpenFile(name));
+  const ObjectFiles::File stored = TRY(from.OpenObject(object));
   const Content content = TRY_CONTEXT(name, Damaged(ReadContent(stored, object.checksum)));
   return to.WriteFile(content.file, content.bytes.get());
 }
@@ -271,15 +273,17 @@ Result<FetchStats> Repo::Pull(const std::string& url, const SignedCommit& commit
       repo_.get(), kRemote, PullOptions(url, checksum.Hex(), is_mirror, http).get(), state.get(),
       context.cancellable(), error);
   ostree_async_progress_finish(state.get());
+  const uint64_t bytes = ostree_async_progress_get_uint64(state.get(), "bytes-transferred");
+  http.traffic->bytes += bytes;
+  http.traffic->requests += ostree_async_progress_get_uint(state.get(), "requested");
   if (watch.verdict()) return std::unexpected(*watch.verdict());
   if (!pulled) return PullFailure(error, url);
   progress.Bytes(plan.download_bytes, plan.download_bytes);
   if (!is_mirror) (void)RemoveLeftovers(path_);  // the next pull tries again
-  return FetchStats{.objects = plan.objects,
-                    .bytes = ostree_async_progress_get_uint64(state.get(), "bytes-transferred")};
+  return FetchStats{.objects = plan.objects, .bytes = bytes};
 }
 
-Result<FetchStats> Repo::Copy(Archive& from, const SignedCommit& commit, Progress& progress) {
+Result<FetchStats> Repo::Copy(ObjectFiles& from, const SignedCommit& commit, Progress& progress) {
   const FetchPlan plan = TRY(Prepare(commit));
   TRY(StoreCommit(commit));
   FetchStats stats;

@@ -109,8 +109,8 @@ class Repo {
   Result<FetchStats> Pull(const std::string& url, const SignedCommit& commit,
                           const HttpOptions& http, Progress& progress);
 
-  // The same from an archive repository on this machine. kNotFound names a missing object.
-  Result<FetchStats> Copy(Archive& from, const SignedCommit& commit, Progress& progress);
+  // The same, one object after the other. kNotFound names a missing object.
+  Result<FetchStats> Copy(ObjectFiles& from, const SignedCommit& commit, Progress& progress);
 
   const std::string& path() const { return path_; }
 

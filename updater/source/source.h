@@ -14,6 +14,7 @@
 #include "updater/base/progress.h"
 #include "updater/base/result.h"
 #include "updater/base/space.h"
+#include "updater/base/traffic.h"
 #include "updater/base/unique_fd.h"
 #include "updater/release/commit.h"
 #include "updater/release/delta_pack.h"
@@ -70,6 +71,9 @@ class Source {
   virtual Result<FetchPlan> Plan(const Target& target) = 0;
   // Pulls what is missing into the staging repository. After any interruption it resumes by object.
   virtual Result<FetchStats> Fetch(const Target& target, Progress& progress) = 0;
+  // What the last Fetch(), whether it ended well or not, and every call since the one before it
+  // moved over the network.
+  virtual Traffic Moved() const = 0;
   virtual Result<Checkout> Open(const Target& target) = 0;  // one at a time
   // The free space where the staging repository is.
   virtual Result<Space> StagingFree() = 0;

@@ -7,6 +7,7 @@
 #include "updater/source/archive.h"
 #include "updater/source/delta_fetch.h"
 #include "updater/source/files.h"
+#include "updater/source/http_objects.h"
 
 namespace hostos {
 namespace {
@@ -59,8 +60,14 @@ Result<FetchStats> StagingRepository::Fetch(const Target& target, Progress& prog
   FetchStats packed;
   if (const std::optional<DeltaPack> pack = ChoosePack(target, options_)) {
     const FetchPlan plan = TRY(repo.Prepare(target));
-    if (WithPack(plan, *pack, target, options_).packed)
-      packed = TRY(FetchPack(repo, *pack, target, options_, progress));
+    if (WithPack(plan, *pack, target, options_).packed) {
+      Traffic& traffic = *options_.http.traffic;
+      const Traffic before = traffic;
+      Result<FetchStats> fetched = FetchPack(repo, *pack, target, options_, progress);
+      traffic.pack_bytes += traffic.bytes - before.bytes;
+      traffic.pack_requests += traffic.requests - before.requests;
+      packed = TRY(std::move(fetched));
+    }
   }
   FetchStats stats = TRY(FetchObjects(repo, target, progress));
   ForgetPacks(options_);
@@ -74,6 +81,10 @@ Result<FetchStats> StagingRepository::FetchObjects(Repo& repo, const SignedCommi
                                                    Progress& progress) const {
   if (IsLocal(options_.url)) {
     Archive from = TRY(Archive::Open(options_.url));
+    return repo.Copy(from, commit, progress);
+  }
+  if (options_.http.rate_limit > 0) {
+    HttpObjects from(options_, TRY(repo.Prepare(commit)), progress);
     return repo.Copy(from, commit, progress);
   }
   auto stats =
