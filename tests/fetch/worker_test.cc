@@ -52,7 +52,7 @@ struct Asker {
                 {"parent", options.parent},
                 {"damaged", options.damaged},
                 {"holds", tuf::Json::array()},
-                {"rate-limit", 0},
+                {"rate-limit", options.http.rate_limit},
                 {"proxy", ""},
                 {"token", ""},
                 {"keys", options.key_directories},
