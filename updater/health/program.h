@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "updater/base/result.h"
 #include "updater/health/deadline.h"
 
 namespace hostos {
