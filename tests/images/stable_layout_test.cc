@@ -2,6 +2,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 #include <format>
+#include <random>
 #include <set>
 
 #include "images/reseal.h"
