@@ -1,5 +1,6 @@
 // hostos-fetch@.service: fetches releases for the hostctl at the other end of its standard input,
 // as long as that hostctl lives.
+#include <malloc.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ Result<> Main() {
   const char* directory = std::getenv("STATE_DIRECTORY");  // systemd.exec(5)
   if (!directory) return Fail(Code::kUsage, "expected to be started by systemd, for hostctl");
   LeaveOthersAlone();
+  ::mallopt(M_ARENA_MAX, 1);  // its threads wait for the network: a heap for each only takes memory
   std::thread(EndWithPeer).detach();
   return Serve(UniqueFd(STDIN_FILENO), directory);
 }
