@@ -159,17 +159,20 @@ class BootControl {
   // read back, boots next.
   virtual Result<> Arm(Slot slot, const Release& release, int uki, uint32_t tries) = 0;
 
+  // As in systemd's Automatic Boot Assessment, an entry without a counter is good, one with tries
+  // left is indeterminate, and one without tries left is bad.
+
   // Ends the trial of the running entry: removes the counter from its name. Succeeds if it has
   // none.
-  virtual Result<> Bless() = 0;
+  virtual Result<> MarkGood() = 0;
 
   // Gives the slot's entry this many tries, as if it had just been armed. kNotFound when no HostOS
   // entry boots the slot.
-  virtual Result<> Recount(Slot slot, uint32_t tries) = 0;
+  virtual Result<> MarkIndeterminate(Slot slot, uint32_t tries) = 0;
 
   // Removes a counter from which no try was spent. Leaves an entry alone if it was tried or has no
   // tries left.
-  virtual Result<> Uncount(Slot slot) = 0;
+  virtual Result<> MarkGoodIfUntried(Slot slot) = 0;
 
   // SHA-256 of the slot's boot image; kNotFound when no HostOS entry boots the slot.
   virtual Result<Digest> HashImage(Slot slot) = 0;

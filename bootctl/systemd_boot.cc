@@ -363,7 +363,7 @@ Result<> SystemdBoot::RenameTo(const View& view, const Digest& root_hash,
   return {};
 }
 
-Result<> SystemdBoot::Bless() {
+Result<> SystemdBoot::MarkGood() {
   const View view = TRY(Look());
   const RunningRelease* running = view.state.release();
   if (!running) return Fail(Code::kNotSupported, "the rescue system runs: nothing to bless");
@@ -375,13 +375,13 @@ Result<> SystemdBoot::Bless() {
   return RenameTo(view, running->root_hash, std::nullopt);
 }
 
-Result<> SystemdBoot::Recount(Slot slot, uint32_t tries) {
+Result<> SystemdBoot::MarkIndeterminate(Slot slot, uint32_t tries) {
   const View view = TRY(Look());
   const BootEntry name = TRY(ExistingNameOf(view.state, slot));
   return RenameTo(view, name.root_hash, Tries{tries, 0});
 }
 
-Result<> SystemdBoot::Uncount(Slot slot) {
+Result<> SystemdBoot::MarkGoodIfUntried(Slot slot) {
   const View view = TRY(Look());
   const std::optional<BootEntry> name = NameOf(view.state, slot);
   if (!name || !name->untried()) return {};

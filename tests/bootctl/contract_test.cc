@@ -90,11 +90,11 @@ TEMPLATE_TEST_CASE("an armed release boots next, is counted, and blessed stays",
   CHECK(state.booted_entry == FileOf(life.v11, "+2-1"));
   CHECK(state.on_trial());
 
-  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");
   state = life.State();
   CHECK(state.booted_entry == FileOf(life.v11, ""));
   CHECK_FALSE(state.on_trial());
-  CHECK(Outcome(life.machine.boot().Bless()) == "ok");  // idempotent
+  CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");  // idempotent
   CHECK(Describe(life.State()) == Describe(state));
   for (int boot = 0; boot < 4; boot++) CHECK(Value(life.machine.Boot()) == Slot::B);
 }
@@ -102,19 +102,19 @@ TEMPLATE_TEST_CASE("an armed release boots next, is counted, and blessed stays",
 TEMPLATE_TEST_CASE("a blessed release can be counted again, and falls back like a new one", "",
                    RealMachine, FakeMachine) {
   Life<TestType> life;
-  CHECK(CodeOf(life.machine.boot().Recount(Slot::B, 3)) == Code::kNotFound);
-  CHECK(Outcome(life.machine.boot().Uncount(Slot::B)) == "ok");
+  CHECK(CodeOf(life.machine.boot().MarkIndeterminate(Slot::B, 3)) == Code::kNotFound);
+  CHECK(Outcome(life.machine.boot().MarkGoodIfUntried(Slot::B)) == "ok");
   REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
   CHECK(Value(life.machine.Boot()) == Slot::B);
-  CHECK(Outcome(life.machine.boot().Uncount(Slot::B)) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkGoodIfUntried(Slot::B)) == "ok");
   CHECK(life.First() == FileOf(life.v11, "+2-1"));
-  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
-  CHECK(Outcome(life.machine.boot().Recount(Slot::A, 3)) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkIndeterminate(Slot::A, 3)) == "ok");
   CHECK(life.State().EntryOf(Slot::A)->file == FileOf(life.v10, "+3"));
   CHECK(life.First() == FileOf(life.v11, ""));
-  CHECK(Outcome(life.machine.boot().Uncount(Slot::A)) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkGoodIfUntried(Slot::A)) == "ok");
   CHECK(life.State().EntryOf(Slot::A)->file == FileOf(life.v10, ""));
-  CHECK(Outcome(life.machine.boot().Recount(Slot::B, 2)) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkIndeterminate(Slot::B, 2)) == "ok");
   CHECK(life.First() == FileOf(life.v11, "+2"));
   CHECK(life.State().on_trial());
   CHECK(Value(life.machine.Boot()) == Slot::B);
@@ -160,7 +160,7 @@ TEMPLATE_TEST_CASE("a blessed release can be marked bad, for a rollback", "", Re
   Life<TestType> life;
   REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
   CHECK(Value(life.machine.Boot()) == Slot::B);
-  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");
   CHECK(Outcome(life.machine.boot().MarkBad(Slot::B)) == "ok");
   CHECK(life.State().EntryOf(Slot::B)->file == FileOf(life.v11, "+0"));
   CHECK_FALSE(life.State().on_trial());  // it passed its trial, and is given up
@@ -262,7 +262,7 @@ TEMPLATE_TEST_CASE("a staged release is superseded by a newer one", "", RealMach
   CHECK(life.State().entries.size() == 2);
   CHECK(Value(life.machine.Boot()) == Slot::B);
   CHECK(life.State().release()->root_hash == life.v12.release.root_hash);
-  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");
   // And back in slot A, from the other side.
   CHECK(Outcome(life.machine.boot().Invalidate(Slot::A)) == "ok");
   CHECK(CodeOf(life.machine.boot().Arm(Slot::A, life.v11.release, life.v11.fd.get(), 3)) ==
@@ -278,7 +278,7 @@ TEMPLATE_TEST_CASE("with both releases out of tries the newer one boots, and say
   CHECK(Value(life.machine.Boot()) == Slot::B);
   CHECK(life.State().on_trial());
   CHECK(life.State().booted_entry == FileOf(life.v11, "+0-2"));
-  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");
   CHECK(life.First() == FileOf(life.v11, ""));
 }
 
@@ -358,7 +358,7 @@ TEMPLATE_TEST_CASE("no verb takes the entry of a self-test for a release's own",
   REQUIRE(Outcome(life.machine.boot().AddSelfTest()) == "ok");
   CHECK(Value(life.machine.Boot()) == Slot::A);
   const std::string before = Describe(life.State());
-  CHECK(Outcome(life.machine.boot().Bless()) == "ok");
+  CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");
   CHECK(Outcome(life.machine.boot().Invalidate(Slot::B)) == "ok");
   CHECK(Outcome(life.machine.boot().MarkBad(Slot::A)).contains("would boot next all the same"));
   CHECK(Describe(life.State()) == before);

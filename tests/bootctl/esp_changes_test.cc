@@ -30,7 +30,7 @@ TEST_CASE("of two names of one release the one with fewer tries counts, and bles
   }
   CHECK(f.Read().booted_entry == now);
   CHECK(f.Read().on_trial());
-  CHECK(Outcome(f.machine.boot().Bless()) == "ok");
+  CHECK(Outcome(f.machine.boot().MarkGood()) == "ok");
   CHECK(f.machine.Files() == Strings{f.FileOf(f.v10, ""), f.FileOf(f.v11, "")});
   CHECK(f.Read().booted_entry == f.FileOf(f.v11, ""));
   CHECK_FALSE(f.Read().on_trial());
@@ -56,7 +56,7 @@ TEST_CASE("the rescue system boots after the releases with tries, and before tho
   CHECK(f.Read().esp.unknown.empty());
   CHECK(f.Read().next() == Slot::A);
   CHECK(Outcome(f.machine.boot().MarkBad(Slot::A)).contains("no other entry has tries left"));
-  CHECK(Outcome(f.machine.boot().Recount(Slot::A, 1)) == "ok");
+  CHECK(Outcome(f.machine.boot().MarkIndeterminate(Slot::A, 1)) == "ok");
   f.machine.broken.insert(f.v10.release.root_hash);
   CHECK_FALSE(f.machine.Boot());
   CHECK(f.Read().entries.front().file == kRescueFile);
@@ -92,7 +92,8 @@ TEST_CASE("the rescue system keeps one slot, and makes the other boot next") {
   LoaderFixture f;
   fs::copy_file(TestImage("rescue").path, f.machine.LinuxPath(std::string(kRescueFile)));
   REQUIRE(Outcome(f.Arm(f.v11)) == "ok");
-  for (Slot slot : {Slot::A, Slot::B}) REQUIRE(Outcome(f.machine.boot().Recount(slot, 0)) == "ok");
+  for (Slot slot : {Slot::A, Slot::B})
+    REQUIRE(Outcome(f.machine.boot().MarkIndeterminate(slot, 0)) == "ok");
   f.SetVariable("LoaderEntrySelected", std::string(kRescueFile));
   fs::remove_all(f.machine / "sys");  // no slot is under "/"
   SystemdBootOptions options = f.machine.options();
@@ -110,7 +111,7 @@ TEST_CASE("the rescue system keeps one slot, and makes the other boot next") {
   CHECK(Value(rescue.HashImage(Slot::B)) == f.v11.release.uki_digest);
   CHECK(CodeOf(rescue.Invalidate(Slot::A)) == Code::kNotSupported);
   SECTION("with its tries back") {
-    CHECK(Outcome(rescue.Recount(Slot::B, 3)) == "ok");
+    CHECK(Outcome(rescue.MarkIndeterminate(Slot::B, 3)) == "ok");
   }
   SECTION("written again") {
     CHECK(Outcome(rescue.Invalidate(Slot::B)) == "ok");
@@ -125,7 +126,7 @@ TEST_CASE("an entry lost in a power cut is told by bless") {
   fs::remove(f.machine.LinuxPath(f.FileOf(f.v10, "")));
   CHECK(f.Read().booted_entry == "");
   CHECK(f.Read().next() == std::nullopt);
-  CHECK(CodeOf(f.machine.boot().Bless()) == Code::kNotFound);
+  CHECK(CodeOf(f.machine.boot().MarkGood()) == Code::kNotFound);
 }
 
 TEST_CASE("what a crash left behind goes with the next change of the other slot") {
@@ -225,7 +226,7 @@ TEST_CASE("on a read-only ESP every change is refused and nothing changes") {
   CHECK(Value(f.machine.Boot()) == Slot::B);
   MountedEsp mounted(f.machine, "size=64m");
   mounted.MakeReadOnly();
-  CHECK(Outcome(f.machine.boot().Bless()).contains("Read-only file system"));
+  CHECK(Outcome(f.machine.boot().MarkGood()).contains("Read-only file system"));
   CHECK(Outcome(f.machine.boot().MarkBad(Slot::B)).contains("Read-only file system"));
   CHECK(Outcome(f.machine.boot().Invalidate(Slot::A)).contains("Read-only file system"));
   const Result<> armed = f.machine.boot().Arm(Slot::A, f.v12.release, f.v12.fd.get(), 3);

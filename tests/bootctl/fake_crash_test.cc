@@ -74,14 +74,14 @@ TEST_CASE("power cut while blessing leaves a release on trial or blessed, or fal
         REQUIRE(life.Arm());
         REQUIRE(Value(life.boot.Boot()) == Slot::B);
       },
-      [](FakeLife& life) { return life.boot.Bless(); },
+      [](FakeLife& life) { return life.boot.MarkGood(); },
       [](FakeLife& life) {
         const BootState state = Value(life.boot.Read());
         if (state.staying() == Slot::A) {  // neither name was left
           CHECK(state.EntryOf(Slot::B) == nullptr);
           return;
         }
-        CHECK(Outcome(life.boot.Bless()) == "ok");
+        CHECK(Outcome(life.boot.MarkGood()) == "ok");
         CHECK_FALSE(Value(life.boot.Read()).on_trial());
         CHECK(Value(life.boot.Read()).entries.size() == 2);
       });

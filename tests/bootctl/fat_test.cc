@@ -58,7 +58,7 @@ TEST_CASE("two names of one image on FAT are told apart after fsck, and blessing
 
   const BootState state = Value(machine.boot().Read());
   CHECK(state.staying() == Slot::B);
-  CHECK(Outcome(machine.boot().Bless()) == "ok");
+  CHECK(Outcome(machine.boot().MarkGood()) == "ok");
   CHECK(Value(machine.boot().Read()).next() == Slot::B);
   CHECK(Value(machine.boot().Read()).booted_entry == blessed);
   REQUIRE(machine.boot().Invalidate(Slot::A));

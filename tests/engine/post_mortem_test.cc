@@ -26,7 +26,7 @@ PostMortem FullPostMortem() {
                          .detail = "did not start",
                          .output = "runc",
                          .took = Milliseconds(30'000),
-                         .before = true},
+                         .failed_before = true},
                         {.name = "wanted/dns", .required = false, .ok = true, .environment = true}};
   post_mortem.traces = {{std::string(32, 'a'), 1'700'000'300, 1'700'000'400, true, "init: bye\n"}};
   return post_mortem;
@@ -38,7 +38,7 @@ TEST_CASE("a post-mortem comes back from its JSON as it was") {
   const PostMortem read = PostMortemFromJson(ToJson(FullPostMortem())).value();
   CHECK(ToJson(read) == ToJson(FullPostMortem()));
   CHECK(read.checks.at(0).took == Milliseconds(30'000));
-  CHECK(read.checks.at(0).before);
+  CHECK(read.checks.at(0).failed_before);
   CHECK_FALSE(read.checks.at(1).required);
   CHECK(read.traces.at(0).in_order);
   CHECK(read.watchdog);

@@ -26,8 +26,8 @@ Record Full() {
                                .started = 1'700'000'200,
                                .armed_boot_id = "boot-1",
                                .attempts = {{"boot-2", 1'700'000'300}},
-                               .before = {"required/10-dns"},
-                               .recount = true,
+                               .failed_before = {"required/10-dns"},
+                               .was_good = true,
                                .failure = "containerd: not serving",
                                .failure_output = "line 1\nline 2",
                                .traffic = Traffic{5'000'000'000, 40, 4'000'000'000, 2}};
@@ -59,8 +59,8 @@ TEST_CASE("a record comes back from its file as it was") {
   CHECK(record.update->phase == Phase::kTrial);
   CHECK(record.update->target.root_hash == Fill(2));
   CHECK(record.update->attempts.at(0).boot_id == "boot-2");
-  CHECK(record.update->before.at(0) == "required/10-dns");
-  CHECK(record.update->recount);
+  CHECK(record.update->failed_before.at(0) == "required/10-dns");
+  CHECK(record.update->was_good);
   CHECK(record.update->failure_output == "line 1\nline 2");
   CHECK(record.update->traffic == Traffic{5'000'000'000, 40, 4'000'000'000, 2});
   CHECK(record.history.at(0).traffic == Traffic{7, 1, 0, 0});

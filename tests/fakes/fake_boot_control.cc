@@ -190,7 +190,7 @@ Result<> FakeBootControl::RenameTo(const Digest& root_hash, std::optional<Tries>
   return Rename(names.front().file, entry);
 }
 
-Result<> FakeBootControl::Bless() {
+Result<> FakeBootControl::MarkGood() {
   const BootState state = TRY(Look());
   if (NamesOf(state, running_root_hash_).empty())
     return Fail(Code::kNotFound, "no entry with the running root hash {}",
@@ -198,12 +198,12 @@ Result<> FakeBootControl::Bless() {
   return RenameTo(running_root_hash_, std::nullopt);
 }
 
-Result<> FakeBootControl::Recount(Slot slot, uint32_t tries) {
+Result<> FakeBootControl::MarkIndeterminate(Slot slot, uint32_t tries) {
   const BootState state = TRY(Look());
   return RenameTo(TRY(ExistingNameOf(state, slot)).root_hash, Tries{tries, 0});
 }
 
-Result<> FakeBootControl::Uncount(Slot slot) {
+Result<> FakeBootControl::MarkGoodIfUntried(Slot slot) {
   const BootState state = TRY(Look());
   const std::optional<BootEntry> name = NameOf(state, slot);
   if (!name || !name->untried()) return {};

@@ -25,9 +25,9 @@ class FakeBootControl : public BootControl {
   Result<Digest> HashEspFile(const std::string& path) override;
   Result<> Invalidate(Slot slot) override;
   Result<> Arm(Slot slot, const Release& release, int uki, uint32_t tries) override;
-  Result<> Bless() override;
-  Result<> Recount(Slot slot, uint32_t tries) override;
-  Result<> Uncount(Slot slot) override;
+  Result<> MarkGood() override;
+  Result<> MarkIndeterminate(Slot slot, uint32_t tries) override;
+  Result<> MarkGoodIfUntried(Slot slot) override;
   Result<Digest> HashImage(Slot slot) override;
   Result<> MarkBad(Slot slot) override;
   Result<> SetRescue(const RescueImage& rescue, int image) override;

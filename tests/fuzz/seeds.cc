@@ -114,7 +114,7 @@ void AddState(Seeds& seeds) {
   seeds.Add("record", ToJson(record));
   record.update = UpdateRecord{.phase = Phase::kTrial, .target = release, .from = release};
   record.update->attempts = {{"boot", 1}};
-  record.update->before = {"required/10-dns"};
+  record.update->failed_before = {"required/10-dns"};
   record.AddHistory({.release = release, .reason = "canary"});
   record.denied.push_back({release, 7, "canary", 3});
   seeds.Add("record", ToJson(record));

@@ -59,7 +59,7 @@ TEST_CASE("a cause outside the machine decides unless the release before had it 
   };
   const Waited excused = Wait(outside, {}, {.failed = {"canary"}});
   CHECK(excused.verdict.healthy);
-  CHECK(excused.verdict.checks.back().before);
+  CHECK(excused.verdict.checks.back().failed_before);
   CHECK_FALSE(excused.verdict.checks.back().ok);
 
   const Waited since = Wait(outside, {}, {.failed = {"another"}});

@@ -112,7 +112,7 @@ TEST_CASE(
   CHECK_THAT(Line(text, "Update"), ContainsSubstring("is on trial, boot 2") &&
                                        ContainsSubstring("if it fails, back to 1.1.0"));
   // Counted again at a planned reboot, with nothing in the other slot.
-  status.update->recount = true;
+  status.update->was_good = true;
   status.update->from = status.update->target;
   CHECK_THAT(Line(Text(view), "Update"),
              ContainsSubstring("if it fails, back to the rescue system"));

@@ -88,7 +88,7 @@ TEST_CASE("a node that only lost power too often comes back by itself") {
 
   const Milliseconds before = machine.clock.Monotonic();
   const RescueResult result = machine.Rescue().value();
-  CHECK(result.end == RescueEnd::kTryAgain);
+  CHECK(result.end == RescueEnd::kIndeterminate);
   CHECK(result.version == "1.1.0");
   CHECK(machine.clock.Monotonic() - before == Seconds(300));
   machine.Repair();
@@ -163,7 +163,7 @@ TEST_CASE("while the rescue waits, nobody else changes what it decided on") {
               machine.black_box,    machine.floor,       machine.state};
   machine.boot.rescued = Slot::A;
   NoProgress progress;
-  CHECK(Rescue(world, machine.config, progress).value().end == RescueEnd::kTryAgain);
+  CHECK(Rescue(world, machine.config, progress).value().end == RescueEnd::kIndeterminate);
   CHECK(clock.refused);
   CHECK(machine.state.TryLock("another", 0));
 }
@@ -319,7 +319,7 @@ TEST_CASE("on a state partition without room the rescue gives a whole slot its t
   machine.Sink();
   {
     const FullDisk full;
-    CHECK(machine.Rescue().value().end == RescueEnd::kTryAgain);
+    CHECK(machine.Rescue().value().end == RescueEnd::kIndeterminate);
   }
   machine.Repair();
   CHECK(machine.Boot() == "1.0.0");

@@ -25,9 +25,9 @@ class FixedBootControl : public BootControl {
   Result<Digest> HashEspFile(const std::string&) override { return Digest(); }
   Result<> Invalidate(Slot) override { return Fail(Code::kFailed, "not the slot disk's"); }
   Result<> Arm(Slot, const Release&, int, uint32_t) override { return Invalidate(Slot::B); }
-  Result<> Bless() override { return Invalidate(Slot::B); }
-  Result<> Recount(Slot, uint32_t) override { return Invalidate(Slot::B); }
-  Result<> Uncount(Slot) override { return Invalidate(Slot::B); }
+  Result<> MarkGood() override { return Invalidate(Slot::B); }
+  Result<> MarkIndeterminate(Slot, uint32_t) override { return Invalidate(Slot::B); }
+  Result<> MarkGoodIfUntried(Slot) override { return Invalidate(Slot::B); }
   Result<Digest> HashImage(Slot) override { return Digest(); }
   Result<> MarkBad(Slot) override { return Invalidate(Slot::B); }
   Result<> SetRescue(const RescueImage&, int) override { return Invalidate(Slot::B); }

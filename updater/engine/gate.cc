@@ -25,7 +25,7 @@ void ForgetEtc(World& world, const BootState& boot) {
 // Removes the kept commits of releases in neither slot: the update that overwrote them may have
 // failed to.
 void ForgetCommits(World& world, const UpdateRecord& update) {
-  if (!update.recount && update.from.commit != Digest())
+  if (!update.was_good && update.from.commit != Digest())
     (void)world.state.ForgetExcept({update.target.commit, update.from.commit});
 }
 
@@ -42,7 +42,7 @@ Result<> SettleBoot(World& world, const Config& config, Record& record, Situatio
       ForgetCommits(world, *record.update);
       // The release behind it was counted together with it.
       if (const Slot other = boot.target(); boot.RootOf(other) == record.update->from.root_hash)
-        TRY(world.boot.Uncount(other));
+        TRY(world.boot.MarkGoodIfUntried(other));
       break;
     case Situation::kFellBack:
       if (const BootEntry* entry = boot.EntryOf(record.update->slot); entry && !entry->exhausted())
@@ -66,7 +66,7 @@ Result<> SettleBoot(World& world, const Config& config, Record& record, Situatio
 // the next boot does them.
 Result<> CommitTrial(World& world, const Config& config, Record& record, const std::string& boot_id,
                      GateResult& result) {
-  TRY_CONTEXT("bless", world.boot.Bless());
+  TRY_CONTEXT("bless", world.boot.MarkGood());
   TRY(world.state.MarkGateFinished());
   const Result<BootState> boot = world.boot.Read();
   Note(result,
@@ -97,7 +97,7 @@ std::optional<Verdict> BadBootImage(World& world, Slot slot,
 // rescue. Without a trial of its own it was counted together with the release in front of it. A
 // record that knows nothing at all was lost.
 bool GoodBefore(const Record& record, const UpdateRecord* trial) {
-  return trial ? trial->recount : record.update || !record.history.empty();
+  return trial ? trial->was_good : record.update || !record.history.empty();
 }
 
 // Keeps an unhealthy release that was good before and is the last one that boots: a release that
@@ -179,9 +179,10 @@ Result<GateResult> RunGate(World& world, const Config& config) {
   std::optional<Verdict> verdict = trial ? TooManyBoots(*trial, config) : std::nullopt;
   if (!verdict) verdict = BadBootImage(world, running.slot, known);
   result.verdict =
-      verdict ? *std::move(verdict)
-              : WaitHealthy(world.health, world.clock, config.health,
-                            {trial ? trial->before : std::vector<std::string>(), good_before});
+      verdict
+          ? *std::move(verdict)
+          : WaitHealthy(world.health, world.clock, config.health,
+                        {trial ? trial->failed_before : std::vector<std::string>(), good_before});
   if (result.verdict.healthy) {
     TRY(CommitTrial(world, config, record, boot_id, result));
   } else if (good_before && !CanFallBack(boot)) {

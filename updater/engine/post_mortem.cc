@@ -89,10 +89,14 @@ void TakeEntry(PostMortem& post_mortem, const HistoryEntry& entry) {
 }
 
 json Write(const CheckResult& check) {
-  return {{"name", check.name},     {"required", check.required},
-          {"ok", check.ok},         {"detail", check.detail},
-          {"output", check.output}, {"milliseconds", static_cast<uint64_t>(check.took.count())},
-          {"before", check.before}, {"environment", check.environment},
+  return {{"name", check.name},
+          {"required", check.required},
+          {"ok", check.ok},
+          {"detail", check.detail},
+          {"output", check.output},
+          {"milliseconds", static_cast<uint64_t>(check.took.count())},
+          {"before", check.failed_before},
+          {"environment", check.environment},
           {"parts", check.parts}};
 }
 
@@ -104,7 +108,7 @@ CheckResult ReadCheck(JsonReader reader) {
           .output = reader.String("output"),
           .took = Milliseconds(reader.Number("milliseconds")),
           .environment = reader.Flag("environment"),
-          .before = reader.Flag("before"),
+          .failed_before = reader.Flag("before"),
           // Earlier versions did not write it.
           .parts = reader.Has("parts") ? reader.Strings("parts") : std::vector<std::string>()};
 }

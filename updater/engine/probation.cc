@@ -114,7 +114,7 @@ Result<bool> Recount(World& world, const Config& config) {
     TRY(RecordRecount(world, view.record, view.boot_id, running, target,
                       GoodOther(world, view).value_or(target)));
   }
-  for (Slot slot : slots) TRY(world.boot.Recount(slot, config.tries));
+  for (Slot slot : slots) TRY(world.boot.MarkIndeterminate(slot, config.tries));
   return true;
 }
 

@@ -30,13 +30,13 @@ std::string FallbackReason(const UpdateRecord& update, uint32_t boots) {
 void FinishCommit(Record& record, uint32_t boots, uint64_t now) {
   const UpdateRecord& update = *record.update;
   record.Allow(update.target);
-  if (update.recount) return record.update.reset();
+  if (update.was_good) return record.update.reset();
   // A timestamp ahead of the last check does not become the floor: the publisher's clock ran ahead,
   // and later releases must not be refused for it.
   if (update.timestamp <= record.checked)
     record.time_floor = std::max(record.time_floor, update.timestamp);
   record.index_floor = std::max(record.index_floor, update.index);
-  record.known = update.before;
+  record.known = update.failed_before;
   record.AddHistory({Outcome::kCommitted, now, update.target, update.from.version, update.slot,
                      boots, "", "", update.traffic});
   record.update.reset();

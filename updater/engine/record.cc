@@ -67,8 +67,8 @@ json Write(const UpdateRecord& update) {
           {"started", update.started},
           {"armed_boot_id", update.armed_boot_id},
           {"attempts", attempts},
-          {"before", update.before},
-          {"recount", update.recount},
+          {"before", update.failed_before},
+          {"recount", update.was_good},
           {"failure", update.failure},
           {"failure_output", update.failure_output},
           {"traffic", Write(update.traffic)}};
@@ -89,8 +89,8 @@ UpdateRecord ReadUpdate(JsonReader reader) {
   update.attempts = reader.Array("attempts", [](JsonReader item) {
     return Attempt{item.String("boot_id"), item.Number("time")};
   });
-  update.before = reader.Strings("before");
-  update.recount = reader.Flag("recount");
+  update.failed_before = reader.Strings("before");
+  update.was_good = reader.Flag("recount");
   update.failure = reader.String("failure");
   update.failure_output = reader.String("failure_output");
   update.traffic = reader.Part("traffic", ReadTraffic);

@@ -58,13 +58,13 @@ struct UpdateRecord {
   uint64_t timestamp = 0;  // of the target's commit: becomes the floor when it is committed
   uint64_t index = 0;      // of the target in the order of releases: likewise
   uint64_t started = 0;
-  std::string armed_boot_id;        // the boot in which it was armed
-  std::vector<Attempt> attempts;    // boots that reached the gate
-  std::vector<std::string> before;  // what failed under `from` before any change: FailedIn()
-  bool recount = false;             // committed before, and only counted again
-  std::string failure;              // the gate's reason, one line; "" while undecided
-  std::string failure_output;       // of the failing check, if any
-  std::optional<Traffic> traffic;   // of all runs so far; absent: not known
+  std::string armed_boot_id;               // the boot in which it was armed
+  std::vector<Attempt> attempts;           // boots that reached the gate
+  std::vector<std::string> failed_before;  // what failed under `from` before any change: FailedIn()
+  bool was_good = false;           // it passed a trial before: only its entry is counted again
+  std::string failure;             // the gate's reason, one line; "" while undecided
+  std::string failure_output;      // of the failing check, if any
+  std::optional<Traffic> traffic;  // of all runs so far; absent: not known
 };
 
 // kDegraded: went bad after it was committed, and stays.

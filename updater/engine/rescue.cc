@@ -18,7 +18,7 @@ constexpr Seconds kPause{300};
 Result<UpdatePlan> Reinstall(World& world, const Config& config, const UpdateOptions& options,
                              Progress& progress) {
   Result<UpdatePlan> asked = Update(world, config, options, progress);
-  if (asked || !options.again || asked.error().code == Code::kBusy) return asked;
+  if (asked || !options.reinstall || asked.error().code == Code::kBusy) return asked;
   progress.Begin("resolve", std::format("{}: {}; the newest instead", options.version.value_or("?"),
                                         asked.error().message));
   Result<UpdatePlan> newest = Update(world, config, {}, progress);
@@ -73,23 +73,23 @@ Result<RescueResult> Rescue(World& world, const Config& config, Progress& progre
                                          Name(slot), kPause.count()));
       world.clock.Sleep(kPause);
       // The entry first: a recorded re-count without its tries would deny the release.
-      TRY(world.boot.Recount(slot, config.tries));
+      TRY(world.boot.MarkIndeterminate(slot, config.tries));
       (void)RecordRecount(world, record, boot_id, slot, IdOf(*release),
                           IdOf(*release));  // only explains
       result.version = release->version;
       return result;
     }
     progress.Begin("reinstall", std::format("slot {}: {}", Name(slot), proven.error().message));
-    options = {.version = release->version, .again = IdOf(*release)};
+    options = {.version = release->version, .reinstall = IdOf(*release)};
   } else if (root_hash) {
     // The commit is not known any more. The boot entry and the partitions still say what the slot
     // claims to hold, so that release may be installed again.
     const BootEntry* entry = boot.EntryOf(slot);
-    options.again = ReleaseId{entry ? entry->version : "", {}, *root_hash};
+    options.reinstall = ReleaseId{entry ? entry->version : "", {}, *root_hash};
     if (entry) options.version = entry->version;
   } else if (record.update) {
     const ReleaseId& target = record.update->target;
-    options = {.version = target.version, .again = target};
+    options = {.version = target.version, .reinstall = target};
   }
   lock.reset();  // Update() takes it, and looks again
   const UpdatePlan plan = TRY(Reinstall(world, config, options, progress));

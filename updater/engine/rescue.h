@@ -10,12 +10,12 @@ namespace hostos {
 Slot SlotToRescue(const Record& record, const BootState& boot);
 
 enum class RescueEnd {
-  kTryAgain,     // the slot is intact: it has tries again
-  kReinstalled,  // written again from the source of releases
+  kIndeterminate,  // the slot is intact: it has tries again
+  kReinstalled,    // written again from the source of releases
 };
 
 struct RescueResult {
-  RescueEnd end = RescueEnd::kTryAgain;
+  RescueEnd end = RescueEnd::kIndeterminate;
   Slot slot = Slot::A;
   std::string version;
 };

@@ -59,7 +59,7 @@ std::optional<HistoryEntry> LastFallback(const Record& record, const Digest& run
 }
 
 std::optional<Traffic> LastTraffic(const Record& record) {
-  if (record.update && !record.update->recount) return record.update->traffic;
+  if (record.update && !record.update->was_good) return record.update->traffic;
   for (const HistoryEntry& entry : record.history | std::views::reverse)
     if (entry.traffic) return entry.traffic;
   return std::nullopt;
@@ -94,7 +94,7 @@ Result<Status> ReadStatus(World& world) {
     status.architecture = release->architecture;
   }
   status.update = record.update;
-  status.known = record.update ? record.update->before : record.known;
+  status.known = record.update ? record.update->failed_before : record.known;
   status.fallback = LastFallback(record, running.root_hash);
   if (!record.history.empty()) status.last = record.history.back();
   status.traffic = LastTraffic(record);

@@ -71,8 +71,8 @@ Result<> CheckAllowed(const Start& start, const Target& found, const Floor& floo
   if (target.root_hash == start.staying.root_hash)
     return Fail(Code::kNothingToDo, "{} ({}) is {} already", target.version, target.commit.Short(),
                 start.boot.release() ? "running" : "in the other slot");
-  if (const auto& again = options.again)
-    if (again->commit == target.commit || again->root_hash == target.root_hash) return {};
+  if (const auto& reinstall = options.reinstall)
+    if (reinstall->commit == target.commit || reinstall->root_hash == target.root_hash) return {};
   const Denied* denied = start.record.FindDenied(target.commit, target.root_hash);
   if (denied && !options.retry)
     return Fail(Code::kRefused, "{} ({}) was given up here on {}: {}", target.version,
@@ -187,8 +187,8 @@ Result<> ForgetImpossibleFloors(World& world, Record& record, const ReleaseLimit
 // be stranded by an expiry. Otherwise the metadata has to be valid, and the time of the check is
 // saved.
 Result<Target> Resolve(World& world, Start& start, const UpdateOptions& options) {
-  if (options.again)
-    if (std::optional<Target> kept = KeptTarget(world, options.again->commit))
+  if (options.reinstall)
+    if (std::optional<Target> kept = KeptTarget(world, options.reinstall->commit))
       return *std::move(kept);
   const uint64_t now = BelievedTime(world, start, LimitsOf(TRY(world.source.Trusted())));
   Target target = TRY(world.source.Resolve(options.version, now));
@@ -260,7 +260,7 @@ Result<> CheckMetered(const UpdatePlan& plan, const UpdateOptions& options) {
 Result<> CheckHealth(const UpdatePlan& plan, const ReleaseId& running,
                      const UpdateOptions& options) {
   const std::string fails = FailsAlready(plan.failing);
-  if (fails.empty() || options.ignore_health || options.again) return {};
+  if (fails.empty() || options.ignore_health || options.reinstall) return {};
   return Fail(
       Code::kUnhealthy,
       "{} is not healthy now, so that a trial of {} would fail as well: {}\n"
@@ -300,7 +300,7 @@ class Session {
                          .timestamp = target.timestamp,
                          .index = plan_.target.index,
                          .started = world_.clock.Now(),
-                         .before = FailedIn(plan_.failing)};
+                         .failed_before = FailedIn(plan_.failing)};
     const std::optional<UpdateRecord>& present = start_.record.update;
     if (present && present->target.commit == target.commit) next_.traffic = present->traffic;
     if (present && present->phase == Phase::kArmed) return {};

@@ -22,7 +22,7 @@ struct UpdateOptions {
   bool allow_metered = false;          // ... but this once
   // What the slot held before: written again however old it is, and whatever it did here.
   // Identified by its commit or, if that is not known, by its root hash.
-  std::optional<ReleaseId> again;
+  std::optional<ReleaseId> reinstall;
 };
 
 // What an update would do, and whether there is room for it.

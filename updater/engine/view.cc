@@ -48,8 +48,8 @@ Result<> RecordRecount(World& world, Record& record, const std::string& boot_id,
                                .from = from,
                                .started = world.clock.Now(),
                                .armed_boot_id = boot_id,
-                               .before = record.known,
-                               .recount = true};
+                               .failed_before = record.known,
+                               .was_good = true};
   return world.state.record().Save(record);
 }
 

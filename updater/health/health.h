@@ -34,15 +34,15 @@ struct CheckResult {
   std::string detail;  // one line: what was expected and found
   std::string output;  // of an operator check: the last 4 KiB
   Milliseconds took{0};
-  bool environment = false;  // the check blames a cause outside this machine
-  bool before = false;       // it also failed before the update (Baseline)
+  bool environment = false;    // the check blames a cause outside this machine
+  bool failed_before = false;  // it also failed before the update (Baseline)
   // For a check of many things, those that fail: "units/a.service".
   std::vector<std::string> parts;
   uint32_t restarts = 0;  // of the process it watches, since the last round
 
   // A failure is not held against a release if the release before it failed the same way, and
   // either the cause lies outside this machine or the same parts failed.
-  bool Excused() const { return before && (environment || !parts.empty()); }
+  bool Excused() const { return failed_before && (environment || !parts.empty()); }
   // Whether this check keeps a release from passing.
   bool Decides() const { return required && !ok && !Excused(); }
 };

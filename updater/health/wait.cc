@@ -71,7 +71,7 @@ std::vector<CheckResult> RoundAgainst(const Baseline& baseline, Health& health,
                                       Milliseconds limit) {
   std::vector<CheckResult> checks = health.Round(limit);
   for (CheckResult& check : checks) {
-    check.before = FailedBefore(check, baseline);
+    check.failed_before = FailedBefore(check, baseline);
     NameKnownParts(check, baseline);
   }
   return checks;

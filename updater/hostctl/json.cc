@@ -80,9 +80,9 @@ Json Of(const UpdateRecord& update) {
   for (const Attempt& attempt : update.attempts)
     attempts.push_back({{"boot_id", attempt.boot_id}, {"time", Time(attempt.time)}});
   return {{"phase", Name(update.phase)},     {"slot", Name(update.slot)},
-          {"target", Id(update.target)},     {"from", Id(Behind(update))},
+          {"target", Id(update.target)},     {"from", Id(FallbackOf(update))},
           {"started", Time(update.started)}, {"attempts", attempts},
-          {"recount", update.recount},       {"failed_before", update.before},
+          {"recount", update.was_good},      {"failed_before", update.failed_before},
           {"failure", Text(update.failure)}, {"output", Text(update.failure_output)},
           {"traffic", Of(update.traffic)}};
 }

@@ -107,14 +107,14 @@ std::string UpdateText(const StatusView& view) {
     case Phase::kArmed:
       return slot.boots_next
                  ? std::format("{} is staged: reboot to run it; if it fails, back to {}", target,
-                               Behind(*update).FallbackName())
+                               FallbackOf(*update).FallbackName())
                  : std::format(
                        "{} is staged, but does not boot next; stage it again: hostctl update",
                        target);
     case Phase::kTrial:
       return std::format(
           "{} is on trial, boot {}: its health gate decides; if it fails, back to {}", target,
-          update->attempts.size(), Behind(*update).FallbackName());
+          update->attempts.size(), FallbackOf(*update).FallbackName());
     default:
       if (!view.lock_holder.empty())
         return std::format("{}: {} now ({})", target, Name(update->phase), view.lock_holder);
@@ -241,7 +241,7 @@ std::string StatusText(const StatusView& view, const Paint& paint) {
   text += std::format("Update   {}\n", UpdateText(view));
   if (status.traffic)
     text += std::format("Network  {}, by the {}update\n", FormatTraffic(*status.traffic),
-                        status.update && !status.update->recount ? "" : "last ");
+                        status.update && !status.update->was_good ? "" : "last ");
   if (!status.known.empty())
     text += std::format("Known    failed before the {}update: {}\n", status.update ? "" : "last ",
                         Printable(Join(status.known, ", ")));

@@ -429,8 +429,8 @@ Result<ExitCode> Runner::RunRescue() {
   if (!result) return std::unexpected(result.error());
   Log(kNotice,
       std::format("slot {} {} {}: rebooting into it", Name(result->slot),
-                  result->end == RescueEnd::kTryAgain ? "is as signed, and has tries again:"
-                                                      : "was written again with",
+                  result->end == RescueEnd::kIndeterminate ? "is as signed, and has tries again:"
+                                                           : "was written again with",
                   result->version));
   return Reboot();
 }

@@ -60,7 +60,7 @@ ExitCode ExitOf(const StatusView& view) {
                                                                          : ExitCode::kDone;
 }
 
-ReleaseId Behind(const UpdateRecord& update) {
+ReleaseId FallbackOf(const UpdateRecord& update) {
   return update.from.root_hash == update.target.root_hash ? ReleaseId() : update.from;
 }
 

@@ -45,7 +45,7 @@ ExitCode ExitOf(const StatusView& view);
 
 // What boots after a failed trial: a release, or, when the version is empty, the rescue system. A
 // re-counted release without another one behind it is recorded as standing behind itself.
-ReleaseId Behind(const UpdateRecord& update);
+ReleaseId FallbackOf(const UpdateRecord& update);
 
 // `update --check`, `update --plan`.
 enum class Finding { kAvailable, kStaged, kNothingToDo, kRefused };
