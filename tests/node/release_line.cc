@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "images/pack_release.h"
 #include "images/publish/secret_key.h"
 #include "tests/announce.h"
 
@@ -24,7 +25,7 @@ void ReleaseLine::Announce(const std::string& version) const {
   hostos::Announce(small_ / "repo", version, keys).value();
 }
 
-Release ReleaseLine::Publish(const std::string& version, int files) {
+Release ReleaseLine::Publish(const std::string& version, int files, const ReleaseFormat& format) {
   std::minstd_rand random(static_cast<unsigned>(++time_));
   for (int file = 0; file < files; file++) {
     std::string bytes(20'000, '\0');
@@ -36,9 +37,18 @@ Release ReleaseLine::Publish(const std::string& version, int files) {
   CommitOptions options = small_.Options();
   options.version = version;
   options.timestamp = time_;
-  options.after = newest_;
+  if (format.laid_out) options.after = newest_;
   const Release release = small_.Commit(options).value();
   newest_ = version;
+  if (!format.pack_from.empty()) {
+    NoProgress progress;
+    PackRelease({.repo = small_ / "repo",
+                 .architecture = "x86-64",
+                 .version = version,
+                 .from = {format.pack_from}},
+                progress)
+        .value();
+  }
   Announce(version);
   releases_.to = release.commit;
   return release;

@@ -6,6 +6,11 @@
 
 namespace hostos {
 
+struct ReleaseFormat {
+  bool laid_out = true;        // after the release before: seal format 2
+  std::string pack_from = {};  // the version that a delta pack begins with; "": no pack
+};
+
 class ReleaseLine {
  public:
   // Begins with 1.0.0, which nodes run from the start. With a time other than the default, such as
@@ -13,8 +18,8 @@ class ReleaseLine {
   explicit ReleaseLine(uint64_t time = kReleaseTime);
 
   // Publishes the channel's newest release. It differs from the one before in `files` files of 20
-  // kB that do not compress, and is laid out after it.
-  Release Publish(const std::string& version, int files);
+  // kB that do not compress.
+  Release Publish(const std::string& version, int files, const ReleaseFormat& format = {});
 
   // What a new node is made from.
   const Releases& releases() const { return releases_; }

@@ -135,6 +135,10 @@ TEST_CASE("what a slot holds already is not written again") {
   REQUIRE(PwriteFull(data.get(), AsBytes("damage"), 5 * 4096 - 3));
   CHECK(m.Write() == 2 * 4096);
   CHECK(m.Prove());
+  const std::vector<std::byte> other(2 << 20, std::byte{0xff});  // then it looks at a few blocks
+  REQUIRE(m.release.image_size > other.size());
+  REQUIRE(PwriteFull(data.get(), other, 0));
+  CHECK(m.Write() == other.size());
   REQUIRE(::ftruncate(data.get(), 4096 + 1) == 0);
   CHECK(m.Write().value() > m.release.image_size / 2);
   CHECK(m.Prove());

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <future>
 #include <vector>
@@ -43,11 +44,27 @@ Result<> SendImage(const Tree& tree, ContentReader& content, int socket) {
 
 namespace {
 
+// Whether one of a few blocks in `bytes` is in the file already.
+bool HoldsSome(int fd, std::span<const std::byte> bytes, uint64_t offset) {
+  constexpr size_t kProbes = 8;
+  std::array<std::byte, verity::kBlock> held;
+  const size_t blocks = bytes.size() / verity::kBlock;
+  for (size_t i = 0; i < std::min(kProbes, blocks); i++) {
+    const size_t at = i * blocks / kProbes * verity::kBlock;
+    if (PreadFull(fd, held, offset + at) == held.size() &&
+        std::memcmp(&bytes[at], held.data(), held.size()) == 0)
+      return true;
+  }
+  return false;
+}
+
 // Writes the blocks that the file does not hold already: flash wears out by writing. Returns their
-// bytes. What cannot be read is written.
+// bytes. What cannot be read is written. After bytes of which it held nothing, `sparsely` looks at
+// a few blocks before it reads all: a slot may hold nothing of use.
 Result<uint64_t> WriteChanged(int fd, std::span<const std::byte> bytes, uint64_t offset,
-                              std::span<std::byte> held) {
-  const size_t n = PreadFull(fd, held.first(bytes.size()), offset).value_or(0);
+                              std::span<std::byte> held, bool sparsely) {
+  const bool compare = !sparsely || HoldsSome(fd, bytes, offset);
+  const size_t n = compare ? PreadFull(fd, held.first(bytes.size()), offset).value_or(0) : 0;
   auto holds = [&](size_t at) {
     return at + verity::kBlock <= n && std::memcmp(&bytes[at], &held[at], verity::kBlock) == 0;
   };
@@ -73,6 +90,7 @@ Result<Received> ReceiveImage(int stream, uint64_t size, int image_fd, int verit
   DropCache(image_fd);  // compared is what the medium holds
   std::vector<std::byte> held(verity::BlockHasher::kBufferSize);
   uint64_t written = 0;
+  bool holds_nothing = false;
   verity::HashTreeWriter tree(verity_fd, size / verity::kBlock);
   verity::BlockHasher hasher([&](uint64_t, const Digest& digest) { return tree.Add(digest); });
   for (uint64_t done = 0; done < size;) {
@@ -83,7 +101,10 @@ Result<Received> ReceiveImage(int stream, uint64_t size, int image_fd, int verit
     if (*n < buffer.size())
       return Fail(Code::kNetwork, "image: expected {} bytes, found {}", size, done + *n);
     hasher.Submit(*n);
-    written += TRY_CONTEXT("image", WriteChanged(image_fd, buffer, done, held));
+    const uint64_t changed =
+        TRY_CONTEXT("image", WriteChanged(image_fd, buffer, done, held, holds_nothing));
+    holds_nothing = changed == buffer.size();
+    written += changed;
     done += *n;
     if (progress) progress(done, size);
   }

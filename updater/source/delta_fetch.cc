@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <future>
+#include <utility>
 
 #include "updater/base/atomic_file.h"
 #include "updater/base/mask.h"
@@ -22,7 +24,7 @@ namespace fs = std::filesystem;
 
 // More than any header of a content object with what updater/release/objects.h admits, in practice.
 constexpr uint64_t kMaxHeaderBytes = 1 << 20;
-constexpr uint64_t kSmallBytes = 256 << 10;  // an object that fits into memory
+constexpr uint64_t kSmallBytes = 128 << 10;  // an object that fits into memory
 
 // Where the pack is received; one at a time.
 std::string PartPath(const DeltaPack& pack, const Release& release, const SourceOptions& options) {
@@ -30,37 +32,38 @@ std::string PartPath(const DeltaPack& pack, const Release& release, const Source
                      pack.from.Short());
 }
 
-Result<std::string> UnpackToMemory(PackReader& reader, size_t which, PackBases& bases,
-                                   uint64_t most) {
+// What an object consists of: few bytes in memory, many in a file.
+struct Unpacked {
   std::string bytes;
+  UniqueFd file;
+  uint64_t size = 0;  // of the file
+};
+
+Result<Unpacked> UnpackObject(const Repo& repo, PackReader& reader, size_t which,
+                              PackBases& bases) {
+  const ObjectSize& object = reader.object(which);
+  const bool is_file = object.type == ObjectType::kFile;
+  const uint64_t most = is_file ? object.unpacked + kMaxHeaderBytes
+                                : std::min<uint64_t>(object.unpacked, kMaxMetadataBytes);
+  Unpacked to;
+  if (is_file && object.unpacked > kSmallBytes)
+    to.file = TRY(Open(repo.path() + "/tmp", O_TMPFILE | O_RDWR, 0600));
   TRY(reader.Unpack(which, bases, most, [&](std::span<const std::byte> piece) -> Result<> {
-    bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    to.size += piece.size();
+    if (to.file) return WriteFull(to.file.get(), piece);
+    to.bytes.append(reinterpret_cast<const char*>(piece.data()), piece.size());
     return {};
   }));
-  return bytes;
+  if (to.file && ::lseek(to.file.get(), 0, SEEK_SET) < 0) return FailErrno("lseek");
+  return to;
 }
 
-// Stages one object, which is compared with its checksum.
-Result<> Stage(const Repo& repo, Repo::Transaction& to, PackReader& reader, size_t which,
-               PackBases& bases) {
-  const ObjectSize& object = reader.object(which);
+// Stages the object, which is compared with its checksum.
+Result<> Stage(Repo::Transaction& to, const ObjectSize& object, const Unpacked& from) {
   if (object.type != ObjectType::kFile)
-    return to.WriteMetadata(
-        object.type, object.checksum,
-        TRY(UnpackToMemory(reader, which, bases,
-                           std::min<uint64_t>(object.unpacked, kMaxMetadataBytes))));
-  if (object.unpacked <= kSmallBytes)
-    return to.WriteContent(object.checksum, TRY(UnpackToMemory(reader, which, bases,
-                                                               object.unpacked + kMaxHeaderBytes)));
-  const UniqueFd file = TRY(Open(repo.path() + "/tmp", O_TMPFILE | O_RDWR, 0600));
-  uint64_t size = 0;
-  TRY(reader.Unpack(which, bases, object.unpacked + kMaxHeaderBytes,
-                    [&](std::span<const std::byte> piece) -> Result<> {
-                      size += piece.size();
-                      return WriteFull(file.get(), piece);
-                    }));
-  if (::lseek(file.get(), 0, SEEK_SET) < 0) return FailErrno("lseek");
-  return to.WriteContent(object.checksum, file.get(), size);
+    return to.WriteMetadata(object.type, object.checksum, from.bytes);
+  if (!from.file) return to.WriteContent(object.checksum, from.bytes);
+  return to.WriteContent(object.checksum, from.file.get(), from.size);
 }
 
 // A pack that is here: `size` bytes of a file from `begin` on. Objects that cannot be made of it
@@ -77,15 +80,36 @@ Result<FetchStats> Apply(Repo& repo, int file, uint64_t begin, uint64_t size,
   RepoBases bases(repo);
   Repo::Transaction transaction = TRY(Repo::Transaction::Begin(repo));
   Result<> full;
-  for (size_t i = 0; i < reader->objects() && full; i++) {
-    const ObjectSize& object = reader->object(i);
-    if (TRY(repo.Has(object.type, object.checksum))) continue;
-    const Result<> staged = Stage(repo, transaction, *reader, i, bases);
+  const auto note = [&](const ObjectSize& object, const Result<>& staged) {
     if (staged) stats.objects += 1;
     if (!staged && staged.error().code == Code::kNoSpace) full = staged;
     if (!staged && stats.problem.empty())
       stats.problem = std::format("object {}: {}", object.checksum.Hex(), staged.error().message);
+  };
+  // While one object is staged, the next is unpacked.
+  std::future<Result<>> staging;
+  const ObjectSize* staged = nullptr;
+  const auto finish = [&] {
+    if (staged) note(*staged, staging.get());
+    return std::exchange(staged, nullptr);
+  };
+  for (size_t i = 0; i < reader->objects() && full; i++) {
+    const ObjectSize& object = reader->object(i);
+    if (TRY(repo.Has(object.type, object.checksum))) continue;
+    Result<Unpacked> unpacked = UnpackObject(repo, *reader, i, bases);
+    const bool waited = finish();
+    // The object before may be its base.
+    if (!unpacked && waited) unpacked = UnpackObject(repo, *reader, i, bases);
+    if (!unpacked) {
+      note(object, std::unexpected(unpacked.error()));
+      continue;
+    }
+    staged = &object;
+    staging = std::async(std::launch::async, [&transaction, &object, from = *std::move(unpacked)] {
+      return Stage(transaction, object, from);
+    });
   }
+  finish();
   TRY(transaction.Commit());  // what came before stays
   TRY(std::move(full));
   return stats;
