@@ -14,7 +14,6 @@
 namespace hostos {
 namespace {
 
-using erofs::Inode;
 using erofs::Inodes;
 using erofs::Layout;
 
@@ -31,13 +30,12 @@ struct File {
 
 std::vector<File> FilesIn(const Inodes& inodes, const Layout& layout) {
   std::vector<File> files;
-  const std::span<const Inode> all = inodes.all();
-  for (uint32_t i = 0; i < all.size(); i++) {
+  for (const uint32_t i : layout.FilesWithBlocks(inodes)) {
+    const erofs::Inode& inode = inodes.all()[i];
     const erofs::Place& place = layout.places[i];
-    if (all[i].kind == Inode::Kind::kFile && place.block != 0)
-      files.push_back({inodes.tree().files[all[i].index].checksum,
-                       inodes.PathOf(i),
-                       {place.block, erofs::Blocks(all[i].size - place.tail)}});
+    files.push_back({inodes.tree().files[inode.index].checksum,
+                     inodes.PathOf(i),
+                     {place.block, erofs::Blocks(inode.size - place.tail)}});
   }
   return files;
 }

@@ -4,6 +4,8 @@
 
 #include <fuzzer/FuzzedDataProvider.h>
 
+#include <ranges>
+
 #include "tests/fuzz/fuzz.h"
 #include "tests/seal/test_tree.h"
 #include "updater/seal/erofs_format.h"
@@ -66,11 +68,10 @@ void Lay(FuzzedDataProvider& data, Tree& tree) {
   const auto layout = erofs::Layout::Of(*inodes);
   if (!layout) return;
   uint64_t at = layout->blocks;
-  for (uint32_t i = static_cast<uint32_t>(inodes->all().size()); i-- > 0;) {
-    const erofs::Inode& inode = inodes->all()[i];
-    if (inode.kind != erofs::Inode::Kind::kFile || layout->places[i].block == 0) continue;
+  const std::vector<uint32_t> files = layout->FilesWithBlocks(*inodes);
+  for (const uint32_t i : files | std::views::reverse) {
     tree.starts.insert(tree.starts.begin(), static_cast<uint32_t>(at));
-    at += erofs::Blocks(inode.size) + data.ConsumeIntegralInRange(0, 3);
+    at += erofs::Blocks(inodes->all()[i].size) + data.ConsumeIntegralInRange(0, 3);
   }
   if (!tree.starts.empty() && data.ConsumeIntegralInRange(0, 9) == 0)
     tree.starts.front() = data.ConsumeIntegralInRange(0u, 2 * tree.starts.front());

@@ -5,6 +5,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <functional>
+#include <ranges>
 
 #include "tests/seal/judges.h"
 #include "tests/seal/test_tree.h"
@@ -20,8 +21,8 @@ void LayBackwards(Tree& tree) {
   const erofs::Inodes inodes = erofs::Inodes::Of(tree).value();
   const erofs::Layout layout = erofs::Layout::Of(inodes).value();
   uint64_t at = layout.blocks;
-  for (uint32_t i = static_cast<uint32_t>(inodes.all().size()); i-- > 0;) {
-    if (inodes.all()[i].kind != erofs::Inode::Kind::kFile || layout.places[i].block == 0) continue;
+  const std::vector<uint32_t> files = layout.FilesWithBlocks(inodes);
+  for (const uint32_t i : files | std::views::reverse) {
     tree.starts.insert(tree.starts.begin(), static_cast<uint32_t>(at));
     at += erofs::Blocks(inodes.all()[i].size) + 3;
   }

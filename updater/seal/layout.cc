@@ -100,13 +100,20 @@ Result<Layout> Layout::Of(const Inodes& inodes) {
   return layout;
 }
 
+std::vector<uint32_t> Layout::FilesWithBlocks(const Inodes& inodes) const {
+  std::vector<uint32_t> files;
+  for (uint32_t i = 0; i < places.size(); i++)
+    if (const Inode& inode = inodes.all()[i];
+        inode.kind == Inode::Kind::kFile && inode.size > places[i].tail)
+      files.push_back(i);
+  return files;
+}
+
 // Behind all else, where the tree says.
 Result<> Layout::PlaceFiles(const Inodes& inodes) {
   const std::span<const Inode> all = inodes.all();
   std::span<const uint32_t> starts = inodes.tree().starts;
-  std::vector<uint32_t> files;
-  for (uint32_t i = 0; i < all.size(); i++)
-    if (all[i].kind == Inode::Kind::kFile && all[i].size > places[i].tail) files.push_back(i);
+  std::vector<uint32_t> files = FilesWithBlocks(inodes);
   if (starts.size() != files.size())
     return Fail(Code::kNotTrusted, "layout: expected the places of {} files, found {}",
                 files.size(), starts.size());

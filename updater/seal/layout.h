@@ -29,6 +29,10 @@ struct Layout {
   // kNotTrusted when the tree's `starts` are no layout of it.
   static Result<Layout> Of(const Inodes& inodes);
 
+  // The inodes of content objects that have data blocks, in their order: those that Tree::starts
+  // places.
+  std::vector<uint32_t> FilesWithBlocks(const Inodes& inodes) const;
+
  private:
   Result<> PlaceFiles(const Inodes& inodes);
 };
