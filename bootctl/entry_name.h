@@ -43,6 +43,7 @@ bool IsReleaseFile(std::string_view file);
 // own, so it sorts after every release that has tries left and before those that have none. Its
 // name is unique to its bytes, so a new rescue is written whole while the old one stays.
 // kRescueFile is the name on disks made before releases brought a rescue.
+inline constexpr std::string_view kReleaseId = "hostos";  // IMAGE_ID of every release, the sort key
 inline constexpr std::string_view kRescueId = "hostos-rescue";    // its IMAGE_ID, the sort key
 inline constexpr std::string_view kRescueWord = "hostos.rescue";  // on its kernel command line
 inline constexpr std::string_view kRescueFile = "hostos-rescue.efi";

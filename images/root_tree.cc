@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "bootctl/entry_name.h"
 #include "bootctl/loader_lines.h"
 #include "updater/base/unique_fd.h"
 
@@ -70,10 +71,17 @@ Result<RootTree> InspectRootTree(const std::string& directory) {
   root.os_release = directory + "/usr/lib/os-release";
   const std::string text = TRY(ReadFile(root.os_release));
   std::string_view rest = text, key, value;
-  while (NextLoaderLine(rest, "=", key, value))
+  std::string_view id;
+  while (NextLoaderLine(rest, "=", key, value)) {
     if (key == "IMAGE_VERSION") root.image_version = value;
+    if (key == "IMAGE_ID") id = value;
+  }
   if (root.image_version.empty())
     return Fail(Code::kFailed, "{}: has no IMAGE_VERSION", root.os_release);
+  // The loader sorts by it first: with ID in its place the releases of a node come in no order.
+  if (id != kReleaseId)
+    return Fail(Code::kFailed, "{}: expected IMAGE_ID={}, found '{}'", root.os_release, kReleaseId,
+                id);
   TRY(FindKernel(directory, root));
   root.packages =
       InstalledPackages(TRY(ReadFile(directory + "/usr/lib/sysimage/dpkg/status", kMaxDatabase)));

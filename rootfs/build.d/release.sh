@@ -20,6 +20,7 @@ build_release() {
   link_into_var "$tree"
   empty_var "$tree"
   refuse_identity "$tree"
+  offer_packages "$tree"
   refuse_secrets "$tree"
   expect_trust "$tree"
   complete_rescue "$tree" "$epoch"
@@ -97,21 +98,52 @@ libraries() {
   echo "$found"
 }
 
-# write_os_release FILE [-rescue]
+# check_os_release FILE: a publisher adds whom to ask and how long, and changes no identity.
+check_os_release() {
+  local line key='(VENDOR_NAME|VENDOR_URL|HOME_URL|DOCUMENTATION_URL|SUPPORT_URL|BUG_REPORT_URL|SUPPORT_END|BUILD_ID)'
+  [ -f "$1" ] || die "--os-release: no file $1"
+  while IFS= read -r line || [ -n "$line" ]; do
+    [[ $line =~ ^$key=(\"[^\"\\\$\`]*\"|[A-Za-z0-9._-]+)$ ]] ||
+      die "$1: expected lines such as VENDOR_NAME=\"Example\" with one of $key, found '$line'"
+    [[ $line != SUPPORT_END=* || $line =~ ^SUPPORT_END=[0-9]{4}-[0-9]{2}-[0-9]{2}$ ]] ||
+      die "$1: SUPPORT_END: expected a date such as 2028-08-09, found '$line'"
+  done <"$1"
+}
+
+# write_os_release FILE [-rescue]: to scanners, agents and drivers the root is the Debian release
+# that its packages are from; IMAGE_ID and IMAGE_VERSION say which image of it (os-release(5),
+# docs/decisions/0010-the-root-is-debian-and-the-image-is-hostos.md).
 write_os_release() {
-  cat >"$1" <<OS
-ID=hostos
-ID_LIKE=debian
-NAME=HostOS
-PRETTY_NAME="HostOS $version${2:+ (rescue)}"
-VERSION="$version"
-VERSION_ID=$version
-VERSION_CODENAME=$SUITE
+  local debian=$base/tree/usr/lib/os-release number type=stable mark=''
+  number=$(sed -n 's/^VERSION_ID="\([0-9]*\)"$/\1/p' "$debian")
+  [ -n "$number" ] || die "$debian: expected VERSION_ID=\"NUMBER\" of a Debian release, found none"
+  if [ "$preview" = yes ]; then type=development mark=' PREVIEW'; fi
+  {
+    cat <<OS
+PRETTY_NAME="HostOS $version$mark${2:+ (rescue)}"
+NAME="HostOS"
+OS
+    grep -E '^(ID|VERSION_ID|VERSION|VERSION_CODENAME|DEBIAN_VERSION_FULL)=' "$debian"
+    cat <<OS
+CPE_NAME="cpe:/o:debian:debian_linux:$number.0"
 IMAGE_ID=hostos${2:-}
 IMAGE_VERSION=$version
-HOSTOS_CHANNEL=$channel
+VARIANT="HostOS container host"
+VARIANT_ID=hostos
+RELEASE_TYPE=$type
 DEFAULT_HOSTNAME=hostos
 OS
+    if [ -n "$os_release" ]; then cat "$os_release"; fi
+  } >"$1"
+}
+
+# offer_packages TREE: dpkg's database where scanners look for it, which follow no links. In a sealed
+# image equal files are one, so it costs directory entries. On a node /var is another file system.
+offer_packages() {
+  local from=$1/usr/lib/sysimage/dpkg to=$1/var/lib/dpkg
+  mkdir -p "$to/info"
+  cp -a "$from"/{status,arch-native} "$to/"
+  cp -a "$from"/info/*.{list,md5sums} "$to/info/"
 }
 
 # No identity, and no way in until a credential brings one.

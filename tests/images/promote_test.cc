@@ -103,7 +103,7 @@ TEST_CASE("a release that was made before the channel's newest is not published"
   const std::vector<SecretKey> keys = SecretKey::Load(small / "ci.pem").value();
   const std::string os_release = small / "root/usr/lib/os-release";
   const auto publish = [&](const std::string& version, uint64_t timestamp) {
-    WriteText(os_release, "ID=hostos\nIMAGE_VERSION=" + version + "\n");
+    WriteText(os_release, "ID=debian\nIMAGE_ID=hostos\nIMAGE_VERSION=" + version + "\n");
     CommitOptions options = small.Options();
     options.version = version;
     options.timestamp = timestamp;

@@ -46,3 +46,14 @@ TEST_CASE("a root that does not say its version is refused") {
   REQUIRE_FALSE(root);
   CHECK(root.error().message.contains("has no IMAGE_VERSION"));
 }
+
+TEST_CASE("a root that the loader would not sort with the releases is refused") {
+  const SmallRelease small;
+  for (const char* id : {"", "IMAGE_ID=other\n"}) {
+    WriteText(small / "root/usr/lib/os-release",
+              std::string("ID=debian\n") + id + "IMAGE_VERSION=1.0.0\n");
+    const auto root = InspectRootTree(small / "root");
+    REQUIRE_FALSE(root);
+    CHECK(root.error().message.contains("expected IMAGE_ID=hostos"));
+  }
+}

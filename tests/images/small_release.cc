@@ -44,7 +44,7 @@ static const std::string& FirstRoot() {
 SmallRelease::SmallRelease(const std::string& version) : version_(version) {
   const std::string root = directory_ / "root";
   WriteText(root + "/usr/lib/os-release",
-            "ID=hostos\nPRETTY_NAME=\"HostOS\"\nIMAGE_ID=hostos\n"
+            "ID=debian\nPRETTY_NAME=\"HostOS\"\nIMAGE_ID=hostos\n"
             "IMAGE_VERSION=\"" +
                 version + "\"\n");
   WriteText(root + "/usr/lib/sysimage/dpkg/status",

@@ -28,11 +28,16 @@ release=(release --base "$work" --install "$work" --output "$work/out")
 refuses 1 "is not a base" "${release[@]}" --version 1.0.0
 # Names are those of hostimage, which refuses a version after minutes of work.
 long=12345678901234567890123456789
-refuses 1 "is not a base" "${release[@]}" --version $long --channel Edge-2.x
+refuses 1 "is not a base" "${release[@]}" --version $long
 for version in '1 0' 1.0~rc1 1.0_1 .1 -1 "${long}0" '1/0' $'1\n'; do
   refuses 2 "--version: expected 1 to 29 of" "${release[@]}" --version "$version"
 done
-refuses 2 "--channel: expected 1 to 29 of" "${release[@]}" --version 1 --channel a~b
+refuses 2 "--preview is yes or no" "${release[@]}" --version 1 --preview perhaps
+refuses 1 "no file $work/missing" "${release[@]}" --version 1 --os-release "$work/missing"
+for line in ID=other 'IMAGE_ID=mine' 'HOME_URL="$(id)"' "VENDOR_NAME='Example'" 'VENDOR_NAME=Two words' 'SUPPORT_END=soon'; do
+  echo "$line" >"$work/lines"
+  refuses 1 "$work/lines: " "${release[@]}" --version 1 --os-release "$work/lines"
+done
 refuses 1 "no package list" base --output "$work/out" --packages "$work/missing"
 # As anybody else it says so at once, and not in the words of cp and chroot.
 as_nobody=$(setpriv --reuid=65534 --regid=65534 --clear-groups "$build" base --output "$work/out" 2>&1) &&
