@@ -246,7 +246,7 @@ constexpr Option kMirrorOptions[] = {
 
 Result<> RunMirror(const Arguments& arguments) {
   PhaseLines progress;
-  const std::string from = arguments.Get("from");
+  const std::string& from = arguments.Get("from");
   const SignatureRule rule = TRY(RuleFrom(arguments));
   MirrorOptions options = {.from = from.contains("://") ? from : fs::absolute(from).string(),
                            .repo = arguments.Get("repo"),

@@ -12,7 +12,7 @@ TEST_CASE("a descriptor has one owner, is closed on exec, and closes once") {
   CHECK((::fcntl(fd.get(), F_GETFD) & FD_CLOEXEC) != 0);
   int raw = fd.get();
   UniqueFd other = std::move(fd);
-  CHECK_FALSE(fd);
+  CHECK_FALSE(fd);  // NOLINT(bugprone-use-after-move): a move leaves it empty
   CHECK(other.get() == raw);
   CHECK(other.Close());
   CHECK(::fcntl(raw, F_GETFD) == -1);

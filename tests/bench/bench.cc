@@ -42,7 +42,7 @@ double Mb(uint64_t bytes) {
   return static_cast<double>(bytes) / 1e6;
 }
 void Say(const std::string& line) {
-  std::cerr << "bench: " << line << std::endl;
+  std::cerr << "bench: " << line << '\n';
 }
 
 struct Round {

@@ -56,7 +56,7 @@ Result<std::string> Content(const Repo& repo, const Digest& checksum) {
 
 // As `zstd -19 --patch-from` does it: the window has both.
 Result<uint64_t> PatchBytes(ZSTD_CCtx* zstd, const std::string& content, const std::string& base) {
-  const int both = static_cast<int>(std::bit_width(content.size() + base.size()));
+  const int both = std::bit_width(content.size() + base.size());
   ZSTD_CCtx_reset(zstd, ZSTD_reset_session_and_parameters);
   ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, kLevel);
   if (!base.empty()) {

@@ -144,7 +144,7 @@ TEST_CASE("a loader that cannot count never leaves a release that does not start
 TEST_CASE("the fake tells every durable step before it happens") {
   FakeLife life;
   std::vector<std::string> steps;
-  life.boot.step = [&](const char* name) { steps.push_back(name); };
+  life.boot.step = [&](const char* name) { steps.emplace_back(name); };
   REQUIRE(life.Arm());
   CHECK(steps == std::vector<std::string>{"name the slot's partitions", "write the boot image",
                                           "rename a boot entry"});

@@ -29,7 +29,7 @@ TEST_CASE("two names of one image on FAT are told apart after fsck, and blessing
   REQUIRE(Value(machine.Boot()) == Slot::B);
   const std::string stem = ReleaseStem("1.1.0", v11.release.root_hash);
   const std::string counted = stem + "+2-1.efi", blessed = stem + ".efi";
-  const std::string esp = machine.options().esp, fat = machine / "esp.fat";
+  const std::string fat = machine / "esp.fat";
 
   // Which of the two names the directory has first is the file system's choice.
   const bool counted_first = GENERATE(true, false);

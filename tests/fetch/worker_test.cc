@@ -113,7 +113,8 @@ TEST_CASE("who does not begin as hostctl does is dropped") {
     said = std::string("\x12\0\0\0{\"call\":\"discard\"}", 22);
   }
   REQUIRE(WriteFull(peer.get(), AsBytes(said)));
-  CHECK(Serve(std::move(socket), directory.path(), patience));  // and is over
+  const Result<> served = Serve(std::move(socket), directory.path(), patience);
+  CHECK(served);  // and is over
 }
 
 TEST_CASE("a worker listens to root only, and to who its user is anyway") {

@@ -267,7 +267,7 @@ TEST_CASE("the file that was looked at runs, whatever takes its name meanwhile")
   const std::string evil = checks.AddScript("evil", "echo evil");
   const std::string swap =
       checks.AddScript("swap", "mv " + evil + " \"$HOSTCTL_CHECK_FILE\"; exec /bin/sh \"$1\"");
-  const std::string check = checks.Add("required/check", "#!" + swap + "\necho good\n");
+  checks.Add("required/check", "#!" + swap + "\necho good\n");
   CHECK(checks.RunOne().output == "good\n");
   CHECK(checks.RunOne().output == "evil\n");  // it did take its name
 }

@@ -85,8 +85,8 @@ TEST_CASE("what is wrong with a command line is said with what would be right") 
 }
 
 TEST_CASE("a verb of two words is both of them, with options before or after") {
-  for (std::vector<const char*> words : {std::vector{"boot", "selftest", "--reboot", "--quiet"},
-                                         std::vector{"--quiet", "boot", "selftest", "--reboot"}}) {
+  for (const auto& words : {std::vector{"boot", "selftest", "--reboot", "--quiet"},
+                            std::vector{"--quiet", "boot", "selftest", "--reboot"}}) {
     Result<Invocation> parsed = Parse(words);
     REQUIRE(parsed);
     CHECK(parsed->command->verb == Verb::kSelfTest);

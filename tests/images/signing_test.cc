@@ -310,7 +310,6 @@ TEST_CASE("whatever is in what is staged is shown, and says nothing to a termina
 TEST_CASE("a root is shown by its keys, whatever they call themselves") {
   Ceremony team;
   CHECK(team.Said(team.Root()).starts_with("4\n"));
-  const std::string file = team.repo + "/staged/root.json";
   const std::string alice = PublicKey::Load(team.Path("alice.pub"))->at(0).Text(),
                     stranger = PublicKey::Load(team.Path("stranger.pub"))->at(0).Text();
   const auto shown = [&] {

@@ -106,8 +106,8 @@ class Replay {
       uint64_t length = write.length;
       if (random_() % 8 == 0) length = random_() % (length / 512) * 512;
       Take(write, length);
-      state.also.push_back({i, length});
-      if (Decides(write)) deciding.push_back({i, length});
+      state.also.emplace_back(i, length);
+      if (Decides(write)) deciding.emplace_back(i, length);
     }
     // With few writes, many states are the same.
     if (judged_.emplace(group.front(), deciding, slot_b_taken_ == slot_b_).second) {

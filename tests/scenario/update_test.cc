@@ -12,7 +12,8 @@ namespace {
 // The result of the check "units" when these units fail.
 CheckResult Units(const std::vector<std::string>& failing) {
   CheckResult check{.name = "units", .detail = "failed: ", .parts = failing};
-  for (const std::string& unit : failing) check.detail += (&unit == &failing[0] ? "" : ", ") + unit;
+  for (const std::string& unit : failing)
+    check.detail += (&unit == failing.data() ? "" : ", ") + unit;
   return check;
 }
 

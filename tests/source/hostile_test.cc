@@ -174,10 +174,12 @@ std::string Damage(const std::string& repository, std::minstd_rand& random) {
   std::string bytes = ReadText(victim);
   const char* how = "";
   switch (pick(5)) {
-    case 0:
+    case 0: {
       how = "a bit flipped";
-      bytes[pick(bytes.size())] ^= static_cast<char>(1 << pick(8));
+      char& byte = bytes[pick(bytes.size())];
+      byte = static_cast<char>(byte ^ 1 << pick(8));
       break;
+    }
     case 1:
       how = "cut short";
       bytes.resize(pick(bytes.size()));

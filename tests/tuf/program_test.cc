@@ -47,7 +47,7 @@ struct Served {
     for (const std::string& name : names) {
       arguments.insert(arguments.end(), {"--target-name", name});
     }
-    arguments.push_back("download");
+    arguments.emplace_back("download");
     return Run(arguments);
   }
 

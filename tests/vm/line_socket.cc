@@ -30,12 +30,10 @@ Result<bool> LineSocket::Receive() {
     ssize_t n = ::recv(near_.get(), piece, sizeof piece, MSG_DONTWAIT);
     if (n > 0) {
       buffer_.append(piece, static_cast<size_t>(n));
-    } else if (n == 0) {
+    } else if (n == 0 || errno == ECONNRESET) {
       return false;
     } else if (errno == EAGAIN) {
       return true;
-    } else if (errno == ECONNRESET) {
-      return false;
     } else if (errno != EINTR) {
       return FailErrno("receive from QEMU");
     }

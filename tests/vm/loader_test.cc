@@ -190,7 +190,8 @@ TEST_CASE("loader: so is one on a bus that is slower than the node's own disk") 
 TEST_CASE("loader: a disk with sectors of 4096 bytes boots, and updates itself") {
   const TempDir directory;
   const ReleaseSet releases = Held(ReleaseSet::Open());
-  const std::string made = releases.directory(), disk = directory / "disk.qcow2";
+  const std::string& made = releases.directory();
+  const std::string disk = directory / "disk.qcow2";
   Held(Process::Run({HOSTIMAGE,
                      "disk",
                      "--repo",

@@ -73,7 +73,7 @@ Result<std::string> Node::Run(const std::vector<std::string>& argv, int exit_cod
 
 Result<json> Node::Json(std::vector<std::string> verb, int exit_code) {
   verb.insert(verb.begin(), "hostctl");
-  verb.push_back("--json");
+  verb.emplace_back("--json");
   GuestResult result = TRY(vm_->Run(verb, kCommandLimit));
   json parsed = json::parse(result.out, nullptr, false);
   if (result.exit_code != exit_code || parsed.is_discarded())

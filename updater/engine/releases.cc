@@ -80,7 +80,7 @@ Result<> ProveRelease(World& world, Slot slot, const Release& release, Progress&
 Record LoadRecord(World& world, const BootState& boot, std::vector<std::string>* problems) {
   const RecordFile& file = world.state.record();
   Result<Record> read = file.Load();
-  Record record = read ? *std::move(read) : file.Salvage();
+  Record record = read ? *read : file.Salvage();
   if (record.update_lost && boot.release() && !boot.on_trial()) GoByEvidence(world, boot, record);
   if (read) return record;
   if (problems) problems->push_back("record: " + read.error().message);

@@ -49,7 +49,7 @@ Result<uint64_t> FileFloor::Read() const {
   Result<> all;
   for (const char* copy : kCopies) {
     Result<uint64_t> read = ReadCopy(path_ + copy);
-    if (!read) all = std::unexpected(std::move(read).error());
+    if (!read) all = std::unexpected(read.error());
     floor = std::max(floor, read.value_or(0));
   }
   if (floor == 0) TRY(std::move(all));

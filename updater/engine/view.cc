@@ -31,7 +31,7 @@ Result<View> Look(World& world) {
   view.running = TRY(RunningIn(view.boot));
   view.boot_id = TRY(world.power.BootId());
   view.record = LoadRecord(world, view.boot);
-  view.record = Settle(std::move(view.record), view.boot, view.boot_id, world.clock.Now());
+  view.record = Settle(view.record, view.boot, view.boot_id, world.clock.Now());
   return view;
 }
 

@@ -1,6 +1,7 @@
 #include "updater/hostctl/progress.h"
 
 #include <algorithm>
+#include <cmath>
 #include <format>
 #include <utility>
 
@@ -78,7 +79,7 @@ std::string PhaseProgress::RateAndTime() const {
   const double rate = static_cast<double>(moved) * 1e3 / static_cast<double>(elapsed);
   std::string text = std::format("  {}/s", FormatSize(static_cast<uint64_t>(rate)));
   if (total_ > done_) {
-    Seconds left(static_cast<int64_t>(static_cast<double>(total_ - done_) / rate + 0.5));
+    Seconds left(std::llround(static_cast<double>(total_ - done_) / rate));
     text += std::format("  {} left", FormatMinutes(left));
   }
   return text;

@@ -155,7 +155,7 @@ Result<ExitCode> Runner::RunStatus() {
     view.problems.push_back("key: " + problem);
   std::ranges::copy(view.status.problems, std::back_inserter(view.problems));
   if (view.status.etc_in_memory)
-    view.problems.push_back(
+    view.problems.emplace_back(
         "/etc: at boot there was no room for it on the state partition: what is changed in it is "
         "lost at the next boot. Make room, then reboot");
   for (const std::string& twin : view.status.twins) view.problems.push_back(TwinText(twin));

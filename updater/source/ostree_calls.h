@@ -24,6 +24,7 @@ class GErrorOut {
   GErrorOut(const GErrorOut&) = delete;
   GErrorOut& operator=(const GErrorOut&) = delete;
   ~GErrorOut() { g_clear_error(&error_); }
+  // NOLINTNEXTLINE(google-explicit-constructor): it is an argument as it stands
   operator GError**() { return &error_; }
 
   bool Is(GIOErrorEnum code) const { return g_error_matches(error_, G_IO_ERROR, code); }
