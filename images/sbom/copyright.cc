@@ -96,6 +96,8 @@ class LicenceLine {
   std::vector<std::vector<std::string>> parts_;  // between commas, in words
 };
 
+constexpr std::string_view kAnd = " AND ";
+
 bool IsMachineReadable(const std::vector<Paragraph>& paragraphs) {
   return !paragraphs.empty() && paragraphs[0].Get("format").contains("copyright-format/1");
 }
@@ -116,11 +118,17 @@ Licences LicencesOf(std::string_view copyright) {
     References references;
     const auto parsed = LicenceLine(line, references).Parse();
     if (!parsed) references.clear();
-    each.insert(parsed ? *parsed : ReferenceTo(std::string(line), references));
+    const std::string expression = parsed ? *parsed : ReferenceTo(std::string(line), references);
+    // What is only joined by AND is the same one by one, and comes once.
+    const bool flat = !expression.contains('(') && !expression.contains(" OR ");
+    if (!flat) each.insert(expression);
+    if (flat)
+      for (const auto part : std::views::split(expression, kAnd))
+        each.emplace(std::string_view(part));
     licences.references.merge(references);
   }
   for (const std::string& one : each) {
-    if (!licences.expression.empty()) licences.expression += " AND ";
+    if (!licences.expression.empty()) licences.expression += kAnd;
     licences.expression += each.size() > 1 && one.contains(" OR ") ? "(" + one + ")" : one;
   }
   return licences;

@@ -54,7 +54,7 @@ class CycloneDxDocument {
   static constexpr const char* kDistribution = "distribution";
 
   std::string Url(const SbomPackage& package) const { return PackageUrl(sbom_.identity, package); }
-  std::string Url(const Source& source) const {
+  std::string Url(const DebianSource& source) const {
     return PackageUrl(sbom_.identity, source, "source");
   }
   static std::string Ref(const SbomProgram& program) { return "file:" + program.path; }
@@ -110,13 +110,13 @@ class CycloneDxDocument {
     component["properties"] = SourceProperties(package.Described());
     components_.push_back(std::move(component));
     Json on = Json::array({Url(package.source)});
-    for (const Source& used : package.built_using)
+    for (const DebianSource& used : package.built_using)
       if (used != package.source) on.push_back(Url(used));
     AddDependencies(Url(package), std::move(on));
   }
 
   // The source as trivy reads it: epoch, version and revision apart.
-  static Json SourceProperties(const Source& source) {
+  static Json SourceProperties(const DebianSource& source) {
     std::string_view version = source.version, epoch, revision;
     if (const size_t colon = version.find(':'); colon != version.npos) {
       epoch = version.substr(0, colon);

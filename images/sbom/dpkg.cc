@@ -28,7 +28,7 @@ bool IsVersion(std::string_view text) {
 }
 
 // "NAME", or "NAME (VERSION)".
-std::optional<Source> ParseSource(std::string_view text, std::string_view version) {
+std::optional<DebianSource> ParseSource(std::string_view text, std::string_view version) {
   const size_t open = text.find('(');
   if (open != text.npos) {
     if (!text.ends_with(')')) return std::nullopt;
@@ -36,12 +36,12 @@ std::optional<Source> ParseSource(std::string_view text, std::string_view versio
   }
   const std::string_view name = Trimmed(text.substr(0, open));
   if (!IsName(name) || !IsVersion(version)) return std::nullopt;
-  return Source{std::string(name), std::string(version)};
+  return DebianSource{std::string(name), std::string(version)};
 }
 
 // "NAME (= VERSION)", separated by commas.
-std::optional<std::vector<Source>> ParseSources(std::string_view text) {
-  std::vector<Source> sources;
+std::optional<std::vector<DebianSource>> ParseSources(std::string_view text) {
+  std::vector<DebianSource> sources;
   for (const auto part : std::views::split(text, ',')) {
     const std::string_view one = Trimmed(std::string_view(part));
     if (one.empty()) continue;
@@ -93,9 +93,9 @@ Result<DebianPackage> ParsePackage(const Paragraph& paragraph) {
 
 }  // namespace
 
-const Source& DebianPackage::Described() const {
+const DebianSource& DebianPackage::Described() const {
   if (source.name.starts_with("linux-signed-"))
-    for (const Source& used : built_using)
+    for (const DebianSource& used : built_using)
       if (used.name == "linux") return used;
   return source;
 }

@@ -20,7 +20,7 @@ std::string Encoded(std::string_view text) {
 
 }  // namespace
 
-std::string PackageUrl(const Identity& identity, const Source& package,
+std::string PackageUrl(const Identity& identity, const DebianSource& package,
                        std::string_view architecture) {
   return std::format("pkg:deb/{}/{}@{}?arch={}&distro={}-{}", Encoded(identity.id),
                      Encoded(package.name), Encoded(package.version), Encoded(architecture),
@@ -28,7 +28,7 @@ std::string PackageUrl(const Identity& identity, const Source& package,
 }
 
 std::string PackageUrl(const Identity& identity, const DebianPackage& package) {
-  const Source own = {package.name, package.version}, &source = package.Described();
+  const DebianSource own = {package.name, package.version}, &source = package.Described();
   const std::string url = PackageUrl(identity, own, package.architecture);
   if (source == own) return url;
   return url + "&upstream=" + Encoded(source.name + "@" + source.version);

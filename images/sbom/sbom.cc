@@ -54,11 +54,11 @@ Result<std::vector<SbomPackage>> ReadPackages(const RootFiles& root) {
 }
 
 std::vector<SbomSource> SourcesOf(const std::vector<SbomPackage>& packages) {
-  std::map<Source, bool> sources;
+  std::map<DebianSource, bool> sources;
   for (const SbomPackage& package : packages) {
     sources[package.source] = true;
     sources[package.Described()] = true;
-    for (const Source& used : package.built_using) sources[used];
+    for (const DebianSource& used : package.built_using) sources[used];
   }
   std::vector<SbomSource> all;
   for (const auto& [source, built_package] : sources) all.push_back({source, built_package});
@@ -117,7 +117,8 @@ class Finder {
       Result<UniqueFd> file = root_.OpenFile(path);
       if (!file && file.error().code == Code::kNotFound) continue;
       const UniqueFd opened = TRY(std::move(file));
-      return Found{path, TRY_CONTEXT(path, ReadElfNeeds(opened.get()))};
+      ElfNeeds needs = TRY_CONTEXT(path, ReadElfNeeds(opened.get()));
+      return Found{path, std::move(needs)};
     }
     return std::nullopt;
   }

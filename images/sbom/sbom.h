@@ -26,7 +26,7 @@ struct SbomPackage : DebianPackage {
   Licences licences;
 };
 
-struct SbomSource : Source {
+struct SbomSource : DebianSource {
   // Of a package in the root. The others are only in parts of packages (built_using).
   bool built_package = false;
 };
@@ -82,7 +82,7 @@ std::string Spdx(const Sbom& sbom);
 
 // The package URL of a package or source, without what scanners want to know beside it:
 // "pkg:deb/debian/NAME@VERSION?arch=ARCH&distro=debian-13".
-std::string PackageUrl(const Identity& identity, const Source& package,
+std::string PackageUrl(const Identity& identity, const DebianSource& package,
                        std::string_view architecture);
 // With the source whose advisories are about it.
 std::string PackageUrl(const Identity& identity, const DebianPackage& package);

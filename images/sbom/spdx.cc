@@ -18,7 +18,7 @@ constexpr const char* kHostOs = "SPDXRef-HostOS";
 std::string IdOf(const SbomPackage& package) {
   return "SPDXRef-Package-" + SpdxName(package.name + "-" + package.architecture);
 }
-std::string IdOf(const Source& source) {
+std::string IdOf(const DebianSource& source) {
   return "SPDXRef-Source-" + SpdxName(source.name + "-" + source.version);
 }
 std::string IdOf(const SbomProgram& program) {
@@ -110,7 +110,7 @@ class SpdxDocument {
     Json& json = Add(IdOf(package), package.name, package.version, "LIBRARY");
     if (!package.maintainer.empty()) json["supplier"] = Supplier(package.maintainer);
     // trivy reads these words.
-    const Source& described = package.Described();
+    const DebianSource& described = package.Described();
     json["sourceInfo"] =
         std::format("built package from: {} {}", described.name, described.version);
     if (!package.licences.expression.empty()) json["licenseDeclared"] = package.licences.expression;
@@ -119,7 +119,7 @@ class SpdxDocument {
     Relate(kHostOs, "CONTAINS", IdOf(package));
     Relate(IdOf(package), "GENERATED_FROM", IdOf(package.source));
     // grype skips the target of GENERATED_FROM, which it knows by its packages.
-    for (const Source& used : package.built_using)
+    for (const DebianSource& used : package.built_using)
       if (used != package.source)
         Relate(IdOf(package), used == described ? "GENERATED_FROM" : "CONTAINS", IdOf(used));
   }

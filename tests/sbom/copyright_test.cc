@@ -38,6 +38,7 @@ TEST_CASE("Debian's names of licences become SPDX's") {
 TEST_CASE("licence lines become one expression of SPDX") {
   CHECK(ExpressionOf("Expat") == "MIT");
   CHECK(ExpressionOf("Expat\nExpat\nISC") == "ISC AND MIT");
+  CHECK(ExpressionOf("Expat and GPL-3+\nGPL-3+ and ISC") == "GPL-3.0-or-later AND ISC AND MIT");
   CHECK(ExpressionOf("GPL-1+ or Expat\nISC") == "(GPL-1.0-or-later OR MIT) AND ISC");
   CHECK(ExpressionOf("ISC and GPL-2+ or Expat") == "ISC AND GPL-2.0-or-later OR MIT");
   CHECK(ExpressionOf("GPL-2+ or ISC, and Expat") == "(GPL-2.0-or-later OR ISC) AND MIT");

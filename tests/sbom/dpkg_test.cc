@@ -20,9 +20,9 @@ TEST_CASE("the packages of a status file come sorted, with their sources") {
   REQUIRE(packages->size() == 2);
   const DebianPackage &bash = packages->at(0), &zlib = packages->at(1);
   CHECK(bash.name == "bash");
-  CHECK(bash.source == Source{"bash", "5.2-1"});
-  CHECK(bash.built_using == std::vector<Source>{{"glibc", "2.41-1"}, {"zlib", "1:1.3"}});
-  CHECK(zlib.source == Source{"zlib", "1:1.3-1~x"});
+  CHECK(bash.source == DebianSource{"bash", "5.2-1"});
+  CHECK(bash.built_using == std::vector<DebianSource>{{"glibc", "2.41-1"}, {"zlib", "1:1.3"}});
+  CHECK(zlib.source == DebianSource{"zlib", "1:1.3-1~x"});
   CHECK(zlib.architecture == "amd64");
 }
 
@@ -31,7 +31,7 @@ TEST_CASE("advisories about a signed kernel are those of linux") {
       "Package: linux-image-6\nStatus: install ok installed\nVersion: 6.1-1\nArchitecture: amd64\n"
       "Source: linux-signed-amd64 (6.1+1)\nBuilt-Using: linux (= 6.1-1)\n");
   REQUIRE(packages);
-  CHECK(packages->at(0).Described() == Source{"linux", "6.1-1"});
+  CHECK(packages->at(0).Described() == DebianSource{"linux", "6.1-1"});
 }
 
 TEST_CASE("a damaged status file is refused, and the line is named") {
