@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
+#include "images/sbom/cpio.h"
 #include "images/sbom/sbom.h"
 #include "images/tree_files.h"
 #include "images/tuf_fields.h"
@@ -17,6 +19,7 @@ namespace hostos {
 namespace {
 
 constexpr size_t kMaxSbom = 64 << 20;
+constexpr std::string_view kElf = "\x7f\x45LF";
 
 Result<uint64_t> TimeOf(const std::string& path) {
   struct stat status;
@@ -32,10 +35,15 @@ Result<BootImage> DescribeWhole(const std::string& tree, const std::string& name
                          .digest = Sha256::Of(AsBytes(image)),
                          .files = {},
                          .other_bytes = image.size()};
+  std::set<uint64_t> found;
   for (const FileFinder::Found& file : TRY(FindTreeFiles(tree, image))) {
     described.files.push_back(file.name);
     described.other_bytes -= file.size;
+    found.insert(file.offset);
   }
+  for (const CpioFile& file : CpioFiles(image))
+    if (!found.contains(file.offset) && image.compare(file.offset, kElf.size(), kElf) == 0)
+      described.other_programs.push_back("/" + file.name);
   return described;
 }
 

@@ -160,15 +160,18 @@ class CycloneDxDocument {
 
   void AddImage(const SbomImage& image) {
     const bool incomplete = image.other_bytes > 0;
-    components_.push_back(
-        {{"type", "file"},
-         {"bom-ref", Ref(image)},
-         {"name", image.name},
-         {"version", image.version},
-         {"hashes", Sha256Of(image.digest)},
-         {"properties", Properties({{"hostos:path", image.path},
-                                    {"hostos:bytes-of-no-file-in-the-root",
-                                     incomplete ? std::to_string(image.other_bytes) : ""}})}});
+    std::vector<std::pair<std::string, std::string>> properties = {
+        {"hostos:path", image.path},
+        {"hostos:bytes-of-no-file-in-the-root",
+         incomplete ? std::to_string(image.other_bytes) : ""}};
+    for (const std::string& program : image.other_programs)
+      properties.emplace_back("hostos:program-of-no-package", program);
+    components_.push_back({{"type", "file"},
+                           {"bom-ref", Ref(image)},
+                           {"name", image.name},
+                           {"version", image.version},
+                           {"hashes", Sha256Of(image.digest)},
+                           {"properties", Properties(properties)}});
     Json on = Json::array();
     for (const size_t package : image.packages) on.push_back(Url(sbom_.packages[package]));
     for (const size_t program : image.programs) on.push_back(Ref(sbom_.programs[program]));

@@ -177,7 +177,8 @@ Result<Sbom> DescribeRoot(const SbomInput& input) {
          .digest = image.digest,
          .packages = Listed(packages),
          .programs = Listed(programs),
-         .other_bytes = image.other_bytes});
+         .other_bytes = image.other_bytes,
+         .other_programs = image.other_programs});
   }
   return sbom;
 }

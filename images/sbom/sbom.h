@@ -48,6 +48,7 @@ struct SbomImage {
   std::vector<size_t> packages, programs;
   // Bytes of it that are no file of the root, such as programs that only an initrd has.
   uint64_t other_bytes = 0;
+  std::vector<std::string> other_programs;  // of those bytes, as far as they are known
 };
 
 struct Sbom {
@@ -65,6 +66,7 @@ struct BootImage {
   Digest digest;
   std::vector<std::string> files;  // of the root, which it has
   uint64_t other_bytes = 0;
+  std::vector<std::string> other_programs;
 };
 
 struct SbomInput {

@@ -5,6 +5,7 @@
 #include "images/sbom/licences.h"
 #include "images/sbom/sbom.h"
 #include "updater/base/clock.h"
+#include "updater/base/text.h"
 
 namespace hostos {
 namespace {
@@ -146,8 +147,10 @@ class SpdxDocument {
     if (!image.path.empty()) json["packageFileName"] = "." + image.path;
     json["checksums"] = Checksums(image.digest);
     if (image.other_bytes > 0)
-      json["comment"] = std::format("{} bytes of it are no file of the root, and not described.",
-                                    image.other_bytes);
+      json["comment"] = std::format(
+          "{} bytes of it are no file of the root, and not described. Programs in them: {}.",
+          image.other_bytes,
+          image.other_programs.empty() ? "none known" : Joined(image.other_programs));
     Relate(kHostOs, "CONTAINS", IdOf(image));
     for (const size_t package : image.packages)
       Relate(IdOf(image), "CONTAINS", IdOf(sbom_.packages[package]));

@@ -89,6 +89,30 @@ TEST_CASE("an SBOM says which files of the root are in initrd and rescue, and ho
   CHECK(rescue["hashes"][0]["content"] == release.rescue->digest.Hex());
 }
 
+TEST_CASE("programs that only the initrd has are named") {
+  const SmallRelease small;
+  // An archive of one file, as cpio(1) writes it.
+  const std::string name = "usr/lib/libonly.so.1", content = "\x7f\x45LF" + std::string(1000, 'x');
+  std::string initrd = std::format("070701{:08X}{:08X}", 1, 0100755);
+  for (const size_t field : {size_t{0}, size_t{0}, size_t{1}, size_t{0}, content.size(), size_t{0},
+                             size_t{0}, size_t{0}, size_t{0}, name.size() + 1, size_t{0}})
+    initrd += std::format("{:08X}", field);
+  initrd += name + std::string(4 - (initrd.size() + name.size()) % 4, '\0') + content;
+  WriteText(small / "initrd", initrd);
+  REQUIRE(Make(small));
+  const Json bom = CycloneDxOf(small);
+  for (const Json& component : bom["components"])
+    if (component["bom-ref"] == "boot:initrd")
+      CHECK(component["properties"][1] ==
+            Json{{"name", "hostos:program-of-no-package"}, {"value", "/" + name}});
+  CHECK(bom["compositions"][0]["dependencies"] == Json::array({"boot:initrd"}));
+
+  // One that the root has, too, is of the root.
+  WriteText(small / "root/usr/lib/libonly.so.1", content);
+  REQUIRE(Make(small));
+  CHECK_FALSE(ReadText(small / "root" + kCycloneDxPath).contains("program-of-no-package"));
+}
+
 TEST_CASE("an SBOM that cannot be made leaves the one that is there") {
   const SmallRelease small;
   REQUIRE(Make(small));

@@ -120,6 +120,8 @@ TEST_CASE("the kernel and the rescue have what they consist of, and say when tha
   CHECK(Find(bom["dependencies"], "ref", "boot:kernel")["dependsOn"] == Json::array({image}));
   CHECK(Find(bom["dependencies"], "ref", "boot:rescue")["dependsOn"] ==
         Json::array({image, Find(bom["components"], "name", "hostctl")["bom-ref"]}));
+  CHECK(Property(Find(bom["components"], "bom-ref", "boot:rescue"),
+                 "hostos:program-of-no-package") == "/usr/lib/only-there");
   CHECK(bom["compositions"] == Json::array({{{"aggregate", "incomplete"},
                                              {"dependencies", Json::array({"boot:rescue"})}}}));
 }

@@ -73,7 +73,8 @@ SbomInput SmallRoot::Input() const {
                       .path = "/usr/lib/hostos/rescue.efi",
                       .digest = {},
                       .files = {"/usr/lib/modules/6.12.0-small/vmlinuz", "/usr/bin/hostctl"},
-                      .other_bytes = 7}},
+                      .other_bytes = 7,
+                      .other_programs = {"/usr/lib/only-there"}}},
           .timestamp = 1'790'000'000};
 }
 
