@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "bootctl/uki.h"
+#include "images/make_sbom.h"
 #include "images/program.h"
 #include "images/publish/publish.h"
 #include "images/publish/scan_directory.h"
@@ -124,6 +125,7 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
   const std::optional<Commit> before = TRY(Before(repo, options));
   progress.Begin("check", options.tree);
   TRY(CheckUpdatable(options.tree));
+  TRY(CheckSbom(options.tree, root));
   const WorkDirectory work = TRY(WorkDirectory::Beside(options.repo + "/tmp/hostimage"));
   const Copy image = TRY(Copy::To(options.image_out)), verity = TRY(Copy::To(options.verity_out)),
              uki_copy = TRY(Copy::To(options.uki_out));

@@ -142,31 +142,64 @@ class Copier {
         progress.Begin("copy", "without a delta pack: " + MaskedError(bytes.error()).message);
       copied.bytes += bytes.value_or(0);
     }
+    for (const SbomFile& sbom : release.sboms) {
+      const Result<uint64_t> bytes = CopySbom(sbom, release, progress);
+      if (!bytes)  // it is in the release, too
+        progress.Begin("copy", "without an SBOM: " + MaskedError(bytes.error()).message);
+      copied.bytes += bytes.value_or(0);
+    }
     return copied;
   }
 
   // A pack decides nothing, and is copied as it is. Returns its bytes, 0 when it is there already.
   Result<uint64_t> CopyPack(const DeltaPack& pack, const Digest& to, Progress& progress) {
-    const std::string name = PackPath(pack.from, to), path = repo_.path() + "/" + name;
+    const std::string name = PackPath(pack.from, to);
     std::error_code absent;
-    if (fs::file_size(path, absent) == pack.size && !absent) return 0;
+    if (fs::file_size(repo_.path() + "/" + name, absent) == pack.size && !absent) return 0;
+    return CopyFile(name, pack.size, [](const std::string&) { return Result<>(); }, progress);
+  }
+
+  // The same for what a release consists of, which is what was signed.
+  Result<uint64_t> CopySbom(const SbomFile& sbom, const ReleaseTarget& release,
+                            Progress& progress) {
+    const std::string name = SbomPath(release, sbom.format);
+    const auto check = [&](const std::string& path) -> Result<> {
+      const UniqueFd file = TRY(Open(path, O_RDONLY));
+      if (const Digest found = TRY(HashFile(file.get(), sbom.size)); found != sbom.digest)
+        return Fail(Code::kNotTrusted, "{}/{}: expected SHA-256 {} as signed, found {}",
+                    Masked(options_.from), name, sbom.digest.Hex(), found.Hex());
+      return {};
+    };
+    std::error_code absent;
+    const std::string path = repo_.path() + "/" + name;
+    if (fs::file_size(path, absent) == sbom.size && !absent && check(path)) return 0;
+    return CopyFile(name, sbom.size, check, progress);
+  }
+
+  // Copies a file of the source that is named with its size. `check` looks at the copy before it is
+  // there for nodes.
+  Result<uint64_t> CopyFile(const std::string& name, uint64_t size, const auto& check,
+                            Progress& progress) {
+    const std::string path = repo_.path() + "/" + name;
     TRY(MakeDirectories(fs::path(path).parent_path()));
     const WorkDirectory work = TRY(WorkDirectory::Beside(path));
-    const std::string part = work / "pack";
+    const std::string part = work / "part";
     if (IsLocal(options_.from)) {
       const Archive archive = TRY(Archive::Open(options_.from));
       const Archive::File file = TRY(archive.OpenFile(name));
       TRY(CopyContent(file.fd.get(), part));
     } else {
       UniqueFd file = TRY(Open(part, O_RDWR | O_CREAT | O_EXCL, 0644));
-      TRY(HttpClient().Download(options_.from + "/" + name, file.get(), pack.size, progress));
+      TRY(HttpClient().Download(options_.from + "/" + name, file.get(), size, progress));
       TRY(file.Close());
     }
-    if (const uint64_t found = fs::file_size(part, absent); absent || found != pack.size)
+    std::error_code absent;
+    if (const uint64_t found = fs::file_size(part, absent); absent || found != size)
       return Fail(Code::kNotTrusted, "{}/{}: expected {} bytes as signed, found {}",
-                  Masked(options_.from), name, pack.size, found);
+                  Masked(options_.from), name, size, found);
+    TRY(check(part));
     TRY(PublishFile(part, path));
-    return pack.size;
+    return size;
   }
 
   Result<> SetRef(const std::string& ref, const Digest& commit) {

@@ -4,6 +4,7 @@
 #include "images/pack_release.h"
 #include "images/publish/publish.h"
 #include "images/publish/secret_key.h"
+#include "images/publish_sbom.h"
 #include "updater/base/clock.h"
 #include "updater/release/commit.h"
 #include "updater/source/repo.h"
@@ -55,11 +56,12 @@ Result<> CheckTime(const TufRepository& repository, const Repo& repo, const Publ
 }
 
 Result<ReleaseTarget> Publish(TufRepository& repository, const PublishOptions& options,
-                              const Release& release) {
-  ReleaseTarget target = TargetOf(release);
+                              const Repo& repo, const Commit& commit) {
+  ReleaseTarget target = TargetOf(commit.release);
   target.product = options.product;
   target.minimum_index = options.minimum_index;
-  target.packs = TRY(PacksFor(options.repo, release.root_hash));
+  target.packs = TRY(PacksFor(options.repo, target.root_hash));
+  target.sboms = TRY(PutSboms(repo, commit, target));
   return repository.StageRelease(std::move(target));
 }
 
@@ -69,7 +71,7 @@ Result<ReleaseTarget> PublishRelease(TufRepository& repository, const PublishOpt
   const Repo repo = TRY(OpenRepo(options));
   const Commit commit = TRY(ReadCommit(repo, options));
   TRY(CheckTime(repository, repo, options, commit.release));
-  return Publish(repository, options, commit.release);
+  return Publish(repository, options, repo, commit);
 }
 
 Result<ReleaseTarget> PromoteRelease(TufRepository& repository, const PublishOptions& options,
@@ -80,7 +82,7 @@ Result<ReleaseTarget> PromoteRelease(TufRepository& repository, const PublishOpt
   commit.release.channel = channel;
   TRY(CheckTime(repository, repo, options, commit.release));
   commit.release.commit = TRY(CommitAgain(repo, commit, keys));
-  return Publish(repository, options, commit.release);
+  return Publish(repository, options, repo, commit);
 }
 
 Result<> LeaveRelease(const std::string& repo, const ReleaseTarget& withdrawn,

@@ -2,18 +2,16 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "bootctl/entry_name.h"
 #include "bootctl/uki.h"
-#include "images/publish/file_finder.h"
 #include "images/root_tree.h"
+#include "images/tree_files.h"
 #include "images/uki.h"
 #include "images/work_directory.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/unique_fd.h"
-#include "updater/release/image_parts.h"
 
 namespace hostos {
 
@@ -21,29 +19,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kMaxImage = 1 << 30;
-
-OpenPart FilesOf(const std::string& tree) {
-  return [tree](const std::string& path) { return Open(tree + path, O_RDONLY | O_NOFOLLOW); };
-}
-
-// Replaces an image by its parts. Only files below /usr are parts: a node changes others.
+// Replaces an image by its parts.
 Result<> TakeApart(const std::string& tree, const std::string& path, const std::string& parts) {
-  const std::string image = TRY(ReadFile(path, kMaxImage));
-  FileFinder finder(FilesOf(tree));
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::recursive_directory_iterator entry(tree + "/usr", error), end; !error && entry != end;
-       entry.increment(error))
-    if (const std::string name = entry->path().string().substr(tree.size());
-        name != kRescuePath && fs::is_regular_file(entry->symlink_status(error)))
-      names.push_back(name);
-  if (error) return FailErrno(tree, error.value());
-  std::ranges::sort(names);  // of equal files always the same
-  for (const std::string& name : names) TRY(finder.Add(name, fs::file_size(tree + name, error)));
+  const std::string image = TRY(ReadFile(path, kMaxBootImage));
   std::string text = WriteImageHeader(Sha256::Of(AsBytes(image)));
   uint64_t at = 0;
-  for (const FileFinder::Found& file : TRY(finder.FindIn(image))) {
+  for (const FileFinder::Found& file : TRY(FindTreeFiles(tree, image))) {
     text += WriteImagePart(std::string_view(image).substr(at, file.offset - at), file.name);
     at = file.offset + file.size;
   }
@@ -55,11 +36,11 @@ Result<> TakeApart(const std::string& tree, const std::string& path, const std::
 }  // namespace
 
 Result<std::optional<UniqueFd>> OpenRescue(const std::string& tree, const std::string& work) {
-  const OpenPart open = FilesOf(tree);
+  const OpenPart open = PartsOf(tree);
   Result<UniqueFd> file = open(std::string(kRescuePath));
   if (!file && file.error().code == Code::kNotFound) return std::nullopt;
   UniqueFd parts = TRY(std::move(file));
-  return OpenImage(std::move(parts), kMaxImage, open, work);
+  return OpenImage(std::move(parts), kMaxBootImage, open, work);
 }
 
 Result<> MakeRescue(const RescueOptions& options) {

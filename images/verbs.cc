@@ -10,6 +10,7 @@
 
 #include "images/commit_release.h"
 #include "images/disk.h"
+#include "images/make_sbom.h"
 #include "images/mirror.h"
 #include "images/program.h"
 #include "images/publish/secret_key.h"
@@ -144,11 +145,11 @@ constexpr Option kCommitOptions[] = {
     kJson,
 };
 
-Result<uint64_t> Timestamp(const Arguments& arguments) {
-  const uint64_t now = SystemClock().Now();
+// The time that was given for the release, if any.
+Result<std::optional<uint64_t>> Timestamp(const Arguments& arguments, uint64_t now) {
   const char* epoch = ::getenv("SOURCE_DATE_EPOCH");
   const auto given = TRY(arguments.Number("timestamp"));
-  if (!given && !epoch) return now;
+  if (!given && !epoch) return std::nullopt;
   const char* where = given ? "--timestamp" : "$SOURCE_DATE_EPOCH";
   const uint64_t timestamp = given ? *given : TRY_CONTEXT(where, ParseNumber(epoch));
   TRY_CONTEXT(where, CheckReleaseTime(timestamp, now));
@@ -157,7 +158,8 @@ Result<uint64_t> Timestamp(const Arguments& arguments) {
 
 Result<> RunCommit(const Arguments& arguments) {
   PhaseLines progress;
-  const uint64_t timestamp = TRY(Timestamp(arguments));
+  const uint64_t now = SystemClock().Now(),
+                 timestamp = TRY(Timestamp(arguments, now)).value_or(now);
   const CommitOptions options = {.tree = arguments.Get("tree"),
                                  .initrd = arguments.Get("initrd"),
                                  .repo = arguments.Get("repo"),
@@ -205,6 +207,25 @@ Result<> RunRescue(const Arguments& arguments) {
                      .output = arguments.GetOr("output", ""),
                      .architecture = ArchitectureFrom(arguments),
                      .stub = arguments.GetOr("stub", "")});
+}
+
+// sbom --------------------------------------------------------------------------------------------
+
+constexpr Option kSbomOptions[] = {
+    kTree,
+    {"initrd", "FILE", Times::kAtMostOnce, "its initrd, to say what is in that, too"},
+    {"timestamp", "SECONDS", Times::kAtMostOnce,
+     "time of the release (default: $SOURCE_DATE_EPOCH, else that of the tree's os-release)"},
+};
+
+Result<> RunSbom(const Arguments& arguments) {
+  const auto timestamp = TRY(Timestamp(arguments, SystemClock().Now()));
+  const MadeSbom made = TRY(MakeSbom({.tree = arguments.Get("tree"),
+                                      .initrd = arguments.GetOr("initrd", ""),
+                                      .timestamp = timestamp}));
+  Print(std::format("{} packages of {} sources, {} programs of no package\n", made.packages,
+                    made.sources, made.programs));
+  return {};
 }
 
 // verify ------------------------------------------------------------------------------------------
@@ -343,6 +364,8 @@ constexpr Subcommand kVerbs[] = {
      kCommitOptions, RunCommit},
     {"rescue", "", "Makes the kernel image that starts when no release can.", kRescueOptions,
      RunRescue},
+    {"sbom", "", "Writes into a root file system what it consists of: CycloneDX and SPDX.",
+     kSbomOptions, RunSbom},
     {"verify", "REF|COMMIT", "Proves a release from its signatures to the last byte of its image.",
      kVerifyOptions, RunVerify},
     {"mirror", "", "Copies channels, verified as nodes verify them, for a site of its own.",

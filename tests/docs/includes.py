@@ -9,7 +9,7 @@ import re
 import sys
 
 INTERFACES = {"updater/source/source.h", "updater/slot/slot_disk.h"}
-FOLDERS = ["updater/*", "bootctl", "images", "images/publish"]
+FOLDERS = ["updater/*", "bootctl", "images", "images/publish", "images/sbom"]
 
 
 def libraries(root):

@@ -69,6 +69,7 @@ CASES = {
     ("root", "fewer keys than signatures"): Case(*root("hostos", ALL, "--threshold", "root=2")),
     ("root", "a key of no role"): Case(*root("hostos", STRANGER, "--days", "targets=90")),
     ("rescue", "a tree"): Case("rescue", "--tree", "out/1.4.0/tree", "--initrd", "out/1.4.0/rescue-initrd"),
+    ("sbom", "a tree"): Case("sbom", "--tree", "out/1.4.0/tree", "--initrd", "out/1.4.0/initrd"),
     ("commit", "a tree"): Case("commit", *tree("1.5.0"), *R),
     ("commit", "the version is there already"): Case("commit", *tree("1.4.0"), *R),
     ("verify", "all as signed"): Case("verify", REF, *R, *KEYS),

@@ -123,10 +123,12 @@ def copy(source, to):
 def make_tree(tree, version):
     """A root file system of a few files; ukify wants a PE program for a kernel."""
     copy(pathlib.Path("/usr/lib/systemd/boot/efi/systemd-bootx64.efi"), tree / "usr/lib/modules/6.12.0-small/vmlinuz")
-    (tree / "usr/lib/os-release").write_text(f'ID=hostos\nIMAGE_ID=hostos\nIMAGE_VERSION="{version}"\n')
-    (tree / "usr/lib/sysimage/dpkg").mkdir(parents=True)
+    (tree / "usr/lib/os-release").write_text(
+        f'NAME="HostOS"\nID=debian\nVERSION_ID="13"\nIMAGE_ID=hostos\nIMAGE_VERSION="{version}"\n')
+    (tree / "usr/lib/sysimage/dpkg/info").mkdir(parents=True)
+    (tree / "usr/lib/sysimage/dpkg/info/base-files.list").write_text("/.\n")
     (tree / "usr/lib/sysimage/dpkg/status").write_text(
-        "Package: base-files\nStatus: install ok installed\nVersion: 1\n\n")
+        "Package: base-files\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n")
     (tree / "usr/share").mkdir()
     (tree / "usr/share/large").write_bytes(random.Random(version).randbytes(1 << 20))
     for directory in ("boot", "etc", "proc", "var"):

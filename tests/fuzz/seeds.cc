@@ -77,6 +77,7 @@ void AddObjects(Seeds& seeds) {
   ReleaseTarget target = TargetOf(publisher.Describe("1.0"));
   target.index = 2;
   target.packs = {{Sha256::Of(AsBytes("1.0")), 1000}};
+  target.sboms = {{"cdx", Sha256::Of(AsBytes("1.0")), 1000}};
   seeds.Add("release_target", WriteReleaseTarget(target));
 }
 

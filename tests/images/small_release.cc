@@ -43,14 +43,17 @@ static const std::string& FirstRoot() {
 
 SmallRelease::SmallRelease(const std::string& version) : version_(version) {
   const std::string root = directory_ / "root";
-  WriteText(root + "/usr/lib/os-release",
-            "ID=debian\nPRETTY_NAME=\"HostOS\"\nIMAGE_ID=hostos\n"
-            "IMAGE_VERSION=\"" +
-                version + "\"\n");
+  WriteText(
+      root + "/usr/lib/os-release",
+      "ID=debian\nVERSION_ID=\"13\"\nNAME=\"HostOS\"\nPRETTY_NAME=\"HostOS\"\nIMAGE_ID=hostos\n"
+      "IMAGE_VERSION=\"" +
+          version + "\"\n");
   WriteText(root + "/usr/lib/sysimage/dpkg/status",
-            "Package: zeta\nStatus: install ok installed\nVersion: 2-1\n\n"
-            "Package: alpha\nStatus: install ok installed\nVersion: 1:1.0\n\n"
+            "Package: zeta\nStatus: install ok installed\nArchitecture: all\nVersion: 2-1\n\n"
+            "Package: alpha\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:1.0\n\n"
             "Package: gone\nStatus: deinstall ok config-files\nVersion: 3\n");
+  for (const char* package : {"zeta", "alpha"})
+    WriteText(root + "/usr/lib/sysimage/dpkg/info/" + package + ".list", "/.\n");
   // ukify wants a PE program for a kernel.
   fs::create_directories(root + "/usr/lib/modules/6.12.0-small");
   fs::copy_file(std::string(kEfiPrograms) + "systemd-bootx64.efi",

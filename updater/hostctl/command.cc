@@ -128,6 +128,15 @@ constexpr ExitUse kSelfTestExits[] = {
      "the loader's own order does not decide what boots: it says what does"},
 };
 
+constexpr OptionSpec kSbomOptions[] = {
+    {"--format", "FORMAT", "cyclonedx (the default) or spdx", nullptr, &Invocation::format,
+     "cyclonedx spdx"},
+};
+constexpr ExitUse kSbomExits[] = {
+    {ExitCode::kDone, "printed"},
+    {ExitCode::kFailed, "the running release has none"},
+};
+
 constexpr ExitUse kHelpExits[] = {
     {ExitCode::kDone, "printed"},
 };
@@ -202,6 +211,11 @@ constexpr Command kCommands[] = {
      "their entries are not touched. The first boot that is not as expected ends the test. "
      "`hostctl status` says how it ended.",
      kSelfTestOptions, kSelfTestExits},
+    {Verb::kSbom, "sbom", "what the running release consists of, for scanners",
+     "Prints the software bill of materials that the running release brings: its Debian packages "
+     "with their sources and licences, HostOS's own programs, and what it boots. CycloneDX 1.6 or "
+     "SPDX 2.3, in JSON. Needs no root.",
+     kSbomOptions, kSbomExits},
     {Verb::kHelp,
      "help",
      "the manual, or what it says of a verb",

@@ -25,6 +25,7 @@ enum class Verb {
   kRescue,
   kSelfTest,
   kOwn,
+  kSbom,
   kHelp
 };
 
@@ -46,6 +47,7 @@ struct Invocation {
   std::optional<std::string> version;  // update
   std::optional<std::string> from;     // update, rescue: a directory
   std::optional<std::string> slot;     // verify: "A", "B" or "both"
+  std::optional<std::string> format;   // sbom: "cyclonedx" or "spdx"
   const Command* topic = nullptr;      // help: null for the whole manual
 };
 

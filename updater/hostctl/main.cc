@@ -20,6 +20,7 @@
 #include "updater/health/system_health.h"
 #include "updater/hostctl/failure.h"
 #include "updater/hostctl/help.h"
+#include "updater/hostctl/sbom.h"
 #include "updater/hostctl/system_power.h"
 #include "updater/hostctl/verbs.h"
 #include "updater/seal/seal.h"
@@ -195,6 +196,12 @@ ExitCode Main(std::span<const char* const> words) {
   }
   if (invocation->command->verb == Verb::kHelp) {
     std::cout << (invocation->topic ? HelpText(*invocation->topic) : ManualText());
+    return ExitCode::kDone;
+  }
+  if (invocation->command->verb == Verb::kSbom) {
+    const Result<std::string> text = ReadSbom("", invocation->format.value_or("cyclonedx"));
+    if (!text) return PrintFailure(text.error(), "");
+    if (!invocation->quiet) std::cout << Printable(*text);
     return ExitCode::kDone;
   }
   if (::geteuid() != 0)

@@ -11,7 +11,7 @@ constexpr std::string_view kDescription[] = {
     "machine boots the release before it, without anybody's help, and `hostctl status --why` tells "
     "the reason.",
     "Results are written to standard output, progress and errors to standard error. Every verb may "
-    "be interrupted at any time, and run again. All but help must be run by root.",
+    "be interrupted at any time, and run again. All but sbom and help must be run by root.",
 };
 
 constexpr ManualTerm kEnvironment[] = {

@@ -82,7 +82,8 @@ class Runner {
         return RunSelfTest();
       case Verb::kOwn:
         return RunOwn();
-      case Verb::kHelp:  // takes no machine
+      case Verb::kSbom:  // these take no machine
+      case Verb::kHelp:
         break;
     }
     return ExitCode::kFailed;

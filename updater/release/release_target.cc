@@ -46,6 +46,22 @@ Result<std::vector<DeltaPack>> PacksAt(const tuf::Object& object, const char* ke
               kMaxPacks, packs.size());
 }
 
+// A target of before there were SBOMs names none.
+Result<std::vector<SbomFile>> SbomsAt(const tuf::Object& object, const char* key) {
+  std::vector<SbomFile> sboms;
+  if (!object.Has(key)) return sboms;
+  for (const tuf::Object& sbom : TRY(object.Children(key))) {
+    SbomFile file;
+    file.format = TRY(NameAt(sbom, "format"));
+    file.digest = TRY(DigestAt(sbom, "sha256"));
+    file.size = TRY(NumberAt(sbom, "size", 1));
+    sboms.push_back(std::move(file));
+  }
+  if (sboms.size() <= kMaxSboms) return sboms;
+  return Fail(Code::kNotTrusted, "{}.{}: expected at most {}, found {}", object.where(), key,
+              kMaxSboms, sboms.size());
+}
+
 template <class T>
 Result<> CheckField(std::string_view name, const T& signed_value, const T& found) {
   if (signed_value == found) return {};
@@ -92,6 +108,7 @@ Result<ReleaseTarget> ParseReleaseTarget(std::string_view bytes) {
   target.index = index;
   target.minimum_index = minimum_index;
   target.packs = TRY(PacksAt(object, "packs"));
+  target.sboms = TRY(SbomsAt(object, "sboms"));
   return target;
 }
 
@@ -110,6 +127,9 @@ std::string WriteReleaseTarget(const ReleaseTarget& target) {
                     {"minimum_index", target.minimum_index}};
   for (const DeltaPack& pack : target.packs)
     json["packs"].push_back({{"from", pack.from.Hex()}, {"size", pack.size}});
+  for (const SbomFile& sbom : target.sboms)
+    json["sboms"].push_back(
+        {{"format", sbom.format}, {"sha256", sbom.digest.Hex()}, {"size", sbom.size}});
   return json.dump(2) + "\n";
 }
 
@@ -122,6 +142,11 @@ Result<> CheckBinding(const ReleaseTarget& target, const Release& release) {
   TRY(CheckField("image size", target.image_size, release.image_size));
   TRY(CheckField("SHA-256 of the UKI", target.uki_digest.Hex(), release.uki_digest.Hex()));
   return CheckField("size of the UKI", target.uki_size, release.uki_size);
+}
+
+std::string SbomPath(const ReleaseTarget& target, const std::string& format) {
+  return std::format("sbom/{}/{}-{}.{}.json", target.root_hash.Hex(), target.product,
+                     target.version, format);
 }
 
 ReleaseLimits LimitsOf(std::span<const tuf::TrustedRole> trusted) {

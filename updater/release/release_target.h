@@ -22,6 +22,14 @@ namespace hostos {
 
 inline constexpr size_t kMaxReleaseTargetBytes = 16'384;
 inline constexpr size_t kMaxPacks = 32;  // of one release
+inline constexpr size_t kMaxSboms = 8;
+
+// What a release consists of, as a file beside it, which the release also has in its root.
+struct SbomFile {
+  std::string format;  // "cdx" (CycloneDX) or "spdx"
+  Digest digest;
+  uint64_t size = 0;
+};
 
 struct ReleaseTarget {
   std::string product = "hostos";
@@ -33,6 +41,7 @@ struct ReleaseTarget {
   uint64_t index = 0;          // grows with every release that is published, from 1
   uint64_t minimum_index = 0;  // releases before this one are withdrawn
   std::vector<DeltaPack> packs = {};
+  std::vector<SbomFile> sboms = {};
 };
 
 // The target that repeats what the commit says.
@@ -45,6 +54,10 @@ std::string WriteReleaseTarget(const ReleaseTarget& target);
 // Checks that the release, as its commit describes it, is what the target says, field by field;
 // kNotTrusted.
 Result<> CheckBinding(const ReleaseTarget& target, const Release& release);
+
+// Path in the repository: "sbom/<root hash>/<product>-<version>.<format>.json". Scanners know a
+// file by how its name ends.
+std::string SbomPath(const ReleaseTarget& target, const std::string& format);
 
 // What metadata can vouch for. It does not contain the time of signing. But a release that it names
 // existed before it was signed, and so before it expires. Each version of the targets may add at

@@ -1,0 +1,96 @@
+#include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+
+#include "images/make_sbom.h"
+#include "images/program.h"
+#include "tests/images/small_release.h"
+#include "updater/base/sbom_path.h"
+#include "updater/base/unique_fd.h"
+#include "updater/release/release_target.h"
+
+using namespace hostos;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A release that is committed, and a repository with a root, in which nothing is published.
+struct Publishing {
+  SmallRelease small;
+  std::string repo = small / "repo";
+
+  explicit Publishing(bool sbom) {
+    if (sbom)
+      REQUIRE(MakeSbom(
+          {.tree = small / "root", .initrd = small / "initrd", .timestamp = kReleaseTime}));
+    REQUIRE(small.Commit());
+    const std::string trusted = small / "keys/ci.pub";
+    REQUIRE(Run({"root", "--root-key", trusted, "--targets-key", trusted, "--snapshot-key", trusted,
+                 "--timestamp-key", trusted}));
+  }
+
+  Result<std::string> Run(std::vector<std::string> words) const {
+    words.insert(words.begin(), HOSTIMAGE);
+    words.insert(words.end(), {"--repo", repo, "--key", small / "ci.pem"});
+    return RunProgram(words);
+  }
+  Result<std::string> Mirror(const std::string& to) const {
+    return RunProgram({HOSTIMAGE, "mirror", "--from", repo, "--repo", to, "--channel", "stable",
+                       "--root", repo + "/metadata/1.root.json", "--keys", small / "keys"});
+  }
+  // The signed target of the version in a channel.
+  ReleaseTarget Target(const std::string& channel) const {
+    const auto files = FilesEndingIn(repo + "/targets/hostos/x86-64/" + channel, ".1.0.0.json");
+    REQUIRE(files.size() == 1);
+    return ParseReleaseTarget(ReadText(files[0])).value();
+  }
+  // What the release has of a format in its root.
+  std::string InRoot(const std::string& format) const {
+    return ReadText(small / "root" + (format == "cdx" ? kCycloneDxPath : kSpdxPath));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the SBOMs of a release are beside it, with their digests in its signed target") {
+  const Publishing publishing(true);
+  REQUIRE(publishing.Run({"publish", "1.0.0"}));
+  REQUIRE(publishing.Run(
+      {"promote", "1.0.0", "--channel", "edge", "--commit-key", publishing.small / "ci.pem"}));
+  for (const char* channel : {"stable", "edge"}) {
+    const ReleaseTarget target = publishing.Target(channel);
+    REQUIRE(target.sboms.size() == 2);
+    CHECK(target.sboms[0].format == "cdx");
+    CHECK(target.sboms[1].format == "spdx");
+    for (const SbomFile& sbom : target.sboms) {
+      const std::string text = ReadText(publishing.repo + "/" + SbomPath(target, sbom.format));
+      CHECK(text == publishing.InRoot(sbom.format));
+      CHECK(sbom.digest == Sha256::Of(AsBytes(text)));
+      CHECK(sbom.size == text.size());
+    }
+  }
+}
+
+TEST_CASE("a release without an SBOM is published without one") {
+  const Publishing publishing(false);
+  REQUIRE(publishing.Run({"publish", "1.0.0"}));
+  CHECK(publishing.Target("stable").sboms.empty());
+  CHECK_FALSE(fs::exists(publishing.repo + "/sbom"));
+}
+
+TEST_CASE("a mirror has the SBOMs of its releases, as they were signed or not at all") {
+  const Publishing publishing(true);
+  REQUIRE(publishing.Run({"publish", "1.0.0"}));
+  const std::string name = SbomPath(publishing.Target("stable"), "cdx"),
+                    mirror = publishing.small / "mirror";
+  REQUIRE(publishing.Mirror(mirror));
+  CHECK(ReadText(mirror + "/" + name) == publishing.InRoot("cdx"));
+  ChangeByte(mirror + "/" + name, 100);
+  REQUIRE(publishing.Mirror(mirror));
+  CHECK(ReadText(mirror + "/" + name) == publishing.InRoot("cdx"));
+
+  ChangeByte(publishing.repo + "/" + name, 100);
+  const std::string other = publishing.small / "other";
+  REQUIRE(publishing.Mirror(other));
+  CHECK_FALSE(fs::exists(other + "/" + name));
+  CHECK(fs::exists(other + "/" + SbomPath(publishing.Target("stable"), "spdx")));
+}
