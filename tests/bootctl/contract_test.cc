@@ -47,7 +47,7 @@ struct Life {
   TestImage v09{"0.9.0"}, v10{"1.0.0"}, v11{"1.1.0"}, v12{"1.2.0"};
   Machine machine{v10};
 
-  BootState State() { return Value(machine.boot().Read()); }
+  BootState State() { return Held(machine.boot().Read()); }
   std::string Arm(Slot slot, const TestImage& image, uint32_t tries = 3) {
     return Outcome(machine.boot().Arm(slot, image.release, image.fd.get(), tries));
   }
@@ -84,7 +84,7 @@ TEMPLATE_TEST_CASE("an armed release boots next, is counted, and blessed stays",
   CHECK(state.slot(Slot::B).root_hash == life.v11.release.root_hash);
   CHECK(state.EntryOf(Slot::B)->file == FileOf(life.v11, "+3"));
 
-  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(Held(life.machine.Boot()) == Slot::B);
   state = life.State();
   CHECK(state.staying() == Slot::B);
   CHECK(state.booted_entry == FileOf(life.v11, "+2-1"));
@@ -96,7 +96,7 @@ TEMPLATE_TEST_CASE("an armed release boots next, is counted, and blessed stays",
   CHECK_FALSE(state.on_trial());
   CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");  // idempotent
   CHECK(Describe(life.State()) == Describe(state));
-  for (int boot = 0; boot < 4; boot++) CHECK(Value(life.machine.Boot()) == Slot::B);
+  for (int boot = 0; boot < 4; boot++) CHECK(Held(life.machine.Boot()) == Slot::B);
 }
 
 TEMPLATE_TEST_CASE("a blessed release can be counted again, and falls back like a new one", "",
@@ -105,7 +105,7 @@ TEMPLATE_TEST_CASE("a blessed release can be counted again, and falls back like 
   CHECK(CodeOf(life.machine.boot().MarkIndeterminate(Slot::B, 3)) == Code::kNotFound);
   CHECK(Outcome(life.machine.boot().MarkGoodIfUntried(Slot::B)) == "ok");
   REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
-  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(Held(life.machine.Boot()) == Slot::B);
   CHECK(Outcome(life.machine.boot().MarkGoodIfUntried(Slot::B)) == "ok");
   CHECK(life.First() == FileOf(life.v11, "+2-1"));
   CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");
@@ -117,11 +117,11 @@ TEMPLATE_TEST_CASE("a blessed release can be counted again, and falls back like 
   CHECK(Outcome(life.machine.boot().MarkIndeterminate(Slot::B, 2)) == "ok");
   CHECK(life.First() == FileOf(life.v11, "+2"));
   CHECK(life.State().on_trial());
-  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(Held(life.machine.Boot()) == Slot::B);
   CHECK(life.First() == FileOf(life.v11, "+1-1"));
 
   life.machine.Break(life.v11.release);
-  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(Held(life.machine.Boot()) == Slot::A);
   CHECK(life.State().EntryOf(Slot::B)->exhausted());
 }
 
@@ -132,7 +132,7 @@ TEMPLATE_TEST_CASE(
   Life<TestType> life;
   life.machine.Break(life.v11.release);
   REQUIRE(life.Arm(Slot::B, life.v11, 2) == "ok");
-  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(Held(life.machine.Boot()) == Slot::A);
   const BootState state = life.State();
   CHECK(state.staying() == Slot::A);
   CHECK(state.booted_entry == FileOf(life.v10, ""));
@@ -145,13 +145,13 @@ TEMPLATE_TEST_CASE("a release marked bad while it runs is not booted again", "",
                    FakeMachine) {
   Life<TestType> life;
   REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
-  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(Held(life.machine.Boot()) == Slot::B);
   for (int twice = 0; twice < 2; twice++) {
     CHECK(Outcome(life.machine.boot().MarkBad(Slot::B)) == "ok");
     CHECK(life.State().EntryOf(Slot::B)->file == FileOf(life.v11, "+0-1"));
     CHECK(life.State().next() == Slot::A);
   }
-  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(Held(life.machine.Boot()) == Slot::A);
   CHECK(Outcome(life.machine.boot().MarkBad(Slot::B)) == "ok");
 }
 
@@ -159,12 +159,12 @@ TEMPLATE_TEST_CASE("a blessed release can be marked bad, for a rollback", "", Re
                    FakeMachine) {
   Life<TestType> life;
   REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
-  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(Held(life.machine.Boot()) == Slot::B);
   CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");
   CHECK(Outcome(life.machine.boot().MarkBad(Slot::B)) == "ok");
   CHECK(life.State().EntryOf(Slot::B)->file == FileOf(life.v11, "+0"));
   CHECK_FALSE(life.State().on_trial());  // it passed its trial, and is given up
-  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(Held(life.machine.Boot()) == Slot::A);
 }
 
 TEMPLATE_TEST_CASE("the only release that boots cannot be marked bad", "", RealMachine,
@@ -190,7 +190,7 @@ TEMPLATE_TEST_CASE("an invalidated slot has neither entry nor identity, and cann
     CHECK(state.entries.size() == 1);
     CHECK(state.next() == Slot::A);
   }
-  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(Held(life.machine.Boot()) == Slot::A);
 }
 
 TEMPLATE_TEST_CASE("the running slot is neither invalidated nor armed", "", RealMachine,
@@ -249,7 +249,7 @@ TEMPLATE_TEST_CASE("arming again gives the tries back, and changes nothing when 
   REQUIRE(life.Arm(Slot::B, life.v11, 5) == "ok");
   CHECK(life.First() == FileOf(life.v11, "+5"));
   life.machine.Break(life.v11.release);
-  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(Held(life.machine.Boot()) == Slot::A);
   REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
   CHECK(Describe(life.State()) == armed);
 }
@@ -260,7 +260,7 @@ TEMPLATE_TEST_CASE("a staged release is superseded by a newer one", "", RealMach
   CHECK(Outcome(life.machine.boot().Invalidate(Slot::B)) == "ok");
   REQUIRE(life.Arm(Slot::B, life.v12) == "ok");
   CHECK(life.State().entries.size() == 2);
-  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(Held(life.machine.Boot()) == Slot::B);
   CHECK(life.State().release()->root_hash == life.v12.release.root_hash);
   CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");
   // And back in slot A, from the other side.
@@ -273,9 +273,9 @@ TEMPLATE_TEST_CASE("with both releases out of tries the newer one boots, and say
                    "", RealMachine, FakeMachine) {
   Life<TestType> life;
   REQUIRE(life.Arm(Slot::B, life.v11, 1) == "ok");
-  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(Held(life.machine.Boot()) == Slot::B);
   CHECK(Outcome(life.machine.boot().MarkBad(Slot::A)) == "ok");
-  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(Held(life.machine.Boot()) == Slot::B);
   CHECK(life.State().on_trial());
   CHECK(life.State().booted_entry == FileOf(life.v11, "+0-2"));
   CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");
@@ -297,14 +297,14 @@ TEMPLATE_TEST_CASE("a rescue takes the place of the one before, and sorts after 
     CHECK(state.Rescue()->version == image->release.version);
     CHECK(state.Rescue()->size == image->rescue().size);
     CHECK(state.esp.unknown.empty());
-    CHECK(Value(life.machine.boot().HashRescue()) == image->rescue().digest);
+    CHECK(Held(life.machine.boot().HashRescue()) == image->rescue().digest);
   }
   // No verb takes it for a release's.
   REQUIRE(life.Arm(Slot::B, life.v11) == "ok");
   CHECK(Outcome(life.machine.boot().Invalidate(Slot::B)) == "ok");
   CHECK(Outcome(life.machine.boot().RemoveTemporaries()) == "ok");
   CHECK(life.State().Rescue()->file == RescueFile(old.rescue().digest));
-  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(Held(life.machine.Boot()) == Slot::A);
 }
 
 TEMPLATE_TEST_CASE("what is not the rescue that was named changes nothing", "", RealMachine,
@@ -332,7 +332,7 @@ TEMPLATE_TEST_CASE("a self-test boots what runs by an entry of its own, twice, t
     REQUIRE(Outcome(life.machine.boot().AddSelfTest()) == "ok");
   CHECK(life.First() == test + "+2.conf");
   for (const std::string& counter : {std::string("+1-1"), std::string("+0-2")}) {
-    CHECK(Value(life.machine.Boot()) == Slot::A);
+    CHECK(Held(life.machine.Boot()) == Slot::A);
     const BootState state = life.State();
     CHECK(state.booted_entry == test + counter + ".conf");
     CHECK(state.selftest == std::vector{state.booted_entry});
@@ -342,7 +342,7 @@ TEMPLATE_TEST_CASE("a self-test boots what runs by an entry of its own, twice, t
     CHECK(state.EntryOf(Slot::A)->file == usual);
     CHECK(state.EntryOf(Slot::A)->tries == std::nullopt);
   }
-  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(Held(life.machine.Boot()) == Slot::A);
   CHECK(life.State().booted_entry == usual);
   CHECK(life.State().selftest == std::vector{test + "+0-2.conf"});
   for (int twice = 0; twice < 2; twice++) {
@@ -356,7 +356,7 @@ TEMPLATE_TEST_CASE("no verb takes the entry of a self-test for a release's own",
                    FakeMachine) {
   Life<TestType> life;
   REQUIRE(Outcome(life.machine.boot().AddSelfTest()) == "ok");
-  CHECK(Value(life.machine.Boot()) == Slot::A);
+  CHECK(Held(life.machine.Boot()) == Slot::A);
   const std::string before = Describe(life.State());
   CHECK(Outcome(life.machine.boot().MarkGood()) == "ok");
   CHECK(Outcome(life.machine.boot().Invalidate(Slot::B)) == "ok");
@@ -376,7 +376,7 @@ TEMPLATE_TEST_CASE("a self-test that would prove nothing is refused before anyth
   CHECK(Outcome(refused).contains(FileOf(life.v11, "+3")));
   CHECK(Describe(life.State()) == before);
 
-  CHECK(Value(life.machine.Boot()) == Slot::B);
+  CHECK(Held(life.machine.Boot()) == Slot::B);
   before = Describe(life.State());
   refused = life.machine.boot().AddSelfTest();  // what runs is on trial
   CHECK(CodeOf(refused) == Code::kNotSupported);

@@ -150,7 +150,7 @@ struct DiskLife {
   DiskMachine machine{v10};
 
   SystemdBoot& boot() { return machine.boot(); }
-  BootState Read() { return Value(boot().Read()); }
+  BootState Read() { return Held(boot().Read()); }
   Result<> Arm(const TestImage& image) {
     return boot().Arm(Slot::B, image.release, image.fd.get(), 3);
   }
@@ -160,7 +160,7 @@ struct DiskLife {
 // with the running release is untouched.
 void CheckNothingHalf(DiskLife& life) {
   const BootState state = life.Read();
-  const Esp esp = Value(Esp::Open(life.machine.options().esp));
+  const Esp esp = Held(Esp::Open(life.machine.options().esp));
   for (const BootEntry& entry : state.entries) {
     CAPTURE(entry.file);
     if (IsRescue(entry)) continue;
@@ -168,7 +168,7 @@ void CheckNothingHalf(DiskLife& life) {
            state.slot(Slot::B).root_hash == entry.root_hash));
     for (const TestImage* image : {&life.v10, &life.v11, &life.v12})
       if (image->release.root_hash == entry.root_hash && !entry.is_type1())
-        CHECK(Value(esp.Hash(entry.file)) == image->release.uki_digest);
+        CHECK(Held(esp.Hash(entry.file)) == image->release.uki_digest);
   }
   CHECK(state.slot(Slot::A).root_hash == life.v10.release.root_hash);
   CHECK(state.slot(Slot::A).label == "hostos_1.0.0");
@@ -253,11 +253,11 @@ TEST_CASE("a self-test's entry is there or not, wherever writing or removing it 
 
 // The rescues that are whole, by their bytes; of the others there is none.
 size_t WholeRescues(DiskLife& life) {
-  const Esp esp = Value(Esp::Open(life.machine.options().esp));
+  const Esp esp = Held(Esp::Open(life.machine.options().esp));
   size_t whole = 0;
   for (const BootEntry& entry : life.Read().entries) {
     if (!IsRescue(entry)) continue;
-    const Digest found = Value(esp.Hash(entry.file));
+    const Digest found = Held(esp.Hash(entry.file));
     CHECK((found == life.rescue.rescue().digest || found == life.newer.rescue().digest));
     whole++;
   }

@@ -1,6 +1,5 @@
 #include "tests/bootctl/disk_machine.h"
 
-#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -27,16 +26,6 @@ TestImage::TestImage(const std::string& version)
   release.root_hash = Sha256::Of(AsBytes(version));
   release.uki_size = fs::file_size(path);
   release.uki_digest = HashFile(fd.get(), release.uki_size).value();
-}
-
-std::string Run(const std::string& command) {
-  std::string output;
-  FILE* pipe = ::popen(command.c_str(), "re");
-  if (!pipe) throw std::runtime_error("popen " + command);
-  char buffer[4096];
-  while (size_t n = ::fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, n);
-  if (::pclose(pipe) != 0) throw std::runtime_error("failed: " + command + "\n" + output);
-  return output;
 }
 
 void WriteVariable(const std::string& directory, const std::string& name,

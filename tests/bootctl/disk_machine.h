@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bootctl/systemd_boot.h"
+#include "tests/shell.h"
 #include "tests/temp_dir.h"
 #include "tests/text_file.h"
 #include "updater/base/unique_fd.h"
@@ -29,9 +30,6 @@ struct TestImage {
   UniqueFd fd;
   Release release;
 };
-
-// Standard output of a shell command that must succeed.
-std::string Run(const std::string& command);
 
 // An EFI variable of the loader: attributes, UTF-16LE, NUL. Absent text removes it.
 void WriteVariable(const std::string& directory, const std::string& name,

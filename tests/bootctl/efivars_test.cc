@@ -16,16 +16,16 @@ Result<std::optional<std::string>> ReadRaw(const std::string& bytes) {
 }
 
 TEST_CASE("a loader variable is attributes and UTF-16LE text up to the first NUL") {
-  CHECK(Value(ReadRaw({"\6\0\0\0x\0+\0\0\0y\0", 12})) == "x+");
-  CHECK(Value(ReadRaw({"\6\0\0\0x\0", 6})) == "x");
-  CHECK(Value(ReadRaw({"\6\0\0\0", 4})) == "");
-  CHECK(Value(ReadRaw({"\6\0\0\0\xe4\0\xac\x20\x3d\xd8\0\xde", 12})) == "ä€😀");
+  CHECK(Held(ReadRaw({"\6\0\0\0x\0+\0\0\0y\0", 12})) == "x+");
+  CHECK(Held(ReadRaw({"\6\0\0\0x\0", 6})) == "x");
+  CHECK(Held(ReadRaw({"\6\0\0\0", 4})) == "");
+  CHECK(Held(ReadRaw({"\6\0\0\0\xe4\0\xac\x20\x3d\xd8\0\xde", 12})) == "ä€😀");
 }
 
 TEST_CASE("an absent variable is no error, a malformed one is") {
   TempDir directory;
-  CHECK(Value(ReadLoaderVariable(directory.path(), kName)) == std::nullopt);
-  CHECK(Value(ReadLoaderVariable(directory / "none", kName)) == std::nullopt);
+  CHECK(Held(ReadLoaderVariable(directory.path(), kName)) == std::nullopt);
+  CHECK(Held(ReadLoaderVariable(directory / "none", kName)) == std::nullopt);
   CHECK_FALSE(ReadRaw(""));
   CHECK_FALSE(ReadRaw("\6"));
   CHECK_FALSE(ReadRaw({"\6\0\0\0x", 5}));

@@ -17,7 +17,7 @@ using Strings = std::vector<std::string>;
 TEST_CASE("of two names of one release the one with fewer tries counts, and blessing leaves one") {
   LoaderFixture f;
   CHECK(Outcome(f.Arm(f.v11)) == "ok");
-  CHECK(Value(f.machine.Boot()) == Slot::B);
+  CHECK(Held(f.machine.Boot()) == Slot::B);
   const std::string now = f.FileOf(f.v11, "+2-1");
   SECTION("the loader's rename was cut short") {
     f.Add(f.FileOf(f.v11, "+3"), f.v11);
@@ -84,7 +84,7 @@ TEST_CASE("a rescue that the medium spoiled, or a crash emptied, is written agai
   }
   CHECK(f.Read().esp.unknown.empty());
   REQUIRE(Outcome(f.machine.boot().SetRescue(newer.rescue(), newer.fd.get())) == "ok");
-  CHECK(Value(f.machine.boot().HashRescue()) == newer.rescue().digest);
+  CHECK(Held(f.machine.boot().HashRescue()) == newer.rescue().digest);
   CHECK(f.machine.Files() == Strings{file, f.FileOf(f.v10, "")});
 }
 
@@ -102,13 +102,13 @@ TEST_CASE("the rescue system keeps one slot, and makes the other boot next") {
   CHECK(CodeOf(rescue.Read()) == Code::kNotSupported);
   WriteText(options.command_line, "panic=5 hostos.rescue\n");
 
-  BootState state = Value(rescue.Read());
+  BootState state = Held(rescue.Read());
   CHECK_FALSE(state.release());
   CHECK(state.staying() == Slot::A);
   CHECK(state.booted_entry == kRescueFile);
   CHECK_FALSE(state.on_trial());
   CHECK(state.next() == std::nullopt);
-  CHECK(Value(rescue.HashImage(Slot::B)) == f.v11.release.uki_digest);
+  CHECK(Held(rescue.HashImage(Slot::B)) == f.v11.release.uki_digest);
   CHECK(CodeOf(rescue.Invalidate(Slot::A)) == Code::kNotSupported);
   SECTION("with its tries back") {
     CHECK(Outcome(rescue.MarkIndeterminate(Slot::B, 3)) == "ok");
@@ -118,7 +118,7 @@ TEST_CASE("the rescue system keeps one slot, and makes the other boot next") {
     CHECK(CodeOf(rescue.HashImage(Slot::B)) == Code::kNotFound);
     CHECK(Outcome(rescue.Arm(Slot::B, f.v11.release, f.v11.fd.get(), 3)) == "ok");
   }
-  CHECK(Value(rescue.Read()).next() == Slot::B);
+  CHECK(Held(rescue.Read()).next() == Slot::B);
 }
 
 TEST_CASE("an entry lost in a power cut is told by bless") {
@@ -223,7 +223,7 @@ TEST_CASE("a full ESP is told before anything changes, with the files HostOS doe
 TEST_CASE("on a read-only ESP every change is refused and nothing changes") {
   LoaderFixture f;
   CHECK(Outcome(f.Arm(f.v11)) == "ok");
-  CHECK(Value(f.machine.Boot()) == Slot::B);
+  CHECK(Held(f.machine.Boot()) == Slot::B);
   MountedEsp mounted(f.machine, "size=64m");
   mounted.MakeReadOnly();
   CHECK(Outcome(f.machine.boot().MarkGood()).contains("Read-only file system"));

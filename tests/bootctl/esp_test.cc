@@ -21,7 +21,7 @@ struct EspFixture {
     fs::create_directories(directory / "EFI/Linux");
     fs::copy_file(source, directory / ("EFI/Linux/" + name));
   }
-  EspContents Read() { return Value(Value(Esp::Open(directory.path())).Read(kMachineX64)); }
+  EspContents Read() { return Held(Held(Esp::Open(directory.path())).Read(kMachineX64)); }
   Strings Files() {
     Strings files;
     for (const BootEntry& entry : Read().entries) files.push_back(entry.file);
@@ -74,7 +74,7 @@ TEST_CASE("what the loader ignores is no entry, and ours of it is a leftover") {
   std::ranges::sort(leftovers);
   CHECK(leftovers == Strings{esp.stem + "+3.efi", TemporaryName(esp.stem)});
   CHECK(esp.Read().space.unknown.size() == 4);
-  CHECK(Value(Value(Esp::Open(esp.directory.path())).Read(kMachineArm64)).entries.empty());
+  CHECK(Held(Held(Esp::Open(esp.directory.path())).Read(kMachineArm64)).entries.empty());
 }
 
 TEST_CASE("an image that is cut short is offered by the loader, and boots no slot") {
@@ -128,7 +128,7 @@ TEST_CASE("an installed file has the bytes that were asked for, and no temporary
   const TestImage image("1.1.0");
   const Release& release = image.release;
   const std::string stem = ReleaseStem("1.1.0", release.root_hash), name = stem + "+3.efi";
-  const Esp target = Value(Esp::Open(esp.directory.path()));
+  const Esp target = Held(Esp::Open(esp.directory.path()));
   auto install = [&](uint64_t size, const Digest& digest) {
     return target.Install(name, TemporaryName(stem), image.fd.get(), size, digest);
   };
@@ -141,16 +141,16 @@ TEST_CASE("an installed file has the bytes that were asked for, and no temporary
 
   WriteText(esp.directory / ("EFI/Linux/" + TemporaryName(stem)), std::string(10 << 20, 'x'));
   CHECK(Outcome(install(release.uki_size, release.uki_digest)) == "ok");
-  CHECK(Value(target.Hash(name)) == release.uki_digest);
+  CHECK(Held(target.Hash(name)) == release.uki_digest);
   CHECK_FALSE(esp.Has(TemporaryName(stem)));
   CHECK_FALSE(install(release.uki_size, release.uki_digest));  // never onto an entry
-  CHECK(Value(target.Hash(name)) == release.uki_digest);
+  CHECK(Held(target.Hash(name)) == release.uki_digest);
 }
 
 TEST_CASE("a rename never replaces an entry, and removing what is gone succeeds") {
   EspFixture esp;
   esp.Add(esp.stem + "+3.efi", esp.image.path);
-  const Esp target = Value(Esp::Open(esp.directory.path()));
+  const Esp target = Held(Esp::Open(esp.directory.path()));
   CHECK(Outcome(target.Rename(esp.stem + "+3.efi", esp.file)).contains("File exists"));
   CHECK(esp.Has(esp.stem + "+3.efi"));
   const Strings files = {esp.stem + "+3.efi", "none.efi"};

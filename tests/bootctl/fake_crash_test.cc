@@ -20,8 +20,8 @@ struct FakeLife {
 // Whatever boots is a whole release in the slot that holds it, and the release that was running
 // still boots once the other is out of tries.
 void CheckBootsWhole(FakeLife& life) {
-  const Slot slot = Value(life.boot.Boot());
-  const BootState state = Value(life.boot.Read());
+  const Slot slot = Held(life.boot.Boot());
+  const BootState state = Held(life.boot.Read());
   CHECK(state.staying() == slot);
   CHECK(state.slot(slot).root_hash == state.release()->root_hash);
 }
@@ -51,9 +51,9 @@ void CutEverywhere(Prepare prepare, Verb verb, Check check) {
 TEST_CASE("power cut while arming leaves the old release or the whole new one") {
   CutEverywhere([](FakeLife&) {}, [](FakeLife& life) { return life.Arm(); },
                 [](FakeLife& life) {
-                  if (Value(life.boot.Read()).staying() == Slot::B) return;
+                  if (Held(life.boot.Read()).staying() == Slot::B) return;
                   CHECK(Outcome(life.Arm()) == "ok");
-                  CHECK(Value(life.boot.Boot()) == Slot::B);
+                  CHECK(Held(life.boot.Boot()) == Slot::B);
                 });
 }
 
@@ -61,10 +61,10 @@ TEST_CASE("power cut while invalidating leaves the slot whole or without an entr
   CutEverywhere([](FakeLife& life) { REQUIRE(life.Arm()); },
                 [](FakeLife& life) { return life.boot.Invalidate(Slot::B); },
                 [](FakeLife& life) {
-                  if (Value(life.boot.Read()).staying() == Slot::B) return;
-                  CHECK(Value(life.boot.Read()).EntryOf(Slot::B) == nullptr);
+                  if (Held(life.boot.Read()).staying() == Slot::B) return;
+                  CHECK(Held(life.boot.Read()).EntryOf(Slot::B) == nullptr);
                   CHECK(Outcome(life.boot.Invalidate(Slot::B)) == "ok");
-                  CHECK(Value(life.boot.Read()).slot(Slot::B).label == "_empty");
+                  CHECK(Held(life.boot.Read()).slot(Slot::B).label == "_empty");
                 });
 }
 
@@ -72,18 +72,18 @@ TEST_CASE("power cut while blessing leaves a release on trial or blessed, or fal
   CutEverywhere(
       [](FakeLife& life) {
         REQUIRE(life.Arm());
-        REQUIRE(Value(life.boot.Boot()) == Slot::B);
+        REQUIRE(Held(life.boot.Boot()) == Slot::B);
       },
       [](FakeLife& life) { return life.boot.MarkGood(); },
       [](FakeLife& life) {
-        const BootState state = Value(life.boot.Read());
+        const BootState state = Held(life.boot.Read());
         if (state.staying() == Slot::A) {  // neither name was left
           CHECK(state.EntryOf(Slot::B) == nullptr);
           return;
         }
         CHECK(Outcome(life.boot.MarkGood()) == "ok");
-        CHECK_FALSE(Value(life.boot.Read()).on_trial());
-        CHECK(Value(life.boot.Read()).entries.size() == 2);
+        CHECK_FALSE(Held(life.boot.Read()).on_trial());
+        CHECK(Held(life.boot.Read()).entries.size() == 2);
       });
 }
 
@@ -91,12 +91,12 @@ TEST_CASE("power cut while marking bad never gives a release a try more") {
   CutEverywhere(
       [](FakeLife& life) {
         REQUIRE(life.Arm());
-        REQUIRE(Value(life.boot.Boot()) == Slot::B);
+        REQUIRE(Held(life.boot.Boot()) == Slot::B);
       },
       [](FakeLife& life) { return life.boot.MarkBad(Slot::B); },
       [](FakeLife& life) {
         CHECK(Outcome(life.boot.MarkBad(Slot::B)) == "ok");
-        const BootState state = Value(life.boot.Read());
+        const BootState state = Held(life.boot.Read());
         CHECK(state.next() == Slot::A);
         CHECK(state.entries.size() <= 2);
       });
@@ -110,9 +110,9 @@ TEST_CASE("power cut while a self-test is written or removed never changes what 
       },
       [&](FakeLife& life) { return remove ? life.boot.RemoveSelfTest() : life.boot.AddSelfTest(); },
       [](FakeLife& life) {
-        CHECK(Value(life.boot.Read()).staying() == Slot::A);
+        CHECK(Held(life.boot.Read()).staying() == Slot::A);
         CHECK(Outcome(life.boot.RemoveSelfTest()) == "ok");
-        CHECK(Value(life.boot.Read()).entries.size() == 1);
+        CHECK(Held(life.boot.Read()).entries.size() == 1);
       });
 }
 
@@ -124,12 +124,12 @@ TEST_CASE("power cut while a rescue is replaced leaves a whole one, in every way
   CutEverywhere([&](FakeLife& life) { REQUIRE(set(life, old)); },
                 [&](FakeLife& life) { return set(life, newer); },
                 [&](FakeLife& life) {
-                  const BootState state = Value(life.boot.Read());
+                  const BootState state = Held(life.boot.Read());
                   CHECK(state.staying() == Slot::A);
                   CHECK(state.Rescue() != nullptr);
                   CHECK(Outcome(set(life, newer)) == "ok");
-                  CHECK(Value(life.boot.HashRescue()) == newer.rescue().digest);
-                  CHECK(Value(life.boot.Read()).entries.size() == 2);
+                  CHECK(Held(life.boot.HashRescue()) == newer.rescue().digest);
+                  CHECK(Held(life.boot.Read()).entries.size() == 2);
                 });
 }
 
@@ -148,7 +148,7 @@ TEST_CASE("the fake tells every durable step before it happens") {
   REQUIRE(life.Arm());
   CHECK(steps == std::vector<std::string>{"name the slot's partitions", "write the boot image",
                                           "rename a boot entry"});
-  REQUIRE(Value(life.boot.Boot()) == Slot::B);
+  REQUIRE(Held(life.boot.Boot()) == Slot::B);
   CHECK(life.boot.started().size() == 1);
 }
 
@@ -156,7 +156,7 @@ TEST_CASE("the fake's ESP fills up") {
   FakeLife life;
   life.boot.esp.size = life.v10.release.uki_size + life.v11.release.uki_size;
   CHECK(CodeOf(life.Arm()) == Code::kNoSpace);
-  CHECK(Value(life.boot.Read()).slot(Slot::B).label == "_empty");
+  CHECK(Held(life.boot.Read()).slot(Slot::B).label == "_empty");
 }
 
 }  // namespace

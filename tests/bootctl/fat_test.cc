@@ -26,7 +26,7 @@ TEST_CASE("two names of one image on FAT are told apart after fsck, and blessing
   const TestImage v10("1.0.0"), v11("1.1.0");
   DiskMachine machine(v10);
   REQUIRE(machine.boot().Arm(Slot::B, v11.release, v11.fd.get(), 3));
-  REQUIRE(Value(machine.Boot()) == Slot::B);
+  REQUIRE(Held(machine.Boot()) == Slot::B);
   const std::string stem = ReleaseStem("1.1.0", v11.release.root_hash);
   const std::string counted = stem + "+2-1.efi", blessed = stem + ".efi";
   const std::string fat = machine / "esp.fat";
@@ -56,11 +56,11 @@ TEST_CASE("two names of one image on FAT are told apart after fsck, and blessing
   Run("mcopy -i " + fat + " '::/EFI/Linux/*' " + machine.LinuxPath(""));
   REQUIRE(machine.Files().size() == 3);
 
-  const BootState state = Value(machine.boot().Read());
+  const BootState state = Held(machine.boot().Read());
   CHECK(state.staying() == Slot::B);
   CHECK(Outcome(machine.boot().MarkGood()) == "ok");
-  CHECK(Value(machine.boot().Read()).next() == Slot::B);
-  CHECK(Value(machine.boot().Read()).booted_entry == blessed);
+  CHECK(Held(machine.boot().Read()).next() == Slot::B);
+  CHECK(Held(machine.boot().Read()).booted_entry == blessed);
   REQUIRE(machine.boot().Invalidate(Slot::A));
   CHECK(machine.Files() == std::vector{blessed});
 }
@@ -83,7 +83,7 @@ TEST_CASE("what fsck.fat salvaged of an image that power cut short takes up no r
   using File = std::pair<std::string, uint64_t>;
   const std::vector<File> unknown = {{"FSCK.REC", 10}, {"loader/FSCK0001.REC", 10}};
   for (int twice = 0; twice < 2; twice++) {
-    std::vector<File> found = Value(machine.boot().Read()).esp.unknown;
+    std::vector<File> found = Held(machine.boot().Read()).esp.unknown;
     std::ranges::sort(found);
     CHECK(found == unknown);
     CHECK(fs::exists(esp + "/FSCK0000.REC") == (twice == 0));
@@ -109,7 +109,7 @@ TEST_CASE("a FAT directory keeps the names the loader and HostOS give") {
   fs::remove_all(machine.options().esp);
   Run("mkdir " + machine.options().esp + " && mcopy -s -i " + fat + " ::/EFI ::/loader " +
       machine.options().esp + "/");
-  const BootState state = Value(machine.boot().Read());
+  const BootState state = Held(machine.boot().Read());
   CHECK(state.booted_entry == stem + "+2-1.efi");
   CHECK(state.on_trial());
   CHECK(state.next() == Slot::A);

@@ -41,7 +41,7 @@ const TestImage& Running() {
 
 TEST_CASE("slots are found by type and order, and a slot spells its root hash") {
   DiskMachine machine(Running());
-  const PartitionTable table = Value(ReadPartitionTable(machine.disk()));
+  const PartitionTable table = Held(ReadPartitionTable(machine.disk()));
   CHECK(table.architecture == "x86-64");
   CHECK(table.esp.number == 1);
   CHECK(table.esp.label == "hostos-esp");
@@ -128,7 +128,7 @@ TEST_CASE("an emptied slot has random identity that spells nothing") {
   CHECK(first.data != second.data);
   CHECK(ToString(first.data)[14] == '4');
   CHECK(Outcome(SetSlotIdentity(machine.disk(), Slot::A, first)) == "ok");
-  const PartitionTable table = Value(ReadPartitionTable(machine.disk()));
+  const PartitionTable table = Held(ReadPartitionTable(machine.disk()));
   CHECK(IdentityOf(table.slot(Slot::A)) == first);
   CHECK(RootHashOf(table.slot(Slot::A)) == std::nullopt);
 }
@@ -143,11 +143,11 @@ TEST_CASE("a table with one torn copy is read from the other and repaired by a w
   const size_t at = !entries ? header : header == 512 ? 1024 : size - 33 * 512;
   Overwrite(machine.disk(), at, "torn");
 
-  const PartitionTable table = Value(ReadPartitionTable(machine.disk()));
+  const PartitionTable table = Held(ReadPartitionTable(machine.disk()));
   CHECK(RootHashOf(table.slot(Slot::A)) == Running().release.root_hash);
   CHECK(Outcome(SetSlotIdentity(machine.disk(), Slot::B, identity)) == "ok");
   CHECK(Run("sfdisk --verify " + machine.disk() + " 2>&1").contains("No errors detected"));
-  CHECK(IdentityOf(Value(ReadPartitionTable(machine.disk())).slot(Slot::B)) == identity);
+  CHECK(IdentityOf(Held(ReadPartitionTable(machine.disk())).slot(Slot::B)) == identity);
 }
 
 TEST_CASE("on a disk that grew the backup copy moves to its end, and no partition does") {
@@ -192,7 +192,7 @@ TEST_CASE("a table that is not HostOS's is refused with what was expected and fo
   CHECK(refusal(gpt + esp + slots + boot).contains("XBOOTLDR"));
   CHECK(refusal(gpt + esp + slots) == "ok");
   CHECK(refusal(gpt + esp + arm_root + arm_verity + arm_root + arm_verity) == "ok");
-  CHECK(Value(ReadPartitionTable(disk)).architecture == "arm64");
+  CHECK(Held(ReadPartitionTable(disk)).architecture == "arm64");
   CHECK(CodeOf(ReadPartitionTable(directory / "none")) == Code::kNotFound);
 }
 

@@ -15,7 +15,7 @@ struct LoaderFixture {
   TestImage v10{"1.0.0"}, v11{"1.1.0"}, v12{"1.2.0"};
   DiskMachine machine{v10};
 
-  BootState Read() { return Value(machine.boot().Read()); }
+  BootState Read() { return Held(machine.boot().Read()); }
   std::string Refusal() { return Outcome(machine.boot().Read()); }
   Result<> Arm(const TestImage& image) {
     return machine.boot().Arm(Slot::B, image.release, image.fd.get(), 3);

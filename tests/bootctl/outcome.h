@@ -4,7 +4,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <string>
 
-#include "updater/base/result.h"
+#include "tests/held.h"
 
 namespace hostos {
 
@@ -18,14 +18,6 @@ template <class T>
 std::optional<Code> CodeOf(const Result<T>& result) {
   if (result) return std::nullopt;
   return result.error().code;
-}
-
-// The value of a result that must be there.
-template <class T>
-T Value(Result<T> result) {
-  INFO(Outcome(result));
-  REQUIRE(result.has_value());
-  return *std::move(result);
 }
 
 }  // namespace hostos

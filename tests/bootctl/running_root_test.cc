@@ -21,7 +21,7 @@ std::string DeviceDirectory(const std::string& sys, const std::string& path) {
 TEST_CASE("the running partitions are those under the dm-verity device of the root") {
   const TestImage image("1.0.0");
   DiskMachine machine(image);
-  const VerityNodes nodes = Value(FindRunningRoot(machine.options().root, machine.options().sys));
+  const VerityNodes nodes = Held(FindRunningRoot(machine.options().root, machine.options().sys));
   CHECK(nodes.first.disk == "vda");
   CHECK(nodes.second.disk == "vda");
   CHECK(nodes.first.number + nodes.second.number == 5);

@@ -25,7 +25,7 @@ TEST_CASE("all of the ESP, the settings and the command lines are there to be co
   WriteText(esp + "/loader/addons/a.addon.efi", "addon");
   WriteText(esp + "/EFI/Linux/x.efi.extra.d/a.cred", "secret");
   WriteText(esp + "/startup.nsh", "boot me");
-  BootSurface surface = Value(f.machine.boot().ReadSurface());
+  BootSurface surface = Held(f.machine.boot().ReadSurface());
   Strings files;
   for (const EspFile& file : surface.files) files.push_back(file.path);
   std::ranges::sort(files);
@@ -37,7 +37,7 @@ TEST_CASE("all of the ESP, the settings and the command lines are there to be co
   CHECK(surface.image_command_line.value() + "\n" == surface.command_line);
   CHECK_FALSE(surface.systemd_options);
   for (const char* file : {"startup.nsh", "loader/addons/a.addon.efi"})
-    CHECK(Value(f.machine.boot().HashEspFile(file)) ==
+    CHECK(Held(f.machine.boot().HashEspFile(file)) ==
           Sha256::Of(AsBytes(ReadText(esp + "/" + file))));
 
   // A second image with that root hash, which the loader takes first, is not the release's.
@@ -46,14 +46,14 @@ TEST_CASE("all of the ESP, the settings and the command lines are there to be co
             "roothash=" + f.v10.release.root_hash.Hex() + " more\n");
   const std::string variables = f.machine.options().efivars;
   f.SetVariable("SystemdOptions", "systemd.mask=a.service");
-  CHECK_FALSE(Value(f.machine.boot().ReadSurface()).systemd_options);  // of another vendor
+  CHECK_FALSE(Held(f.machine.boot().ReadSurface()).systemd_options);  // of another vendor
   fs::rename(variables + "/SystemdOptions-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f",
              variables + "/SystemdOptions-8cf2644b-4b0b-428f-9387-6d876050dc67");
-  surface = Value(f.machine.boot().ReadSurface());
+  surface = Held(f.machine.boot().ReadSurface());
   CHECK(surface.systemd_options == "systemd.mask=a.service");
   CHECK(surface.command_line.ends_with(" more\n"));
   WriteText(variables + "/SystemdOptions-8cf2644b-4b0b-428f-9387-6d876050dc67", "\6");
-  CHECK(Value(f.machine.boot().ReadSurface()).systemd_options.value().contains("UTF-16LE"));
+  CHECK(Held(f.machine.boot().ReadSurface()).systemd_options.value().contains("UTF-16LE"));
 }
 
 TEST_CASE("evidence that contradicts itself is an error that names both sides") {
@@ -94,7 +94,7 @@ TEST_CASE("evidence that contradicts itself is an error that names both sides") 
 
 struct OwnDisk : LoaderFixture {
   OwnDisk() { SetVariable("LoaderDevicePartUUID", ToString(kImageEsp)); }
-  PartitionTable Table() const { return Value(ReadPartitionTable(machine.disk())); }
+  PartitionTable Table() const { return Held(ReadPartitionTable(machine.disk())); }
   void Attach(const std::string& disk, const Uuid& uuid) const {
     const std::string link = machine.options().dev + "/hostos/by-disk/" + disk;
     fs::create_directories(link);
@@ -148,7 +148,7 @@ TEST_CASE("a disk that the firmware knows by its image's UUID keeps it") {
 TEST_CASE("a loader that said nothing leaves the booted entry unknown, and blessing works") {
   LoaderFixture f;
   CHECK(Outcome(f.Arm(f.v11)) == "ok");
-  CHECK(Value(f.machine.Boot()) == Slot::B);
+  CHECK(Held(f.machine.Boot()) == Slot::B);
   fs::remove_all(f.machine.options().efivars);
   CHECK(f.Read().booted_entry == "");
   CHECK(f.Read().on_trial());
@@ -271,7 +271,7 @@ TEST_CASE("a disk with a partition of the same UUID as one of ours is told, whic
     fs::create_directories(directory);
     fs::create_symlink("../../../" + disk + "1", directory + "/" + uuid);
   };
-  const PartitionTable table = Value(ReadPartitionTable(f.machine.disk()));
+  const PartitionTable table = Held(ReadPartitionTable(f.machine.disk()));
   link("vda", ToString(table.esp.uuid));  // our own
   link("sda", "99999999-2222-4333-8444-555555555555");
   CHECK(f.Read().twins.empty());
@@ -305,7 +305,7 @@ TEST_CASE("on a machine the disk is found under the root, and the ESP must be it
             .contains("expected partition 1 of vda to be mounted, found 9 of vda"));
 
   WriteText(device + "/partition", "1\n");
-  const BootState state = Value(SystemdBoot(options).Read());
+  const BootState state = Held(SystemdBoot(options).Read());
   CHECK(state.slot(Slot::B).data_device == options.dev + "/vda4");
   CHECK(state.slot(Slot::B).verity_device == options.dev + "/vda5");
 }

@@ -14,7 +14,7 @@ namespace {
 std::optional<Uki> Parse(const std::string& bytes) {
   TempDir directory;
   WriteText(directory / "x.efi", bytes);
-  return Value(ReadUki(Value(Open(directory / "x.efi", O_RDONLY)).get()));
+  return Held(ReadUki(Held(Open(directory / "x.efi", O_RDONLY)).get()));
 }
 
 // A PE file with nothing but the sections given, each at the end of the file.
@@ -55,7 +55,7 @@ const std::string kOsrel = "ID=hostos\nIMAGE_VERSION=1.0.0\n";
 
 TEST_CASE("an image made by ukify says its version, sort key and root hash") {
   const TestImage image("1.1.0");
-  const std::optional<Uki> uki = Value(ReadUki(image.fd.get()));
+  const std::optional<Uki> uki = Held(ReadUki(image.fd.get()));
   REQUIRE(uki);
   CHECK(uki->machine == kMachineX64);
   CHECK(uki->version == "1.1.0");
@@ -82,7 +82,7 @@ TEST_CASE("an image is refused for another release, with what was expected and f
 
 TEST_CASE("an image that is cut short anywhere is not complete") {
   const TestImage image("1.1.0");
-  const std::string whole = Value(ReadFile(image.path, 64 << 20));
+  const std::string whole = Held(ReadFile(image.path, 64 << 20));
   for (size_t size = 0; size < whole.size(); size += whole.size() / 100) {
     CAPTURE(size);
     const std::optional<Uki> uki = Parse(whole.substr(0, size));

@@ -10,6 +10,7 @@
 
 #include "images/publish/secret_key.h"
 #include "tests/fetch/worker_node.h"
+#include "tests/held.h"
 #include "updater/seal/seal.h"
 #include "updater/tuf/metadata.h"
 
@@ -37,36 +38,30 @@ TEST_CASE("a process of another user fetches and seals a release, and stages not
   node.update.server = std::make_unique<HttpServer>(node.update.publisher.path);
   RemoteSource source = node.Source(local ? node.update.publisher.path : node.update.server->url());
   CAPTURE(local);
-  const Result<Target> target = source.Resolve(std::nullopt, kNow);
-  INFO((target ? "" : target.error().message));
-  REQUIRE(target);
-  CHECK(target->release.version == "1.1");
-  CHECK(target->index == 2);
-  CHECK(target->valid_signatures == 1);
-  const FetchPlan plan = source.Plan(*target).value();
+  const Target target = Held(source.Resolve(std::nullopt, kNow));
+  CHECK(target.release.version == "1.1");
+  CHECK(target.index == 2);
+  CHECK(target.valid_signatures == 1);
+  const FetchPlan plan = source.Plan(target).value();
   CHECK(plan.objects > 20);
   CHECK(source.StagingFree().value().bytes > 0);
   CHECK(source.StagingFree().value().inodes > 0);
   CountingProgress progress;
-  const Result<FetchStats> stats = source.Fetch(*target, progress);
-  INFO((stats ? "" : stats.error().message));
-  REQUIRE(stats);
-  CHECK(stats->objects == plan.objects);
+  const FetchStats stats = Held(source.Fetch(target, progress));
+  CHECK(stats.objects == plan.objects);
   CHECK(progress.last == plan.download_bytes);
   Traffic sent;
   for (const HttpRequest& request : node.update.server->Requests())
     sent += {.bytes = request.body_bytes, .requests = 1};
   CHECK(source.Moved() == sent);  // nothing from a directory
-  CHECK(source.Plan(*target)->objects == 0);
+  CHECK(source.Plan(target)->objects == 0);
 
-  Result<Checkout> checkout = source.Open(*target);
-  INFO((checkout ? "" : checkout.error().message));
-  REQUIRE(checkout);
-  std::string uki(target->release.uki_size + 1, '\0');
-  CHECK(ReadFull(checkout->uki.get(), std::as_writable_bytes(std::span(uki))).value() ==
-        target->release.uki_size);
-  CHECK(RootHashOf(*checkout, target->release.image_size) == target->release.root_hash);
-  CHECK(checkout->sent.get());
+  Checkout checkout = Held(source.Open(target));
+  std::string uki(target.release.uki_size + 1, '\0');
+  CHECK(ReadFull(checkout.uki.get(), std::as_writable_bytes(std::span(uki))).value() ==
+        target.release.uki_size);
+  CHECK(RootHashOf(checkout, target.release.image_size) == target.release.root_hash);
+  CHECK(checkout.sent.get());
 
   CHECK(Shell("ostree fsck --repo=" + node.own + "/repo").status == 0);
   for (const auto& entry : fs::recursive_directory_iterator(node.own)) {
@@ -109,10 +104,8 @@ TEST_CASE("what is whole of a damaged slot is not fetched, also where only root 
   }
   REQUIRE_FALSE(hidden.empty());
   NoProgress progress;
-  const Result<FetchStats> stats = source.Fetch(target, progress);
-  INFO((stats ? "" : stats.error().message));
-  REQUIRE(stats);
-  CHECK(stats->objects == 0);
+  const FetchStats stats = Held(source.Fetch(target, progress));
+  CHECK(stats.objects == 0);
   WriteText(hidden, "spoilt", 0600);
   REQUIRE(source.Discard());
   CHECK(source.Fetch(target, progress)->objects == 1);
@@ -125,19 +118,15 @@ TEST_CASE("any number of objects that only root may read are handed to the worke
   for (int i = 0; i < 1100; i++)
     WriteText(std::format("{}/usr/lib/root-only/{}", node.update.tree, i), std::to_string(i), 0600);
   const Digest running = node.update.publisher.Publish(node.update.tree, "1.2");
-  REQUIRE(Shell("ostree pull-local --disable-fsync --repo=" + node.update.parent + " " +
-                node.update.publisher.path + " " + running.Hex())
-              .status == 0);
+  node.update.Hold(running);
   AddFiles(node.update.tree, "newer", 3, 3);
   node.update.publisher.Publish(node.update.tree, "1.3");
   RemoteSource source = node.Source(node.update.publisher.path);
   const Result<Target> target = source.Resolve(std::nullopt, kNow);
   REQUIRE(target);
   NoProgress progress;
-  const Result<FetchStats> stats = source.Fetch(*target, progress);
-  INFO((stats ? "" : stats.error().message));
-  REQUIRE(stats);
-  CHECK(stats->objects < 100);
+  const FetchStats stats = Held(source.Fetch(*target, progress));
+  CHECK(stats.objects < 100);
 }
 
 TEST_CASE("a password in an address is in no message, whatever fails") {
@@ -224,11 +213,9 @@ TEST_CASE("a release is found and fetched through the proxy that is configured")
   SourceOptions options = node.update.Options("http://releases.invalid");
   options.http.proxy = proxy.url();
   RemoteSource source = node.Source(options);
-  const Result<Target> target = source.Resolve(std::nullopt, kNow);
-  INFO((target ? "" : target.error().message));
-  REQUIRE(target);
+  const Target target = Held(source.Resolve(std::nullopt, kNow));
   NoProgress progress;
-  const Result<FetchStats> stats = source.Fetch(*target, progress);
+  const Result<FetchStats> stats = source.Fetch(target, progress);
   INFO((stats ? "" : stats.error().message));
   CHECK(stats);
 }
@@ -243,11 +230,9 @@ TEST_CASE("a release is found and fetched with the token that is configured, whi
   WriteText(options.token_file, "s3cret\n", 0600);
   SECTION("the right one") {
     RemoteSource source = node.Source(options);
-    const Result<Target> target = source.Resolve(std::nullopt, kNow);
-    INFO((target ? "" : target.error().message));
-    REQUIRE(target);
+    const Target target = Held(source.Resolve(std::nullopt, kNow));
     NoProgress progress;
-    const Result<FetchStats> stats = source.Fetch(*target, progress);
+    const Result<FetchStats> stats = source.Fetch(target, progress);
     INFO((stats ? "" : stats.error().message));
     CHECK(stats);
     const std::string at = node.own;

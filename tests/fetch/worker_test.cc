@@ -74,8 +74,7 @@ TEST_CASE("what the worker refused does not reach root") {
     accepted = 2;  // timestamp and snapshot
   }
   SECTION("a commit without its signatures") {
-    for (const auto& entry : fs::recursive_directory_iterator(path + "/objects"))
-      if (entry.path().extension() == ".commitmeta") fs::remove(entry);
+    for (const std::string& file : FilesEndingIn(path, ".commitmeta")) fs::remove(file);
     accepted = 4;  // and targets, and the release's target
   }
   const HttpServer server(path);

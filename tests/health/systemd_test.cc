@@ -5,6 +5,7 @@
 #include "tests/health/fake_systemd.h"
 #include "tests/health/limits.h"
 #include "tests/health/unix_socket.h"
+#include "tests/held.h"
 #include "tests/temp_dir.h"
 #include "updater/base/unique_fd.h"
 #include "updater/health/metering.h"
@@ -13,10 +14,7 @@ namespace hostos {
 namespace {
 
 Systemd Connect(const FakeSystemd& fake, Milliseconds limit = kAmple) {
-  Result<Systemd> systemd = Systemd::Connect(fake.address(), Deadline(limit));
-  INFO((systemd ? "" : systemd.error().message));
-  REQUIRE(systemd);
-  return std::move(*systemd);
+  return Held(Systemd::Connect(fake.address(), Deadline(limit)));
 }
 
 TEST_CASE("the state of the system, of failed units and of a service come from the bus") {

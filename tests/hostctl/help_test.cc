@@ -6,7 +6,7 @@
 #include <set>
 #include <sstream>
 
-#include "tests/hostctl/run.h"
+#include "tests/shell.h"
 #include "tests/temp_dir.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/unique_fd.h"
@@ -46,17 +46,17 @@ TEST_CASE("the man page has no fault that mandoc can find") {
   TempDir dir;
   REQUIRE(WriteFileAtomically(dir / "hostctl.8", ManPage(HostctlManual())));
   // The level below, style, would have the machine that lints know the manuals of systemd.
-  const Ran lint = RunShell("mandoc -Tlint -Wwarning " + (dir / "hostctl.8"));
+  const CommandResult lint = Shell("mandoc -Tlint -Wwarning " + (dir / "hostctl.8"));
   CHECK(lint.output == "");
-  CHECK(lint.exit_code == 0);
+  CHECK(lint.status == 0);
 }
 
 TEST_CASE("the man page, as it is read, names every verb, option and exit code") {
   TempDir dir;
   REQUIRE(WriteFileAtomically(dir / "hostctl.8", ManPage(HostctlManual())));
-  const Ran page =
-      RunShell("mandoc -Tutf8 -Owidth=200 " + (dir / "hostctl.8") + " | sed 's/.\\x08//g'");
-  REQUIRE(page.exit_code == 0);
+  const CommandResult page =
+      Shell("mandoc -Tutf8 -Owidth=200 " + (dir / "hostctl.8") + " | sed 's/.\\x08//g'");
+  REQUIRE(page.status == 0);
   for (const Command& command : Commands()) {
     CHECK_THAT(page.output, ContainsSubstring(std::format("hostctl {}", command.name)));
     for (const OptionSpec& option : command.options)
@@ -90,16 +90,16 @@ std::set<std::string> Completed(const std::string& line) {
   REQUIRE(WriteFileAtomically(dir / "completion", BashCompletion(HostctlManual())));
   REQUIRE(WriteFileAtomically(dir / "line", line));
   // The words as readline splits them: '=' is a word of its own.
-  const Ran ran = RunShell("cd " + dir.path() +
-                           " && bash -c '. ./completion || exit 1\n"
-                           "line=$(cat line; echo x); line=${line%x}\n"
-                           "COMP_LINE=$line COMP_POINT=${#line}\n"
-                           "read -ra COMP_WORDS <<<\"${line//=/ = }\"\n"
-                           "[[ $line == *[[:space:]] ]] && COMP_WORDS+=(\"\")\n"
-                           "COMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n"
-                           "_hostctl\nprintf \"%s\\n\" \"${COMPREPLY[@]}\"'");
+  const CommandResult ran = Shell("cd " + dir.path() +
+                                  " && bash -c '. ./completion || exit 1\n"
+                                  "line=$(cat line; echo x); line=${line%x}\n"
+                                  "COMP_LINE=$line COMP_POINT=${#line}\n"
+                                  "read -ra COMP_WORDS <<<\"${line//=/ = }\"\n"
+                                  "[[ $line == *[[:space:]] ]] && COMP_WORDS+=(\"\")\n"
+                                  "COMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n"
+                                  "_hostctl\nprintf \"%s\\n\" \"${COMPREPLY[@]}\"'");
   CAPTURE(ran.output);
-  REQUIRE(ran.exit_code == 0);
+  REQUIRE(ran.status == 0);
   std::set<std::string> words;
   std::istringstream lines(ran.output);
   for (std::string word; std::getline(lines, word);)

@@ -4,7 +4,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
-#include "tests/hostctl/run.h"
+#include "tests/shell.h"
 #include "tests/temp_dir.h"
 #include "updater/base/atomic_file.h"
 #include "updater/hostctl/help.h"
@@ -15,44 +15,44 @@ namespace {
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::StartsWith;
 
-Ran Hostctl(const std::string& arguments) {
-  return RunShell(HOSTCTL " " + arguments);
+CommandResult Hostctl(const std::string& arguments) {
+  return Shell(HOSTCTL " " + arguments);
 }
 
 TEST_CASE("help and version are results, and need no HostOS") {
-  Ran ran = Hostctl("--help 2>/dev/null");
-  CHECK(ran.exit_code == 0);
+  CommandResult ran = Hostctl("--help 2>/dev/null");
+  CHECK(ran.status == 0);
   CHECK(ran.output == HelpText());
   for (const Command& command : Commands()) {
     ran = Hostctl(std::string(command.name) + " --help 2>/dev/null");
-    CHECK(ran.exit_code == 0);
+    CHECK(ran.status == 0);
     CHECK(ran.output == HelpText(command));
     CHECK(Hostctl("help " + std::string(command.name)).output == HelpText(command));
   }
   ran = Hostctl("help 2>/dev/null");
-  CHECK(ran.exit_code == 0);
+  CHECK(ran.status == 0);
   CHECK(ran.output == ManualText());
   CHECK_THAT(ran.output, StartsWith(HelpText()) && ContainsSubstring("/etc/hostctl/keys.d") &&
                              ContainsSubstring("NO_COLOR") &&
                              ContainsSubstring("\n      hostctl update --plan\n"));
-  CHECK(Hostctl("help frob").exit_code == 2);
-  CHECK(Hostctl("help update status").exit_code == 2);
+  CHECK(Hostctl("help frob").status == 2);
+  CHECK(Hostctl("help update status").status == 2);
   ran = Hostctl("--version");
-  CHECK(ran.exit_code == 0);
+  CHECK(ran.status == 0);
   CHECK(ran.output == "hostctl " HOSTOS_VERSION "\n");
 }
 
 TEST_CASE("a wrong command line exits with 2 and says where help is, on standard error") {
-  Ran ran = Hostctl("status --frob >/dev/null");
-  CHECK(ran.exit_code == 2);
+  CommandResult ran = Hostctl("status --frob >/dev/null");
+  CHECK(ran.status == 2);
   CHECK_THAT(ran.output, StartsWith("hostctl: unknown option --frob of status") &&
                              ContainsSubstring("hostctl VERB --help"));
-  CHECK(Hostctl("").exit_code == 2);
+  CHECK(Hostctl("").status == 2);
 }
 
 TEST_CASE("what cannot be written to standard output is an error") {
-  Ran ran = Hostctl("--help >/dev/full");
-  CHECK(ran.exit_code == 1);
+  CommandResult ran = Hostctl("--help >/dev/full");
+  CHECK(ran.status == 1);
   CHECK_THAT(ran.output, ContainsSubstring("standard output"));
 }
 
@@ -60,9 +60,9 @@ TEST_CASE("on a machine that is no HostOS every verb that needs one exits with 1
   if (::geteuid() != 0) SKIP("takes root");
   if (::access("/dev/mapper/root", F_OK) == 0) SKIP("this may be a HostOS");
   for (const char* verb : {"status", "status --json", "verify", "rollback", "gate"}) {
-    Ran ran = Hostctl(verb);
+    CommandResult ran = Hostctl(verb);
     CAPTURE(verb, ran.output);
-    CHECK(ran.exit_code == 11);
+    CHECK(ran.status == 11);
     CHECK_THAT(ran.output, StartsWith("hostctl: not a HostOS system: "));
   }
 }
@@ -70,10 +70,10 @@ TEST_CASE("on a machine that is no HostOS every verb that needs one exits with 1
 TEST_CASE("a user who is not root is told so, but gets help") {
   if (::geteuid() != 0) SKIP("takes root to become another user");
   const std::string as_nobody = "setpriv --reuid=65534 --clear-groups ";
-  Ran ran = RunShell(as_nobody + HOSTCTL " status");
-  CHECK(ran.exit_code == 1);
+  CommandResult ran = Shell(as_nobody + HOSTCTL " status");
+  CHECK(ran.status == 1);
   CHECK_THAT(ran.output, StartsWith("hostctl: status must be run by root"));
-  CHECK(RunShell(as_nobody + HOSTCTL " status --help").exit_code == 0);
+  CHECK(Shell(as_nobody + HOSTCTL " status --help").status == 0);
 }
 
 TEST_CASE("a rescue says what it cannot use of its configuration, and goes on") {
@@ -82,17 +82,17 @@ TEST_CASE("a rescue says what it cannot use of its configuration, and goes on") 
   const TempDir dir;
   const std::string file = dir / "hostctl.toml";
   REQUIRE(WriteFileAtomically(file, "[source]\nmirrors = [1]\n[update]\ntries = \"many\"\n"));
-  const Ran ran = Hostctl("rescue --config " + file);
-  CHECK(ran.exit_code == 11);  // this is no HostOS; a configuration would be 2
+  const CommandResult ran = Hostctl("rescue --config " + file);
+  CHECK(ran.status == 11);  // this is no HostOS; a configuration would be 2
   CHECK_THAT(ran.output, ContainsSubstring(file + ":2: unknown key mirrors in [source]") &&
                              ContainsSubstring(file + ":4: [update] tries must be"));
-  CHECK(Hostctl("rescue --config /absent/file").exit_code == 11);
+  CHECK(Hostctl("rescue --config /absent/file").status == 11);
 }
 
 TEST_CASE("a configuration file that was asked for must be there") {
   if (::geteuid() != 0) SKIP("takes root");
-  Ran ran = Hostctl("health --config /absent/file");
-  CHECK(ran.exit_code == 2);
+  CommandResult ran = Hostctl("health --config /absent/file");
+  CHECK(ran.status == 2);
   CHECK_THAT(ran.output, StartsWith("hostctl: --config /absent/file: No such file"));
 }
 

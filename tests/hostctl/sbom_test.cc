@@ -5,7 +5,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
-#include "tests/hostctl/run.h"
+#include "tests/shell.h"
 #include "tests/temp_dir.h"
 #include "tests/text_file.h"
 
@@ -28,10 +28,10 @@ TEST_CASE("a release without an SBOM is said to have none") {
   REQUIRE_FALSE(none);
   CHECK_THAT(none.error().message, ContainsSubstring("hostos.spdx.json: this release has no SBOM"));
   if (::access("/usr/share/sbom/hostos.cdx.json", F_OK) == 0) SKIP("this is a HostOS");
-  const Ran ran = RunShell(HOSTCTL " sbom");
-  CHECK(ran.exit_code == 1);
+  const CommandResult ran = Shell(HOSTCTL " sbom");
+  CHECK(ran.status == 1);
   CHECK_THAT(ran.output, ContainsSubstring("hostctl: /usr/share/sbom/hostos.cdx.json: this rel"));
-  CHECK(RunShell(HOSTCTL " sbom --format xml").exit_code == 2);
+  CHECK(Shell(HOSTCTL " sbom --format xml").status == 2);
 }
 
 }  // namespace

@@ -99,13 +99,11 @@ TEST_CASE("a release whose time cannot be is neither committed nor published") {
 }
 
 TEST_CASE("a release that was made before the channel's newest is not published") {
-  const SmallRelease small;
+  SmallRelease small;
   const std::vector<SecretKey> keys = SecretKey::Load(small / "ci.pem").value();
-  const std::string os_release = small / "root/usr/lib/os-release";
   const auto publish = [&](const std::string& version, uint64_t timestamp) {
-    WriteText(os_release, "ID=debian\nIMAGE_ID=hostos\nIMAGE_VERSION=" + version + "\n");
+    small.SetVersion(version);
     CommitOptions options = small.Options();
-    options.version = version;
     options.timestamp = timestamp;
     REQUIRE(small.Commit(options));
     return Announce(small / "repo", version, keys);

@@ -347,10 +347,8 @@ TEST_CASE("a withdrawn release is what the channel's ref leads to no longer") {
   Ceremony team;
   team.Begin();
   const auto publish = [&](const std::string& version) {
-    WriteText(team.Path("root/usr/lib/os-release"), "ID=debian\nIMAGE_ID=hostos\nIMAGE_VERSION=" + version + "\n");
-    CommitOptions options = team.small.Options();
-    options.version = version;
-    const Release release = team.small.Commit(options).value();
+    team.small.SetVersion(version);
+    const Release release = team.small.Commit().value();
     team.Said({"publish", version}, "alice");
     team.Sign("bob");
     REQUIRE(team.Sign("online").starts_with("0: "));

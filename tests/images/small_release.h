@@ -2,6 +2,7 @@
 // takes to make a signed release of it: enough for every rule of the release tool.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,15 @@ namespace hostos {
 
 inline constexpr uint64_t kReleaseTime = 1'790'000'000;
 
-// Everything lives in one directory: root/, initrd, repo/, keys/ci.pub, ci.pem.
+// Everything lives in one directory, its own or a given one: root/, initrd, repo/, keys/ci.pub,
+// ci.pem.
 class SmallRelease {
  public:
-  explicit SmallRelease(const std::string& version = "1.0.0");
+  explicit SmallRelease(const std::string& version = "1.0.0", const std::string& directory = "");
 
   std::string operator/(const std::string& name) const { return directory_ / name; }
+  // What root/ is from now on.
+  void SetVersion(const std::string& version);
   // To make a release of root/ in channel stable.
   CommitOptions Options() const;
   Result<Release> Commit() const { return Commit(Options()); }
@@ -37,15 +41,9 @@ class SmallRelease {
  private:
   std::string MakeRescue(const std::string& output) const;
 
-  TempDir directory_;
+  std::optional<TempDir> own_;
+  const std::filesystem::path directory_;
   std::string version_;
 };
-
-// Whether two files have the same bytes.
-bool SameFiles(const std::string& a, const std::string& b);
-// Adds one to the byte at `offset`; one from the end of the file when negative.
-void ChangeByte(const std::string& path, long offset);
-// The files below a directory, recursively, whose names end so, sorted.
-std::vector<std::string> FilesEndingIn(const std::string& directory, const std::string& suffix);
 
 }  // namespace hostos

@@ -2,11 +2,11 @@
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 #include <format>
-#include <random>
 #include <set>
 
 #include "images/reseal.h"
 #include "tests/images/small_release.h"
+#include "tests/noise.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
@@ -15,13 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kBlock = 4096;
-
-std::string Random(size_t size, unsigned seed) {
-  std::minstd_rand random(seed);
-  std::string bytes(size, '\0');
-  for (char& byte : bytes) byte = static_cast<char>(random() >> 16);
-  return bytes;
-}
 
 // Three releases: most of their 200 files, in two directories of versions, are the same.
 class Chain {
@@ -41,10 +34,8 @@ class Chain {
   SmallRelease small;
 
   std::string Commit(const std::string& version, const std::string& after) {
-    WriteText(small / "root/usr/lib/os-release",
-              std::format("ID=hostos\nIMAGE_ID=hostos\nIMAGE_VERSION=\"{}\"\n", version));
+    small.SetVersion(version);
     CommitOptions options = small.Options();
-    options.version = version;
     options.after = after;
     options.image_out = small / (version + ".erofs");
     release_ = small.Commit(options).value();
@@ -59,8 +50,7 @@ class Chain {
     return std::format("{}/{}", small / "root/usr/share/many", file);
   }
   void Write(int file, unsigned seed) {
-    WriteText(Path(file),
-              Random(1000 + file % 7 * 6000, seed * 1000 + static_cast<unsigned>(file)));
+    WriteText(Path(file), Noise(1000 + file % 7 * 6000, seed * 1000 + static_cast<unsigned>(file)));
   }
   // Every tenth file is another one, some are new, and one is gone.
   void Change(int first, const std::string& version) {
@@ -101,9 +91,7 @@ TEST_CASE("an image that is laid out after another differs from it only where it
 
 TEST_CASE("an image that was laid out after another is made again of its commit") {
   const Chain chain;
-  ReleaseQuery query = chain.small.Query();
-  query.name = ReleaseRef("x86-64", "1.2.0");
-  const auto release = OpenSignedRelease(query);
+  const auto release = OpenSignedRelease(chain.small.Query());
   REQUIRE(release);
   NoProgress progress;
   REQUIRE(Reseal(*release,

@@ -3,10 +3,10 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <nlohmann/json.hpp>
 
+#include "tests/held.h"
 #include "tests/node/ask.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
-#include "tests/vm/held.h"
 
 namespace hostos {
 namespace {

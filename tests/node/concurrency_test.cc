@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "tests/held.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
-#include "tests/vm/held.h"
 #include "tests/vm/process.h"
 #include "updater/hostctl/exit_code.h"
 

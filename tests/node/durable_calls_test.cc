@@ -14,11 +14,11 @@
 #include <set>
 
 #include "bootctl/entry_name.h"
+#include "tests/held.h"
 #include "tests/node/ask.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
 #include "tests/torture.h"
-#include "tests/vm/held.h"
 #include "tests/vm/process.h"
 #include "updater/seal/seal.h"
 

@@ -9,6 +9,13 @@
 
 namespace hostos {
 
+Releases Running(const std::string& repo, const std::string& keys, const Digest& commit) {
+  const std::string parent = repo + ".parent";
+  Run(std::format("ostree init --repo={0} --mode=bare && ostree pull-local --repo={0} {1} {2}",
+                  parent, repo, commit.Hex()));
+  return {repo, keys, parent, commit, commit, {16, 1}};
+}
+
 FileNode::FileNode(const Releases& releases, const std::string& url) {
   const auto read = [&](const char* extension) {
     return ReadText(releases.repo + "/" + ObjectPath(releases.from, extension));

@@ -16,6 +16,9 @@ struct Releases {
   std::string held = {};  // an image that the other slot holds; empty: none
 };
 
+// A release that nodes run, and find in the repository; its objects go to a repository beside it.
+Releases Running(const std::string& repo, const std::string& keys, const Digest& commit);
+
 class FileNode {
  public:
   // A node that gets its releases from the web server at `url`.

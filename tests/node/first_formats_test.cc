@@ -7,7 +7,7 @@
 #include "tests/node/ask.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
-#include "tests/vm/held.h"
+#include "tests/held.h"
 #include "tests/vm/process.h"
 
 namespace hostos {

@@ -3,12 +3,12 @@
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 
+#include "tests/held.h"
 #include "tests/no_progress.h"
 #include "tests/node/file_world.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
 #include "tests/torture.h"
-#include "tests/vm/held.h"
 #include "updater/engine/gate.h"
 #include "updater/engine/update.h"
 

@@ -1,53 +1,43 @@
 #include "tests/node/release_line.h"
 
-#include <random>
-
 #include "images/pack_release.h"
-#include "images/publish/secret_key.h"
 #include "tests/announce.h"
+#include "tests/held.h"
+#include "tests/noise.h"
 
 namespace hostos {
 
 ReleaseLine::ReleaseLine(uint64_t time) {
   CommitOptions options = small_.Options();
   options.timestamp = time;
-  const Release from = small_.Commit(options).value();
+  const Release from = Held(small_.Commit(options));
   newest_ = from.version;
   if (time == kReleaseTime) Announce(from.version);
-  const std::string parent = small_ / "parent";
-  Run(std::format("ostree init --repo={0} --mode=bare && ostree pull-local --repo={0} {1} {2}",
-                  parent, small_ / "repo", from.commit.Hex()));
-  releases_ = {small_ / "repo", small_ / "keys", parent, from.commit, from.commit, {16, 1}};
+  releases_ = Running(small_ / "repo", small_ / "keys", from.commit);
 }
 
 void ReleaseLine::Announce(const std::string& version) const {
-  const std::vector<SecretKey> keys = SecretKey::Load(small_ / "ci.pem").value();
-  hostos::Announce(small_ / "repo", version, keys).value();
+  Held(hostos::Announce(small_ / "repo", version, Held(SecretKey::Load(small_ / "ci.pem"))));
 }
 
 Release ReleaseLine::Publish(const std::string& version, int files, const ReleaseFormat& format) {
-  std::minstd_rand random(static_cast<unsigned>(++time_));
-  for (int file = 0; file < files; file++) {
-    std::string bytes(20'000, '\0');
-    for (char& byte : bytes) byte = static_cast<char>(random() >> 16);
-    WriteText(std::format("{}/{}", small_ / "root/usr/share/new", file), bytes);
-  }
-  WriteText(small_ / "root/usr/lib/os-release",
-            std::format("ID=hostos\nIMAGE_ID=hostos\nIMAGE_VERSION=\"{}\"\n", version));
+  time_++;
+  for (uint64_t file = 0; file < static_cast<uint64_t>(files); file++)
+    WriteText(std::format("{}/{}", small_ / "root/usr/share/new", file),
+              Noise(20'000, time_ * 1000 + file));
+  small_.SetVersion(version);
   CommitOptions options = small_.Options();
-  options.version = version;
   options.timestamp = time_;
   if (format.laid_out) options.after = newest_;
-  const Release release = small_.Commit(options).value();
+  const Release release = Held(small_.Commit(options));
   newest_ = version;
   if (!format.pack_from.empty()) {
     NoProgress progress;
-    PackRelease({.repo = small_ / "repo",
-                 .architecture = "x86-64",
-                 .version = version,
-                 .from = {format.pack_from}},
-                progress)
-        .value();
+    Held(PackRelease({.repo = small_ / "repo",
+                      .architecture = "x86-64",
+                      .version = version,
+                      .from = {format.pack_from}},
+                     progress));
   }
   Announce(version);
   releases_.to = release.commit;

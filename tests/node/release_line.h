@@ -27,7 +27,7 @@ class ReleaseLine {
  private:
   void Announce(const std::string& version) const;
 
-  const SmallRelease small_;
+  SmallRelease small_;
   Releases releases_;
   uint64_t time_ = kReleaseTime;
   std::string newest_;

@@ -5,10 +5,10 @@
 
 #include "images/publish/secret_key.h"
 #include "images/tuf_fields.h"
+#include "tests/held.h"
 #include "tests/images/small_release.h"
 #include "tests/node/ask.h"
 #include "tests/source/http_server.h"
-#include "tests/vm/held.h"
 #include "tests/vm/process.h"
 #include "updater/hostctl/exit_code.h"
 #include "updater/release/release_target.h"
@@ -72,23 +72,13 @@ class Team {
   }
 
   // Makes new nodes run the release that was committed last.
-  void BeOnDisks() {
-    const std::string parent = repo() + ".parent";
-    hostos::Run(
-        std::format("ostree init --repo={0} --mode=bare && ostree pull-local --repo={0} {1} {2}",
-                    parent, repo(), commit_.Hex()));
-    releases_ = {repo(), small_ / "keys", parent, commit_, commit_, {16, 1}};
-  }
-  void SetVersion(const std::string& version) const {
-    WriteText(small_ / "root/usr/lib/os-release",
-              std::format("ID=hostos\nIMAGE_ID=hostos\nIMAGE_VERSION=\"{}\"\n", version));
-  }
+  void BeOnDisks() { releases_ = Running(repo(), small_ / "keys", commit_); }
+  void SetVersion(const std::string& version) { small_.SetVersion(version); }
   // Commits the next release, signed by these keys.
   void Release(const std::string& version, const std::vector<std::string>& keys = {"release.pem"}) {
     SetVersion(version);
     CommitOptions options = small_.Options();
     options.repo = repo_;
-    options.version = version;
     options.timestamp = SystemClock().Now();  // as on the page
     options.keys.clear();
     for (const std::string& key : keys) options.keys.push_back(small_ / key);
@@ -100,7 +90,7 @@ class Team {
   }
 
  private:
-  const SmallRelease small_{"1.0.0"};
+  SmallRelease small_;
   std::string repo_ = small_ / "repo";
   Releases releases_;
   Digest commit_;

@@ -1,10 +1,10 @@
 // A node that took a release with an impossible time, before any version checked it.
 #include <catch2/catch_test_macros.hpp>
 
+#include "tests/held.h"
 #include "tests/node/ask.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
-#include "tests/vm/held.h"
 #include "updater/engine/record.h"
 #include "updater/engine/rollback_floor.h"
 

@@ -7,12 +7,12 @@
 #include <tuple>
 
 #include "tests/bootctl/disk_machine.h"
+#include "tests/held.h"
 #include "tests/powercut/disk_copy.h"
 #include "tests/powercut/outcome.h"
 #include "tests/powercut/real_boot.h"
 #include "tests/text_file.h"
 #include "tests/torture.h"
-#include "tests/vm/held.h"
 #include "updater/release/commit.h"
 #include "updater/source/archive.h"
 

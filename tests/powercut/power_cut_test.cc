@@ -1,8 +1,8 @@
 // Each of these takes minutes of a machine's life; the shortest is in every run of the tests.
 #include <catch2/catch_test_macros.hpp>
 
+#include "tests/held.h"
 #include "tests/powercut/cut_power.h"
-#include "tests/vm/held.h"
 #include "tests/vm/milestones.h"
 
 namespace hostos {

@@ -6,9 +6,9 @@
 #include <span>
 
 #include "tests/bootctl/disk_machine.h"
+#include "tests/held.h"
 #include "tests/powercut/write_log.h"
 #include "tests/temp_dir.h"
-#include "tests/vm/held.h"
 #include "tests/vm/node.h"
 
 namespace hostos {

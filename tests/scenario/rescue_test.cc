@@ -27,8 +27,11 @@ class Wreck : public Machine {
     boot.entries.push_back(rescue);
   }
 
-  // Boots until the rescue system runs. Returns how many times a release was started before.
-  size_t Sink() {
+  // Gives the releases their counters, breaks the roots of these, and boots until the rescue system
+  // runs. Returns how many times a release was started before.
+  size_t Sink(std::initializer_list<const char*> broken) {
+    REQUIRE(Recount().value());
+    for (const char* version : broken) BreakRoot(version);
     REQUIRE_FALSE(boot.Boot());
     boots_++;
     REQUIRE(boot.started().back() == kRescueFile);
@@ -59,10 +62,7 @@ class Listening : public NoProgress {
 TEST_CASE("a trial that fails on a node whose old release has rotted ends in the rescue system") {
   Wreck machine;
   REQUIRE(machine.Update());
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.BreakRoot("1.1.0");
-  CHECK(machine.Sink() == 6);
+  CHECK(machine.Sink({"1.0.0", "1.1.0"}) == 6);
 
   machine.disk.content[0].reset();
   const RescueResult result = machine.Rescue().value();
@@ -81,10 +81,7 @@ TEST_CASE("a node that only lost power too often comes back by itself") {
   Wreck machine;
   REQUIRE(machine.Update());
   REQUIRE(machine.Boot() == "1.1.0");
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.BreakRoot("1.1.0");
-  CHECK(machine.Sink() == 6);
+  CHECK(machine.Sink({"1.0.0", "1.1.0"}) == 6);
 
   const Milliseconds before = machine.clock.Monotonic();
   const RescueResult result = machine.Rescue().value();
@@ -101,9 +98,7 @@ TEST_CASE("a node that only lost power too often comes back by itself") {
 
 TEST_CASE("a boot image that differs from the signed one is installed again") {
   Wreck machine;
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  CHECK(machine.Sink() == 3);
+  CHECK(machine.Sink({"1.0.0"}) == 3);
   machine.boot.images.begin()->second = Digest();
   const RescueResult result = machine.Rescue().value();
   CHECK(result.end == RescueEnd::kReinstalled);
@@ -116,16 +111,13 @@ TEST_CASE("a fallback that ends in the rescue system leaves its post-mortem like
   Wreck machine;
   size_t boots = 3;
   SECTION("of the only release, which the watchdog reset") {
-    REQUIRE(machine.Recount().value());
+    CHECK(machine.Sink({"1.0.0"}) == boots);
   }
   SECTION("of one behind which another was booted, which the watchdog reset") {
     REQUIRE(machine.Update());
-    REQUIRE(machine.Recount().value());
-    machine.BreakRoot("1.1.0");
     boots = 6;
+    CHECK(machine.Sink({"1.0.0", "1.1.0"}) == boots);
   }
-  machine.BreakRoot("1.0.0");
-  CHECK(machine.Sink() == boots);
   machine.black_box.watchdog = true;
   REQUIRE(machine.Rescue());
   const std::vector<PostMortem> post_mortems = ReadPostMortems(machine.world);
@@ -154,9 +146,7 @@ TEST_CASE("while the rescue waits, nobody else changes what it decided on") {
     StateDir& state_;
   };
   Wreck machine;
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.Sink();
+  machine.Sink({"1.0.0"});
   Waiting clock(machine.state);
   World world{machine.source,       machine.disk,        machine.boot,
               machine.world.health, machine.world.power, clock,
@@ -170,9 +160,7 @@ TEST_CASE("while the rescue waits, nobody else changes what it decided on") {
 
 TEST_CASE("what a node had before it has again, also with metadata that counts no longer") {
   Wreck machine;
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.Sink();
+  machine.Sink({"1.0.0"});
   machine.disk.content[0].reset();
   machine.source.resolve_error = Error{Code::kNotTrusted, "timestamp expired"};
   machine.clock.Set(Seconds(4'070'908'800));  // in 2099
@@ -183,9 +171,7 @@ TEST_CASE("what a node had before it has again, also with metadata that counts n
 
 TEST_CASE("a rescue beside an empty slot says that the rescue system is behind its trial") {
   Wreck machine;
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.Sink();
+  machine.Sink({"1.0.0"});
   machine.disk.content[0].reset();
   machine.boot.rescued = Slot::A;
   Listening progress;
@@ -196,18 +182,14 @@ TEST_CASE("a rescue beside an empty slot says that the rescue system is behind i
 
 TEST_CASE("a rescue that is cut short anywhere is only run again") {
   Wreck whole;
-  REQUIRE(whole.Recount().value());
-  whole.BreakRoot("1.0.0");
-  whole.Sink();
+  whole.Sink({"1.0.0"});
   whole.disk.content[0].reset();
   const int before = whole.steps();
   REQUIRE(whole.Rescue());
   for (int cut = 1; cut <= whole.steps() - before; cut++) {
     CAPTURE(cut);
     Wreck machine;
-    REQUIRE(machine.Recount().value());
-    machine.BreakRoot("1.0.0");
-    machine.Sink();
+    machine.Sink({"1.0.0"});
     machine.disk.content[0].reset();
     machine.CutPowerAt(cut);
     CHECK_THROWS_AS(machine.Rescue(), PowerCut);
@@ -228,10 +210,7 @@ TEST_CASE("the rescue goes on whatever is damaged in the state directory") {
   Wreck machine;
   REQUIRE(machine.Update());
   REQUIRE(machine.Boot() == "1.1.0");
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.BreakRoot("1.1.0");
-  machine.Sink();
+  machine.Sink({"1.0.0", "1.1.0"});
   const bool rotten = GENERATE(false, true);
   if (rotten) machine.disk.content[1].reset();
 
@@ -260,10 +239,7 @@ TEST_CASE("what a later version wrote is in the rescue's way no more") {
   Wreck machine;
   REQUIRE(machine.Update());
   REQUIRE(machine.Boot() == "1.1.0");
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.BreakRoot("1.1.0");
-  machine.Sink();
+  machine.Sink({"1.0.0", "1.1.0"});
   WriteNextFormat(machine.state.path());
   machine.disk.content[1].reset();
   CHECK(machine.Rescue().value().version == "1.1.0");
@@ -273,9 +249,7 @@ TEST_CASE("what a later version wrote is in the rescue's way no more") {
 
 TEST_CASE("a self-test that never came to its end is in no rescue's way") {
   Wreck machine;
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.Sink();
+  machine.Sink({"1.0.0"});
   Record record = machine.state.record().Load().value();
   record.selftest = SelfTest{.version = "1.0.0", .boot_id = "boot-1"};
   REQUIRE(machine.state.record().Save(record));
@@ -288,10 +262,7 @@ TEST_CASE("a self-test that never came to its end is in no rescue's way") {
 TEST_CASE("a release whose commit is lost is installed again by what its slot claims to be") {
   Wreck machine;
   REQUIRE(machine.Update());  // it is newer, and fails
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.BreakRoot("1.1.0");
-  machine.Sink();
+  machine.Sink({"1.0.0", "1.1.0"});
   std::filesystem::remove_all(machine.state.path() + "/commits");
   WriteText(machine.Etc("1.0.0") + "/site.conf", "of what was in its slot");
   WriteText(machine.Etc("1.1.0") + "/site.conf", "of what failed");
@@ -314,9 +285,7 @@ TEST_CASE("a release whose commit is lost is installed again by what its slot cl
 
 TEST_CASE("on a state partition without room the rescue gives a whole slot its tries back") {
   Wreck machine;
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.Sink();
+  machine.Sink({"1.0.0"});
   {
     const FullDisk full;
     CHECK(machine.Rescue().value().end == RescueEnd::kIndeterminate);
@@ -344,10 +313,7 @@ TEST_CASE("what the rescue installs again has its own /etc, whatever is in the o
     version = "1.1.0";
   }
   WriteText(machine.Etc(version) + "/kubernetes/kubelet.conf", "its own");
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.BreakRoot("1.1.0");
-  machine.Sink();
+  machine.Sink({"1.0.0", "1.1.0"});
   machine.disk.content[version == "1.0.0" ? 0 : 1].reset();
   REQUIRE(machine.Rescue().value().version == version);
   machine.Repair();
@@ -358,9 +324,7 @@ TEST_CASE("what the rescue installs again has its own /etc, whatever is in the o
 TEST_CASE("what the rescue installs where no commit is kept has the /etc of what was there") {
   Wreck machine;
   WriteText(machine.Etc("1.0.0") + "/kubernetes/kubelet.conf", "its own");
-  REQUIRE(machine.Recount().value());
-  machine.BreakRoot("1.0.0");
-  machine.Sink();
+  machine.Sink({"1.0.0"});
   machine.disk.content[0].reset();
   REQUIRE(machine.state.ForgetExcept({}));
   const std::string version = machine.Rescue().value().version;  // the same version or a newer one

@@ -17,9 +17,9 @@ std::string Bytes(const std::string& path) {
 
 // Without a path --extract reads everything and writes nothing.
 bool PassesFsck(const std::string& image) {
-  CommandResult fsck = Run("fsck.erofs --extract --xattrs " + image);
+  CommandResult fsck = Shell("fsck.erofs --extract --xattrs " + image);
   INFO(fsck.output);
-  return fsck.exit_code == 0;
+  return fsck.status == 0;
 }
 
 TEST_CASE("fsck.erofs finds nothing wrong with an image that has one of everything") {
@@ -147,12 +147,11 @@ TEST_CASE("packing takes little more room than mkfs.erofs") {
       t.AddFile(parent, std::format("f{}", f), std::string((d * 100 + f) * 7919 % 40000, 'x'));
   }
   SealedFiles files = SealInto(directory, "a", t.tree, t);
-  REQUIRE(
-      Run(std::format("fsck.erofs --extract={} {}", directory / "out", files.image)).exit_code ==
-      0);
-  REQUIRE(Run(std::format("rm -rf {0}/ostree && mkfs.erofs {1} {0}", directory / "out",
-                          directory / "m"))
-              .exit_code == 0);
+  REQUIRE(Shell(std::format("fsck.erofs --extract={} {}", directory / "out", files.image)).status ==
+          0);
+  REQUIRE(Shell(std::format("rm -rf {0}/ostree && mkfs.erofs {1} {0}", directory / "out",
+                            directory / "m"))
+              .status == 0);
   double ratio = static_cast<double>(files.sealed.size.image) /
                  static_cast<double>(std::filesystem::file_size(directory / "m"));
   INFO(ratio);

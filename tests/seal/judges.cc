@@ -1,9 +1,7 @@
 #include "tests/seal/judges.h"
 
 #include <dirent.h>
-#include <stdio.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include <algorithm>
@@ -134,17 +132,6 @@ class Comparison {
 
 }  // namespace
 
-CommandResult Run(const std::string& command) {
-  FILE* pipe = ::popen((command + " 2>&1 </dev/null").c_str(), "re");
-  if (!pipe) throw std::runtime_error("popen " + command);
-  CommandResult result;
-  char buffer[4096];
-  while (size_t n = ::fread(buffer, 1, sizeof buffer, pipe)) result.output.append(buffer, n);
-  int status = ::pclose(pipe);
-  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return result;
-}
-
 SealedFiles SealInto(const TempDir& directory, const std::string& name, const Tree& tree,
                      ContentReader& content) {
   SealedFiles files{directory / (name + ".erofs"), directory / (name + ".verity"), {}};
@@ -166,15 +153,15 @@ std::string NoMountReason() {
 }
 
 Mount::Mount(const std::string& image) {
-  CommandResult result = Run(std::format("mount -t erofs -o {} {} {}",
-                                         std::filesystem::is_block_file(image) ? "ro" : "ro,loop",
-                                         image, point_.path()));
+  CommandResult result = Shell(std::format("mount -t erofs -o {} {} {}",
+                                           std::filesystem::is_block_file(image) ? "ro" : "ro,loop",
+                                           image, point_.path()));
   INFO(result.output);
-  REQUIRE(result.exit_code == 0);
+  REQUIRE(result.status == 0);
 }
 
 Mount::~Mount() {
-  (void)Run("umount " + point_.path());
+  (void)Shell("umount " + point_.path());
 }  // a leftover shows in the next REQUIRE
 
 void CheckSameTree(const Tree& tree, ContentReader& content, const std::string& root) {

@@ -3,17 +3,12 @@
 
 #include <string>
 
+#include "tests/shell.h"
 #include "tests/temp_dir.h"
 #include "updater/base/tree.h"
 #include "updater/seal/seal.h"
 
 namespace hostos {
-
-struct CommandResult {
-  int exit_code;
-  std::string output;  // both streams
-};
-CommandResult Run(const std::string& command);
 
 // The two files of a sealed tree; SealInto throws when sealing fails.
 struct SealedFiles {

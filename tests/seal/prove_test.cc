@@ -56,14 +56,14 @@ TEST_CASE("veritysetup makes the same hash area, and accepts ours") {
   std::string root = files.sealed.root_hash.Hex();
 
   CommandResult verify =
-      Run(std::format("veritysetup verify {} {} {}", files.image, files.verity, root));
+      Shell(std::format("veritysetup verify {} {} {}", files.image, files.verity, root));
   INFO(verify.output);
-  CHECK(verify.exit_code == 0);
-  CommandResult format = Run(
+  CHECK(verify.status == 0);
+  CommandResult format = Shell(
       std::format("veritysetup format --salt={} --uuid=00000000-0000-0000-0000-000000000000 {} {}",
                   kSalt, files.image, directory / "theirs"));
   INFO(format.output);
-  CHECK(format.exit_code == 0);
+  CHECK(format.status == 0);
   CHECK_THAT(format.output, ContainsSubstring(root));
   CHECK(
       (ReadFile(files.verity, 1 << 30).value() == ReadFile(directory / "theirs", 1 << 30).value()));
@@ -79,9 +79,9 @@ TEST_CASE("one wrong bit anywhere in the image is found, and its block named") {
   FlipBit(files.image, block * 4096 + 17);
   CHECK_THAT(Prove(files), StartsWith(std::format("image, bytes {}-{}: expected", block * 4096,
                                                   block * 4096 + 4095)));
-  CHECK(Run(std::format("veritysetup verify {} {} {}", files.image, files.verity,
-                        files.sealed.root_hash.Hex()))
-            .exit_code != 0);
+  CHECK(Shell(std::format("veritysetup verify {} {} {}", files.image, files.verity,
+                          files.sealed.root_hash.Hex()))
+            .status != 0);
 }
 
 TEST_CASE("one wrong bit anywhere in the hash area is found, and its block named") {

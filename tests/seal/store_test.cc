@@ -17,12 +17,6 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-void Must(const std::string& command) {
-  CommandResult result = Run(command);
-  INFO(command << ": " << result.output);
-  REQUIRE(result.exit_code == 0);
-}
-
 // A small root on disk, a commit of it, and the tree that the sealer gets.
 struct Release {
   TempDir directory;
@@ -33,7 +27,7 @@ struct Release {
   Release() : scan(Make()) {}
 
   Scan Make() {
-    Must(std::format(
+    Run(std::format(
         "set -e; mkdir -p {0}/usr/bin {0}/usr/share/same {0}/boot {0}/etc; cd {0}; "
         "seq 10000 >usr/bin/tool; chmod 4755 usr/bin/tool; cp -p usr/bin/tool usr/bin/same; "
         "ln -s tool usr/bin/link; ln -s tool usr/bin/link2; echo a >usr/share/same/file; "
@@ -41,7 +35,7 @@ struct Release {
         "setfattr -n user.note -v value etc/empty; chown 7:8 etc/empty; "
         "seq 100 >boot/hostos.efi",
         root));
-    Must(
+    Run(
         std::format("ostree --repo={0} init --mode=archive && ostree --repo={0} commit -b release "
                     "--timestamp=2026-01-01T00:00:00Z --no-bindings {1}",
                     archive, root));
@@ -69,11 +63,11 @@ class Forger : public ContentReader {
 CommandResult PullAndFsck(const Release& release, const std::string& image_root) {
   std::string staging = release.directory / "staging";
   std::filesystem::remove_all(staging);
-  Must(
+  Run(
       std::format("ostree --repo={0} init --mode=bare && ostree --repo={0} config set core.parent "
                   "{2}/ostree/repo && ostree --repo={0} pull-local {1} release",
                   staging, release.archive, image_root));
-  return Run(std::format("ostree --repo={} fsck", staging));
+  return Shell(std::format("ostree --repo={} fsck", staging));
 }
 
 size_t FilesIn(const std::string& path) {
@@ -88,11 +82,11 @@ TEST_CASE("ostree opens the embedded store and finds it sound") {
   Release release;
   SealedFiles files = SealInto(release.directory, "a", release.scan.tree, *release.scan.content);
   Mount mount(files.image);
-  CommandResult fsck = Run(std::format("ostree --repo={}/ostree/repo fsck", mount.path()));
+  CommandResult fsck = Shell(std::format("ostree --repo={}/ostree/repo fsck", mount.path()));
   INFO(fsck.output);
-  CHECK(fsck.exit_code == 0);
-  CommandResult refs = Run(std::format("ostree --repo={}/ostree/repo refs", mount.path()));
-  CHECK(refs.exit_code == 0);
+  CHECK(fsck.status == 0);
+  CommandResult refs = Shell(std::format("ostree --repo={}/ostree/repo refs", mount.path()));
+  CHECK(refs.status == 0);
   CHECK(refs.output.empty());
 }
 
@@ -103,7 +97,7 @@ TEST_CASE("a pull with the store as its parent stores only what depends on the s
   Mount mount(files.image);
   CommandResult fsck = PullAndFsck(release, mount.path());
   INFO(fsck.output);
-  CHECK(fsck.exit_code == 0);
+  CHECK(fsck.status == 0);
   // The commit, its root dirtree, the dirtree of /boot and /boot/hostos.efi.
   CHECK(FilesIn(release.directory / "staging/objects") == 4);
 }
@@ -114,7 +108,7 @@ TEST_CASE("ostree notices a store whose file is not what its name says") {
   Forger forger(*release.scan.content, 2);
   Mount mount(SealInto(release.directory, "a", release.scan.tree, forger).image);
   CommandResult fsck = PullAndFsck(release, mount.path());
-  CHECK(fsck.exit_code != 0);
+  CHECK(fsck.status != 0);
   CHECK_THAT(fsck.output, ContainsSubstring("checksum expected"));
 }
 

@@ -121,9 +121,9 @@ TEST_CASE("a slot is written and proved, and veritysetup agrees") {
   CHECK(m.progress.last == m.release.image_size);
   CHECK(m.progress.of == m.release.image_size);
   CHECK(m.Prove());
-  CHECK(Run(std::format("veritysetup verify {} {} {}", m.b().data_device, m.b().verity_device,
-                        m.release.root_hash.Hex()))
-            .exit_code == 0);
+  CHECK(Shell(std::format("veritysetup verify {} {} {}", m.b().data_device, m.b().verity_device,
+                          m.release.root_hash.Hex()))
+            .status == 0);
   CHECK(std::filesystem::file_size(m.b().data_device) == kCapacity);
 }
 
@@ -238,12 +238,12 @@ TEST_CASE("a device that is not there is an error with its name") {
 class LoopDevice {
  public:
   explicit LoopDevice(const std::string& file) {
-    CommandResult result = Run("losetup --find --show " + file);
+    CommandResult result = Shell("losetup --find --show " + file);
     INFO(result.output);
-    REQUIRE(result.exit_code == 0);
+    REQUIRE(result.status == 0);
     path_ = result.output.substr(0, result.output.find('\n'));
   }
-  ~LoopDevice() { (void)Run("losetup --detach " + path_); }  // a leak of a test, nothing more
+  ~LoopDevice() { (void)Shell("losetup --detach " + path_); }  // a leak of a test, nothing more
   LoopDevice(const LoopDevice&) = delete;
   LoopDevice& operator=(const LoopDevice&) = delete;
   const std::string& path() const { return path_; }

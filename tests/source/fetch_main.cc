@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "tests/source/local_source.h"
-#include "updater/base/clock.h"
+#include "tests/source/release_fixture.h"
 
 namespace {
 
@@ -33,7 +33,7 @@ hostos::Result<> Run(char** argument) {
                               .key_directories = {argument[4]},
                               .seal_formats = {1},
                               .http = {}});
-  hostos::Target target = TRY(source.Resolve(std::nullopt, hostos::SystemClock().Now()));
+  hostos::Target target = TRY(source.Resolve(std::nullopt, hostos::kNow));
   PrintProgress progress;
   hostos::FetchStats stats = TRY(source.Fetch(target, progress));
   TRY(source.Open(target));

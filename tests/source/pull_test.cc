@@ -12,6 +12,7 @@
 #include "images/publish/build_commit.h"
 #include "images/publish/publish.h"
 #include "images/publish/scan_directory.h"
+#include "tests/held.h"
 #include "tests/source/update_fixture.h"
 #include "tests/text_file.h"
 #include "updater/release/commit.h"
@@ -46,9 +47,7 @@ TEST_CASE("an update moves the missing objects and less than two percent more") 
   CHECK(plan.download_bytes > 2'000'000);
   CHECK(plan.reused_bytes > 1'000'000);
   NoProgress progress;
-  auto stats = source.Fetch(target, progress);
-  INFO((stats ? "" : stats.error().message));
-  REQUIRE(stats);
+  const FetchStats stats = Held(source.Fetch(target, progress));
 
   uint64_t wire = 0, objects = 0;
   for (const HttpRequest& request : update.server->Requests()) {
@@ -56,10 +55,10 @@ TEST_CASE("an update moves the missing objects and less than two percent more") 
     objects += request.path.starts_with("/objects/") && !request.path.contains(".commit");
   }
   CHECK(objects == plan.objects);
-  CHECK(stats->objects == plan.objects);
+  CHECK(stats.objects == plan.objects);
   CHECK(wire < plan.download_bytes + plan.download_bytes / 50);
-  CHECK(stats->bytes >= plan.download_bytes);
-  CHECK(stats->bytes < wire);
+  CHECK(stats.bytes >= plan.download_bytes);
+  CHECK(stats.bytes < wire);
   Traffic sent;
   for (const HttpRequest& request : update.server->Requests())
     sent += {.bytes = request.body_bytes, .requests = 1};
@@ -103,12 +102,10 @@ TEST_CASE("under a limit the same objects come, one after the other and no faste
   SystemClock clock;
   const Milliseconds begin = clock.Monotonic();
   NoProgress progress;
-  const Result<FetchStats> stats = source.Fetch(target, progress);
-  INFO((stats ? "" : stats.error().message));
-  REQUIRE(stats);
+  const FetchStats stats = Held(source.Fetch(target, progress));
   CHECK(clock.Monotonic() - begin > Milliseconds(2300));
-  CHECK(stats->objects == plan.objects);
-  CHECK(stats->bytes == plan.download_bytes);
+  CHECK(stats.objects == plan.objects);
+  CHECK(stats.bytes == plan.download_bytes);
   CHECK(WholeObjects(*update.server, update.publisher.path).size() == plan.objects);
   CHECK(Shell("ostree fsck --repo=" + update.staging).status == 0);
   CHECK(source.Plan(target)->objects == 0);
@@ -179,10 +176,8 @@ TEST_CASE("of what is damaged on this machine only that is fetched, locally or f
   const Target target = source.Resolve(std::nullopt, kNow).value();
   CHECK(source.Plan(target)->objects > 50);  // all of it takes up room
   NoProgress progress;
-  const Result<FetchStats> stats = source.Fetch(target, progress);
-  INFO((stats ? "" : stats.error().message));
-  REQUIRE(stats);
-  CHECK(stats->objects == damaged);
+  const FetchStats stats = Held(source.Fetch(target, progress));
+  CHECK(stats.objects == damaged);
   if (options.url == update.server->url())
     CHECK(WholeObjects(*update.server, update.publisher.path).size() == damaged);
   CHECK(Shell("ostree fsck --repo=" + update.staging).status == 0);
@@ -283,9 +278,7 @@ TEST_CASE("after kill -9 no object that was received is fetched again") {
   Target target = *source.Resolve(std::nullopt, kNow);
   NoProgress progress;
   FetchPlan plan = *source.Plan(target);
-  auto stats = source.Fetch(target, progress);
-  INFO((stats ? "" : stats.error().message));
-  REQUIRE(stats);
+  const FetchStats stats = Held(source.Fetch(target, progress));
   std::map<std::string, int> second = WholeObjects(*update.server, update.publisher.path);
   for (const ObjectName& name : kept) {
     CAPTURE(ArchivePath(name));
@@ -298,7 +291,7 @@ TEST_CASE("after kill -9 no object that was received is fetched again") {
   }
   CHECK(twice <= kInFlight);
   CHECK(plan.objects + (same_boot ? 0 : 1) == second.size());
-  CHECK(stats->objects == second.size());
+  CHECK(stats.objects == second.size());
   CHECK(Shell("find " + update.staging + " -name 'tmp.*' -o -name 'staging-*'").output.empty());
   CHECK(Shell("ostree fsck --repo=" + update.staging).status == 0);
   CHECK(ScanCommit(*Repo::Open(update.staging), newest));

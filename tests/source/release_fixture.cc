@@ -1,17 +1,11 @@
 #include "tests/source/release_fixture.h"
 
-#include <stdio.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <array>
 #include <filesystem>
-#include <fstream>
 #include <random>
-#include <sstream>
 #include <stdexcept>
 
 #include "images/pack_release.h"
@@ -19,6 +13,8 @@
 #include "images/publish/publish.h"
 #include "images/publish/scan_directory.h"
 #include "images/publish/secret_key.h"
+#include "tests/held.h"
+#include "tests/noise.h"
 #include "updater/release/commit.h"
 #include "updater/seal/seal.h"
 #include "updater/source/archive.h"
@@ -33,37 +29,18 @@ void Check(bool good, const std::string& what) {
   if (!good) throw std::runtime_error(what);
 }
 
-template <class T>
-T Value(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message);
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
-
 void SetXattr(const std::string& path, const char* name, std::string_view value) {
   Check(::lsetxattr(path.c_str(), name, value.data(), value.size(), 0) == 0, "lsetxattr " + path);
 }
 
 // Tests do not survive a power cut, so their publisher need not either.
 Repo MakeArchive(const std::string& path) {
-  Value(Repo::CreateArchive(path));
+  Held(Repo::CreateArchive(path));
   Shell("ostree config --repo=" + path + " set core.fsync false");
-  return Value(Repo::Open(path));
+  return Held(Repo::Open(path));
 }
 
 }  // namespace
-
-CommandResult Shell(const std::string& command) {
-  CommandResult result;
-  FILE* pipe = ::popen(("{ " + command + "; } 2>&1").c_str(), "re");
-  Check(pipe != nullptr, command);
-  std::array<char, 4096> buffer;
-  while (size_t size = ::fread(buffer.data(), 1, buffer.size(), pipe)) {
-    result.output.append(buffer.data(), size);
-  }
-  int status = ::pclose(pipe);
-  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return result;
-}
 
 void MakeOddTree(const std::string& path) {
   auto at = [&](const std::string& name) { return path + "/" + name; };
@@ -102,36 +79,34 @@ void MakeOddTree(const std::string& path) {
 void AddFiles(const std::string& tree, const std::string& name, int count, unsigned seed) {
   std::mt19937 random(seed);
   for (int i = 0; i < count; ++i) {
-    std::string content(10'000 + random() % 40'000, '\0');
-    for (char& byte : content) byte = static_cast<char>(random());
+    const std::string content = Noise(10'000 + random() % 40'000, random());
     WriteText(std::format("{}/usr/lib/{}/{}/file-{}", tree, name, i % 10, i), content);
   }
 }
 
 Repo InitBare(const std::string& path) {
-  const CommandResult made = Shell("ostree init --mode=bare --repo=" + path);
-  if (made.status != 0) throw std::runtime_error(made.output);
-  return Repo::Open(path).value();
+  Run("ostree init --mode=bare --repo=" + path);
+  return Held(Repo::Open(path));
 }
 
 std::string Signed(std::span<const SecretKey> keys, std::string_view data) {
   std::vector<Signature> signatures;
-  for (const SecretKey& key : keys) signatures.push_back(Value(key.Sign(data)));
-  return Value(AddSignatures("", signatures));
+  for (const SecretKey& key : keys) signatures.push_back(Held(key.Sign(data)));
+  return Held(AddSignatures("", signatures));
 }
 
 Publisher::Publisher()
     : path(directory / "archive"),
       repo(MakeArchive(path)),
       root(path + "/metadata/1.root.json"),
-      key(Value(SecretKey::GenerateHybrid())),
+      key(Held(SecretKey::GenerateHybrid())),
       keys(directory / "keys"),
-      metadata(Value(TufRepository::Create(path, kNow))) {
-  WriteText(keys + "/release.pub", "# the publisher\n" + Value(PublicText(key)));
-  const RoleChange mine = {.keys = {Value(key.front().Public())}, .threshold = {}, .days = {}};
-  Value(metadata.StageRoot(
+      metadata(Held(TufRepository::Create(path, kNow))) {
+  WriteText(keys + "/release.pub", "# the publisher\n" + Held(PublicText(key)));
+  const RoleChange mine = {.keys = {Held(key.front().Public())}, .threshold = {}, .days = {}};
+  Held(metadata.StageRoot(
       {{"root", mine}, {"targets", mine}, {"snapshot", mine}, {"timestamp", mine}}));
-  Value(metadata.Sign(key));
+  Held(metadata.Sign(key));
 }
 
 Release Publisher::Describe(const std::string& version, const std::string& content) {
@@ -155,10 +130,10 @@ Release Publisher::Describe(const std::string& version, const std::string& conte
 Digest Publisher::Publish(const std::string& tree, const std::string& version,
                           const std::string& uki) {
   Release release = Describe(version, uki);
-  const Scan scan = Value(ScanDirectory(tree));
+  const Scan scan = Held(ScanDirectory(tree));
   const UniqueFd image(::memfd_create("image", MFD_CLOEXEC)),
       verity(::memfd_create("verity", MFD_CLOEXEC));
-  const Sealed sealed = Value(Seal(scan.tree, *scan.content, image.get(), verity.get(), {}));
+  const Sealed sealed = Held(Seal(scan.tree, *scan.content, image.get(), verity.get(), {}));
   release.root_hash = sealed.root_hash;
   release.image_size = sealed.size.image;
   release.verity_size = sealed.size.verity;
@@ -168,8 +143,8 @@ Digest Publisher::Publish(const std::string& tree, const std::string& version,
 Digest Publisher::Publish(const std::string& tree, const Release& release,
                           std::span<const SecretKey> signers) {
   Release committed = release;
-  committed.commit = Value(CommitTree(repo, Value(ScanDirectory(tree)),
-                                      {.uki = directory / "uki", .release = release}, signers));
+  committed.commit = Held(CommitTree(repo, Held(ScanDirectory(tree)),
+                                     {.uki = directory / "uki", .release = release}, signers));
   Announce(TargetOf(committed));
   return committed.commit;
 }
@@ -177,19 +152,19 @@ Digest Publisher::Publish(const std::string& tree, const Release& release,
 ReleaseTarget Publisher::Announce(ReleaseTarget release) {
   (void)metadata.StageWithdrawal(release.product, release.architecture, release.channel,
                                  release.version);
-  const ReleaseTarget announced = Value(metadata.StageRelease(std::move(release)));
-  Value(metadata.Sign(key));
+  const ReleaseTarget announced = Held(metadata.StageRelease(std::move(release)));
+  Held(metadata.Sign(key));
   return announced;
 }
 
 Commit Publisher::CommitOf(const std::string& version) const {
-  const Digest commit = Value(repo.ResolveRef(ReleaseRef("x86-64", version)));
-  return Value(repo.ReadCommit(commit));
+  const Digest commit = Held(repo.ResolveRef(ReleaseRef("x86-64", version)));
+  return Held(repo.ReadCommit(commit));
 }
 
 void Publisher::Pack(const std::string& from, const std::string& to) {
   NoProgress progress;
-  Value(PackRelease(
+  Held(PackRelease(
       {.repo = path, .architecture = "x86-64", .version = to, .from = {from}, .level = 3},
       progress));
   AnnouncePacks(to);
@@ -197,7 +172,7 @@ void Publisher::Pack(const std::string& from, const std::string& to) {
 
 void Publisher::AnnouncePacks(const std::string& version) {
   ReleaseTarget target = TargetOf(CommitOf(version).release);
-  target.packs = Value(PacksFor(path, target.root_hash));
+  target.packs = Held(PacksFor(path, target.root_hash));
   Announce(target);
 }
 

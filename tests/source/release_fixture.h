@@ -9,6 +9,7 @@
 #include "images/publish/secret_key.h"
 #include "images/tuf_repository.h"
 #include "tests/no_progress.h"
+#include "tests/shell.h"
 #include "tests/temp_dir.h"
 #include "tests/text_file.h"
 #include "updater/release/commit.h"
@@ -17,12 +18,6 @@
 #include "updater/source/scan.h"
 
 namespace hostos {
-
-struct CommandResult {
-  int status = -1;
-  std::string output;  // stdout and stderr
-};
-CommandResult Shell(const std::string& command);
 
 // A root of a few files of every kind: hard links, equal files, links, setuid, capabilities and
 // other xattrs, empty and sparse files, names of 255 bytes, names whose order is easy to get wrong.

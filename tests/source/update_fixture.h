@@ -42,11 +42,15 @@ struct Update {
   Update() {
     MakeOddTree(tree);
     AddFiles(tree, "old", 50, 1);
-    Digest old = publisher.Publish(tree, "1.0");
+    const Digest old = publisher.Publish(tree, "1.0");
     InitBare(parent);
-    REQUIRE(Shell("ostree pull-local --disable-fsync --repo=" + parent + " " + publisher.path +
-                  " " + old.Hex())
-                .status == 0);
+    Hold(old);
+  }
+
+  // Puts the objects of a commit into the parent.
+  void Hold(const Digest& commit) const {
+    Run("ostree pull-local --disable-fsync --repo=" + parent + " " + publisher.path + " " +
+        commit.Hex());
   }
 
   SourceOptions Options(const std::string& url) const {

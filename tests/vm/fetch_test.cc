@@ -1,10 +1,11 @@
 // The process that fetches, on a node: who can reach it, and what it can reach once somebody has
 // taken it over.
 #include <algorithm>
+#include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <sstream>
 
-#include "tests/vm/held.h"
+#include "tests/held.h"
 #include "tests/vm/milestones.h"
 
 namespace hostos {

@@ -1,7 +1,8 @@
 // What a node's slots, ESP and state look like after many changes of slot.
+#include <catch2/catch_test_macros.hpp>
 #include <chrono>
 
-#include "tests/vm/held.h"
+#include "tests/held.h"
 #include "tests/vm/milestones.h"
 
 namespace hostos {

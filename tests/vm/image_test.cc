@@ -1,10 +1,11 @@
 // The images of the real releases, judged by independent programs (erofs-utils, the kernel,
 // cryptsetup and ostree), and sealed once more.
+#include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
 #include "images/publish/scan_directory.h"
+#include "tests/held.h"
 #include "tests/mounted.h"
-#include "tests/vm/held.h"
 #include "tests/vm/release_set.h"
 #include "updater/release/commit.h"
 #include "updater/seal/seal.h"

@@ -1,10 +1,11 @@
 // Updates that are killed, cut off or refused on a real node.
 #include <signal.h>
 
+#include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 #include <map>
 
-#include "tests/vm/held.h"
+#include "tests/held.h"
 #include "tests/vm/milestones.h"
 
 namespace hostos {

@@ -1,9 +1,10 @@
 // The loader's limits: boot images, entries and an ESP that are not as they should be.
 #include <algorithm>
+#include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "tests/held.h"
 #include "tests/temp_dir.h"
-#include "tests/vm/held.h"
 #include "tests/vm/process.h"
 #include "tests/vm/trial.h"
 

@@ -1,8 +1,9 @@
 // How an operator logs in, as docs/rootfs.md says: credentials of the first boot, the console, SSH.
+#include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "tests/held.h"
 #include "tests/temp_dir.h"
-#include "tests/vm/held.h"
 #include "tests/vm/node.h"
 #include "tests/vm/process.h"
 

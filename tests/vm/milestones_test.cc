@@ -1,7 +1,9 @@
 // Reaches again the milestones that the other tests start from.
 #include "tests/vm/milestones.h"
 
-#include "tests/vm/held.h"
+#include <catch2/catch_test_macros.hpp>
+
+#include "tests/held.h"
 
 namespace hostos {
 namespace {

@@ -1,7 +1,8 @@
 // After the bless: a release that is counted again for a reboot, and one that goes bad.
+#include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
-#include "tests/vm/held.h"
+#include "tests/held.h"
 #include "tests/vm/trial.h"
 
 namespace hostos {

@@ -1,5 +1,7 @@
 // The story that `dev demo` tells, without a listener.
-#include "tests/vm/held.h"
+#include <catch2/catch_test_macros.hpp>
+
+#include "tests/held.h"
 #include "tests/vm/milestones.h"
 #include "tests/vm/silent.h"
 

@@ -3,7 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
-#include "tests/vm/held.h"
+#include "tests/held.h"
 
 namespace hostos {
 

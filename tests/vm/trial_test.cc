@@ -2,9 +2,10 @@
 // is put where the release's first boot finds it: into its /etc, its slot or its boot image.
 #include "tests/vm/trial.h"
 
+#include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
-#include "tests/vm/held.h"
+#include "tests/held.h"
 
 namespace hostos {
 namespace {

@@ -1,10 +1,11 @@
 // What a node accepts as a release when somebody else had access to its disk, or to what is carried
 // to it.
+#include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "images/bundle_release.h"
+#include "tests/held.h"
 #include "tests/temp_dir.h"
-#include "tests/vm/held.h"
 #include "tests/vm/process.h"
 #include "tests/vm/trial.h"
 

@@ -1,7 +1,7 @@
-// Results in Catch2: an error fails the test with its full message.
+// The value of a result that must be there: an error ends the test with its full message.
 #pragma once
 
-#include <catch2/catch_test_macros.hpp>
+#include <stdexcept>
 
 #include "updater/base/result.h"
 
@@ -9,7 +9,7 @@ namespace hostos {
 
 template <class T>
 T Held(Result<T> result) {
-  if (!result) FAIL(result.error().message);
+  if (!result) throw std::runtime_error(result.error().message);
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
