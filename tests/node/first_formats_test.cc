@@ -4,10 +4,10 @@
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
 
+#include "tests/held.h"
 #include "tests/node/ask.h"
 #include "tests/node/release_line.h"
 #include "tests/source/http_server.h"
-#include "tests/held.h"
 #include "tests/vm/process.h"
 
 namespace hostos {

@@ -291,8 +291,10 @@ static Result<> AddPrivate(const std::string& path, bool damaged, const Commit& 
     Result<std::string> content = repo.ReadContent(object.checksum);
     if (content && Sha256::Of(AsBytes(*content)) != object.checksum)
       content = Fail(Code::kNotTrusted, "{}: is not what it is named after", file);
-    if (content) contents[object.checksum.Hex()] = *std::move(content);
-    if (!content && !damaged) return std::unexpected(content.error());
+    if (content)
+      contents[object.checksum.Hex()] = *std::move(content);
+    else if (!damaged)
+      return std::unexpected(content.error());
   }
   return {};
 }
