@@ -204,7 +204,7 @@ TEST_CASE("a clock before a time that has been is not believed") {
 // because it checked neither. What is published next is good.
 constexpr uint64_t kDay = 86'400, kYear2100 = 4'102'444'800;
 
-void Strand(Machine& machine, uint64_t timestamp, uint64_t index) {
+static void Strand(Machine& machine, uint64_t timestamp, uint64_t index) {
   machine.source.PublishMetadata(2, machine.clock.Now() + 7 * kDay);
   machine.source.Publish("1.1.7", timestamp, {"kernel 2"});
   REQUIRE(machine.Update());

@@ -80,7 +80,7 @@ Result<Layout> Layout::Of(const Inodes& inodes) {
     place.nid = allocator.Take(MetadataSlots(place));
   }
   layout.by_nid.resize(all.size());
-  std::iota(layout.by_nid.begin(), layout.by_nid.end(), 0);
+  std::ranges::iota(layout.by_nid, 0);
   std::ranges::sort(layout.by_nid, {}, [&](uint32_t i) { return layout.places[i].nid; });
 
   const bool placed = !inodes.tree().starts.empty();
