@@ -11,6 +11,7 @@
 #include "images/publish/secret_key.h"
 #include "images/tuf_repository.h"
 #include "tests/announce.h"
+#include "tests/held.h"
 #include "tests/images/small_release.h"
 #include "tests/source/update_fixture.h"
 #include "tests/tuf/repository.h"
@@ -70,7 +71,8 @@ bool Has(const std::string& path, const std::string& what) {
 }
 
 TEST_CASE("a node updates from a mirror as from the publisher") {
-  Site site;
+  static const Site site;
+  fs::remove_all(site.mirror);
   const std::string& from = site.update.publisher.path;
   const HttpServer publisher(from, GENERATE("", kForbidsTheAbsent));
   MirrorOptions options = site.Options();
@@ -166,17 +168,32 @@ const Tampering kTamperings[] = {
      Code::kNotTrusted},
 };
 
+// The source has 1.2 since the mirror was made. Both can be had as they were.
+struct Ahead : Site {
+  const std::string from = update.publisher.path, old = mirror + ".old", keep = from + ".keep";
+
+  Ahead() {
+    REQUIRE(Run());
+    fs::rename(mirror, old);
+    AddFiles(update.tree, "newer", 20, 3);
+    update.publisher.Publish(update.tree, "1.2");
+    fs::copy(from, keep, fs::copy_options::recursive);
+  }
+  void PutBack() const {
+    fs::remove_all(from);
+    fs::copy(keep, from, fs::copy_options::recursive);
+  }
+};
+
 TEST_CASE("a mirror of a tampered source is refused, and offers what it offered before") {
   const Tampering& tampering = GENERATE(from_range(kTamperings));
   CAPTURE(tampering.name);
-  Site site;
-  const std::string from = site.update.publisher.path,
-                    keep = site.update.publisher.directory / "keep";
+  static const Ahead site;
+  const std::string& from = site.from;
+  site.PutBack();
+  fs::remove_all(site.mirror);
   const bool is_first = GENERATE(false, true);
-  if (!is_first) REQUIRE(site.Run());
-  AddFiles(site.update.tree, "newer", 20, 3);
-  site.update.publisher.Publish(site.update.tree, "1.2");
-  fs::copy(from, keep, fs::copy_options::recursive);
+  if (!is_first) fs::copy(site.old, site.mirror, fs::copy_options::recursive);
 
   std::string object;  // a new one, not the smallest
   for (const std::string& file : FilesEndingIn(from + "/objects", ".filez"))
@@ -198,8 +215,7 @@ TEST_CASE("a mirror of a tampered source is refused, and offers what it offered 
 
   // The same run on the real source goes on, and copies nothing twice.
   const auto copied = Times(site.mirror + "/objects");
-  fs::remove_all(from);
-  fs::copy(keep, from, fs::copy_options::recursive);
+  site.PutBack();
   REQUIRE(site.Run());
   CHECK(site.Installed()->version == "1.2");
   for (const auto& [path, time] : copied)
@@ -386,9 +402,7 @@ TEST_CASE("a mirror that is interrupted ends, and the next run goes on") {
   REQUIRE_FALSE(run);
   CHECK(run.error().message.contains("interrupted"));
   CHECK_FALSE(Has(site.mirror, "metadata/timestamp.json"));
-  const Result<Mirrored> next = site.Run();
-  INFO((next ? "" : next.error().message));
-  REQUIRE(next);
+  Held(site.Run());
   CHECK(site.Installed()->version == "1.2");
 }
 

@@ -1,7 +1,8 @@
 // Fetches a release as a node does, as a program of its own that a test can kill:
 //   source_fetch URL STAGING PARENT KEYS ROOT METADATA [ROOT_HASH]
 // with the root hash of the release whose objects are in PARENT.
-// Prints "done total" for every progress report, then the statistics and the peak memory.
+// Ends with 10 plus the code of the error, if any. Prints "done total" for every progress report,
+// then the statistics and the peak memory.
 #include <cstdio>
 #include <fstream>
 
@@ -32,7 +33,9 @@ hostos::Result<> Run(char** argument) {
                               .holds = holds,
                               .key_directories = {argument[4]},
                               .seal_formats = {1},
-                              .http = {}});
+                              .http = {.stall_timeout = hostos::Seconds(1),
+                                       .attempts = 2,
+                                       .backoff = hostos::Milliseconds(1)}});
   hostos::Target target = TRY(source.Resolve(std::nullopt, hostos::kNow));
   PrintProgress progress;
   hostos::FetchStats stats = TRY(source.Fetch(target, progress));
@@ -52,5 +55,5 @@ int main(int count, char** arguments) {
   for (std::string line; std::getline(status, line);) {
     if (line.starts_with("VmHWM")) std::printf("%s\n", line.c_str());
   }
-  return result ? 0 : 1;
+  return result ? 0 : 10 + static_cast<int>(result.error().code);
 }

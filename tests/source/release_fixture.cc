@@ -180,6 +180,17 @@ std::string Publisher::ObjectPath(const Digest& checksum, const std::string& ext
   return path + "/" + hostos::ObjectPath(checksum, extension);
 }
 
+std::string Bomb() {
+  Publisher publisher;
+  const std::string tree = publisher.directory / "tree";
+  fs::create_directories(tree + "/boot");
+  WriteText(tree + "/zeros", "");
+  fs::resize_file(tree + "/zeros", 64 << 20);
+  publisher.Publish(tree, "1.0");
+  const Digest zeros = Held(ScanDirectory(tree)).tree.files.at(0).checksum;
+  return ReadText(publisher.ObjectPath(zeros, "filez"));
+}
+
 Digest PutObject(const std::string& repository, std::string_view bytes,
                  const std::string& extension) {
   Digest digest = Sha256::Of(AsBytes(bytes));

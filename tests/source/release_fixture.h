@@ -64,6 +64,9 @@ struct Publisher {
   TufRepository metadata;
 };
 
+// A file object of an archive: 64 MB of zeros in 65 kB.
+std::string Bomb();
+
 // Puts an object's raw bytes into a repository, as a server may serve anything.
 Digest PutObject(const std::string& repository, std::string_view bytes,
                  const std::string& extension);

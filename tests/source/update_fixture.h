@@ -53,6 +53,11 @@ struct Update {
         commit.Hex());
   }
 
+  // Whoever fetches from now on has fetched nothing before.
+  void Forget() const {
+    for (const std::string& state : {staging, trusted}) std::filesystem::remove_all(state);
+  }
+
   SourceOptions Options(const std::string& url) const {
     return {.url = url,
             .channel = "stable",

@@ -3,7 +3,6 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <filesystem>
 
-#include "images/publish/scan_directory.h"
 #include "tests/source/update_fixture.h"
 #include "tests/text_file.h"
 #include "updater/release/commit.h"
@@ -88,22 +87,12 @@ TEST_CASE("objects that are all larger than signed are cut off together") {
   CHECK(sent < bloat / 8);
 }
 
-// Puts another object's file there, as it would be in an archive: 64 MB of zeros in 65 kB.
-void PutBomb(const std::string& victim) {
-  Publisher other;
-  fs::create_directories(other.directory / "tree/boot");
-  WriteText(other.directory / "tree/zeros", "");
-  fs::resize_file(other.directory / "tree/zeros", 64 << 20);
-  Scan scan = *ScanDirectory(other.directory / "tree");
-  other.Publish(other.directory / "tree", "1.0");
-  fs::copy_file(other.ObjectPath(scan.tree.files.at(0).checksum, "filez"), victim,
-                fs::copy_options::overwrite_existing);
-}
-
 TEST_CASE("an object that is missing, truncated or altered ends the pull, with its name") {
-  Update update;
-  AddFiles(update.tree, "new", 10, 2);
-  Digest newest = update.publisher.Publish(update.tree, "1.1");
+  // Made once, for all sections.
+  static Update update;
+  static const Digest newest =
+      (AddFiles(update.tree, "new", 10, 2), update.publisher.Publish(update.tree, "1.1"));
+  update.Forget();
   std::string victim = SomeMissingFile(update, newest);
   std::string good = ReadText(victim);
   std::string name = fs::path(victim).stem();
@@ -134,7 +123,7 @@ TEST_CASE("an object that is missing, truncated or altered ends the pull, with i
                   fs::copy_options::overwrite_existing);
   }
   SECTION("a small file that unpacks to a large one") {
-    PutBomb(victim);
+    WriteText(victim, Bomb());
   }
   SECTION("HTTP 500") {
     extra = "location ~ " + name + " { return 500; }";
@@ -177,7 +166,7 @@ TEST_CASE("an object in a directory is believed no more than one from a server")
     WriteText(victim, bad);
   }
   SECTION("a small file that unpacks to a large one") {
-    PutBomb(victim);
+    WriteText(victim, Bomb());
   }
   LocalSource source = update.FromDirectory();
   const Target target = *source.Resolve(std::nullopt, kNow);
