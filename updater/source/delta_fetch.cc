@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 // More than any header of a content object with what updater/release/objects.h admits, in practice.
 constexpr uint64_t kMaxHeaderBytes = 1 << 20;
-constexpr uint64_t kSmallBytes = 128 << 10;  // an object that fits into memory
+constexpr uint64_t kSmallBytes = 64 << 10;  // an object that fits into memory
 
 // Where the pack is received; one at a time.
 std::string PartPath(const DeltaPack& pack, const Release& release, const SourceOptions& options) {

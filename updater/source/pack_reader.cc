@@ -34,6 +34,10 @@ Result<PackReader> PackReader::Open(int file, uint64_t begin, uint64_t size, con
     reader.begins_.push_back(at);
     at += object.packed();
   }
+  // At once: while a vector grows, its old memory and its new are there.
+  reader.packed_.reserve(kMaxPackedFrameBytes);
+  reader.prefix_.reserve(kMaxPrefixBytes);
+  reader.literals_.reserve(kMaxFrameBytes);
   reader.zstd_ = {ZSTD_createDCtx(), &ZSTD_freeDCtx};
   if (!reader.zstd_) return Fail(Code::kFailed, "zstd: out of memory");
   return reader;

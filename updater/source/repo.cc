@@ -200,7 +200,8 @@ Result<> Repo::Transaction::WriteContent(const Digest& checksum, int file, uint6
   TRY(CheckContent(checksum, found));
   // Behind a buffer libostree sees no file, which it would clone as a whole, header and all.
   auto bytes = GRef<GInputStream>::Adopt(g_unix_input_stream_new(file, /*close_fd=*/FALSE));
-  auto object = GRef<GInputStream>::Adopt(g_buffered_input_stream_new_sized(bytes.get(), 1 << 20));
+  auto object =
+      GRef<GInputStream>::Adopt(g_buffered_input_stream_new_sized(bytes.get(), 256 << 10));
   return WriteObject(repo_.get(), checksum, object.get(), size, nullptr);
 }
 
