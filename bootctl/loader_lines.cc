@@ -1,13 +1,9 @@
 #include "bootctl/loader_lines.h"
 
+#include "updater/base/text.h"
+
 namespace hostos {
 namespace {
-
-std::string_view Trim(std::string_view line) {
-  const size_t first = line.find_first_not_of(" \t");
-  if (first == line.npos) return {};
-  return line.substr(first, line.find_last_not_of(" \t") - first + 1);
-}
 
 std::string_view Unquote(std::string_view value) {
   for (char quote : {'"', '\''})

@@ -18,7 +18,6 @@
 namespace hostos {
 namespace {
 
-constexpr size_t kMaxSbom = 64 << 20;
 constexpr std::string_view kElf = "\x7f\x45LF";
 
 Result<uint64_t> TimeOf(const std::string& path) {
@@ -117,7 +116,7 @@ Result<MadeSbom> MakeSbom(const SbomOptions& options) {
 }
 
 Result<> CheckSbom(const std::string& tree, const RootTree& root) {
-  const Result<std::string> text = ReadFile(tree + kCycloneDxPath, kMaxSbom);
+  const Result<std::string> text = ReadFile(tree + kCycloneDxPath, kMaxSbomBytes);
   if (!text && text.error().code == Code::kNotFound) return {};
   const tuf::Json bom = tuf::Json::parse(TRY(text), nullptr, /*allow_exceptions=*/false);
   const auto member = [](const tuf::Json& object, const char* key) {

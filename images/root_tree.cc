@@ -5,14 +5,13 @@
 
 #include "bootctl/entry_name.h"
 #include "bootctl/loader_lines.h"
+#include "images/sbom/dpkg.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr size_t kMaxDatabase = 64 << 20;
 
 // Calls `line(text)` for each line, without its newline.
 template <class Line>
@@ -83,8 +82,7 @@ Result<RootTree> InspectRootTree(const std::string& directory) {
     return Fail(Code::kFailed, "{}: expected IMAGE_ID={}, found '{}'", root.os_release, kReleaseId,
                 id);
   TRY(FindKernel(directory, root));
-  root.packages =
-      InstalledPackages(TRY(ReadFile(directory + "/usr/lib/sysimage/dpkg/status", kMaxDatabase)));
+  root.packages = InstalledPackages(TRY(ReadFile(directory + kDpkgPath + "/status", kMaxStatus)));
   return root;
 }
 

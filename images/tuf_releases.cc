@@ -93,6 +93,8 @@ Result<std::vector<ReleaseTarget>> TufRepository::Releases(const std::string& pr
 
 Result<> TufRepository::Put(Json& targets, const std::string& path, const ReleaseTarget& release) {
   const std::string content = WriteReleaseTarget(release);
+  if (const Result<ReleaseTarget> read = ParseReleaseTarget(content); !read)
+    return Fail(Code::kRefused, "{}: nodes would refuse it: {}", path, read.error().message);
   const std::string sha256 = Sha256::Of(AsBytes(content)).Hex();
   contents_[directory_ + "/targets/" + HashedPath(path, sha256)] = content;
   targets["targets"][path] = {{"length", content.size()}, {"hashes", {{"sha256", sha256}}}};

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "images/publish/token.h"
+#include "updater/base/text.h"
 #include "updater/base/unique_fd.h"
 #include "updater/release/openssl_key.h"
 #include "updater/release/secret_text.h"

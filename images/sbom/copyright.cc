@@ -30,7 +30,7 @@ class LicenceLine {
     for (const auto part : std::views::split(line, ',')) {
       parts_.emplace_back();
       for (const auto word : std::views::split(part, ' '))
-        if (const auto trimmed = Trimmed(std::string_view(word)); !trimmed.empty())
+        if (const auto trimmed = Trim(std::string_view(word)); !trimmed.empty())
           parts_.back().emplace_back(trimmed);
     }
   }
@@ -111,7 +111,7 @@ Licences LicencesOf(std::string_view copyright) {
   std::set<std::string> each;
   for (const Paragraph& paragraph : *paragraphs) {
     const std::string_view field = paragraph.Get("license");
-    const std::string_view line = Trimmed(field.substr(0, field.find('\n')));
+    const std::string_view line = Trim(field.substr(0, field.find('\n')));
     const bool header = !paragraph.Get("format").empty();
     if (paragraph.Get("files").empty() && (!header || line.empty())) continue;
     if (line.empty()) return {};

@@ -4,6 +4,7 @@
 #include <ranges>
 
 #include "images/sbom/paragraphs.h"
+#include "updater/base/text.h"
 
 namespace hostos {
 namespace {
@@ -32,9 +33,9 @@ std::optional<DebianSource> ParseSource(std::string_view text, std::string_view 
   const size_t open = text.find('(');
   if (open != text.npos) {
     if (!text.ends_with(')')) return std::nullopt;
-    version = Trimmed(text.substr(open + 1, text.size() - open - 2));
+    version = Trim(text.substr(open + 1, text.size() - open - 2));
   }
-  const std::string_view name = Trimmed(text.substr(0, open));
+  const std::string_view name = Trim(text.substr(0, open));
   if (!IsName(name) || !IsVersion(version)) return std::nullopt;
   return DebianSource{std::string(name), std::string(version)};
 }
@@ -43,7 +44,7 @@ std::optional<DebianSource> ParseSource(std::string_view text, std::string_view 
 std::optional<std::vector<DebianSource>> ParseSources(std::string_view text) {
   std::vector<DebianSource> sources;
   for (const auto part : std::views::split(text, ',')) {
-    const std::string_view one = Trimmed(std::string_view(part));
+    const std::string_view one = Trim(std::string_view(part));
     if (one.empty()) continue;
     const size_t equals = one.find("(=");
     if (equals == one.npos) return std::nullopt;

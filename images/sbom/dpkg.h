@@ -10,6 +10,10 @@
 
 namespace hostos {
 
+// dpkg's database in a root.
+inline constexpr const char* kDpkgPath = "/usr/lib/sysimage/dpkg";
+inline constexpr size_t kMaxStatus = 64 << 20;  // of its file `status`
+
 inline constexpr size_t kMaxPackages = 20'000;
 
 // A source package of one version.

@@ -6,13 +6,6 @@
 
 namespace hostos {
 
-std::string_view Trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const size_t first = text.find_first_not_of(kSpace);
-  if (first == text.npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
 std::string_view Paragraph::Get(std::string_view name) const {
   for (const auto& [key, value] : fields)
     if (key == name) return value;
@@ -26,7 +19,7 @@ Result<std::vector<Paragraph>> ParseParagraphs(std::string_view text) {
     const size_t end = text.find('\n');
     const std::string_view line = text.substr(0, end);
     text.remove_prefix(end == text.npos ? text.size() : end + 1);
-    if (Trimmed(line).empty()) {
+    if (Trim(line).empty()) {
       inside = false;
       continue;
     }
@@ -47,7 +40,7 @@ Result<std::vector<Paragraph>> ParseParagraphs(std::string_view text) {
       return Fail(Code::kFailed,
                   "line {}: expected the field {} once in a paragraph, found it twice", number,
                   line.substr(0, colon));
-    fields.emplace_back(name, Trimmed(line.substr(colon + 1)));
+    fields.emplace_back(name, Trim(line.substr(colon + 1)));
   }
   return paragraphs;
 }

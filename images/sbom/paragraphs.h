@@ -26,7 +26,4 @@ struct Paragraph {
 // there twice.
 Result<std::vector<Paragraph>> ParseParagraphs(std::string_view text);
 
-// Without spaces, tabs and newlines around it.
-std::string_view Trimmed(std::string_view text);
-
 }  // namespace hostos

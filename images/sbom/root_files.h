@@ -47,7 +47,4 @@ class FileOwners {
   std::unordered_map<std::string, size_t> owners_;
 };
 
-// dpkg's database in a root.
-inline constexpr const char* kDpkgPath = "/usr/lib/sysimage/dpkg";
-
 }  // namespace hostos

@@ -13,7 +13,7 @@
 namespace hostos {
 namespace {
 
-constexpr size_t kMaxOsRelease = 1 << 20, kMaxStatus = 64 << 20, kMaxPrograms = 4096;
+constexpr size_t kMaxOsRelease = 1 << 20, kMaxPrograms = 4096;
 
 Result<Identity> ReadIdentity(const RootFiles& root) {
   const char* path = "/usr/lib/os-release";

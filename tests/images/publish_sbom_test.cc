@@ -18,10 +18,11 @@ struct Publishing {
   SmallRelease small;
   std::string repo = small / "repo";
 
-  explicit Publishing(bool sbom) {
+  explicit Publishing(bool sbom, bool spdx_is_empty = false) {
     if (sbom)
       REQUIRE(MakeSbom(
           {.tree = small / "root", .initrd = small / "initrd", .timestamp = kReleaseTime}));
+    if (spdx_is_empty) WriteText(small / "root" + kSpdxPath, "");
     REQUIRE(small.Commit());
     const std::string trusted = small / "keys/ci.pub";
     REQUIRE(Run({"root", "--root-key", trusted, "--targets-key", trusted, "--snapshot-key", trusted,
@@ -75,6 +76,14 @@ TEST_CASE("a release without an SBOM is published without one") {
   REQUIRE(publishing.Run({"publish", "1.0.0"}));
   CHECK(publishing.Target("stable").sboms.empty());
   CHECK_FALSE(fs::exists(publishing.repo + "/sbom"));
+}
+
+TEST_CASE("a release that nodes would refuse is not published") {
+  const Publishing publishing(true, /*spdx_is_empty=*/true);
+  const Result<std::string> published = publishing.Run({"publish", "1.0.0"});
+  REQUIRE_FALSE(published);
+  CHECK(published.error().message.contains("nodes would refuse it: release.sboms[1].size"));
+  CHECK_FALSE(fs::exists(publishing.repo + "/targets"));
 }
 
 TEST_CASE("a mirror has the SBOMs of its releases, as they were signed or not at all") {

@@ -2,23 +2,27 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "updater/base/sbom_path.h"
 #include "updater/base/unique_fd.h"
 #include "updater/tuf/json.h"
 
 namespace hostos {
 namespace {
 
+ReleaseTarget GoodRelease() {
+  return {.version = "1.0.0",
+          .channel = "stable",
+          .architecture = "x86-64",
+          .commit = {},
+          .root_hash = {},
+          .image_size = 1,
+          .uki_digest = {},
+          .uki_size = 1,
+          .index = 1};
+}
+
 TEST_CASE("names in a release's target are names, or nothing of it is read") {
-  const ReleaseTarget good = {.version = "1.0.0",
-                              .channel = "stable",
-                              .architecture = "x86-64",
-                              .commit = {},
-                              .root_hash = {},
-                              .image_size = 1,
-                              .uki_digest = {},
-                              .uki_size = 1,
-                              .index = 1};
-  const std::string text = WriteReleaseTarget(good);
+  const std::string text = WriteReleaseTarget(GoodRelease());
   REQUIRE(ParseReleaseTarget(text));
   for (const char* field : {"product", "version", "channel", "architecture"})
     for (const char* name : {"", ".", "..", "../1.0", "a/b", "/etc/passwd", "-x", "1_0", "1\x1b[2J",
@@ -36,15 +40,7 @@ TEST_CASE("names in a release's target are names, or nothing of it is read") {
 }
 
 TEST_CASE("a release's target names its SBOMs, a bounded number of them, by names and digests") {
-  ReleaseTarget good = {.version = "1.0.0",
-                        .channel = "stable",
-                        .architecture = "x86-64",
-                        .commit = {},
-                        .root_hash = {},
-                        .image_size = 1,
-                        .uki_digest = {},
-                        .uki_size = 1,
-                        .index = 1};
+  ReleaseTarget good = GoodRelease();
   const Digest digest = Sha256::Of(AsBytes("what is in it"));
   good.sboms = {{"cdx", digest, 7}, {"spdx", {}, 9}};
   const auto read = ParseReleaseTarget(WriteReleaseTarget(good));
@@ -69,6 +65,7 @@ TEST_CASE("a release's target names its SBOMs, a bounded number of them, by name
   CHECK(refused([](tuf::Json& sboms) { sboms[0]["format"] = "../../x"; }));
   CHECK(refused([](tuf::Json& sboms) { sboms[0]["sha256"] = "00"; }));
   CHECK(refused([](tuf::Json& sboms) { sboms[0]["size"] = 0; }));
+  CHECK(refused([](tuf::Json& sboms) { sboms[0]["size"] = kMaxSbomBytes + 1; }));
   CHECK(refused([](tuf::Json& sboms) { sboms = 1; }));
   CHECK(refused([](tuf::Json& sboms) {
     while (sboms.size() <= kMaxSboms) sboms.push_back(tuf::Json(sboms[0]));

@@ -20,6 +20,14 @@ inline std::string Joined(const std::ranges::input_range auto& words,
   return text;
 }
 
+// Without spaces, tabs and ends of lines around it.
+inline std::string_view Trim(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t first = text.find_first_not_of(kSpace);
+  if (first == text.npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
 // "12.3 MB", of a million bytes.
 inline std::string Megabytes(uint64_t bytes) {
   return std::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);

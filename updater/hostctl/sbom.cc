@@ -5,11 +5,9 @@
 
 namespace hostos {
 
-constexpr size_t kMaxSbom = 64 << 20;
-
 Result<std::string> ReadSbom(const std::string& root, const std::string& format) {
   const std::string path = root + (format == "spdx" ? kSpdxPath : kCycloneDxPath);
-  Result<std::string> text = ReadFile(path, kMaxSbom);
+  Result<std::string> text = ReadFile(path, kMaxSbomBytes);
   if (!text && text.error().code == Code::kNotFound)
     return Fail(Code::kNotFound,
                 "{}: this release has no SBOM: whoever publishes it adds one (hostimage sbom)",

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "updater/base/text.h"
+
 namespace hostos {
 
 const char* ProviderName(Algorithm algorithm) {
@@ -66,13 +68,6 @@ std::optional<PublicKey> ParsePublic(std::string_view text) {
   }
   if (key.bytes.size() != SizesOf(key.algorithm).public_key) return std::nullopt;
   return key;
-}
-
-std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  size_t begin = text.find_first_not_of(kBlank);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
 }
 
 std::string_view FirstLine(std::string_view text) {

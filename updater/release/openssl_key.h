@@ -58,7 +58,6 @@ Key FromOstree(std::string_view line);
 // The key in a PEM block or in a line of base64.
 std::optional<PublicKey> ParsePublic(std::string_view text);
 
-std::string_view Trim(std::string_view text);
 std::string_view FirstLine(std::string_view text);
 
 }  // namespace hostos

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "updater/base/clock.h"
+#include "updater/base/sbom_path.h"
 #include "updater/release/commit.h"
 #include "updater/tuf/json.h"
 #include "updater/tuf/name.h"
@@ -32,34 +33,29 @@ Result<uint64_t> NumberAt(const tuf::Object& object, const char* key, int64_t le
   return static_cast<uint64_t>(TRY(object.Integer(key, least)));
 }
 
-// A target of before there were packs names none.
-Result<std::vector<DeltaPack>> PacksAt(const tuf::Object& object, const char* key) {
-  std::vector<DeltaPack> packs;
-  if (!object.Has(key)) return packs;
-  for (const tuf::Object& pack : TRY(object.Children(key))) {
-    const Digest from = TRY(DigestAt(pack, "from"));
-    const uint64_t size = TRY(NumberAt(pack, "size", 1));
-    packs.push_back({from, size});
-  }
-  if (packs.size() <= kMaxPacks) return packs;
-  return Fail(Code::kNotTrusted, "{}.{}: expected at most {}, found {}", object.where(), key,
-              kMaxPacks, packs.size());
+// A list of at most `most`. A target of before there were such things has no list.
+Result<std::vector<tuf::Object>> ListAt(const tuf::Object& object, const char* key, size_t most) {
+  if (!object.Has(key)) return {};
+  std::vector<tuf::Object> list = TRY(object.Children(key));
+  if (list.size() <= most) return list;
+  return Fail(Code::kNotTrusted, "{}.{}: expected at most {}, found {}", object.where(), key, most,
+              list.size());
 }
 
-// A target of before there were SBOMs names none.
-Result<std::vector<SbomFile>> SbomsAt(const tuf::Object& object, const char* key) {
-  std::vector<SbomFile> sboms;
-  if (!object.Has(key)) return sboms;
-  for (const tuf::Object& sbom : TRY(object.Children(key))) {
-    SbomFile file;
-    file.format = TRY(NameAt(sbom, "format"));
-    file.digest = TRY(DigestAt(sbom, "sha256"));
-    file.size = TRY(NumberAt(sbom, "size", 1));
-    sboms.push_back(std::move(file));
-  }
-  if (sboms.size() <= kMaxSboms) return sboms;
-  return Fail(Code::kNotTrusted, "{}.{}: expected at most {}, found {}", object.where(), key,
-              kMaxSboms, sboms.size());
+Result<DeltaPack> PackFrom(const tuf::Object& object) {
+  const Digest from = TRY(DigestAt(object, "from"));
+  const uint64_t size = TRY(NumberAt(object, "size", 1));
+  return DeltaPack{from, size};
+}
+
+Result<SbomFile> SbomFrom(const tuf::Object& object) {
+  SbomFile file;
+  file.format = TRY(NameAt(object, "format"));
+  file.digest = TRY(DigestAt(object, "sha256"));
+  file.size = TRY(NumberAt(object, "size", 1));
+  if (file.size <= kMaxSbomBytes) return file;
+  return Fail(Code::kNotTrusted, "{}.size: expected at most {}, found {}", object.where(),
+              kMaxSbomBytes, file.size);
 }
 
 template <class T>
@@ -107,8 +103,10 @@ Result<ReleaseTarget> ParseReleaseTarget(std::string_view bytes) {
   target.uki_size = TRY(NumberAt(object, "uki_size", 1));
   target.index = index;
   target.minimum_index = minimum_index;
-  target.packs = TRY(PacksAt(object, "packs"));
-  target.sboms = TRY(SbomsAt(object, "sboms"));
+  for (const tuf::Object& pack : TRY(ListAt(object, "packs", kMaxPacks)))
+    target.packs.push_back(TRY(PackFrom(pack)));
+  for (const tuf::Object& sbom : TRY(ListAt(object, "sboms", kMaxSboms)))
+    target.sboms.push_back(TRY(SbomFrom(sbom)));
   return target;
 }
 

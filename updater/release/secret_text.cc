@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <span>
 
+#include "updater/base/text.h"
 #include "updater/base/unique_fd.h"
 #include "updater/release/openssl_key.h"
 
