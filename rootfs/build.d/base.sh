@@ -37,7 +37,8 @@ build_base() {
     "$SUITE" "$tree" ${HOSTOS_MIRROR:+"$HOSTOS_MIRROR"}
   refuse_accounts "$tree"
   tidy_base "$tree" "$output.new/own"
-  rm -rf "$output.new/tmp" "$output.new/started" "$output.new/own"
+  describe_base >"$output.new/inputs.json"
+  rm -rf "$output.new/tmp" "$output.new/started" "$output.new/own" "$output.new/debs"
   rm -rf --one-file-system "$output"
   mv "$output.new" "$output"
   say "base: $output"
@@ -48,6 +49,7 @@ finish_base() {
   local tree=$1 out=$2 kernel
   packages=$3
   newest_file "$tree" "$out/started" >"$out/epoch"
+  list_debs "$tree" >"$out/debs"
   kernel=$(cd "$tree/usr/lib/modules" && echo *)
   [ -f "$tree/boot/vmlinuz-$kernel" ] || die "expected exactly one kernel, found: $kernel"
 
@@ -69,6 +71,33 @@ finish_base() {
   listed "$HERE/packages.transient" | grep -vxFf "$out/own" | DEBIAN_FRONTEND=noninteractive xargs chroot "$tree" \
     dpkg --purge --force-depends --force-remove-protected
 }
+
+# list_debs TREE: every package that went into it, also those that are taken out again: name, version,
+# architecture and SHA-256, as apt's signed lists have them.
+list_debs() {
+  local installed found
+  installed=$(installed "$1" '${binary:Package}=${Version}\n')
+  found=$(APT_CONFIG=$MMDEBSTRAP_APT_CONFIG xargs apt-cache show <<<"$installed" | awk '
+    function end() { if (sha256) print name "\t" version "\t" arch "\t" sha256; sha256 = "" }
+    /^Package: / { name = $2 } /^Version: / { version = $2 } /^Architecture: / { arch = $2 } /^SHA256: / { sha256 = $2 }
+    /^$/ { end() } END { end() }' | LC_ALL=C sort -u)
+  [ "$(wc -l <<<"$found")" = "$(wc -l <<<"$installed")" ] ||
+    die "expected one digest in apt's lists for each package, found $(wc -l <<<"$found") for $(wc -l <<<"$installed")"
+  echo "$found"
+}
+
+# describe_base: what this base is made of, for the release's provenance (docs/provenance.md).
+describe_base() {
+  builders | jq --raw-input --slurp --sort-keys --rawfile debs "$output.new/debs" \
+    --arg packages "$(listed "${files[@]}" | LC_ALL=C sort -u)" \
+    --arg suite "$SUITE" --arg updates "$suite_updates" --arg profile "$profile" --arg key "$(base_key)" '
+    def table: split("\n") | map(select(. != "") | split("\t") | {name: .[0], version: .[1], architecture: .[2], sha256: .[3]});
+    {parameters: {suite: $suite, suite_updates: $updates, profile: $profile, packages: ($packages | split("\n")), base_key: $key},
+     debs: ($debs | table), builders: (table | map(del(.sha256)))}'
+}
+
+# The packages of the machine that builds.
+builders() { dpkg-query --show --showformat='${Package}\t${Version}\t${Architecture}\n' | LC_ALL=C sort; }
 
 # own_packages TREE: the packages that only the given list brings, for a list other than
 # rootfs/packages: those it names and rootfs/packages does not, and all that they depend on, unless

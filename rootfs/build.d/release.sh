@@ -24,6 +24,7 @@ build_release() {
   refuse_secrets "$tree"
   expect_trust "$tree"
   complete_rescue "$tree" "$epoch"
+  if [ -f "$base/inputs.json" ]; then describe_release "$epoch" >"$output.new/inputs.json"; fi
   if [ "$initrd" = compressed ]; then compress "$output.new"/{,rescue-}initrd; fi
   find "$tree" "$output.new"/*initrd -exec touch --no-dereference --date="@$epoch" {} +
 
@@ -63,6 +64,22 @@ complete_rescue() {
     cpio --quiet --reproducible --owner=0:0 --format=newc --create) |
     cat "$base/rescue-initrd" - >"$output.new/rescue-initrd"
   rm -r "$part"
+}
+
+# describe_release EPOCH: what the release is made of, its base included.
+describe_release() {
+  local commit
+  commit=$(git -C "$HERE" -c safe.directory='*' rev-parse HEAD 2>/dev/null) || commit=''
+  [ -z "$(git -C "$HERE" -c safe.directory='*' status --porcelain 2>/dev/null)" ] || commit+=-dirty
+  (cd "$install" && find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum) |
+    jq --raw-input --slurp --sort-keys --slurpfile base "$base/inputs.json" --arg commit "$commit" \
+      --arg version "$version" --arg preview "$preview" --arg initrd "$initrd" --arg epoch "$1" \
+      --arg os_release "$([ -z "$os_release" ] || cat "$os_release")" --arg builders "$(builders)" '
+      def lines: split("\n") | map(select(. != ""));
+      $base[0] * {parameters: {version: $version, preview: $preview, initrd: $initrd, file_time: ($epoch | tonumber),
+        os_release: ($os_release | lines)}, source: $commit,
+        install: (lines | map({path: .[66:], sha256: .[:64]}))}
+      | .builders |= (. + ($builders | lines | map(split("\t") | {name: .[0], version: .[1], architecture: .[2]})) | unique)'
 }
 
 # compress FILE...: for nodes with a small ESP; each update then moves the whole of them.
@@ -272,7 +289,8 @@ empty_var() {
   mv "$tree/var/lib/dpkg" "$tree/usr/lib/sysimage/dpkg"
   {
     echo "# What packages keep in /var, written when the image was built."
-    echo "L+ /var/lib/dpkg - - - - ../../usr/lib/sysimage/dpkg"
+    echo "r! /var/lib/dpkg" # the link of a release of before; var-lib-dpkg.mount takes a directory
+    echo "d /var/lib/dpkg 0755 root root"
     find "$tree/var" -mindepth 1 -printf '%P\t%#m\t%U\t%G\t%y\t%l\n' | LC_ALL=C sort |
       while IFS=$'\t' read -r path mode user group type target; do
         escaped=${path//%/%%}

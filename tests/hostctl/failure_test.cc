@@ -36,7 +36,7 @@ BootState Invalidated() {
 TEST_CASE("every code has an exit code, and every exit code its number in the table") {
   int number = 0;
   for (const ExitCodeMeaning& row : kExitCodes) CHECK(Number(row.code) == number++);
-  CHECK(number == 14);
+  CHECK(number == 15);
   CHECK(ExitCodeOf(Code::kFailed) == ExitCode::kFailed);
   CHECK(ExitCodeOf(Code::kNotFound) == ExitCode::kFailed);
   CHECK(Number(ExitCodeOf(Code::kUsage)) == 2);

@@ -41,11 +41,12 @@ TEST_CASE("status as JSON has exactly the documented fields, and whole digests")
   view.status.known = {"units/old.service"};
   view.status.traffic = view.status.fallback->traffic = Traffic{41'200'000, 9, 40'000'000, 1};
   const json status = Parsed(StatusJson(view));
-  CHECK(Keys(status) == std::set<std::string>{"format", "version", "channel", "architecture",
-                                              "running", "boots_next", "reboot_needed", "slots",
-                                              "update", "busy", "fallback", "degraded", "denied",
-                                              "known", "traffic", "checked", "selftest", "rescue",
-                                              "problems"});
+  CHECK(Keys(status) == std::set<std::string>{
+                            "format",     "version",       "channel", "architecture", "running",
+                            "boots_next", "reboot_needed", "slots",   "update",       "busy",
+                            "fallback",   "degraded",      "denied",  "known",        "traffic",
+                            "checked",    "selftest",      "rescue",  "support",      "problems"});
+  CHECK(status["support"] == json{{"preview", false}, {"ends", nullptr}, {"over", false}});
   CHECK(status["known"] == json::array({"units/old.service"}));
   CHECK(Keys(status["traffic"]) == kTraffic);
   CHECK(status["traffic"]["bytes"] == 41'200'000);
@@ -225,6 +226,13 @@ TEST_CASE("health, history and verify as JSON carry what their texts do") {
       Parsed(VerifyJson(view))["boot"] ==
       json{{"problem", nullptr},
            {"unsigned", {{{"what", "loader/addons/a.addon.efi"}, {"can", "kernel parameters"}}}}});
+}
+
+TEST_CASE("the end of support is in status as JSON") {
+  StatusView status = SampleStatus();
+  status.status.support = {.preview = true, .ends = status.now};
+  CHECK(Parsed(StatusJson(status))["support"] ==
+        json{{"preview", true}, {"ends", FormatTimeIso(status.now)}, {"over", true}});
 }
 
 TEST_CASE("the rescue is in status, plan and verify as JSON") {

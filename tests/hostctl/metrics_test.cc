@@ -13,6 +13,7 @@ TEST_CASE("metrics say what runs, how the last update ended and what was verifie
   status.update = SampleUpdate(Phase::kArmed);
   status.traffic = Traffic{41'200'000, 9, 40'000'000, 1};
   status.index_floor = 13;
+  status.support = {.preview = true, .ends = 1'795'219'200};
   status.slots[0].verified = Verification{.time = kNow - 60, .problem = "block 12 differs"};
   status.slots[1].verified = Verification{.time = kNow};
   const std::vector<tuf::TrustedRole> trusted = {{"root", 1, kNow + 9}, {"timestamp", 7, kNow + 5}};
@@ -62,6 +63,12 @@ hostos_metadata_expires_seconds{role="timestamp"} 1795225805
 # HELP hostos_rescue_ok 0 when the rescue on the ESP should be another one.
 # TYPE hostos_rescue_ok gauge
 hostos_rescue_ok 1
+# HELP hostos_preview 1 when what runs is not for production.
+# TYPE hostos_preview gauge
+hostos_preview 1
+# HELP hostos_support_end_seconds When the support of what runs ends.
+# TYPE hostos_support_end_seconds gauge
+hostos_support_end_seconds 1795219200
 )");
 }
 

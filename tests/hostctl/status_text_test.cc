@@ -174,6 +174,30 @@ TEST_CASE("status tells the version of the rescue; one that should be another ex
   CHECK(ExitOf(view) == ExitCode::kNotHealthy);
 }
 
+TEST_CASE(
+    "status tells of a preview, and of the end of support; one that has ended exits with 14") {
+  StatusView view = SampleStatus();
+  const std::string quiet = Text(view);
+  CHECK_THAT(quiet, !ContainsSubstring("Support") && !ContainsSubstring("PREVIEW"));
+  constexpr uint64_t kDay = 86'400;
+  view.status.support.ends = view.now / kDay * kDay + 91 * kDay;
+  CHECK(Text(view) == quiet);
+
+  view.status.support.ends -= kDay;
+  CHECK(Line(Text(view), "Support") == "Support  of this release ends on 2027-02-19");
+  CHECK(ExitOf(view) == ExitCode::kDone);
+
+  view.status.support = {.preview = true, .ends = view.now};
+  CHECK(Line(Text(view), "Support") ==
+        "Support  of this release ended on 2026-11-21: nobody mends it; update to a newer one");
+  CHECK_THAT(Line(Text(view), "HostOS"),
+             ContainsSubstring("PREVIEW, not for production") && ContainsSubstring("unsupported"));
+  CHECK(ExitOf(view) == ExitCode::kUnsupported);
+
+  view.status.rescue.problem = "too old";
+  CHECK(ExitOf(view) == ExitCode::kNotHealthy);  // what can break comes first
+}
+
 TEST_CASE("status tells how the slots were verified last; one that was not proven exits with 7") {
   StatusView view = SampleStatus();
   CHECK_THAT(Text(view), !ContainsSubstring("Verify"));

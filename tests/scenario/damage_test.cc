@@ -127,3 +127,14 @@ TEST_CASE("whatever file of the state directory is damaged, every verb goes on")
     CHECK(machine.Boot() == "1.1.0");
   }
 }
+
+TEST_CASE("an end of support that is no date is a problem, and hides nothing else") {
+  Machine machine;
+  machine.world.os_release = machine.dir / "os-release";
+  WriteText(machine.world.os_release, "SUPPORT_END=soon\n");
+  const Status status = machine.ReadStatus();
+  REQUIRE(status.problems.size() == 1);
+  CHECK(status.problems[0].contains("SUPPORT_END: expected a date"));
+  CHECK(status.version == "1.0.0");
+  CHECK_FALSE(status.support.Over(machine.clock.Now()));
+}

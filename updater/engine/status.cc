@@ -93,6 +93,10 @@ Result<Status> ReadStatus(World& world) {
     status.channel = release->channel;
     status.architecture = release->architecture;
   }
+  if (const Result<Support> support = ReadSupport(world.os_release))
+    status.support = *support;
+  else
+    status.problems.push_back("os-release: " + support.error().message);
   status.update = record.update;
   status.known = record.update ? record.update->failed_before : record.known;
   status.fallback = LastFallback(record, running.root_hash);

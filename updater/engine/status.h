@@ -8,6 +8,7 @@
 
 #include "updater/engine/reconcile.h"
 #include "updater/engine/rescue_image.h"
+#include "updater/engine/support.h"
 #include "updater/engine/verification.h"
 #include "updater/engine/world.h"
 
@@ -40,6 +41,7 @@ struct Status {
   SlotStatus slots[2];
   std::string version;  // of the running release
   std::string channel, architecture;
+  Support support;                       // of the running release
   std::optional<UpdateRecord> update;    // in progress, after reconciling
   std::optional<HistoryEntry> fallback;  // the last one, until a newer release is committed
   std::optional<HistoryEntry> degraded;  // what runs went bad, and stays

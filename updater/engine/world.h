@@ -29,6 +29,7 @@ struct World {
   // Paths inside the running release.
   std::string rescue_file = std::string(kRescuePath);
   std::string boot_loaders = "/usr/lib/systemd/boot/efi";
+  std::string os_release = "/usr/lib/os-release";
   std::function<Metering()> metering = [] { return AskMetering(); };
 };
 

@@ -30,6 +30,7 @@ constexpr ExitUse kStatusExits[] = {
     {ExitCode::kNotHealthy,
      "the running release went bad after it was kept, the boot loader failed its self-test, or the "
      "rescue on the ESP should be another one"},
+    {ExitCode::kUnsupported, "the support of the running release has ended"},
     {ExitCode::kFailed, "part of the status could not be read; the rest was printed"},
     {ExitCode::kUsage, "a configuration file is wrong; the status was printed all the same"},
     {ExitCode::kNotSupported, "this is not a HostOS system"},

@@ -23,6 +23,7 @@ enum class ExitCode : int {
   kNotSupported = 11,
   kRefused = 12,
   kNotNow = 13,
+  kUnsupported = 14,
 };
 
 struct ExitCodeMeaning {
@@ -45,6 +46,7 @@ inline constexpr ExitCodeMeaning kExitCodes[] = {
     {ExitCode::kNotSupported, "not supported by this machine or this version"},
     {ExitCode::kRefused, "refused: that release fell back or was rolled back here before"},
     {ExitCode::kNotNow, "not now: the network is metered"},
+    {ExitCode::kUnsupported, "unsupported: the support of the running release has ended"},
 };
 
 constexpr int Number(ExitCode code) {

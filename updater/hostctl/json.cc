@@ -207,6 +207,10 @@ std::string StatusJson(const StatusView& view) {
   json["traffic"] = Of(status.traffic);
   json["checked"] = Time(status.checked);
   json["selftest"] = status.selftest ? Of(*status.selftest) : Json();
+  json["support"] = {
+      {"preview", status.support.preview},
+      {"ends", status.support.ends == UINT64_MAX ? Json() : Json(Time(status.support.ends))},
+      {"over", view.Unsupported()}};
   json["rescue"] = {{"file", Text(status.rescue.file)},
                     {"version", Text(status.rescue.version)},
                     {"problem", Text(status.rescue.problem)}};

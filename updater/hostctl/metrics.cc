@@ -73,6 +73,14 @@ void AddRescue(Metrics& metrics, const Status& status) {
   metrics.Add(status.rescue.problem.empty());
 }
 
+void AddSupport(Metrics& metrics, const Support& support) {
+  metrics.Begin("hostos_preview", "1 when what runs is not for production.");
+  metrics.Add(support.preview);
+  if (support.ends == UINT64_MAX) return;
+  metrics.Begin("hostos_support_end_seconds", "When the support of what runs ends.");
+  metrics.Add(support.ends);
+}
+
 }  // namespace
 
 std::string MetricsText(const Status& status, std::span<const tuf::TrustedRole> trusted) {
@@ -93,6 +101,7 @@ std::string MetricsText(const Status& status, std::span<const tuf::TrustedRole> 
                 "When what is trusted of a role counts no more.");
   for (const tuf::TrustedRole& role : trusted) metrics.Add(role.expires, Label("role", role.role));
   AddRescue(metrics, status);
+  AddSupport(metrics, status.support);
   return metrics.text();
 }
 

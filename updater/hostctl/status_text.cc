@@ -13,6 +13,7 @@ namespace {
 constexpr std::string_view kDot = " · ";
 constexpr size_t kHeadlineColumns = 65;  // the column of the one word about the whole system
 constexpr size_t kShortList = 3;         // given-up releases shown without --why
+constexpr uint64_t kSupportEndsSoon = 90 * 86'400;  // seconds
 
 std::string Join(const std::vector<std::string>& parts, std::string_view separator) {
   std::string text;
@@ -36,6 +37,7 @@ std::string Headline(const StatusView& view, const Paint& paint) {
   if (view.status.degraded) return paint.Bad("not healthy");
   if (view.LoaderFailed()) return paint.Bad("loader failed");
   if (view.OldRescue()) return paint.Bad("old rescue");
+  if (view.Unsupported()) return paint.Bad("unsupported");
   return paint.Good("good");
 }
 
@@ -202,6 +204,17 @@ std::string LoaderText(const StatusView& view) {
   return std::format("Loader   self-test {}\n", Printable(SelfTestText(*view.status.selftest)));
 }
 
+// Empty while the end is not known, or far.
+std::string SupportText(const StatusView& view) {
+  const uint64_t ends = view.status.support.ends;
+  const std::string day = FormatTimeIso(ends).substr(0, 10);
+  if (view.Unsupported())
+    return std::format(
+        "Support  of this release ended on {}: nobody mends it; update to a newer one\n", day);
+  if (ends - view.now > kSupportEndsSoon) return "";
+  return std::format("Support  of this release ends on {}\n", day);
+}
+
 // Empty for a node without a rescue. The version alone when it is the right rescue.
 std::string RescueText(const StatusView& view) {
   const RescueStatus& rescue = view.status.rescue;
@@ -229,9 +242,10 @@ std::string SelfTestText(const SelfTest& test) {
 
 std::string StatusText(const StatusView& view, const Paint& paint) {
   const Status& status = view.status;
-  std::string name = Join({"HostOS " + (status.version.empty() ? "?" : status.version),
-                           status.channel, status.architecture},
-                          kDot);
+  std::string name =
+      Join({"HostOS " + (status.version.empty() ? "?" : status.version), status.channel,
+            status.architecture, status.support.preview ? "PREVIEW, not for production" : ""},
+           kDot);
   // A dot is two bytes, but one column.
   const size_t dots = static_cast<size_t>(std::ranges::count(name, kDot[1]));
   const size_t columns = name.size() - dots;
@@ -249,8 +263,8 @@ std::string StatusText(const StatusView& view, const Paint& paint) {
     text += std::format("Health   went bad {} after {} was committed:\n         {}\n",
                         FormatTime(degraded->time), Named(degraded->release),
                         Printable(degraded->reason));
-  text += VerifiedText(view) + RescueText(view) + LoaderText(view) + FallbackText(view) +
-          RefusedText(view);
+  text += SupportText(view) + VerifiedText(view) + RescueText(view) + LoaderText(view) +
+          FallbackText(view) + RefusedText(view);
   for (const std::string& problem : view.problems)
     text += std::format("{}  {}\n", paint.Bad("Problem"), Printable(problem));
   return text;

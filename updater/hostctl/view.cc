@@ -56,8 +56,8 @@ ExitCode ExitOf(const StatusView& view) {
   if (view.RebootNeeded()) return ExitCode::kStaged;
   if (view.status.fallback) return ExitCode::kFellBack;
   if (view.NotProven()) return ExitCode::kNotTrusted;
-  return view.status.degraded || view.LoaderFailed() || view.OldRescue() ? ExitCode::kNotHealthy
-                                                                         : ExitCode::kDone;
+  if (view.status.degraded || view.LoaderFailed() || view.OldRescue()) return ExitCode::kNotHealthy;
+  return view.Unsupported() ? ExitCode::kUnsupported : ExitCode::kDone;
 }
 
 ReleaseId FallbackOf(const UpdateRecord& update) {

@@ -38,6 +38,8 @@ struct StatusView {
   bool NotProven() const;
   // The ESP should hold another rescue.
   bool OldRescue() const { return !status.rescue.problem.empty(); }
+  // Nobody mends the running release any more.
+  bool Unsupported() const { return status.support.Over(now); }
   // The output of the check that made a release be given up; "" when it is unknown.
   std::string OutputOf(const Denied& denied) const;
 };
