@@ -1,10 +1,12 @@
 #include "images/commit_release.h"
 
+#include <filesystem>
 #include <optional>
 
 #include "bootctl/uki.h"
 #include "images/make_sbom.h"
 #include "images/program.h"
+#include "images/provenance.h"
 #include "images/publish/publish.h"
 #include "images/publish/scan_directory.h"
 #include "images/publish/secret_key.h"
@@ -15,6 +17,7 @@
 #include "images/uki.h"
 #include "images/updatable.h"
 #include "images/work_directory.h"
+#include "updater/base/atomic_file.h"
 #include "updater/base/clock.h"
 #include "updater/seal/seal.h"
 #include "updater/source/repo.h"
@@ -172,6 +175,15 @@ Result<Release> CommitRelease(const CommitOptions& options, Progress& progress) 
   TRY(image.Publish());
   TRY(verity.Publish());
   TRY(uki_copy.Publish());
+  if (!options.inputs.empty()) {
+    const std::string statement = TRY(DescribeBuild(
+        {.file = options.inputs, .cmdline_append = options.cmdline_append, .after = options.after},
+        input.release));
+    const std::string path = options.repo + "/" + ProvenancePath(sealed.root_hash);
+    TRY(MakeDirectories(std::filesystem::path(path).parent_path()));
+    const std::string envelope = TRY(Envelop(statement, keys));
+    TRY(WriteFileAtomically(path, envelope));
+  }
   input.release.commit = TRY(CommitTree(repo, scan, input, keys));
   return input.release;
 }

@@ -29,6 +29,8 @@ struct CommitOptions {
   // A version in `repo` that nodes come from: the image is laid out after its image, in seal format
   // 2. Empty: format 1, which every node knows.
   std::string after;
+  // What it was made of, as `rootfs/build release` writes it. Empty: the release gets no provenance.
+  std::string inputs;
   // Where to write copies of the results; empty: no copy.
   std::string image_out, verity_out, uki_out;
 };

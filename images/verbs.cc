@@ -13,7 +13,9 @@
 #include "images/make_sbom.h"
 #include "images/mirror.h"
 #include "images/program.h"
+#include "images/provenance.h"
 #include "images/publish/secret_key.h"
+#include "images/reproduce.h"
 #include "images/rescue.h"
 #include "images/secrets.h"
 #include "images/verb_options.h"
@@ -137,6 +139,8 @@ constexpr Option kCommitOptions[] = {
     {"after", "VERSION", Times::kAtMostOnce,
      "lay the image out after that of the release before, so that nodes write only what differs "
      "(seal format 2)"},
+    {"inputs", "FILE", Times::kAtMostOnce,
+     "what it was made of, as rootfs/build writes it: its provenance, signed"},
     {"cmdline-append", "TEXT", Times::kAtMostOnce, "added to the kernel's command line"},
     kStub,
     {"image-out", "FILE", Times::kAtMostOnce, "keep a copy of the sealed image"},
@@ -172,6 +176,7 @@ Result<> RunCommit(const Arguments& arguments) {
                                  .stub = arguments.GetOr("stub", ""),
                                  .cmdline_append = arguments.GetOr("cmdline-append", ""),
                                  .after = arguments.GetOr("after", ""),
+                                 .inputs = arguments.GetOr("inputs", ""),
                                  .image_out = arguments.GetOr("image-out", ""),
                                  .verity_out = arguments.GetOr("verity-out", ""),
                                  .uki_out = arguments.GetOr("uki-out", "")};
@@ -248,6 +253,59 @@ Result<> RunVerify(const Arguments& arguments) {
   }
   TRY(release);
   return {};
+}
+
+// provenance --------------------------------------------------------------------------------------
+
+constexpr Option kProvenanceOptions[] = {kRepo, kKeys, kRequired, kSignatures, kProduct, kJson};
+
+Result<> RunProvenance(const Arguments& arguments) {
+  const ReleaseQuery query = TRY(QueryFrom(arguments));
+  const Provenance provenance = TRY(ReadProvenance(query, ProductFrom(arguments)));
+  Print(arguments.Has("json") ? provenance.statement.dump(2) + "\n" : TextOf(provenance));
+  return {};
+}
+
+// reproduce ---------------------------------------------------------------------------------------
+
+constexpr Option kReproduceOptions[] = {
+    kRepo,
+    kKeys,
+    {"source", "DIR", Times::kAtMostOnce,
+     "a checkout of the commit that it was made of (default: the current directory)"},
+    {"install", "DIR", Times::kOnce, "a tree, as cmake --install of that checkout writes it"},
+    {"base", "DIR", Times::kAtMostOnce,
+     "as rootfs/build base wrote it (default: one is made, of today's archive)"},
+    {"output", "DIR", Times::kOnce, "where it is made, and stays for a look"},
+    kRequired,
+    kSignatures,
+    kProduct,
+    kJson,
+};
+
+Result<> RunReproduce(const Arguments& arguments) {
+  PhaseLines progress;
+  ReproduceOptions options = {.query = TRY(QueryFrom(arguments)),
+                              .product = ProductFrom(arguments),
+                              .source = arguments.GetOr("source", "."),
+                              .install = arguments.Get("install"),
+                              .base = arguments.GetOr("base", ""),
+                              .output = arguments.Get("output")};
+  const Reproduced made = TRY(Reproduce(options, progress));
+  if (arguments.Has("json")) {
+    Print(Json{{"same", made.differences.empty()},
+               {"differences", made.differences},
+               {"root_hash", made.release.root_hash.Hex()},
+               {"uki_sha256", made.release.uki_digest.Hex()}});
+  } else {
+    for (const std::string& difference : made.differences) Print(difference + "\n");
+    if (made.differences.empty())
+      Print(std::format("root hash   {}, the same\nboot image  {}, the same\n",
+                        made.release.root_hash.Hex(), made.release.uki_digest.Hex()));
+  }
+  if (made.differences.empty()) return {};
+  return Fail(Code::kFailed, "{}: expected the same bytes as released, found {} differences; {}",
+              options.query.name, made.differences.size(), options.output);
 }
 
 // mirror ------------------------------------------------------------------------------------------
@@ -368,6 +426,10 @@ constexpr Subcommand kVerbs[] = {
      kSbomOptions, RunSbom},
     {"verify", "REF|COMMIT", "Proves a release from its signatures to the last byte of its image.",
      kVerifyOptions, RunVerify},
+    {"provenance", "REF|COMMIT", "Tells what a release was made of, as its keys signed it.",
+     kProvenanceOptions, RunProvenance},
+    {"reproduce", "REF|COMMIT", "Makes a release again of what its provenance says, and compares.",
+     kReproduceOptions, RunReproduce},
     {"mirror", "", "Copies channels, verified as nodes verify them, for a site of its own.",
      kMirrorOptions, RunMirror},
     {"disk", "REF|COMMIT", "Makes a bootable disk image of a release.", kDiskOptions, RunDisk},

@@ -89,10 +89,11 @@ list_debs() {
 # describe_base: what this base is made of, for the release's provenance (docs/provenance.md).
 describe_base() {
   builders | jq --raw-input --slurp --sort-keys --rawfile debs "$output.new/debs" \
-    --arg packages "$(listed "${files[@]}" | LC_ALL=C sort -u)" \
+    --arg packages "$(listed "$packages" | LC_ALL=C sort -u)" \
+    --arg number "$(sed -n 's/^VERSION_ID="\([0-9]*\)"$/\1/p' "$tree/usr/lib/os-release")" \
     --arg suite "$SUITE" --arg updates "$suite_updates" --arg profile "$profile" --arg key "$(base_key)" '
     def table: split("\n") | map(select(. != "") | split("\t") | {name: .[0], version: .[1], architecture: .[2], sha256: .[3]});
-    {parameters: {suite: $suite, suite_updates: $updates, profile: $profile, packages: ($packages | split("\n")), base_key: $key},
+    {id: "debian", version_id: $number, parameters: {suite: $suite, suite_updates: $updates, profile: $profile, packages: ($packages | split("\n")), base_key: $key},
      debs: ($debs | table), builders: (table | map(del(.sha256)))}'
 }
 

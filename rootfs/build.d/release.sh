@@ -12,7 +12,8 @@ build_release() {
   copy_own "$HERE/overlay" "$tree"
   mkdir -p "$tree"/etc/{cni/net.d,containerd/conf.d,hostctl/keys.d,hostctl/health.d/required,hostctl/health.d/wanted} \
     "$tree"/usr/lib/hostos/{keys.d,tuf}
-  cp -r --no-preserve=ownership,timestamps "$install/." "$tree/"
+  copy_own "$install" "$tree" # modes under another umask are its owner's affair, too
+  (cd "$install" && find . -type f -perm -0100 -print0) | (cd "$tree" && xargs -0 -r chmod 0755)
   index_manual "$tree"
   write_os_release "$tree/usr/lib/os-release"
   lock_down "$tree" "$epoch"

@@ -3,6 +3,7 @@
 
 #include "images/make_sbom.h"
 #include "images/program.h"
+#include "images/provenance.h"
 #include "tests/images/small_release.h"
 #include "updater/base/sbom_path.h"
 #include "updater/base/unique_fd.h"
@@ -12,6 +13,9 @@ using namespace hostos;
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr const char* kNoInputs = R"({"id": "debian", "version_id": "13", "source": "",
+  "parameters": {}, "debs": [], "builders": [], "install": []})";
 
 // A release that is committed, and a repository with a root, in which nothing is published.
 struct Publishing {
@@ -23,7 +27,12 @@ struct Publishing {
       REQUIRE(MakeSbom(
           {.tree = small / "root", .initrd = small / "initrd", .timestamp = kReleaseTime}));
     if (spdx_is_empty) WriteText(small / "root" + kSpdxPath, "");
-    REQUIRE(small.Commit());
+    CommitOptions options = small.Options();
+    if (sbom) {
+      options.inputs = small / "inputs.json";
+      WriteText(options.inputs, kNoInputs);
+    }
+    REQUIRE(small.Commit(options));
     const std::string trusted = small / "keys/ci.pub";
     REQUIRE(Run({"root", "--root-key", trusted, "--targets-key", trusted, "--snapshot-key", trusted,
                  "--timestamp-key", trusted}));
@@ -44,8 +53,10 @@ struct Publishing {
     REQUIRE(files.size() == 1);
     return ParseReleaseTarget(ReadText(files[0])).value();
   }
-  // What the release has of a format in its root.
-  std::string InRoot(const std::string& format) const {
+  // What the release has of a format: in its root, or made with it.
+  std::string Of(const std::string& format) const {
+    if (format == kProvenanceFormat)
+      return ReadText(FilesEndingIn(repo + "/provenance", ".intoto.json").front());
     return ReadText(small / "root" + (format == "cdx" ? kCycloneDxPath : kSpdxPath));
   }
 };
@@ -59,12 +70,13 @@ TEST_CASE("the SBOMs of a release are beside it, with their digests in its signe
       {"promote", "1.0.0", "--channel", "edge", "--commit-key", publishing.small / "ci.pem"}));
   for (const char* channel : {"stable", "edge"}) {
     const ReleaseTarget target = publishing.Target(channel);
-    REQUIRE(target.sboms.size() == 2);
+    REQUIRE(target.sboms.size() == 3);
     CHECK(target.sboms[0].format == "cdx");
     CHECK(target.sboms[1].format == "spdx");
+    CHECK(target.sboms[2].format == "intoto");
     for (const SbomFile& sbom : target.sboms) {
       const std::string text = ReadText(publishing.repo + "/" + SbomPath(target, sbom.format));
-      CHECK(text == publishing.InRoot(sbom.format));
+      CHECK(text == publishing.Of(sbom.format));
       CHECK(sbom.digest == Sha256::Of(AsBytes(text)));
       CHECK(sbom.size == text.size());
     }
@@ -92,10 +104,10 @@ TEST_CASE("a mirror has the SBOMs of its releases, as they were signed or not at
   const std::string name = SbomPath(publishing.Target("stable"), "cdx"),
                     mirror = publishing.small / "mirror";
   REQUIRE(publishing.Mirror(mirror));
-  CHECK(ReadText(mirror + "/" + name) == publishing.InRoot("cdx"));
+  CHECK(ReadText(mirror + "/" + name) == publishing.Of("cdx"));
   ChangeByte(mirror + "/" + name, 100);
   REQUIRE(publishing.Mirror(mirror));
-  CHECK(ReadText(mirror + "/" + name) == publishing.InRoot("cdx"));
+  CHECK(ReadText(mirror + "/" + name) == publishing.Of("cdx"));
 
   ChangeByte(publishing.repo + "/" + name, 100);
   const std::string other = publishing.small / "other";

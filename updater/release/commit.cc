@@ -253,10 +253,9 @@ Result<std::vector<Signature>> ReadSignatures(std::string_view detached) {
   return signatures;
 }
 
-Result<uint32_t> VerifyCommit(std::string_view commit, std::string_view detached,
-                              std::span<const PublicKey> trusted, const SignatureRule& rule) {
-  const std::vector<Signature> signatures = TRY(ReadSignatures(detached));
-  const std::vector<PublicKey> signers = ValidSigners(trusted, commit, signatures);
+Result<uint32_t> VerifySignatures(std::string_view data, std::span<const Signature> signatures,
+                                  std::span<const PublicKey> trusted, const SignatureRule& rule) {
+  const std::vector<PublicKey> signers = ValidSigners(trusted, data, signatures);
   const uint32_t required = std::max<uint32_t>(rule.required, 1);
   uint32_t fewest = UINT32_MAX;
   for (Algorithm algorithm : kAlgorithms) {
@@ -271,7 +270,7 @@ Result<uint32_t> VerifyCommit(std::string_view commit, std::string_view detached
       return Fail(
           Code::kNotTrusted,
           "expected {} signatures by at least {} trusted keys, found {}{} ({} such signatures on "
-          "the commit, {} such trusted keys here)",
+          "it, {} such trusted keys here)",
           Name(algorithm), required, valid, names,
           std::ranges::count(signatures, algorithm, &Signature::algorithm),
           std::ranges::count(trusted, algorithm, &PublicKey::algorithm));
@@ -279,6 +278,11 @@ Result<uint32_t> VerifyCommit(std::string_view commit, std::string_view detached
     fewest = std::min(fewest, valid);
   }
   return fewest;
+}
+
+Result<uint32_t> VerifyCommit(std::string_view commit, std::string_view detached,
+                              std::span<const PublicKey> trusted, const SignatureRule& rule) {
+  return VerifySignatures(commit, TRY(ReadSignatures(detached)), trusted, rule);
 }
 
 std::string ObjectPath(const Digest& checksum, std::string_view extension) {
