@@ -83,13 +83,14 @@ class CycloneDxDocument {
     return metadata;
   }
 
+  // No `cpe`: osv-scalibr takes a component with one for a package, of no ecosystem, and ends with an
+  // error when it matches offline.
   void AddDistribution() {
     const Identity& identity = sbom_.identity;
     Json component = {{"type", "operating-system"},
                       {"bom-ref", kDistribution},
                       {"name", identity.id},
                       {"version", identity.version_id}};
-    if (!identity.cpe.empty()) component["cpe"] = identity.cpe;
     component["properties"] = Properties({{"syft:distro:id", identity.id},
                                           {"syft:distro:versionID", identity.version_id},
                                           {"syft:distro:versionCodename", identity.codename},

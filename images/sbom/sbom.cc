@@ -24,7 +24,6 @@ Result<Identity> ReadIdentity(const RootFiles& root) {
       {"VERSION_ID", &identity.version_id},
       {"VERSION_CODENAME", &identity.codename},
       {"PRETTY_NAME", &identity.pretty_name},
-      {"CPE_NAME", &identity.cpe},
       {"NAME", &identity.name},
       {"IMAGE_VERSION", &identity.image_version},
       {"VENDOR_NAME", &identity.vendor}};

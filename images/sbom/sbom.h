@@ -18,7 +18,7 @@ namespace hostos {
 
 // What os-release says of the distribution and of the image.
 struct Identity {
-  std::string id, version_id, codename, pretty_name, cpe;  // ID=debian, VERSION_ID=13
+  std::string id, version_id, codename, pretty_name;  // ID=debian, VERSION_ID=13
   std::string name, image_version, vendor;                 // NAME=HostOS, IMAGE_VERSION
 };
 

@@ -60,7 +60,7 @@ TEST_CASE("CycloneDX has each package as scanners look for it") {
   const Json debian = Find(all, "type", "operating-system");
   CHECK(debian["name"] == "debian");
   CHECK(debian["version"] == "13");
-  CHECK(debian["cpe"] == "cpe:/o:debian:debian_linux:13.0");
+  CHECK_FALSE(debian.contains("cpe"));
 
   const Json libc = Find(all, "name", "libc6");
   CHECK(libc["purl"] ==
