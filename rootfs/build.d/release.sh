@@ -13,6 +13,7 @@ build_release() {
   mkdir -p "$tree"/etc/{cni/net.d,containerd/conf.d,hostctl/keys.d,hostctl/health.d/required,hostctl/health.d/wanted} \
     "$tree"/usr/lib/hostos/{keys.d,tuf}
   cp -r --no-preserve=ownership,timestamps "$install/." "$tree/"
+  [ -z "$files" ] || lay_files "$files" "$tree"
   index_manual "$tree"
   write_os_release "$tree/usr/lib/os-release"
   lock_down "$tree" "$epoch"
@@ -30,6 +31,21 @@ build_release() {
   rm -rf --one-file-system "$output"
   mv "$output.new" "$output"
   say "release $version: $output ($(du -sm "$output/tree" | cut -f1) MiB, $(find "$output/tree" | wc -l) files)"
+}
+
+# lay_files DIR TREE: copies everything, with its owners and modes. A folder that is there keeps its own; a file replaces
+# a link, and never goes through one: an absolute link leads out of the tree.
+lay_files() {
+  local path
+  while IFS= read -r path; do
+    [ ! -h "$2/$path" ] ||
+      die "$path: expected a folder in the root, found a link to $(readlink "$2/$path"): put its files there"
+    [ ! -e "$2/$path" ] || [ -d "$2/$path" ] || die "$path: expected a folder in the root, found a file"
+  done < <(cd "$1" && find . -mindepth 1 -type d -printf '%P\n' | LC_ALL=C sort)
+  while IFS= read -r path; do
+    [ -h "$2/$path" ] || [ ! -d "$2/$path" ] || die "$path: expected a file in the root, found a folder"
+  done < <(cd "$1" && find . ! -type d -printf '%P\n')
+  tar -c -C "$1" --numeric-owner . | tar -x -C "$2" --numeric-owner --same-permissions --no-overwrite-dir
 }
 
 # mandoc leaves the name `man` to man-db. mman behaves differently when called through a link named
