@@ -88,16 +88,17 @@ Result<std::optional<uint64_t>> Arguments::Number(std::string_view option) const
 }
 
 Result<std::optional<uint64_t>> Arguments::Size(std::string_view option) const {
-  static constexpr std::string_view kSuffixes = "KMGT";
   if (!Has(option)) return std::nullopt;
-  std::string_view text = Get(option);
-  const size_t suffix = kSuffixes.find(text.back());
+  return TRY_CONTEXT(std::format("--{}", option), ParseSize(Get(option)));
+}
+
+Result<uint64_t> ParseSize(std::string_view text) {
+  static constexpr std::string_view kSuffixes = "KMGT";
+  const size_t suffix = text.empty() ? std::string_view::npos : kSuffixes.find(text.back());
   const size_t shift = suffix == std::string_view::npos ? 0 : 10 * (suffix + 1);
-  if (shift > 0) text.remove_suffix(1);
-  const Result<uint64_t> number = ParseNumber(text);
+  const Result<uint64_t> number = ParseNumber(text.substr(0, text.size() - (shift > 0 ? 1 : 0)));
   if (!number || *number == 0 || *number > std::numeric_limits<uint64_t>::max() >> shift)
-    return Fail(Code::kUsage, "--{}: expected a size such as 512M or 2G, found \"{}\"", option,
-                Get(option));
+    return Fail(Code::kUsage, "expected a size such as 512M or 2G, found \"{}\"", text);
   return *number << shift;
 }
 

@@ -60,6 +60,8 @@ class Arguments {
 
 // A decimal number and nothing else; kUsage otherwise.
 Result<uint64_t> ParseNumber(std::string_view text);
+// With a suffix K, M, G or T; not 0.
+Result<uint64_t> ParseSize(std::string_view text);
 
 // The texts of `program --help` and `program VERB --help`.
 std::string Help(std::string_view program, std::string_view summary,

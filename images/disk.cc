@@ -64,6 +64,21 @@ Result<> FillEsp(const std::string& esp, const Release& release) {
   return WriteFileAtomically(esp + "/loader/loader.conf", kLoaderConfiguration);
 }
 
+// Where systemd's EFI stub takes them from. It takes only encrypted ones; the null key is a
+// constant that everybody knows.
+Result<> AddCredentials(const std::string& esp, const Credentials& credentials,
+                        const WorkDirectory& work) {
+  if (credentials.empty()) return {};
+  TRY(MakeDirectories(esp + "/loader/credentials"));
+  for (const auto& [name, content] : credentials) {
+    const std::string plain = work / "credential";  // in a directory of mode 0700
+    TRY(WriteFileAtomically(plain, content, 0600));
+    TRY(RunProgram({"systemd-creds", "encrypt", "--with-key=null", "--name=" + name, plain,
+                    std::format("{}/loader/credentials/{}.cred", esp, name)}));
+  }
+  return {};
+}
+
 // Names the rescue by its own bytes, as a node does.
 Result<> AddRescue(const std::string& esp, const std::string& rescue,
                    std::string_view architecture) {
@@ -100,20 +115,12 @@ Result<> SetTimes(const std::string& path, uint64_t seconds) {
   return {};
 }
 
-// The definitions beside this program; the place is the same when installed and in the build tree.
-Result<std::string> OwnDefinitions() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  if (error) return FailErrno("/proc/self/exe", error.value());
-  return (program.parent_path() / HOSTOS_REPART_DIR).lexically_normal().string();
-}
-
 // Checks that every definition exists: a drop-in for a missing one would have no effect, silently.
 Result<std::string> DefinitionsFrom(const DiskOptions& options) {
   const bool given = !options.definitions.empty();
   std::error_code error;
   const std::string directory =
-      given ? fs::absolute(options.definitions, error).string() : TRY(OwnDefinitions());
+      given ? fs::absolute(options.definitions, error).string() : TRY(OwnData("repart.d"));
   for (const char* name : kDefinitions) {
     const std::string file = std::format("{}/{}.conf", directory, name);
     if (!fs::is_regular_file(file, error))
@@ -231,6 +238,12 @@ Result<std::vector<DiskPartition>> RunRepart(const WorkDirectory& work,
 
 }  // namespace
 
+std::optional<DiskFormat> FormatNamed(std::string_view name) {
+  if (name == "raw") return DiskFormat::kRaw;
+  if (name == "qcow2") return DiskFormat::kQcow2;
+  return std::nullopt;
+}
+
 Result<DiskImage> MakeDisk(const ReleaseQuery& query, const DiskOptions& options,
                            Progress& progress) {
   const std::string definitions = TRY(DefinitionsFrom(options));
@@ -257,6 +270,7 @@ Result<DiskImage> MakeDisk(const ReleaseQuery& query, const DiskOptions& options
              progress));
   if (!options.rescue.empty() || facts.rescue)
     TRY(AddRescue(esp, options.rescue.empty() ? rescue : options.rescue, facts.architecture));
+  TRY(AddCredentials(esp, options.credentials, work));
   TRY(SetTimes(esp, facts.timestamp));
   TRY(SetTimes(state, facts.timestamp));
 

@@ -5,12 +5,15 @@
 //
 // The partitions are data: repart.d(5) definitions that take their content from /esp, /state,
 // /root.erofs and /root.verity. Drop-ins override them with what the release decides (labels,
-// UUIDs) and with sizes from the command line. The same release gives the same disk, byte for byte.
+// UUIDs) and with sizes from the command line. The same release gives the same disk, byte for byte,
+// unless it has credentials, which are encrypted, if only with an empty key.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "images/signed_release.h"
@@ -20,6 +23,12 @@ namespace hostos {
 
 enum class DiskFormat { kRaw, kQcow2 };
 
+// "raw" or "qcow2".
+std::optional<DiskFormat> FormatNamed(std::string_view name);
+
+// systemd system credentials: the content of each by its name.
+using Credentials = std::map<std::string, std::string>;
+
 struct DiskOptions {
   std::string output;
   DiskFormat format = DiskFormat::kRaw;
@@ -28,6 +37,8 @@ struct DiskOptions {
   uint64_t sector_size = 512;  // bytes, of the target disk: 512 or 4096
   // Bytes; absent: as the definitions say.
   std::optional<uint64_t> esp_size, slot_size, verity_size, state_size;
+  // For whoever starts from this disk; on its ESP, where anybody can read and change them.
+  Credentials credentials = {};
 };
 
 // One row of the partition table.

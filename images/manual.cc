@@ -11,8 +11,9 @@ constexpr std::string_view kDescription[] = {
     "commit in a repository that any web server can serve. It makes disks of a release, decides "
     "what nodes find by signing TUF metadata, and copies releases for sites of their own.",
     "Results are written to standard output, with --json for programs; phases and errors to "
-    "standard error. `hostimage VERB --help` lists the options of a verb. docs/publishing.md and "
-    "docs/trust.md have the whole way.",
+    "standard error. `hostimage VERB --help` lists the options of a verb. docs/image-toml.md has "
+    "the "
+    "keys of image.toml, docs/publishing.md and docs/trust.md the whole way.",
     "A secret KEY is a FILE (PKCS#8 PEM, encrypted or not, or what ostree sign takes), env:NAME "
     "for "
     "an environment variable with such a file's content, or the pkcs11: URI of a key on a token.",
@@ -27,6 +28,8 @@ constexpr ManualTerm kEnvironment[] = {
 constexpr ManualTerm kFiles[] = {
     {"../share/hostimage/repart.d",
      "Beside the folder of the program: the partitions of a disk, for systemd-repart."},
+    {"../share/hostimage/rootfs, image.toml",
+     "There, too: the scripts that make roots, and what `new` copies."},
 };
 
 // The same as in docs/publishing.md.
@@ -36,6 +39,7 @@ constexpr ManualExit kExits[] = {
     {2, "usage: the command line, or a file that it names, is wrong"},
     {3, "nothing to do"},
     {4, "staged: signatures are missing"},
+    {6, "busy: another build works in the same place"},
     {7, "not trusted, or nodes refuse what is published"},
     {8, "network: the server that is copied from was not reached, or answered badly"},
     {9, "no space, on this machine or in the partitions asked for"},
@@ -47,6 +51,10 @@ constexpr ManualExit kExits[] = {
 };
 
 constexpr ManualExample kExamples[] = {
+    {"An image of one's own, and the next release of it:",
+     "hostimage new site\n"
+     "hostimage build site/image.toml\n"
+     "hostimage build site/image.toml --set release.version=1.0.1"},
     {"A key, a first release, and a disk of it:",
      "hostimage keygen --encrypt --secret release.pem --public keys/release.pub\n"
      "hostimage commit --tree OUT/tree --initrd OUT/initrd --repo REPO --version 1.0.0 "

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "updater/base/no_space.h"
 #include "updater/base/text.h"
@@ -118,10 +119,12 @@ Result<> CheckInterrupt() {
 }
 
 Result<std::string> RunProgram(const std::vector<std::string>& words,
-                               const std::vector<std::string>& environment) {
+                               const std::vector<std::string>& environment,
+                               const std::string& log) {
   TRY(CheckInterrupt());
   UniqueFd output(::memfd_create("output", MFD_CLOEXEC));
-  UniqueFd errors(::memfd_create("errors", MFD_CLOEXEC));
+  UniqueFd errors = log.empty() ? UniqueFd(::memfd_create("errors", MFD_CLOEXEC))
+                                : TRY(Open(log, O_RDWR | O_CREAT | O_TRUNC | O_APPEND, 0644));
   if (!output || !errors) return FailErrno("memfd_create");
   const pid_t pid = TRY(Spawn(words, environment, output.get(), errors.get()));
   const int status = TRY(Wait(pid));
@@ -132,8 +135,20 @@ Result<std::string> RunProgram(const std::vector<std::string>& words,
                               : std::format("ended with exit code {}", WEXITSTATUS(status));
   const std::string last = TRY(Content(errors.get(), 2000));
   return Fail(SaysNoSpace(last) ? Code::kNoSpace : Code::kFailed,
-              "{} {}\nthe command: {}\nits last words:\n{}", words[0], how, Joined(words, " "),
-              last);
+              "{} {}\nthe command: {}\nits last words{}:\n{}", words[0], how, Joined(words, " "),
+              log.empty() ? "" : std::format(" (all of them: {})", log), last);
+}
+
+Result<std::string> OwnDirectory() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return FailErrno("/proc/self/exe", error.value());
+  return program.parent_path().string();
+}
+
+Result<std::string> OwnData(std::string_view name) {
+  const std::filesystem::path directory = TRY(OwnDirectory());
+  return (directory / HOSTOS_DATA_DIR / name).lexically_normal().string();
 }
 
 }  // namespace hostos

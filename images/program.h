@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "updater/base/result.h"
@@ -19,8 +20,14 @@ Result<> CheckInterrupt();
 
 // Runs `words` (found in PATH) to the end, with "NAME=VALUE" added to the environment and no input.
 // Returns its output. If it fails, the error contains the end of its error output; kNoSpace if that
-// says so.
+// says so. All of the error output goes to the file `log`, if one is given.
 Result<std::string> RunProgram(const std::vector<std::string>& words,
-                               const std::vector<std::string>& environment = {});
+                               const std::vector<std::string>& environment = {},
+                               const std::string& log = "");
+
+// The directory of this program, and the path of what comes with it: the place is the same when
+// installed and in the build tree.
+Result<std::string> OwnDirectory();
+Result<std::string> OwnData(std::string_view name);
 
 }  // namespace hostos

@@ -24,6 +24,13 @@ namespace {
 namespace fs = std::filesystem;
 using tuf::Object;
 
+// A folder, file or link that the publisher laid over the rest.
+struct Laid {
+  std::string path, mode;  // in the root; octal
+  uint32_t uid = 0, gid = 0;
+  std::string link, sha256;  // of a link, of a file
+};
+
 // What is to be made again, from the statement of a release.
 struct Recipe {
   std::map<std::string, std::string> text;  // parameters by name
@@ -32,7 +39,27 @@ struct Recipe {
   std::string source;                        // commit
   std::map<std::string, std::string> debs;   // package URL to SHA-256
   std::map<std::string, std::string> files;  // path in the root to SHA-256
+  std::vector<Laid> laid;
 };
+
+Result<std::string> PathIn(const Object& object, const char* key) {
+  std::string text = TRY(object.Text(key));
+  const fs::path path = fs::path(text).lexically_normal();
+  if (!text.empty() && !path.is_absolute() && *path.begin() != "..") return text;
+  return Fail(Code::kNotTrusted, "{}.{}: expected a path in the root, found '{}'", object.where(),
+              key, text);
+}
+
+Result<Laid> LaidFrom(const Object& object) {
+  Laid laid;
+  laid.path = TRY(PathIn(object, "path"));
+  laid.mode = TRY(object.Text("mode"));
+  laid.uid = static_cast<uint32_t>(TRY(object.Integer("uid", 0)));
+  laid.gid = static_cast<uint32_t>(TRY(object.Integer("gid", 0)));
+  if (object.Has("link")) laid.link = TRY(object.Text("link"));
+  if (object.Has("sha256")) laid.sha256 = TRY(object.Text("sha256"));
+  return laid;
+}
 
 Result<Recipe> RecipeOf(const tuf::Json& statement) {
   const Object whole = TRY(Object::From(statement, "statement"));
@@ -47,19 +74,16 @@ Result<Recipe> RecipeOf(const tuf::Json& statement) {
   recipe.os_release = TRY(parameters.Texts("os_release"));
   recipe.file_time = static_cast<uint64_t>(TRY(parameters.Integer("file_time", 0)));
   recipe.timestamp = static_cast<uint64_t>(TRY(parameters.Integer("timestamp", 0)));
+  for (const Object& file : TRY(parameters.Children("files")))
+    recipe.laid.push_back(TRY(LaidFrom(file)));
   for (const Object& material : TRY(build.Children("resolvedDependencies"))) {
-    const std::string name = TRY(material.Text("name"));
     const Object digest = TRY(material.Child("digest"));
     if (digest.Has("gitCommit"))
       recipe.source = TRY(digest.Text("gitCommit"));
     else if (material.Has("uri"))
       recipe.debs[TRY(material.Text("uri"))] = TRY(digest.Text("sha256"));
-    else if (const fs::path path = fs::path(name).lexically_normal();
-             path.is_absolute() || name.empty() || *path.begin() == "..")
-      return Fail(Code::kNotTrusted, "{}: expected a path in the root, found '{}'",
-                  material.where(), name);
     else
-      recipe.files[name] = TRY(digest.Text("sha256"));
+      recipe.files[TRY(PathIn(material, "name"))] = TRY(digest.Text("sha256"));
   }
   return recipe;
 }
@@ -96,6 +120,7 @@ class Maker {
     paths_ = TRY(WalkPaths(original_.repo, original_.commit));
     TRY(CheckSource());
     TRY(StageInstall());
+    TRY(StageLaid());
     const std::string base = TRY(Base());
     TRY(MakeTree(base));
     return Compare(TRY(Commit()));
@@ -168,6 +193,30 @@ class Maker {
     return {};
   }
 
+  // Each with its owner and mode.
+  Result<> StageLaid() {
+    std::error_code error;
+    fs::remove_all(At("files"), error);
+    TRY(MakeDirectories(At("files")));
+    for (const Laid& laid : recipe_.laid) {
+      const std::string to = At("files/" + laid.path);
+      if (!laid.link.empty()) {
+        fs::create_symlink(laid.link, to, error);
+        if (error) return FailErrno(to, error.value());
+      } else if (laid.sha256.empty()) {
+        TRY(MakeDirectories(to));
+      } else {
+        TRY(CopyFromRelease(laid.path, to));
+        if (const std::string found = TRY(DigestOf(to)); found != laid.sha256)
+          return Fail(Code::kFailed, "/{}: expected SHA-256 {} as the provenance says, found {}",
+                      laid.path, laid.sha256, found);
+      }
+      TRY(RunProgram({"chown", "--no-dereference", std::format("{}:{}", laid.uid, laid.gid), to}));
+      if (laid.link.empty()) TRY(RunProgram({"chmod", laid.mode, to}));
+    }
+    return {};
+  }
+
   Result<std::string> Base() {
     std::string base = options_.base;
     if (base.empty()) {
@@ -190,9 +239,9 @@ class Maker {
   Result<> MakeTree(const std::string& base) {
     progress_.Begin("root", Text("version"));
     std::vector<std::string> words = Rootfs("release");
-    words.insert(words.end(),
-                 {"--base", base, "--install", At("install"), "--output", At("root"), "--version",
-                  Text("version"), "--preview", Text("preview"), "--initrd", Text("initrd")});
+    words.insert(words.end(), {"--base", base, "--install", At("install"), "--output", At("root"),
+                               "--version", Text("version"), "--preview", Text("preview"),
+                               "--initrd", Text("initrd"), "--files", At("files")});
     if (!recipe_.os_release.empty()) words.insert(words.end(), {"--os-release", At("os-release")});
     TRY(RunProgram(words, {std::format("SOURCE_DATE_EPOCH={}", recipe_.file_time)}));
     const std::string tree = At("root/tree"), architecture = Text("architecture");

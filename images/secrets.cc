@@ -75,7 +75,10 @@ void HideSecrets(std::span<const char* const> words) {
 AskPassphrase PassphraseFrom(const Arguments& arguments) {
   return [&arguments](const std::string& key) -> Result<std::string> {
     const std::optional<std::string> given = TRY(GivenPassphrase(arguments));
-    return given ? *given : AskTerminal(key, /*twice=*/false);
+    if (given) return *given;
+    static std::map<std::string, std::string> asked;  // `build` needs a key in several steps
+    if (const auto before = asked.find(key); before != asked.end()) return before->second;
+    return asked[key] = TRY(AskTerminal(key, /*twice=*/false));
   };
 }
 

@@ -369,8 +369,7 @@ constexpr Option kDiskOptions[] = {
 
 Result<DiskFormat> FormatFrom(const Arguments& arguments) {
   const std::string format = arguments.GetOr("format", "raw");
-  if (format == "raw") return DiskFormat::kRaw;
-  if (format == "qcow2") return DiskFormat::kQcow2;
+  if (const std::optional<DiskFormat> named = FormatNamed(format)) return *named;
   return Fail(Code::kUsage, "--format: expected raw or qcow2, found \"{}\"", format);
 }
 
@@ -439,7 +438,8 @@ constexpr Subcommand kVerbs[] = {
 
 std::span<const Subcommand> Subcommands() {
   static const std::vector<Subcommand> verbs = [] {
-    std::vector<Subcommand> all(std::begin(kVerbs), std::end(kVerbs));
+    std::vector<Subcommand> all(BuildVerbs().begin(), BuildVerbs().end());
+    std::ranges::copy(kVerbs, std::back_inserter(all));
     std::ranges::copy(TrustVerbs(), std::back_inserter(all));
     return all;
   }();

@@ -14,4 +14,7 @@ std::span<const Subcommand> Subcommands();
 // renew, check, sign, staged, abandon, releases, bundle.
 std::span<const Subcommand> TrustVerbs();
 
+// Those around image.toml: new, build.
+std::span<const Subcommand> BuildVerbs();
+
 }  // namespace hostos

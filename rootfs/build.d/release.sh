@@ -14,6 +14,7 @@ build_release() {
     "$tree"/usr/lib/hostos/{keys.d,tuf}
   copy_own "$install" "$tree" # modes under another umask are its owner's affair, too
   (cd "$install" && find . -type f -perm -0100 -print0) | (cd "$tree" && xargs -0 -r chmod 0755)
+  [ -z "$files" ] || lay_files "$files" "$tree"
   index_manual "$tree"
   write_os_release "$tree/usr/lib/os-release"
   lock_down "$tree" "$epoch"
@@ -32,6 +33,21 @@ build_release() {
   rm -rf --one-file-system "$output"
   mv "$output.new" "$output"
   say "release $version: $output ($(du -sm "$output/tree" | cut -f1) MiB, $(find "$output/tree" | wc -l) files)"
+}
+
+# lay_files DIR TREE: copies everything, with its owners and modes. A folder that is there keeps its own; a file replaces
+# a link, and never goes through one: an absolute link leads out of the tree.
+lay_files() {
+  local path
+  while IFS= read -r path; do
+    [ ! -h "$2/$path" ] ||
+      die "$path: expected a folder in the root, found a link to $(readlink "$2/$path"): put its files there"
+    [ ! -e "$2/$path" ] || [ -d "$2/$path" ] || die "$path: expected a folder in the root, found a file"
+  done < <(cd "$1" && find . -mindepth 1 -type d -printf '%P\n' | LC_ALL=C sort)
+  while IFS= read -r path; do
+    [ -h "$2/$path" ] || [ ! -d "$2/$path" ] || die "$path: expected a file in the root, found a folder"
+  done < <(cd "$1" && find . ! -type d -printf '%P\n')
+  tar -c -C "$1" --numeric-owner . | tar -x -C "$2" --numeric-owner --same-permissions --no-overwrite-dir
 }
 
 # mandoc leaves the name `man` to man-db. mman behaves differently when called through a link named
@@ -67,17 +83,25 @@ complete_rescue() {
   rm -r "$part"
 }
 
+sums() { (cd "$1" && find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 -r sha256sum); }
+list_files() { (cd "$1" && find . -mindepth 1 -printf '%y\t%m\t%U\t%G\t%P\t%l\n' | LC_ALL=C sort); }
+
 # describe_release EPOCH: what the release is made of, its base included.
 describe_release() {
   local commit
   commit=$(git -C "$HERE" -c safe.directory='*' rev-parse HEAD 2>/dev/null) || commit=''
   [ -z "$(git -C "$HERE" -c safe.directory='*' status --porcelain 2>/dev/null)" ] || commit+=-dirty
-  (cd "$install" && find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum) |
+  sums "$install" |
     jq --raw-input --slurp --sort-keys --slurpfile base "$base/inputs.json" --arg commit "$commit" \
       --arg version "$version" --arg preview "$preview" --arg initrd "$initrd" --arg epoch "$1" \
+      --arg files "$([ -z "$files" ] || list_files "$files")" --arg sums "$([ -z "$files" ] || sums "$files")" \
       --arg os_release "$([ -z "$os_release" ] || cat "$os_release")" --arg builders "$(builders)" '
       def lines: split("\n") | map(select(. != ""));
-      $base[0] * {parameters: {version: $version, preview: $preview, initrd: $initrd, file_time: ($epoch | tonumber),
+      def by_path: lines | map({(.[66:]): .[:64]}) | add // {};
+      ($sums | by_path) as $digests |
+      $base[0] * {parameters: {files: ($files | lines | map(split("\t") | {path: .[4], mode: .[1], uid: (.[2] | tonumber),
+          gid: (.[3] | tonumber)} + if .[0] == "l" then {link: .[5]} elif .[0] == "f" then {sha256: $digests[.[4]]} else {} end)),
+        version: $version, preview: $preview, initrd: $initrd, file_time: ($epoch | tonumber),
         os_release: ($os_release | lines)}, source: $commit,
         install: (lines | map({path: .[66:], sha256: .[:64]}))}
       | .builders |= (. + ($builders | lines | map(split("\t") | {name: .[0], version: .[1], architecture: .[2]})) | unique)'

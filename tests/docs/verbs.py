@@ -59,6 +59,11 @@ LOOKED = ["--digest", "DIGEST"]  # what `staged` says
 MIRROR = ["mirror", "--repo", "mirror", "--root", "hostos/metadata/1.root.json", *KEYS, *STABLE, "--from"]
 NEW = {"stable": "1.4.0"}
 CASES = {
+    ("new", "a new folder"): Case("new", "site"),
+    ("new", "something is there already"): Case("new", "keys"),
+    ("build", "a key that image.toml does not have"): Case(
+        "build", "image.toml", prepare=lambda home: (home / "image.toml").write_text("[relaese]\n")),
+    ("build", "no such file"): Case("build", "image.toml"),
     ("keygen", "new files"): Case("keygen", "--secret", "new.pem", "--public", "new.pub"),
     ("keygen", "the secret is there already"): Case("keygen", "--secret", "release.pem", "--public", "new.pub"),
     ("public", "a secret key"): Case("public", *PERSON),

@@ -58,6 +58,12 @@ class Publisher(Walk):
         self.nodes = directory / "nodes"  # their metadata: a client that was there all the time
         self.nodes.mkdir()
 
+    def edit(self, file, before, after):
+        text = file.read_text()
+        if text.count(before) != 1:
+            raise Failed(f"{file.name}: expected {before} once")
+        file.write_text(text.replace(before, after))
+
     def look(self, kept, channel):
         with tempfile.TemporaryDirectory(dir=self.directory) as fresh:
             return interop.ask(str(self.repo), str(kept or fresh), f"hostos/x86-64/{channel}.json")
@@ -299,8 +305,7 @@ def every_verb_ends_as_the_table_says(w):
     verbs.compare(SOURCE, hostimage, builder, view, w.directory)
 
 
-@walk("node-enter", "node-setup", "node-base", "node-release", "node-disk", "try-key", "try-serve", "try-machine",
-      "try-update", "try-ssh")
+@walk("node-build", "node-shell", "node-next", "try-key", "try-serve", "try-machine", "try-update", "try-ssh")
 def a_node_of_a_package_list(w):
     # A checkout of its own: what the pages make there goes with it.
     checkout = w.directory / "checkout"
@@ -308,10 +313,11 @@ def a_node_of_a_package_list(w):
     for path in SOURCE.iterdir():
         (checkout / path.name).symlink_to(path)
     w.machine("builder", checkout)
-    for name in ("node-enter", "node-setup", "node-base", "node-release", "node-disk"):
-        w.run(name)
+    w.run("node-build")
+    w.run("node-shell")
+    site = checkout / "site"
     # OpenSSH of the release, for whoever is outside of the build root.
-    tree = checkout / "out/1.0.0/tree"
+    tree = site / "out/1.0.0/tree"
     for program in ("ssh", "ssh-keygen"):
         wrapper = w.directory / "outside" / program
         wrapper.parent.mkdir(exist_ok=True)
@@ -319,11 +325,11 @@ def a_node_of_a_package_list(w):
                            f'exec {tree}/usr/bin/{program} "$@"\n')
         wrapper.chmod(0o755)
     w.environment["PATH"] = f"{w.directory}/outside:{w.environment['PATH']}"
-    w.machine("outside", checkout)
+    w.machine("outside", site)
     w.run("try-key", at="outside")
     web, ssh = free_port(), free_port()
     w.run("try-serve", PORT=web, PASSWORD="let me in")
-    console = w.start("try-machine", SSH_PORT=ssh)
+    console = w.start("try-machine", SSH_PORT=ssh, DISK="out/hostos-1.0.0.raw")
 
     def log_in():
         console.expect("node-1 login: ")
@@ -334,7 +340,8 @@ def a_node_of_a_package_list(w):
 
     log_in()
     w.run("try-ssh", at="outside", SSH_PORT=ssh)
-    w.run("node-release", VERSION="1.0.1")
+    w.edit(site / "image.toml", "add = []", 'add = ["htop"]')
+    w.run("node-next")
     for line in w.blocks["try-update"].lines:
         console.type(line)
         console.expect(line)

@@ -38,6 +38,7 @@ for line in ID=other 'IMAGE_ID=mine' 'HOME_URL="$(id)"' "VENDOR_NAME='Example'" 
   echo "$line" >"$work/lines"
   refuses 1 "$work/lines: " "${release[@]}" --version 1 --os-release "$work/lines"
 done
+refuses 1 "is not a base" "${release[@]}" --version 1 --files "$work/missing"
 refuses 1 "no package list" base --output "$work/out" --packages "$work/missing"
 # As anybody else it says so at once, and not in the words of cp and chroot.
 as_nobody=$(setpriv --reuid=65534 --regid=65534 --clear-groups "$build" base --output "$work/out" 2>&1) &&
@@ -137,6 +138,38 @@ files agent /mnt/agent/data
 echo content >"$tree/root/.bashrc"
 said=$(with "link_into_var $tree" 2>&1) && fail "a package with files in /mnt was taken"
 [[ $said == *"found: /mnt/agent/data of package agent" ]] || fail "expected path and package, found: $said"
+
+# Files of one's own: with their owners and modes, over links and never through them.
+new_tree
+mkdir -p "$tree/etc" "$work/files/etc/agent" "$work/files/usr/share"
+chmod 0700 "$tree/etc"
+echo outside >"$work/outside"
+ln -s "$work/outside" "$tree/etc/motd"
+ln -s usr/lib "$tree/lib"
+echo laid >"$work/files/etc/motd"
+echo laid >"$work/files/etc/agent/key"
+ln -s agent/key "$work/files/etc/link"
+chmod 0600 "$work/files/etc/agent/key"
+[ "$(id -u)" != 0 ] || chown 901:902 "$work/files/etc/agent/key"
+owner=$(stat -c %u:%g "$work/files/etc/agent/key")
+with "lay_files $work/files $tree"
+[ "$(cat "$work/outside")" = outside ] || fail "a file was written through a link"
+[ "$(cat "$tree/etc/motd")" = laid ] && [ ! -h "$tree/etc/motd" ] || fail "the link is still there"
+[ "$(readlink "$tree/etc/link")" = agent/key ] || fail "the link was not laid"
+[ "$(stat -c %a "$tree/etc")" = 700 ] || fail "a folder lost its mode"
+found=$(stat -c '%u:%g %a' "$tree/etc/agent/key")
+[ "$found" = "$owner 600" ] || fail "expected $owner 600, found $found"
+for path in lib/agent etc/motd/agent; do
+  rm -rf "$work/files"
+  mkdir -p "$work/files/$path"
+  said=$(with "lay_files $work/files $tree" 2>&1) && fail "files were laid through $path"
+  [[ $said == "rootfs: ${path%/*}: expected a folder in the root, found a "* ]] || fail "expected the path, found: $said"
+done
+rm -rf "$work/files"
+mkdir "$work/files"
+touch "$work/files/etc"
+said=$(with "lay_files $work/files $tree" 2>&1) && fail "a file was laid over a folder"
+[[ $said == "rootfs: etc: expected a file in the root, found a folder" ]] || fail "expected the path, found: $said"
 
 # Nobody gets in, until a credential brings root's password: firstboot writes it over this field alone.
 new_tree

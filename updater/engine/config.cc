@@ -1,164 +1,15 @@
 #include "updater/engine/config.h"
 
 #include <algorithm>
-#include <map>
 #include <ranges>
-#include <span>
-#include <sstream>
 #include <toml++/toml.hpp>
-#include <type_traits>
 
-#include "updater/base/mask.h"
 #include "updater/base/unique_fd.h"
 #include "updater/release/commit.h"
+#include "updater/toml/reader.h"
 
 namespace hostos {
 namespace {
-
-auto InRange(int64_t low, int64_t high) {
-  return [low, high](int64_t value) {
-    bool ok = value >= low && value <= high;
-    return ok ? "" : std::format("a whole number from {} to {}", low, high);
-  };
-}
-
-// Reads the keys of one file into a Config. A key that was never asked for is unknown. Each problem
-// is noted with its line; the key that it is about is not taken.
-class TomlReader {
- public:
-  TomlReader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
-
-  // The [name] table; null when the file has none.
-  const toml::table* Section(std::string_view name) {
-    sections_.push_back(name);
-    const toml::node* node = root_.get(name);
-    if (node && !node->is_table()) Note(*node, "{} must be a table: [{}]", name, name);
-    section_ = node ? node->as_table() : nullptr;
-    section_name_ = name;
-    keys_.clear();
-    return section_;
-  }
-
-  // `check` returns "" for a good value, else what the value must be.
-  template <class T, class Check>
-  void Value(std::string_view key, T& out, Check check) {
-    keys_.push_back(key);
-    const toml::node* node = section_ ? section_->get(key) : nullptr;
-    if (!node) return;
-    T value{};
-    if (!Take(*node, value)) {
-      Note(*node, "[{}] {} must be {}, found {}", section_name_, key, Expected<T>(),
-           Shown(key, *node));
-    } else if (std::string expected = check(value); !expected.empty()) {
-      Note(*node, "[{}] {} must be {}, found {}", section_name_, key, expected, Shown(key, *node));
-    } else {
-      out = std::move(value);
-    }
-  }
-
-  void Number(std::string_view key, uint32_t& out, int64_t low, int64_t high) {
-    int64_t value = out;
-    Value(key, value, InRange(low, high));
-    out = static_cast<uint32_t>(value);
-  }
-
-  void Duration(std::string_view key, Seconds& out, int64_t low, int64_t high) {
-    int64_t value = out.count();
-    Value(key, value, InRange(low, high));
-    out = Seconds(value);
-  }
-
-  // A condition on two keys of this section. The problem is noted at the later of them in this
-  // file.
-  void Require(bool holds, std::string_view first, std::string_view second, std::string problem) {
-    if (holds || !section_) return;
-    toml::source_region where{};
-    for (std::string_view key : {first, second})
-      if (const toml::node* node = section_->get(key))
-        if (node->source().begin.line >= where.begin.line) where = node->source();
-    NoteAt(where, std::move(problem));
-  }
-
-  void NoOtherKeys() {
-    if (section_) NoOthers(*section_, keys_, std::format("in [{}]", section_name_));
-  }
-  void NoOtherSections() { NoOthers(root_, sections_, "at the top"); }
-
-  // In the order of their lines.
-  std::vector<std::string> Problems() const {
-    std::vector<std::string> problems;
-    for (const auto& [line, problem] : problems_)
-      problems.push_back(std::format("{}:{}: {}", file_, line, problem));
-    return problems;
-  }
-
- private:
-  template <class T>
-  static constexpr const char* Expected() {
-    if constexpr (std::is_same_v<T, std::string>) return "a string";
-    if constexpr (std::is_same_v<T, int64_t>) return "a whole number";
-    if constexpr (std::is_same_v<T, bool>) return "true or false";
-    return "a list of strings";
-  }
-
-  static bool Take(const toml::node& node, std::string& out) {
-    if (node.is_string()) out = node.as_string()->get();
-    return node.is_string();
-  }
-  static bool Take(const toml::node& node, bool& out) {
-    if (node.is_boolean()) out = node.as_boolean()->get();
-    return node.is_boolean();
-  }
-  static bool Take(const toml::node& node, int64_t& out) {
-    if (node.is_integer()) out = node.as_integer()->get();
-    return node.is_integer();
-  }
-  static bool Take(const toml::node& node, std::vector<std::string>& out) {
-    const toml::array* array = node.as_array();
-    if (!array) return false;
-    for (const toml::node& item : *array) {
-      if (!item.is_string()) return false;
-      out.push_back(item.as_string()->get());
-    }
-    return true;
-  }
-
-  // A value as it stands in the file, with any password masked: in url and proxy everything up to
-  // the last '@', even if the value is not an address.
-  static std::string Shown(std::string_view key, const toml::node& node) {
-    std::ostringstream out;
-    node.visit([&](const auto& value) { out << value; });
-    const std::string text = Masked(out.str());
-    const size_t host = key == "url" || key == "proxy" ? text.rfind('@') : text.npos;
-    return host == text.npos ? text : "***" + text.substr(host);
-  }
-
-  void NoOthers(const toml::table& table, std::span<const std::string_view> known,
-                std::string_view where) {
-    for (const auto& [key, node] : table) {
-      if (std::ranges::contains(known, key.str())) continue;
-      std::string list;
-      for (std::string_view name : known)
-        list += std::format("{}{}", list.empty() ? "" : ", ", name);
-      NoteAt(key.source(), std::format("unknown key {} {}; known are: {}", key.str(), where, list));
-    }
-  }
-
-  template <class... Args>
-  void Note(const toml::node& node, std::format_string<Args...> format, Args&&... args) {
-    NoteAt(node.source(), std::format(format, std::forward<Args>(args)...));
-  }
-  void NoteAt(const toml::source_region& source, std::string problem) {
-    problems_.emplace(source.begin.line, std::move(problem));
-  }
-
-  const toml::table& root_;
-  std::string_view file_;
-  const toml::table* section_ = nullptr;
-  std::string_view section_name_;
-  std::vector<std::string_view> keys_, sections_;
-  std::multimap<toml::source_index, std::string> problems_;
-};
 
 // ---- what values may be; each returns the expectation that does not hold, or "" ----
 
@@ -229,6 +80,13 @@ std::string Names(const std::vector<std::string>& names) {
 // Whose file it is.
 enum class Whose { kRelease, kOperator };
 
+void ReadDuration(TomlReader& reader, std::string_view key, Seconds& out, int64_t low,
+                  int64_t high) {
+  int64_t value = out.count();
+  reader.Value(key, value, InRange(low, high));
+  out = Seconds(value);
+}
+
 // Returns the problems.
 std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::string_view file,
                                   Whose whose) {
@@ -267,14 +125,14 @@ std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::
 
   reader.Section("health");
   HealthPolicy& health = config.health;
-  reader.Duration("window", health.window, 0, 720);
-  reader.Duration("deadline", health.deadline, 1, 720);
+  ReadDuration(reader, "window", health.window, 0, 720);
+  ReadDuration(reader, "deadline", health.deadline, 1, 720);
   // The other of the two may come from a file read earlier.
   reader.Require(health.window <= health.deadline, "window", "deadline",
                  std::format("[health] deadline ({} s) must not be below window ({} s)",
                              health.deadline.count(), health.window.count()));
-  reader.Duration("interval", health.interval, 1, 300);
-  reader.Duration("check_timeout", health.check_timeout, 1, 300);
+  ReadDuration(reader, "interval", health.interval, 1, 300);
+  ReadDuration(reader, "check_timeout", health.check_timeout, 1, 300);
   reader.Value("containerd_socket", health.containerd_socket, AnAbsolutePath);
   reader.Value("containerd_unit", health.containerd_unit, AServiceName);
   reader.Value("plugins", health.plugins, Names);
@@ -286,26 +144,12 @@ std::vector<std::string> ReadInto(Config& config, const toml::table& root, std::
   reader.NoOtherKeys();
 
   reader.Section("probation");
-  reader.Duration("time", config.probation.time, 0, 604800);
-  reader.Duration("interval", config.probation.interval, 1, 3600);
+  ReadDuration(reader, "time", config.probation.time, 0, 604800);
+  ReadDuration(reader, "interval", config.probation.interval, 1, 3600);
   reader.Value("fall_back", config.probation.fall_back, AnyFlag);
   reader.NoOtherKeys();
   reader.NoOtherSections();
   return reader.Problems();
-}
-
-struct NoToml {
-  toml::source_index line;
-  std::string problem;
-};
-
-std::expected<toml::table, NoToml> Parse(const std::string& text, const std::string& file) {
-  try {  // the library reports by throwing; here it becomes a value
-    return toml::parse(text, file);
-  } catch (const toml::parse_error& error) {
-    const toml::source_index line = error.source().begin.line;
-    return std::unexpected(NoToml{line, std::format("{}:{}: {}", file, line, error.description())});
-  }
 }
 
 // Parses the file without the lines that are not TOML to this version.
@@ -317,7 +161,7 @@ toml::table ParseWhatCanBe(const std::string& text, const std::string& file,
   for (size_t dropped = 0; dropped < kMostLines; dropped++) {
     std::string left;
     for (const std::string& line : lines) left += line + "\n";
-    std::expected<toml::table, NoToml> parsed = Parse(left, file);
+    std::expected<toml::table, NoToml> parsed = ParseToml(left, file);
     if (parsed) return *std::move(parsed);
     // The parser may notice only further down what a line lacks.
     size_t at = std::min<size_t>(std::max<size_t>(parsed.error().line, 1), lines.size());
@@ -338,7 +182,7 @@ Result<Config> LoadConfig(const std::vector<std::string>& files) {
     Result<std::string> text = ReadFile(file);
     if (!text && text.error().code == Code::kNotFound) continue;
     if (!text) return std::unexpected(std::move(text).error());
-    const std::expected<toml::table, NoToml> root = Parse(*text, file);
+    const std::expected<toml::table, NoToml> root = ParseToml(*text, file);
     if (!root) return Fail(Code::kUsage, "{}", root.error().problem);
     const Whose whose = &file == &files.front() ? Whose::kRelease : Whose::kOperator;
     if (const auto problems = ReadInto(config, *root, file, whose); !problems.empty())
