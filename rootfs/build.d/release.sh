@@ -9,10 +9,14 @@ build_release() {
   cp -a --reflink=auto "$base/tree" "$tree"
   cp -a --reflink=auto "$base/initrd" "$output.new/initrd"
 
-  copy_own "$HERE/overlay" "$tree"
-  mkdir -p "$tree"/etc/{cni/net.d,containerd/conf.d,hostctl/keys.d,hostctl/health.d/required,hostctl/health.d/wanted} \
-    "$tree"/usr/lib/hostos/{keys.d,tuf}
-  cp -r --no-preserve=ownership,timestamps "$install/." "$tree/"
+  if [ -f "$base/released" ]; then
+    rm -f "$tree"/{usr/lib/hostos,etc/hostctl}/keys.d/*.pub # whom to trust is for --files to say
+  else
+    copy_own "$HERE/overlay" "$tree"
+    mkdir -p "$tree"/etc/{cni/net.d,containerd/conf.d,hostctl/keys.d,hostctl/health.d/required,hostctl/health.d/wanted} \
+      "$tree"/usr/lib/hostos/{keys.d,tuf}
+    cp -r --no-preserve=ownership,timestamps "$install/." "$tree/"
+  fi
   [ -z "$files" ] || lay_files "$files" "$tree"
   index_manual "$tree"
   write_os_release "$tree/usr/lib/os-release"
