@@ -1,5 +1,7 @@
 #include "images/build_image.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -7,8 +9,10 @@
 #include <optional>
 
 #include "images/arguments.h"
+#include "images/deviations.h"
 #include "images/image_overlay.h"
 #include "images/program.h"
+#include "images/released_base.h"
 #include "images/tuf_repository.h"
 #include "images/verb_options.h"
 #include "images/work_directory.h"
@@ -61,6 +65,7 @@ class Build {
   Result<std::string> PackageList(const WorkDirectory& work) const;
   std::vector<std::string> BaseOptions(const std::string& list) const;
   Result<> MakeBase(const WorkDirectory& work);
+  Result<> OpenReleased(const WorkDirectory& work);
   Result<std::string> Installed(const WorkDirectory& work) const;
   Result<> WriteOsRelease(const std::string& path) const;
   Json Settings() const;
@@ -102,21 +107,23 @@ Result<> Build::Rootfs(std::vector<std::string> words, std::string_view log) con
 
 Result<std::string> Build::PackageList(const WorkDirectory& work) const {
   if (image_.added.empty() && image_.removed.empty()) return image_.package_list;
-  const std::string from = image_.package_list.empty()
-                               ? fs::path(rootfs_).replace_filename("packages").string()
-                               : image_.package_list;
-  const std::string text = TRY(ReadFile(from));
   std::vector<std::string> names;
-  for (const auto range : text | std::views::split('\n')) {
-    const std::string_view line(range);
-    const std::string_view name = line.substr(0, line.find('#'));
-    const size_t first = name.find_first_not_of(" \t"), last = name.find_last_not_of(" \t");
-    if (first != name.npos) names.emplace_back(name.substr(first, last + 1 - first));
+  if (!options_.released) {
+    const std::string from = image_.package_list.empty()
+                                 ? fs::path(rootfs_).replace_filename("packages").string()
+                                 : image_.package_list;
+    const std::string text = TRY(ReadFile(from));
+    for (const auto range : text | std::views::split('\n')) {
+      const std::string_view line(range);
+      const std::string_view name = line.substr(0, line.find('#'));
+      const size_t first = name.find_first_not_of(" \t"), last = name.find_last_not_of(" \t");
+      if (first != name.npos) names.emplace_back(name.substr(first, last + 1 - first));
+    }
+    for (const auto& [name, place] : image_.removed)
+      if (std::erase(names, name) == 0)
+        return Fail(Code::kUsage, "{}: [packages] remove: expected a package of {}, found {}",
+                    place, from, name);
   }
-  for (const auto& [name, place] : image_.removed)
-    if (std::erase(names, name) == 0)
-      return Fail(Code::kUsage, "{}: [packages] remove: expected a package of {}, found {}", place,
-                  from, name);
   for (const auto& [name, place] : image_.added)
     if (!std::ranges::contains(names, name)) names.push_back(name);
   const std::string path = work / "packages";
@@ -132,6 +139,7 @@ std::vector<std::string> Build::BaseOptions(const std::string& list) const {
 }
 
 Result<> Build::MakeBase(const WorkDirectory& work) {
+  if (options_.released) return OpenReleased(work);
   const std::string list = TRY(PackageList(work));
   std::vector<std::string> words = BaseOptions(list);
   std::vector<std::string> ask = {rootfs_, "base-key"};
@@ -154,8 +162,42 @@ Result<> Build::MakeBase(const WorkDirectory& work) {
               [&] { return Rootfs(words, "base"); });
 }
 
-// hostctl and what belongs to it, as `cmake --install` writes it.
+// A base of somebody's release, and the packages that are added to it.
+Result<> Build::OpenReleased(const WorkDirectory& work) {
+  const Release& facts = options_.released->commit.release;
+  const std::string list = TRY(PackageList(work));
+  const std::string packages = list.empty() ? "" : TRY(ReadFile(list));
+  const std::string scripts = TRY(DigestOfTree(fs::path(rootfs_).parent_path())).Hex();
+  made_of_["base"] = {facts.commit.Hex(), packages};
+  const std::string bases = image_.cache + "/bases";
+  TRY(MakeDirectories(bases));
+  base_ =
+      std::format("{}/{}", bases,
+                  Sha256::Of(AsBytes(facts.commit.Hex() + scripts + packages)).Hex().substr(0, 16));
+  const UniqueFd lock = TRY(Lock(base_ + ".lock"));
+  std::error_code error;
+  if (fs::exists(base_, error) && (!options_.new_base || list.empty())) {
+    Say("base", std::format("release {}, as kept in {}", facts.version, base_));
+    return {};
+  }
+  const WorkDirectory opened = TRY(WorkDirectory::Beside(base_));
+  PhaseLines progress;
+  TRY(Step("base", std::format("release {}, commit {}", facts.version, facts.commit.Hex()),
+           [&] { return FillReleasedBase(*options_.released, opened.path(), progress); }));
+  std::vector<std::string> words = {"reopen", "--base", opened.path()};
+  if (!list.empty()) words.insert(words.end(), {"--add", list});
+  TRY(Step("packages", Joined(std::views::transform(image_.added, &Placed::value)),
+           [&] { return Rootfs(words, "base"); }));
+  fs::remove_all(base_, error);
+  if (::chmod(opened.path().c_str(), 0755) < 0 ||
+      ::rename(opened.path().c_str(), base_.c_str()) < 0)
+    return FailErrno(base_);
+  return SyncDirectory(bases);
+}
+
+// hostctl and what belongs to it, as `cmake --install` writes it; that of a release is in it.
 Result<std::string> Build::Installed(const WorkDirectory& work) const {
+  if (options_.released) return "";
   if (!image_.installed.empty()) return image_.installed;
   const fs::path build = fs::path(TRY(OwnDirectory())).parent_path();
   std::error_code error;
@@ -193,7 +235,7 @@ Result<> Build::Describe(const std::string& installed, const std::string& files)
   const std::string status = TRY(ReadFile(base_ + "/tree/var/lib/dpkg/status", 64 << 20));
   made_of_["packages"] = Sha256::Of(AsBytes(status)).Hex();
   made_of_["scripts"] = TRY(DigestOfTree(fs::path(rootfs_).parent_path())).Hex();
-  made_of_["hostctl"] = TRY(DigestOfTree(installed)).Hex();
+  if (!installed.empty()) made_of_["hostctl"] = TRY(DigestOfTree(installed)).Hex();
   made_of_["files"] = TRY(DigestOfTree(files)).Hex();
   return {};
 }
@@ -229,8 +271,6 @@ Result<> Build::MakeRoot(const WorkDirectory& work, const std::string& installed
   std::vector<std::string> words = {"release",
                                     "--base",
                                     base_,
-                                    "--install",
-                                    installed,
                                     "--files",
                                     files,
                                     "--version",
@@ -241,6 +281,7 @@ Result<> Build::MakeRoot(const WorkDirectory& work, const std::string& installed
                                     image_.preview ? "yes" : "no",
                                     "--initrd",
                                     image_.compressed_initrd ? "compressed" : "plain"};
+  if (!installed.empty()) words.insert(words.end(), {"--install", installed});
   if (!image_.os_release.empty()) {
     TRY(WriteOsRelease(work / "os-release"));
     words.insert(words.end(), {"--os-release", work / "os-release"});
@@ -253,15 +294,19 @@ Result<> Build::MakeRoot(const WorkDirectory& work, const std::string& installed
   }));
   TRY(Step("sbom", tree,
            [&] { return options_.run("sbom", {"--tree", tree, "--initrd", root_ + "/initrd"}); }));
+  if (options_.released)
+    TRY(Step("compare", tree, [&] { return WriteDeviations(*options_.released, tree); }));
   record_ = {{"made_of", made_of_}};
   return WriteRecord();
 }
 
 Result<> Build::CommitRoot() {
-  std::vector<std::string> words = {"--tree",          root_ + "/tree", "--initrd",
-                                    root_ + "/initrd", "--repo",        image_.repo,
-                                    "--version",       image_.version,  "--channel",
-                                    image_.channel,    "--inputs",      root_ + "/inputs.json"};
+  std::error_code error;
+  std::vector<std::string> words = {"--tree",    root_ + "/tree", "--initrd",  root_ + "/initrd",
+                                    "--repo",    image_.repo,     "--version", image_.version,
+                                    "--channel", image_.channel};
+  if (const std::string inputs = root_ + "/inputs.json"; fs::exists(inputs, error))
+    words.insert(words.end(), {"--inputs", inputs});
   if (!image_.after.empty()) words.insert(words.end(), {"--after", image_.after});
   if (!image_.kernel_arguments.empty())
     words.insert(words.end(), {"--cmdline-append", Joined(image_.kernel_arguments, " ")});
@@ -356,6 +401,7 @@ Result<> Build::MakeDisks() {
 }
 
 Result<BuiltImage> Build::Run() {
+  built_.root = root_ + "/tree";
   TRY(MakeDirectories(image_.output));
   const UniqueFd lock = TRY(Lock(image_.output + "/lock"));
   // Before the minutes of work.

@@ -1,6 +1,7 @@
-// Makes a release of image.toml, publishes it, and makes its disks: `rootfs/build` and the verbs of
-// hostimage, one after the other. What is there already, whole and made of the same, is not made
-// again, so a build that was interrupted goes on where it stopped.
+// Makes a release of image.toml, of packages or of a release of somebody else, publishes it, and
+// makes its disks: `rootfs/build` and the verbs of hostimage, one after the other. What is there
+// already, whole and made of the same, is not made again, so a build that was interrupted goes on
+// where it stopped.
 //
 //   CACHE/bases/KEY           packages and initrds, by what they are made of
 //   OUTPUT/VERSION            the root, and its initrds
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "images/image_file.h"
+#include "images/signed_release.h"
 #include "updater/base/result.h"
 
 namespace hostos {
@@ -20,6 +22,8 @@ namespace hostos {
 struct BuildOptions {
   bool new_base = false;        // with today's packages
   std::string passphrase_file;  // empty: as secrets.h says
+  // The release to build upon in place of packages; its trust is replaced.
+  const SignedRelease* released = nullptr;
   // Runs a verb of hostimage.
   std::function<Result<>(const std::string& verb, const std::vector<std::string>& words)> run;
 };
@@ -27,6 +31,7 @@ struct BuildOptions {
 struct BuiltImage {
   std::string commit;              // hexadecimal
   std::vector<std::string> disks;  // paths
+  std::string root;                // directory
 };
 
 // kRefused when the repository has this version already, made of something else. kStaged when the

@@ -6,10 +6,12 @@
 #include <filesystem>
 
 #include "images/build_image.h"
+#include "images/deviations.h"
 #include "images/image_file.h"
 #include "images/program.h"
 #include "images/publish/secret_key.h"
 #include "images/secrets.h"
+#include "images/signed_release.h"
 #include "images/tuf_repository.h"
 #include "images/verb_options.h"
 #include "images/verbs.h"
@@ -95,16 +97,16 @@ Result<> RunNew(const Arguments& arguments) {
 
 // build -------------------------------------------------------------------------------------------
 
-constexpr Option kBuildOptions[] = {
-    {"set", "KEY=VALUE", Times::kAnyNumber, "read over the file, such as release.version=1.0.1"},
-    {"output", "DIR", Times::kAtMostOnce,
-     "where roots and disks go (default: [build] output, else out/ beside the file)"},
-    {"new-base", "", Times::kAtMostOnce, "take today's packages, not those that were kept"},
-    kPassphraseFile,
-};
+constexpr Option kSet = {"set", "KEY=VALUE", Times::kAnyNumber,
+                         "read over the file, such as release.version=1.0.1"};
+constexpr Option kOutput = {"output", "DIR", Times::kAtMostOnce,
+                            "where roots and disks go (default: [build] output, else out/ beside "
+                            "the file)"};
+constexpr Option kNewBase = {"new-base", "", Times::kAtMostOnce,
+                             "take today's packages, not those that were kept"};
+constexpr Option kBuildOptions[] = {kSet, kOutput, kNewBase, kPassphraseFile};
 
-Result<> RunBuild(const Arguments& arguments) {
-  ImageFile image = TRY(LoadImageFile(arguments.operand(), arguments.All("set")));
+Result<> MakeImage(const Arguments& arguments, ImageFile& image, const SignedRelease* released) {
   if (arguments.Has("output")) image.output = fs::absolute(arguments.Get("output"));
   // Before another program runs; and before the work, because of a key that cannot be read.
   std::vector<std::string> keys = image.commit_keys;
@@ -116,11 +118,58 @@ Result<> RunBuild(const Arguments& arguments) {
   const BuiltImage built =
       TRY(BuildImage(image, {.new_base = arguments.Has("new-base"),
                              .passphrase_file = arguments.GetOr(kPassphraseFile.name, ""),
+                             .released = released,
                              .run = RunVerb}));
   Print(std::format("release     {} of channel {}, commit {}\nrepository  {}\n", image.version,
                     image.channel, built.commit, image.repo));
   for (const std::string& disk : built.disks) Print(std::format("disk        {}\n", disk));
+  if (!released) return {};
+  const Deviations found = TRY(CompareWith(*released, built.root));
+  Print(std::format("deviations  from {}, in the image's {}:\n", released->commit.release.version,
+                    kDeviationsPath));
+  for (const auto& [sign, list] :
+       {std::pair("package", &found.packages), std::pair("+", &found.added),
+        std::pair("~", &found.changed), std::pair("-", &found.removed)})
+    for (const std::string& each : *list) Print(std::format("  {:<7} {}\n", sign, each));
   return {};
+}
+
+Result<> RunBuild(const Arguments& arguments) {
+  ImageFile image = TRY(LoadImageFile(arguments.operand(), arguments.All("set")));
+  return MakeImage(arguments, image, nullptr);
+}
+
+// customize ---------------------------------------------------------------------------------------
+
+constexpr Option kCustomizeOptions[] = {
+    {"from", "VERSION|REF|COMMIT", Times::kOnce, "the release to build upon"},
+    {"repo", "DIR", Times::kOnce, "the archive repository that has it, such as a mirror"},
+    kKeys,
+    kRequired,
+    kSignatures,
+    kSet,
+    kOutput,
+    kNewBase,
+    kPassphraseFile,
+};
+
+Result<> RunCustomize(const Arguments& arguments) {
+  ImageFile image = TRY(LoadImageFile(arguments.operand(), arguments.All("set")));
+  if (!image.package_list.empty() || !image.removed.empty() || !image.suite_updates ||
+      image.test_profile || !image.installed.empty())
+    return Fail(Code::kUsage,
+                "{}: expected only what can be added to a release, found [packages] list, remove, "
+                "suite_updates or profile, or [build] install: those are for `build`",
+                image.file);
+  const std::string& from = arguments.Get("from");
+  const bool version = IsValidName(from) && !Digest::FromHex(from);
+  const SignatureRule rule = TRY(RuleFrom(arguments));
+  const SignedRelease released =
+      TRY(OpenSignedRelease({.repo = arguments.Get("repo"),
+                             .name = version ? ReleaseRef("x86-64", from) : from,
+                             .keys = arguments.All("keys"),
+                             .signatures = rule}));
+  return MakeImage(arguments, image, &released);
 }
 
 constexpr Subcommand kBuildVerbs[] = {

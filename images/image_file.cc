@@ -321,7 +321,7 @@ Result<> ReadFileInto(Reading& reading, const std::string& file) {
 }
 
 // "release.version=1.0.1": a text, or where that is the wrong type, TOML.
-Result<> Change(Reading& reading, const std::string& file, const std::string& change) {
+Result<> ApplyChange(Reading& reading, const std::string& file, const std::string& change) {
   const size_t dot = change.find('.'), equals = change.find('=');
   if (dot == change.npos || equals == change.npos || dot > equals)
     return Fail(Code::kUsage,
@@ -373,7 +373,7 @@ Result<ImageFile> LoadImageFile(const std::string& file, const std::vector<std::
   Reading reading;
   reading.image.file = file;
   TRY(ReadFileInto(reading, file));
-  for (const std::string& change : changes) TRY(Change(reading, file, change));
+  for (const std::string& change : changes) TRY(ApplyChange(reading, file, change));
   ImageFile& image = reading.image;
   TRY(CheckWhole(image));
   if (image.formats.empty()) image.formats = {"raw"};

@@ -10,6 +10,7 @@
 #include "updater/base/printable.h"
 #include "updater/base/progress.h"
 #include "updater/release/release_target.h"
+#include "updater/release/signature.h"
 
 namespace hostos {
 
@@ -21,12 +22,31 @@ inline constexpr Option kArchitecture = {"architecture", "ARCH", Times::kAtMostO
 inline constexpr Option kProduct = {"product", "NAME", Times::kAtMostOnce, "(default hostos)"};
 inline constexpr Option kJson = {"json", "", Times::kAtMostOnce, "print the result as JSON"};
 
+inline constexpr Option kKeys = {"keys", "DIR", Times::kAtLeastOnce,
+                                 "a directory of trusted *.pub keys"};
+inline constexpr Option kRequired = {"required", "N", Times::kAtMostOnce,
+                                     "how many of the keys must have signed (default 1)"};
+inline constexpr Option kSignatures = {
+    "signatures", "POLICY", Times::kAtMostOnce,
+    "which must be there: hybrid (default: both), classical, pq"};
+
 inline std::string ArchitectureFrom(const Arguments& arguments) {
   return arguments.GetOr("architecture", "x86-64");
 }
 
 inline std::string ProductFrom(const Arguments& arguments) {
   return arguments.GetOr("product", "hostos");
+}
+
+inline Result<SignatureRule> RuleFrom(const Arguments& arguments) {
+  const uint64_t required = TRY(arguments.Number("required")).value_or(1);
+  if (required < 1 || required > 64)
+    return Fail(Code::kUsage, "--required: expected 1 to 64 keys, found {}", required);
+  const std::string name = arguments.GetOr("signatures", "hybrid");
+  const std::optional<SignaturePolicy> policy = PolicyNamed(name);
+  if (!policy)
+    return Fail(Code::kUsage, "--signatures: expected classical, hybrid or pq, found '{}'", name);
+  return SignatureRule{*policy, static_cast<uint32_t>(required)};
 }
 
 inline void Print(const std::string& text) {

@@ -47,17 +47,6 @@ Json ToJson(const Release& release) {
           {"packages", release.packages.size()}};
 }
 
-Result<SignatureRule> RuleFrom(const Arguments& arguments) {
-  const uint64_t required = TRY(arguments.Number("required")).value_or(1);
-  if (required < 1 || required > 64)
-    return Fail(Code::kUsage, "--required: expected 1 to 64 keys, found {}", required);
-  const std::string name = arguments.GetOr("signatures", "hybrid");
-  const std::optional<SignaturePolicy> policy = PolicyNamed(name);
-  if (!policy)
-    return Fail(Code::kUsage, "--signatures: expected classical, hybrid or pq, found '{}'", name);
-  return SignatureRule{*policy, static_cast<uint32_t>(required)};
-}
-
 Result<ReleaseQuery> QueryFrom(const Arguments& arguments) {
   const SignatureRule rule = TRY(RuleFrom(arguments));
   return ReleaseQuery{.repo = arguments.Get("repo"),
@@ -66,11 +55,6 @@ Result<ReleaseQuery> QueryFrom(const Arguments& arguments) {
                       .signatures = rule};
 }
 
-constexpr Option kKeys = {"keys", "DIR", Times::kAtLeastOnce, "a directory of trusted *.pub keys"};
-constexpr Option kRequired = {"required", "N", Times::kAtMostOnce,
-                              "how many of the keys must have signed (default 1)"};
-constexpr Option kSignatures = {"signatures", "POLICY", Times::kAtMostOnce,
-                                "which must be there: hybrid (default: both), classical, pq"};
 constexpr Option kTree = {"tree", "DIR", Times::kOnce,
                           "the root file system, as rootfs/build makes it"};
 constexpr Option kStub = {"stub", "FILE", Times::kAtMostOnce, "EFI stub (default: systemd's)"};

@@ -14,7 +14,7 @@ std::span<const Subcommand> Subcommands();
 // renew, check, sign, staged, abandon, releases, bundle.
 std::span<const Subcommand> TrustVerbs();
 
-// Those around image.toml: new, build.
+// Those around image.toml: new, build, customize.
 std::span<const Subcommand> BuildVerbs();
 
 }  // namespace hostos

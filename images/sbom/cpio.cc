@@ -25,10 +25,15 @@ uint64_t Padded(uint64_t size) {
   return (size + 3) / 4 * 4;
 }
 
-}  // namespace
+struct Entry {
+  uint64_t at = 0;  // of its header
+  std::string_view name;
+  uint32_t mode = 0;
+  uint64_t content = 0, size = 0;
+};
 
-std::vector<CpioFile> CpioFiles(std::string_view archive) {
-  std::vector<CpioFile> files;
+// Calls `entry` for each, up to what is no archive.
+void ForEachEntry(std::string_view archive, auto entry) {
   for (uint64_t at = 0; at < archive.size();) {
     if (archive[at] == '\0') {  // between archives
       at++;
@@ -41,10 +46,29 @@ std::vector<CpioFile> CpioFiles(std::string_view archive) {
     if (!mode || !size || !name_size || *name_size == 0 || *name_size > kMaxName) break;
     const uint64_t content = Padded(at + kHeader + *name_size);
     if (content > archive.size() || *size > archive.size() - content) break;
-    if (S_ISREG(*mode) && *size > 0)
-      files.push_back({std::string(archive.substr(at + kHeader, *name_size - 1)), content, *size});
+    entry(Entry{at, archive.substr(at + kHeader, *name_size - 1), *mode, content, *size});
     at = Padded(content + *size);
   }
+}
+
+}  // namespace
+
+uint64_t LastArchive(std::string_view archives) {
+  uint64_t begin = 0;
+  bool ended = false;
+  ForEachEntry(archives, [&](const Entry& entry) {
+    if (ended) begin = entry.at;
+    ended = entry.name == "TRAILER!!!";
+  });
+  return begin;
+}
+
+std::vector<CpioFile> CpioFiles(std::string_view archive) {
+  std::vector<CpioFile> files;
+  ForEachEntry(archive, [&](const Entry& entry) {
+    if (S_ISREG(entry.mode) && entry.size > 0)
+      files.push_back({std::string(entry.name), entry.content, entry.size});
+  });
   return files;
 }
 

@@ -9,11 +9,15 @@ build_release() {
   cp -a --reflink=auto "$base/tree" "$tree"
   cp -a --reflink=auto "$base/initrd" "$output.new/initrd"
 
-  copy_own "$HERE/overlay" "$tree"
-  mkdir -p "$tree"/etc/{cni/net.d,containerd/conf.d,hostctl/keys.d,hostctl/health.d/required,hostctl/health.d/wanted} \
-    "$tree"/usr/lib/hostos/{keys.d,tuf}
-  copy_own "$install" "$tree" # modes under another umask are its owner's affair, too
-  (cd "$install" && find . -type f -perm -0100 -print0) | (cd "$tree" && xargs -0 -r chmod 0755)
+  if [ -f "$base/released" ]; then
+    rm -f "$tree"/{usr/lib/hostos,etc/hostctl}/keys.d/*.pub # whom to trust is for --files to say
+  else
+    copy_own "$HERE/overlay" "$tree"
+    mkdir -p "$tree"/etc/{cni/net.d,containerd/conf.d,hostctl/keys.d,hostctl/health.d/required,hostctl/health.d/wanted} \
+      "$tree"/usr/lib/hostos/{keys.d,tuf}
+    copy_own "$install" "$tree" # modes under another umask are its owner's affair, too
+    (cd "$install" && find . -type f -perm -0100 -print0) | (cd "$tree" && xargs -0 -r chmod 0755)
+  fi
   [ -z "$files" ] || lay_files "$files" "$tree"
   index_manual "$tree"
   write_os_release "$tree/usr/lib/os-release"

@@ -53,6 +53,16 @@ def newest(home):
     return (home / "hostos/metadata/timestamp.json").read_bytes()
 
 
+def image(home):
+    (home / "image.toml").write_text('[release]\nversion = "1"\n[repo]\npath = "hostos"\n[trust]\nkeys = ["keys"]\n'
+                                     'commit_keys = ["release.pem"]\n')
+
+
+def other_key(home):
+    (home / "other").mkdir()
+    shutil.copy(home / "stranger.pub", home / "other")
+
+
 STAGED = ["publish", "1.4.0", *R]
 DAYS = ["root", *R, "--days", "targets=90"]
 LOOKED = ["--digest", "DIGEST"]  # what `staged` says
@@ -64,6 +74,10 @@ CASES = {
     ("build", "a key that image.toml does not have"): Case(
         "build", "image.toml", prepare=lambda home: (home / "image.toml").write_text("[relaese]\n")),
     ("build", "no such file"): Case("build", "image.toml"),
+    ("customize", "no such release"): Case("customize", "image.toml", "--from", "9.9", *R, *KEYS, prepare=image),
+    ("customize", "a release that other keys signed"): Case(
+        "customize", "image.toml", "--from", "1.3.0", *R, "--keys", "other",
+        prepare=lambda home: (image(home), other_key(home))),
     ("keygen", "new files"): Case("keygen", "--secret", "new.pem", "--public", "new.pub"),
     ("keygen", "the secret is there already"): Case("keygen", "--secret", "release.pem", "--public", "new.pub"),
     ("public", "a secret key"): Case("public", *PERSON),

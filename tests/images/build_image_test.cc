@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "images/rescue.h"
 #include "images/uki.h"
+#include "tests/held.h"
 #include "tests/shell.h"
 #include "tests/temp_dir.h"
 #include "tests/text_file.h"
@@ -74,8 +76,9 @@ struct Site {
                   tree + "/usr/lib/modules/6.12.0-small/vmlinuz");
     Run("cp -L --parents $(ldd /usr/bin/bash | grep -o '/[^ ]*') " + tree +
         " && cp /usr/bin/bash /usr/bin/ldd " + tree + "/usr/bin");
-    for (const char* initrd : {"/initrd", "/rescue-initrd"})
-      WriteText(base + initrd, std::string(70000, 'i'));
+    WriteText(base + "/initrd", std::string(70000, 'i'));
+    Run("cd " + tree + " && echo etc/passwd | cpio --quiet --create --format=newc >" + base +
+        "/rescue-initrd");
     WriteText(base + "/epoch", "1790000000\n");
   }
 
@@ -185,6 +188,66 @@ TEST_CASE("hostimage build goes on where it stopped") {
   CAPTURE(done.output);
   CHECK(done.status == 0);
   CHECK_THAT(done.output, ContainsSubstring("is published, with this content"));
+}
+
+// What a tree's rescue has in it.
+std::string RescueOf(const std::string& tree) {
+  const TempDir work;
+  const std::optional<UniqueFd> image = Held(OpenRescue(tree, work.path()));
+  REQUIRE(image);
+  return Held(ReadFile(std::format("/proc/self/fd/{}", image->get()), 1 << 30));
+}
+
+TEST_CASE(
+    "a release of somebody else with files of one's own names what differs, and trusts one's own "
+    "keys alone") {
+  const Site vendor;
+  REQUIRE(vendor.Build().status == 0);
+  const std::string site = vendor.parent / "own", tree = site + "/out/1.0.0-own/tree";
+  REQUIRE(Shell(HOSTIMAGE " new " + site).status == 0);
+  WriteText(site + "/files/etc/own", "own\n");
+  WriteText(site + "/files/opt/agent", "program\n");
+  WriteText(site + "/files/etc/site", "not theirs\n");
+  std::string image = ReadText(site + "/image.toml");
+  image.replace(image.find("#[[files]]"), 10, "[[files]]\nsource = \"files\"\n");
+  image.replace(image.find("formats ="), 9,
+                "esp_size = \"64M\"\nslot_size = \"64M\"\nverity_size = \"8M\"\nstate_size = "
+                "\"64M\"\nformats =");
+  WriteText(site + "/image.toml", image + "cache = \"" + vendor.parent / "cache" + "\"\n");
+  const auto customize = [&](const std::string& keys, const std::string& more) {
+    return Shell(HOSTIMAGE " customize " + site +
+                 "/image.toml --set release.version=1.0.0-own --repo " + vendor.File("repo") +
+                 " --keys " + keys + " --from 1.0.0 " + more);
+  };
+  CHECK(customize(site + "/keys", "").status == 7);  // the release is not signed by these
+  CHECK(customize(vendor.File("keys"), "--set packages.profile=test").status == 2);
+  CHECK_FALSE(fs::exists(site + "/out/1.0.0-own"));
+  const CommandResult made = customize(vendor.File("keys"), "");
+  CAPTURE(made.output);
+  REQUIRE(made.status == 0);
+  for (const char* line :
+       {"+       /etc/own\n", "~       /etc/site\n", "~       /usr/lib/os-release\n",
+        "~       /usr/lib/hostos/keys.d/release.pub\n",
+        "+       /usr/share/factory/var/opt/agent\n",
+        "+       /usr/share/hostos/deviations.json\n"})
+    CHECK_THAT(made.output, ContainsSubstring(line));
+  const auto said = nlohmann::json::parse(ReadText(tree + "/usr/share/hostos/deviations.json"));
+  CHECK(said["release"]["version"] == "1.0.0");
+  CHECK(said["release"]["commit"].get<std::string>() + "\n" ==
+        Run("ostree rev-parse --repo=" + vendor.File("repo") + " hostos/x86-64/stable"));
+  CHECK(said["removed"].empty());
+  CHECK(said["packages"].empty());
+  CHECK(ReadText(tree + "/usr/share/factory/var/opt/agent") == "program\n");
+  CHECK(fs::is_symlink(tree +
+                       "/etc/systemd/system/multi-user.target.wants/agent.service"));  // theirs
+  const std::string rescue = RescueOf(tree), own = ReadText(site + "/keys/release.pub"),
+                    theirs = ReadText(vendor.File("keys/release.pub"));
+  CHECK(rescue.contains(own));
+  CHECK_FALSE(rescue.contains(theirs));
+  CHECK(RescueOf(vendor.File("out/1.0.0/tree")).contains(theirs));
+  CHECK(Shell(HOSTIMAGE " verify hostos/x86-64/stable --repo " + site + "/repo --keys " + site +
+              "/keys")
+            .status == 0);
 }
 
 TEST_CASE("hostimage build says what is wrong before it makes anything") {

@@ -69,7 +69,7 @@ TEST_CASE("the example that hostimage new copies is an image, and so is all that
   CHECK(whole.os_release.at("SUPPORT_END") == "2028-08-09");
   CHECK(whole.os_release.size() == 8);
   CHECK(whole.package_list == folder.Path("packages"));
-  CHECK(whole.mirror == "https://deb.debian.org/debian");
+  CHECK(whole.mirror == "https://mirror.example.org/debian");
   REQUIRE(whole.files.size() == 1);
   CHECK(whole.files[0].source == folder.Path("files"));
   CHECK(whole.credentials.at("firstboot.hostname") == "node-1");

@@ -116,6 +116,9 @@ found=$(cd "$tree" && find etc usr/lib/python3 usr/local ! -type d | sort | past
 files agent /opt/agent/bin/agent '/opt/agent/100% of it' /usr/local/bin/agent /srv/agent/page /var/lib/agent/data
 mkdir "$tree/opt/agent/spool"
 chmod 0750 "$tree/opt/agent/spool"
+chmod 0700 "$tree/root"
+mkdir "$tree/efi"
+cp -a "$tree" "$work/before"
 with "link_into_var $tree; empty_var $tree"
 conf=$tree/usr/lib/tmpfiles.d/hostos-packages.conf
 factory=/usr/share/factory/var
@@ -130,6 +133,18 @@ done
 [ "$(cat "$tree$factory/opt/agent/bin/agent")" = content ] || fail "the agent's program is gone"
 [ "$(readlink "$tree/opt")" = var/opt ] || fail "/opt is no link"
 [ -z "$(ls -A "$tree/var")" ] || fail "/var is not empty"
+
+# A root of a release becomes what it was before, for whoever builds upon it.
+before=$(cd "$work" && find before -printf '%P %y %m %U %G %l\n' | LC_ALL=C sort)
+mkdir -p "$tree"/usr/lib/tmpfiles.d
+with "refill_var $tree"
+found=$(cd "$tree/.." && find tree -printf '%P %y %m %U %G %l\n' | LC_ALL=C sort)
+[ "$found" = "$before" ] || fail "expected the tree as it was, found: $(diff <(echo "$before") <(echo "$found"))"
+# Needs that nothing in the root meets are no reason for apt to refuse.
+package broken 'libc6 (>= 2), gone | gone-too, nfs-common'
+package libc6 ''
+with "without_missing $tree" <"$tree/var/lib/dpkg/status" >"$work/status"
+grep -qx 'Depends: libc6 (>= 2), nfs-common' "$work/status" || fail "found: $(cat "$work/status")"
 
 # What belongs to the node is refused, with the package.
 new_tree
@@ -154,7 +169,8 @@ chmod 0600 "$work/files/etc/agent/key"
 owner=$(stat -c %u:%g "$work/files/etc/agent/key")
 with "lay_files $work/files $tree"
 [ "$(cat "$work/outside")" = outside ] || fail "a file was written through a link"
-[ "$(cat "$tree/etc/motd")" = laid ] && [ ! -h "$tree/etc/motd" ] || fail "the link is still there"
+[ "$(cat "$tree/etc/motd")" = laid ] || fail "the file was not laid"
+[ ! -h "$tree/etc/motd" ] || fail "the link is still there"
 [ "$(readlink "$tree/etc/link")" = agent/key ] || fail "the link was not laid"
 [ "$(stat -c %a "$tree/etc")" = 700 ] || fail "a folder lost its mode"
 found=$(stat -c '%u:%g %a' "$tree/etc/agent/key")
