@@ -45,6 +45,12 @@ auto Step(std::string_view step, std::string_view text, Work work) {
   return result;
 }
 
+// A text in the record of a build; "" for whatever else is there.
+std::string TextIn(const Json& json, const std::string& key) {
+  const auto found = json.is_object() ? json.find(key) : json.end();
+  return found != json.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
 // Held to the end: nobody else makes the same thing meanwhile.
 Result<UniqueFd> Lock(const std::string& path) {
   UniqueFd file = TRY(Open(path, O_RDWR | O_CREAT, 0644));
@@ -322,11 +328,11 @@ Result<bool> IsCommitted(const ImageFile& image, const Json& made_of, const Json
   const Result<Digest> commit = repo.ResolveRef(ReleaseRef("x86-64", image.version));
   if (!commit && commit.error().code == Code::kNotFound) return false;
   if (!commit) return std::unexpected(commit.error());
-  const Json before = record.value("made_of", Json::object());
-  if (record.value("commit", "") == commit->Hex() && before == made_of) return true;
+  const Json before = record.value("made_of", Json());
+  if (TextIn(record, "commit") == commit->Hex() && before == made_of) return true;
   std::vector<std::string> parts;
   for (const auto& [part, value] : made_of.items())
-    if (before.value(part, Json()) != value) parts.push_back(part);
+    if (!before.contains(part) || before[part] != value) parts.push_back(part);
   return Fail(Code::kRefused,
               "{}: release {} is there already, as commit {}, made of other {}: give this one "
               "another version, such as --set release.version=V",
@@ -380,7 +386,7 @@ Result<> Build::MakeDisks() {
     made_of = Sha256::Of(AsBytes(made_of)).Hex();
     built_.disks.push_back(disk.output);
     std::error_code error;
-    if (record_.value("disks", Json::object()).value(format, "") == made_of &&
+    if (TextIn(record_.value("disks", Json()), format) == made_of &&
         fs::exists(disk.output, error)) {
       Say("disk", disk.output + ", as it was made before");
       continue;

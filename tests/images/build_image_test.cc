@@ -226,10 +226,10 @@ TEST_CASE(
   CAPTURE(made.output);
   REQUIRE(made.status == 0);
   for (const char* line :
-       {"+       /etc/own\n", "~       /etc/site\n", "~       /usr/lib/os-release\n",
-        "~       /usr/lib/hostos/keys.d/release.pub\n",
-        "+       /usr/share/factory/var/opt/agent\n",
-        "+       /usr/share/hostos/deviations.json\n"})
+       {"added       /etc/own\n", "changed     /etc/site\n", "changed     /usr/lib/os-release\n",
+        "changed     /usr/lib/hostos/keys.d/release.pub\n",
+        "added       /usr/share/factory/var/opt/agent\n",
+        "added       /usr/share/hostos/deviations.json\n"})
     CHECK_THAT(made.output, ContainsSubstring(line));
   const auto said = nlohmann::json::parse(ReadText(tree + "/usr/share/hostos/deviations.json"));
   CHECK(said["release"]["version"] == "1.0.0");
