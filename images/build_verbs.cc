@@ -180,6 +180,9 @@ constexpr Subcommand kBuildVerbs[] = {
      RunNew},
     {"build", "IMAGE.TOML", "Makes a release of image.toml, publishes it, and makes its disks.",
      kBuildOptions, RunBuild},
+    {"customize", "IMAGE.TOML",
+     "The same upon a release of somebody else, with own files, packages and keys.",
+     kCustomizeOptions, RunCustomize},
 };
 
 }  // namespace
