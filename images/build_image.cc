@@ -273,35 +273,30 @@ Result<> Build::MakeRoot(const WorkDirectory& work, const std::string& installed
     Say("root", root_ + ", as it was made before");
     return {};
   }
-  TRY(RemoveFileDurably(root_ + ".json"));  // it is about what is replaced now
-  std::vector<std::string> words = {"release",
-                                    "--base",
-                                    base_,
-                                    "--files",
-                                    files,
-                                    "--version",
-                                    image_.version,
-                                    "--output",
-                                    root_,
-                                    "--preview",
-                                    image_.preview ? "yes" : "no",
-                                    "--initrd",
-                                    image_.compressed_initrd ? "compressed" : "plain"};
+  const std::string root = work / "root", tree = root + "/tree";  // not whole before the end
+  std::vector<std::string> words = {"release", "--base", base_, "--files", files};
+  words.insert(words.end(), {"--version", image_.version, "--output", root});
+  words.insert(words.end(), {"--preview", image_.preview ? "yes" : "no"});
+  words.insert(words.end(), {"--initrd", image_.compressed_initrd ? "compressed" : "plain"});
   if (!installed.empty()) words.insert(words.end(), {"--install", installed});
   if (!image_.os_release.empty()) {
     TRY(WriteOsRelease(work / "os-release"));
     words.insert(words.end(), {"--os-release", work / "os-release"});
   }
-  const std::string tree = root_ + "/tree";
   TRY(Step("root", root_, [&] { return Rootfs(words, "release"); }));
   TRY(CheckUnits(image_, tree));
-  TRY(Step("rescue", tree, [&] {
-    return options_.run("rescue", {"--tree", tree, "--initrd", root_ + "/rescue-initrd"});
+  TRY(Step("rescue", image_.version, [&] {
+    return options_.run("rescue", {"--tree", tree, "--initrd", root + "/rescue-initrd"});
   }));
-  TRY(Step("sbom", tree,
-           [&] { return options_.run("sbom", {"--tree", tree, "--initrd", root_ + "/initrd"}); }));
+  TRY(Step("sbom", image_.version,
+           [&] { return options_.run("sbom", {"--tree", tree, "--initrd", root + "/initrd"}); }));
   if (options_.released)
-    TRY(Step("compare", tree, [&] { return WriteDeviations(*options_.released, tree); }));
+    TRY(Step("compare", options_.released->commit.release.version,
+             [&] { return WriteDeviations(*options_.released, tree); }));
+  TRY(RemoveFileDurably(root_ + ".json"));  // it is about what is replaced now
+  fs::remove_all(root_, error);
+  if (::rename(root.c_str(), root_.c_str()) < 0) return FailErrno(root_);
+  TRY(SyncDirectory(image_.output));
   record_ = {{"made_of", made_of_}};
   return WriteRecord();
 }
@@ -377,8 +372,8 @@ Result<> Build::MakeDisks() {
     DiskOptions disk = image_.disk;
     disk.format = *FormatNamed(format);
     disk.output = std::format("{}/hostos-{}.{}", image_.output, image_.version, format);
-    std::string made_of =
-        std::format("{} {} {}\n", built_.commit, disk.definitions, disk.sector_size);
+    std::string made_of = std::format("{} {}\n", built_.commit, disk.sector_size);
+    if (!disk.definitions.empty()) made_of += TRY(DigestOfTree(disk.definitions)).Hex();
     for (const auto& size : {disk.esp_size, disk.slot_size, disk.verity_size, disk.state_size})
       made_of += std::format("{}\n", size.value_or(0));
     for (const auto& [name, content] : disk.credentials)
