@@ -292,7 +292,7 @@ Result<> Build::MakeRoot(const WorkDirectory& work, const std::string& installed
            [&] { return options_.run("sbom", {"--tree", tree, "--initrd", root + "/initrd"}); }));
   if (options_.released)
     TRY(Step("compare", options_.released->commit.release.version,
-             [&] { return WriteDeviations(*options_.released, tree); }));
+             [&] { return WriteDeviations(*options_.released, tree, image_.kernel_arguments); }));
   TRY(RemoveFileDurably(root_ + ".json"));  // it is about what is replaced now
   fs::remove_all(root_, error);
   if (::rename(root.c_str(), root_.c_str()) < 0) return FailErrno(root_);
@@ -306,8 +306,12 @@ Result<> Build::CommitRoot() {
                                     "--repo",    image_.repo,     "--version", image_.version,
                                     "--channel", image_.channel};
   if (!image_.after.empty()) words.insert(words.end(), {"--after", image_.after});
-  if (!image_.kernel_arguments.empty())
-    words.insert(words.end(), {"--cmdline-append", Joined(image_.kernel_arguments, " ")});
+  std::vector<std::string> arguments = image_.kernel_arguments;
+  if (options_.released) {
+    const std::string theirs = TRY(ReadFile(base_ + "/arguments"));
+    if (!theirs.empty()) arguments.insert(arguments.begin(), theirs);
+  }
+  if (!arguments.empty()) words.insert(words.end(), {"--cmdline-append", Joined(arguments, " ")});
   TRY(Step("commit", image_.version,
            [&] { return options_.run("commit", WithKeys(words, image_.commit_keys)); }));
   const Repo repo = TRY(Repo::Open(image_.repo));

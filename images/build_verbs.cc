@@ -110,10 +110,10 @@ constexpr Option kBuildOptions[] = {kSet, kOutput, kNewBase, kPassphraseFile};
 void PrintDeviations(const std::string& file) {
   const Result<std::string> text = ReadFile(file, kMaxDeviations);
   const Json json = Json::parse(text ? *text : "", nullptr, /*allow_exceptions=*/false);
-  for (const char* kind : {"packages", "added", "changed", "removed"})
+  for (const char* kind : {"packages", "kernel_arguments", "added", "changed", "removed"})
     if (json.contains(kind))
       for (const Json& each : json[kind])
-        Print(std::format("{:<11} {}\n", kind, each.get<std::string>()));
+        Print(std::format("{:<16} {}\n", kind, each.get<std::string>()));
 }
 
 Result<> MakeImage(const Arguments& arguments, ImageFile& image, const SignedRelease* released) {

@@ -43,7 +43,8 @@ Paths PathsOf(const Tree& tree) {
 
 }  // namespace
 
-Result<> WriteDeviations(const SignedRelease& release, const std::string& tree) {
+Result<> WriteDeviations(const SignedRelease& release, const std::string& tree,
+                         const std::vector<std::string>& arguments) {
   const std::string file = tree + std::string(kDeviationsPath);
   TRY(MakeDirectories(fs::path(file).parent_path()));
   TRY(WriteFileAtomically(file, ""));  // to be among them
@@ -69,6 +70,7 @@ Result<> WriteDeviations(const SignedRelease& release, const std::string& tree) 
                                          {"commit", facts.commit.Hex()},
                                          {"root_hash", facts.root_hash.Hex()}}},
                                        {"packages", packages},
+                                       {"kernel_arguments", arguments},
                                        {"added", added},
                                        {"changed", changed},
                                        {"removed", removed}};

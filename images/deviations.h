@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "images/signed_release.h"
 #include "updater/base/result.h"
@@ -15,8 +16,10 @@ inline constexpr std::string_view kDeviationsPath = "/usr/share/hostos/deviation
 
 inline constexpr size_t kMaxDeviations = 64 << 20;
 
-// Compares owners, modes, attributes and content of everything but /boot, and writes the result
-// into the tree, with its own path in it.
-Result<> WriteDeviations(const SignedRelease& release, const std::string& tree);
+// Compares owners, modes, attributes and content of everything but /boot, and writes the result into
+// the tree, with its own path in it, and with the arguments that the kernel gets beside those of the
+// release.
+Result<> WriteDeviations(const SignedRelease& release, const std::string& tree,
+                         const std::vector<std::string>& arguments);
 
 }  // namespace hostos
