@@ -115,7 +115,7 @@ std::string Help(std::string_view program, std::string_view summary,
                  std::span<const Subcommand> verbs) {
   std::string text = std::format("{}: {}\n\n", program, summary);
   for (const Subcommand& verb : verbs)
-    text += std::format("  {} {:<8} {}\n", program, verb.name, verb.summary);
+    text += std::format("  {} {:<9} {}\n", program, verb.name, verb.summary);
   return text + std::format("\n`{} VERB --help` lists a verb's options.\n", program);
 }
 

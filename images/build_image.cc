@@ -45,6 +45,12 @@ auto Step(std::string_view step, std::string_view text, Work work) {
   return result;
 }
 
+// A text in the record of a build; "" for whatever else is there.
+std::string TextIn(const Json& json, const std::string& key) {
+  const auto found = json.is_object() ? json.find(key) : json.end();
+  return found != json.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
 // Held to the end: nobody else makes the same thing meanwhile.
 Result<UniqueFd> Lock(const std::string& path) {
   UniqueFd file = TRY(Open(path, O_RDWR | O_CREAT, 0644));
@@ -267,35 +273,30 @@ Result<> Build::MakeRoot(const WorkDirectory& work, const std::string& installed
     Say("root", root_ + ", as it was made before");
     return {};
   }
-  TRY(RemoveFileDurably(root_ + ".json"));  // it is about what is replaced now
-  std::vector<std::string> words = {"release",
-                                    "--base",
-                                    base_,
-                                    "--files",
-                                    files,
-                                    "--version",
-                                    image_.version,
-                                    "--output",
-                                    root_,
-                                    "--preview",
-                                    image_.preview ? "yes" : "no",
-                                    "--initrd",
-                                    image_.compressed_initrd ? "compressed" : "plain"};
+  const std::string root = work / "root", tree = root + "/tree";  // not whole before the end
+  std::vector<std::string> words = {"release", "--base", base_, "--files", files};
+  words.insert(words.end(), {"--version", image_.version, "--output", root});
+  words.insert(words.end(), {"--preview", image_.preview ? "yes" : "no"});
+  words.insert(words.end(), {"--initrd", image_.compressed_initrd ? "compressed" : "plain"});
   if (!installed.empty()) words.insert(words.end(), {"--install", installed});
   if (!image_.os_release.empty()) {
     TRY(WriteOsRelease(work / "os-release"));
     words.insert(words.end(), {"--os-release", work / "os-release"});
   }
-  const std::string tree = root_ + "/tree";
   TRY(Step("root", root_, [&] { return Rootfs(words, "release"); }));
   TRY(CheckUnits(image_, tree));
-  TRY(Step("rescue", tree, [&] {
-    return options_.run("rescue", {"--tree", tree, "--initrd", root_ + "/rescue-initrd"});
+  TRY(Step("rescue", image_.version, [&] {
+    return options_.run("rescue", {"--tree", tree, "--initrd", root + "/rescue-initrd"});
   }));
-  TRY(Step("sbom", tree,
-           [&] { return options_.run("sbom", {"--tree", tree, "--initrd", root_ + "/initrd"}); }));
+  TRY(Step("sbom", image_.version,
+           [&] { return options_.run("sbom", {"--tree", tree, "--initrd", root + "/initrd"}); }));
   if (options_.released)
-    TRY(Step("compare", tree, [&] { return WriteDeviations(*options_.released, tree); }));
+    TRY(Step("compare", options_.released->commit.release.version,
+             [&] { return WriteDeviations(*options_.released, tree, image_.kernel_arguments); }));
+  TRY(RemoveFileDurably(root_ + ".json"));  // it is about what is replaced now
+  fs::remove_all(root_, error);
+  if (::rename(root.c_str(), root_.c_str()) < 0) return FailErrno(root_);
+  TRY(SyncDirectory(image_.output));
   record_ = {{"made_of", made_of_}};
   return WriteRecord();
 }
@@ -308,8 +309,12 @@ Result<> Build::CommitRoot() {
   if (const std::string inputs = root_ + "/inputs.json"; fs::exists(inputs, error))
     words.insert(words.end(), {"--inputs", inputs});
   if (!image_.after.empty()) words.insert(words.end(), {"--after", image_.after});
-  if (!image_.kernel_arguments.empty())
-    words.insert(words.end(), {"--cmdline-append", Joined(image_.kernel_arguments, " ")});
+  std::vector<std::string> arguments = image_.kernel_arguments;
+  if (options_.released) {
+    const std::string theirs = TRY(ReadFile(base_ + "/arguments"));
+    if (!theirs.empty()) arguments.insert(arguments.begin(), theirs);
+  }
+  if (!arguments.empty()) words.insert(words.end(), {"--cmdline-append", Joined(arguments, " ")});
   TRY(Step("commit", image_.version,
            [&] { return options_.run("commit", WithKeys(words, image_.commit_keys)); }));
   const Repo repo = TRY(Repo::Open(image_.repo));
@@ -325,11 +330,11 @@ Result<bool> IsCommitted(const ImageFile& image, const Json& made_of, const Json
   const Result<Digest> commit = repo.ResolveRef(ReleaseRef("x86-64", image.version));
   if (!commit && commit.error().code == Code::kNotFound) return false;
   if (!commit) return std::unexpected(commit.error());
-  const Json before = record.value("made_of", Json::object());
-  if (record.value("commit", "") == commit->Hex() && before == made_of) return true;
+  const Json before = record.value("made_of", Json());
+  if (TextIn(record, "commit") == commit->Hex() && before == made_of) return true;
   std::vector<std::string> parts;
   for (const auto& [part, value] : made_of.items())
-    if (before.value(part, Json()) != value) parts.push_back(part);
+    if (!before.contains(part) || before[part] != value) parts.push_back(part);
   return Fail(Code::kRefused,
               "{}: release {} is there already, as commit {}, made of other {}: give this one "
               "another version, such as --set release.version=V",
@@ -374,8 +379,8 @@ Result<> Build::MakeDisks() {
     DiskOptions disk = image_.disk;
     disk.format = *FormatNamed(format);
     disk.output = std::format("{}/hostos-{}.{}", image_.output, image_.version, format);
-    std::string made_of =
-        std::format("{} {} {}\n", built_.commit, disk.definitions, disk.sector_size);
+    std::string made_of = std::format("{} {}\n", built_.commit, disk.sector_size);
+    if (!disk.definitions.empty()) made_of += TRY(DigestOfTree(disk.definitions)).Hex();
     for (const auto& size : {disk.esp_size, disk.slot_size, disk.verity_size, disk.state_size})
       made_of += std::format("{}\n", size.value_or(0));
     for (const auto& [name, content] : disk.credentials)
@@ -383,7 +388,7 @@ Result<> Build::MakeDisks() {
     made_of = Sha256::Of(AsBytes(made_of)).Hex();
     built_.disks.push_back(disk.output);
     std::error_code error;
-    if (record_.value("disks", Json::object()).value(format, "") == made_of &&
+    if (TextIn(record_.value("disks", Json()), format) == made_of &&
         fs::exists(disk.output, error)) {
       Say("disk", disk.output + ", as it was made before");
       continue;

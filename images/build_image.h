@@ -7,6 +7,7 @@
 //   OUTPUT/VERSION            the root, and its initrds
 //   OUTPUT/VERSION.json       what that was made of, as which commit, and the disks
 //   OUTPUT/hostos-VERSION.raw
+//   OUTPUT/base.log, release.log  what rootfs/build said
 #pragma once
 
 #include <functional>

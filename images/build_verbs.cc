@@ -106,6 +106,16 @@ constexpr Option kNewBase = {"new-base", "", Times::kAtMostOnce,
                              "take today's packages, not those that were kept"};
 constexpr Option kBuildOptions[] = {kSet, kOutput, kNewBase, kPassphraseFile};
 
+// As they are in the image; nothing where its root was removed after it was published.
+void PrintDeviations(const std::string& file) {
+  const Result<std::string> text = ReadFile(file, kMaxDeviations);
+  const Json json = Json::parse(text ? *text : "", nullptr, /*allow_exceptions=*/false);
+  for (const char* kind : {"packages", "kernel_arguments", "added", "changed", "removed"})
+    if (json.contains(kind))
+      for (const Json& each : json[kind])
+        Print(std::format("{:<16} {}\n", kind, each.get<std::string>()));
+}
+
 Result<> MakeImage(const Arguments& arguments, ImageFile& image, const SignedRelease* released) {
   if (arguments.Has("output")) image.output = fs::absolute(arguments.Get("output"));
   // Before another program runs; and before the work, because of a key that cannot be read.
@@ -123,14 +133,7 @@ Result<> MakeImage(const Arguments& arguments, ImageFile& image, const SignedRel
   Print(std::format("release     {} of channel {}, commit {}\nrepository  {}\n", image.version,
                     image.channel, built.commit, image.repo));
   for (const std::string& disk : built.disks) Print(std::format("disk        {}\n", disk));
-  if (!released) return {};
-  const Deviations found = TRY(CompareWith(*released, built.root));
-  Print(std::format("deviations  from {}, in the image's {}:\n", released->commit.release.version,
-                    kDeviationsPath));
-  for (const auto& [sign, list] :
-       {std::pair("package", &found.packages), std::pair("+", &found.added),
-        std::pair("~", &found.changed), std::pair("-", &found.removed)})
-    for (const std::string& each : *list) Print(std::format("  {:<7} {}\n", sign, each));
+  if (released) PrintDeviations(built.root + std::string(kDeviationsPath));
   return {};
 }
 
@@ -177,6 +180,9 @@ constexpr Subcommand kBuildVerbs[] = {
      RunNew},
     {"build", "IMAGE.TOML", "Makes a release of image.toml, publishes it, and makes its disks.",
      kBuildOptions, RunBuild},
+    {"customize", "IMAGE.TOML",
+     "The same upon a release of somebody else, with own files, packages and keys.",
+     kCustomizeOptions, RunCustomize},
 };
 
 }  // namespace

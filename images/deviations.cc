@@ -43,43 +43,40 @@ Paths PathsOf(const Tree& tree) {
 
 }  // namespace
 
-Result<Deviations> CompareWith(const SignedRelease& release, const std::string& tree) {
-  const Scan before = TRY(ScanCommit(release.repo, release.commit)),
-             after = TRY(ScanDirectory(tree));
-  const Paths old = PathsOf(before.tree), now = PathsOf(after.tree);
-  Deviations found;
-  for (const auto& [path, content] : now) {
-    const auto was = old.find(path);
-    if (was == old.end()) found.added.push_back(path);
-    if (was != old.end() && was->second != content) found.changed.push_back(path);
-  }
-  for (const auto& [path, content] : old)
-    if (!now.contains(path)) found.removed.push_back(path);
-  const RootTree root = TRY(InspectRootTree(tree));
-  for (const auto& package : root.packages)
-    if (!std::ranges::contains(release.commit.release.packages, package))
-      found.packages.push_back(package.first + " " + package.second);
-  return found;
-}
-
-Result<Deviations> WriteDeviations(const SignedRelease& release, const std::string& tree) {
+Result<> WriteDeviations(const SignedRelease& release, const std::string& tree,
+                         const std::vector<std::string>& arguments) {
   const std::string file = tree + std::string(kDeviationsPath);
   TRY(MakeDirectories(fs::path(file).parent_path()));
   TRY(WriteFileAtomically(file, ""));  // to be among them
-  Deviations found = TRY(CompareWith(release, tree));
+  const Scan before = TRY(ScanCommit(release.repo, release.commit)),
+             after = TRY(ScanDirectory(tree));
+  const Paths old = PathsOf(before.tree), now = PathsOf(after.tree);
+  std::vector<std::string> packages, added, changed, removed;
   const Release& facts = release.commit.release;
+  const RootTree root = TRY(InspectRootTree(tree));
+  for (const auto& package : root.packages)
+    if (!std::ranges::contains(facts.packages, package))
+      packages.push_back(package.first + " " + package.second);
+  for (const auto& [path, content] : now) {
+    const auto was = old.find(path);
+    if (was == old.end()) added.push_back(path);
+    if (was != old.end() && was->second != content) changed.push_back(path);
+  }
+  for (const auto& [path, content] : old)
+    if (!now.contains(path)) removed.push_back(path);
   const nlohmann::ordered_json json = {{"release",
                                         {{"version", facts.version},
                                          {"channel", facts.channel},
                                          {"commit", facts.commit.Hex()},
                                          {"root_hash", facts.root_hash.Hex()}}},
-                                       {"packages", found.packages},
-                                       {"added", found.added},
-                                       {"changed", found.changed},
-                                       {"removed", found.removed}};
-  TRY(WriteFileAtomically(
-      file, json.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
-  return found;
+                                       {"packages", packages},
+                                       {"kernel_arguments", arguments},
+                                       {"added", added},
+                                       {"changed", changed},
+                                       {"removed", removed}};
+  return WriteFileAtomically(file, json.dump(2, ' ', /*ensure_ascii=*/true,
+                                             nlohmann::ordered_json::error_handler_t::replace) +
+                                       "\n");
 }
 
 }  // namespace hostos

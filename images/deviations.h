@@ -2,8 +2,10 @@
 // package. It lies in the root itself, so that whoever runs it can ask what is not the publisher's.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "images/signed_release.h"
 #include "updater/base/result.h"
@@ -12,15 +14,12 @@ namespace hostos {
 
 inline constexpr std::string_view kDeviationsPath = "/usr/share/hostos/deviations.json";
 
-struct Deviations {
-  std::vector<std::string> added, changed, removed;  // paths, sorted
-  std::vector<std::string> packages;                 // "htop 3.4.1-5", as they were added
-};
+inline constexpr size_t kMaxDeviations = 64 << 20;
 
-// Compares owners, modes, attributes and content of everything but /boot.
-Result<Deviations> CompareWith(const SignedRelease& release, const std::string& tree);
-
-// Writes them into the tree, with its own path among them.
-Result<Deviations> WriteDeviations(const SignedRelease& release, const std::string& tree);
+// Compares owners, modes, attributes and content of everything but /boot, and writes the result into
+// the tree, with its own path in it, and with the arguments that the kernel gets beside those of the
+// release.
+Result<> WriteDeviations(const SignedRelease& release, const std::string& tree,
+                         const std::vector<std::string>& arguments);
 
 }  // namespace hostos

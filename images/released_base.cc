@@ -3,19 +3,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include <algorithm>
+#include <iterator>
+#include <sstream>
+#include <vector>
 
+#include "bootctl/uki.h"
 #include "images/program.h"
 #include "images/reseal.h"
 #include "images/sbom/cpio.h"
 #include "images/tree_files.h"
+#include "images/uki.h"
 #include "updater/base/atomic_file.h"
+#include "updater/base/text.h"
 #include "updater/base/unique_fd.h"
 
 namespace hostos {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::string_view kZstd = "\x28\xb5\x2f\xfd";
 
@@ -31,6 +35,21 @@ Result<> TakeInitrd(const std::string& image, const std::string& to) {
   }
   if (::chmod(to.c_str(), 0644) < 0) return FailErrno(to);
   return {};
+}
+
+// The words of the command line that this program would not put there by itself.
+Result<std::string> ArgumentsOf(const std::string& image, const Release& release) {
+  const UniqueFd file = TRY(Open(image, O_RDONLY));
+  const std::string line = TRY(ReadUkiOf(file.get(), release)).command_line,
+                    ours = TRY(KernelCommandLine(release.root_hash, ""));
+  const auto words = [](const std::string& text) {
+    std::istringstream stream(text);
+    return std::vector<std::string>(std::istream_iterator<std::string>(stream), {});
+  };
+  const std::vector<std::string> known = words(ours);
+  std::vector<std::string> own = words(line);
+  std::erase_if(own, [&](const std::string& word) { return std::ranges::contains(known, word); });
+  return Joined(own, " ");
 }
 
 }  // namespace
@@ -51,6 +70,8 @@ Result<> FillReleasedBase(const SignedRelease& release, const std::string& direc
       {"ostree", "checkout", "--repo=" + release.repo.path(), facts.commit.Hex(), tree}));
   TRY(TakeInitrd(uki, directory + "/initrd"));
   TRY(TakeInitrd(rescue, rescue_initrd));
+  const std::string arguments = TRY(ArgumentsOf(uki, facts));
+  TRY(WriteFileAtomically(directory + "/arguments", arguments));
   // The last archive is hostctl with the keys that it trusts, of the release.
   const uint64_t own = LastArchive(TRY(ReadFile(rescue_initrd, kMaxBootImage)));
   if (own == 0)

@@ -11,7 +11,8 @@
 namespace hostos {
 
 // Proves every byte of the release first. Fills a directory that is there: tree, initrd,
-// rescue-initrd, epoch. kNotSupported for a release without a rescue.
+// rescue-initrd, epoch, and `arguments`, which the release gave its kernel beside what every
+// release does. kNotSupported for a release without a rescue.
 Result<> FillReleasedBase(const SignedRelease& release, const std::string& directory,
                           Progress& progress);
 

@@ -199,7 +199,7 @@ lock_down() {
   # No password, and the date of the packages instead of today's. systemd-firstboot replaces only
   # "!unprovisioned" by the password of a credential.
   awk -F: -v OFS=: -v day=$((epoch / 86400)) \
-    '{ $2 = $1 == "root" ? "!unprovisioned" : "!*"; $3 = day; print }' \
+    '{ locked = $1 == "root" ? "!unprovisioned" : "!*" } $2 != locked { $2 = locked; $3 = day } { print }' \
     "$tree/etc/shadow" >"$tree/etc/shadow.new"
   cat "$tree/etc/shadow.new" >"$tree/etc/shadow"
   rm "$tree/etc/shadow.new"

@@ -59,7 +59,7 @@ refill_var() {
 # In a mount namespace of its own. The root has no apt, so that of this machine works on it. What is
 # installed there stays as it is: whoever adds a package to a release gets that release.
 add_packages() {
-  local tree=$base/tree work=$base/apt apt plan moved names sources
+  local tree=$base/tree work=$base/apt apt plan moved names table sources
   mapfile -t names < <(listed "$add")
   mkdir -p "$work"/{lists/partial,cache/archives/partial}
   without_missing "$tree" <"$tree/var/lib/dpkg/status" >"$work/status"
@@ -81,7 +81,11 @@ add_packages() {
   mount --rbind /dev "$tree/dev"
   mount -t tmpfs tmpfs "$tree/run"
   if [ -s "$base/added" ]; then
-    INITRD=No DEBIAN_FRONTEND=noninteractive dpkg --root="$tree" --force-depends "${EXCLUDED[@]/#/--path-exclude=}" \
+    for table in passwd group; do
+      awk -F: 'NR == FNR { there[$1]; next } !($1 in there)' "$tree/etc/$table" "$HERE/accounts/$table" >"$work/$table"
+      cat "$work/$table" >>"$tree/etc/$table"
+    done
+    INITRD=No DEBIAN_FRONTEND=noninteractive dpkg --root="$tree" "${EXCLUDED[@]/#/--path-exclude=}" \
       '--path-include=/usr/share/doc/*/copyright' --install "$work"/cache/archives/*.deb
   fi
   umount --recursive "$tree"/{proc,dev,run}

@@ -202,7 +202,7 @@ TEST_CASE(
     "a release of somebody else with files of one's own names what differs, and trusts one's own "
     "keys alone") {
   const Site vendor;
-  REQUIRE(vendor.Build().status == 0);
+  REQUIRE(vendor.Build("--set 'kernel.arguments=[\"theirs=1\"]'").status == 0);
   const std::string site = vendor.parent / "own", tree = site + "/out/1.0.0-own/tree";
   REQUIRE(Shell(HOSTIMAGE " new " + site).status == 0);
   WriteText(site + "/files/etc/own", "own\n");
@@ -217,7 +217,7 @@ TEST_CASE(
   const auto customize = [&](const std::string& keys, const std::string& more) {
     return Shell(HOSTIMAGE " customize " + site +
                  "/image.toml --set release.version=1.0.0-own --repo " + vendor.File("repo") +
-                 " --keys " + keys + " --from 1.0.0 " + more);
+                 " --keys " + keys + " --from 1.0.0 --set 'kernel.arguments=[\"quiet\"]' " + more);
   };
   CHECK(customize(site + "/keys", "").status == 7);  // the release is not signed by these
   CHECK(customize(vendor.File("keys"), "--set packages.profile=test").status == 2);
@@ -225,11 +225,11 @@ TEST_CASE(
   const CommandResult made = customize(vendor.File("keys"), "");
   CAPTURE(made.output);
   REQUIRE(made.status == 0);
-  for (const char* line :
-       {"+       /etc/own\n", "~       /etc/site\n", "~       /usr/lib/os-release\n",
-        "~       /usr/lib/hostos/keys.d/release.pub\n",
-        "+       /usr/share/factory/var/opt/agent\n",
-        "+       /usr/share/hostos/deviations.json\n"})
+  for (const char* line : {"added            /etc/own\n", "changed          /etc/site\n",
+                           "changed          /usr/lib/os-release\n",
+                           "changed          /usr/lib/hostos/keys.d/release.pub\n",
+                           "added            /usr/share/factory/var/opt/agent\n",
+                           "added            /usr/share/hostos/deviations.json\n"})
     CHECK_THAT(made.output, ContainsSubstring(line));
   const auto said = nlohmann::json::parse(ReadText(tree + "/usr/share/hostos/deviations.json"));
   CHECK(said["release"]["version"] == "1.0.0");
@@ -237,6 +237,12 @@ TEST_CASE(
         Run("ostree rev-parse --repo=" + vendor.File("repo") + " hostos/x86-64/stable"));
   CHECK(said["removed"].empty());
   CHECK(said["packages"].empty());
+  CHECK(said["kernel_arguments"] == nlohmann::json{"quiet"});
+  // Theirs come first; neither is in the other.
+  const std::string options =
+      Run("ostree cat --repo=" + site +
+          "/repo hostos/x86-64/stable /boot/hostos.efi | strings | grep roothash=");
+  CHECK_THAT(options, ContainsSubstring(" theirs=1 quiet"));
   CHECK(ReadText(tree + "/usr/share/factory/var/opt/agent") == "program\n");
   CHECK(fs::is_symlink(tree +
                        "/etc/systemd/system/multi-user.target.wants/agent.service"));  // theirs

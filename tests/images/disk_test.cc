@@ -10,6 +10,7 @@
 #include "bootctl/gpt.h"
 #include "images/program.h"
 #include "tests/images/small_release.h"
+#include "tests/shell.h"
 #include "updater/release/commit.h"
 #include "updater/source/archive.h"
 
@@ -299,6 +300,9 @@ TEST_CASE("hostimage disk has its definitions from the build tree and from where
   Output({"cmake", "--install", HOSTOS_BUILD_DIR, "--component", "hostimage", "--prefix", prefix});
   for (const char* page : {"man/man1/hostimage.1", "bash-completion/completions/hostimage"})
     CHECK(fs::file_size(prefix + "/share/" + page) > 0);
+  for (const char* file : {"image.toml", "rootfs/packages", "rootfs/build.d/base.sh"})
+    CHECK(fs::file_size(prefix + "/share/hostimage/" + file) > 0);
+  CHECK(Run(prefix + "/share/hostimage/rootfs/build base-key").size() == 17);
   // The state takes the size that the definitions say.
   const std::vector<std::string> disk = {"disk",          ReleaseRef("x86-64", "1.0.0"),
                                          "--repo",        small / "repo",
