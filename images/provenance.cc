@@ -48,7 +48,9 @@ Result<Json> PackagesOf(const tuf::Object& inputs, const char* key, bool digests
   debian.version_id = TRY(inputs.Text("version_id"));
   Json packages = Json::array();
   for (const tuf::Object& package : TRY(inputs.Children(key))) {
-    const DebianSource named = {TRY(package.Text("name")), TRY(package.Text("version"))};
+    DebianSource named;
+    named.name = TRY(package.Text("name"));
+    named.version = TRY(package.Text("version"));
     const std::string architecture = TRY(package.Text("architecture"));
     Json described = {{"name", named.name}, {"uri", PackageUrl(debian, named, architecture)}};
     if (digests) described["digest"] = {{"sha256", TRY(package.Text("sha256"))}};

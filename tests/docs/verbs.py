@@ -63,6 +63,11 @@ def other_key(home):
     shutil.copy(home / "stranger.pub", home / "other")
 
 
+def without_provenance(home):
+    for file in (home / "hostos").rglob("*.intoto.json"):
+        file.unlink()
+
+
 STAGED = ["publish", "1.4.0", *R]
 DAYS = ["root", *R, "--days", "targets=90"]
 LOOKED = ["--digest", "DIGEST"]  # what `staged` says
@@ -94,6 +99,12 @@ CASES = {
     ("verify", "all as signed"): Case("verify", REF, *R, *KEYS),
     ("verify", "a changed byte"): Case("verify", REF, *R, *KEYS, prepare=change_an_object),
     ("verify", "no such release"): Case("verify", "hostos/x86-64/releases/9.9", *R, *KEYS),
+    ("provenance", "as its keys signed it"): Case("provenance", REF, *R, *KEYS),
+    ("provenance", "signed by others"): Case("provenance", REF, *R, "--keys", "other", prepare=other_key),
+    ("provenance", "committed without"): Case(
+        "provenance", REF, *R, *KEYS, prepare=without_provenance),
+    ("reproduce", "a provenance that does not say enough"): Case(
+        "reproduce", REF, *R, *KEYS, "--install", "out", "--output", "again"),
     ("publish", "all keys"): Case("publish", "1.4.0", *R, *ALL, sees=NEW),
     ("publish", "signatures are missing"): Case(*STAGED, *ONLINE),
     ("publish", "a key of no role"): Case(*STAGED, *STRANGER),
@@ -147,7 +158,8 @@ MISTYPED = {
     "verify": (REF, *KEYS), "publish": ("1.4.0", *ALL), "withdraw": ("1.3.0", *STABLE, *ALL),
     "promote": ("1.3.0", *STABLE, "--commit-key", "release.pem", *ALL), "renew": ("timestamp", *ONLINE), "check": (),
     "sign": PERSON, "staged": (), "abandon": (), "releases": STABLE, "pack": ("1.4.0", *STABLE), "bundle": ("1.3.0", *STABLE, "--output", "bundle"),
-    "disk": (REF, *KEYS, "--output", "hostos.raw"),
+    "disk": (REF, *KEYS, "--output", "hostos.raw"), "provenance": (REF, *KEYS),
+    "reproduce": (REF, *KEYS, "--install", "out", "--output", "again"),
 }
 
 

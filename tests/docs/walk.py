@@ -97,6 +97,8 @@ class Publisher(Walk):
         copy(self.repo / "metadata/1.root.json", tree / "usr/lib/hostos/tuf/root.json")
         for initrd in ("initrd", "rescue-initrd"):
             (out / initrd).write_bytes(b"i" * 70000)
+        (out / "inputs.json").write_text(json.dumps({
+            "id": "debian", "version_id": "13", "source": "", "parameters": {}, "debs": [], "builders": [], "install": []}))
 
     def round(self, *names, **before):
         """The stick goes round, and nodes see what they saw `before` until it is back."""
