@@ -34,7 +34,7 @@ struct Laid {
 // What is to be made again, from the statement of a release.
 struct Recipe {
   std::map<std::string, std::string> text;  // parameters by name
-  std::vector<std::string> packages, os_release;
+  std::vector<std::string> packages, excluded, os_release;
   uint64_t file_time = 0, timestamp = 0;
   std::string source;                        // commit
   std::map<std::string, std::string> debs;   // package URL to SHA-256
@@ -71,6 +71,7 @@ Result<Recipe> RecipeOf(const tuf::Json& statement) {
                            "channel", "architecture", "kernel_arguments", "after"})
     recipe.text[name] = TRY(parameters.Text(name));
   recipe.packages = TRY(parameters.Texts("packages"));
+  recipe.excluded = TRY(parameters.Texts("excluded"));
   recipe.os_release = TRY(parameters.Texts("os_release"));
   recipe.file_time = static_cast<uint64_t>(TRY(parameters.Integer("file_time", 0)));
   recipe.timestamp = static_cast<uint64_t>(TRY(parameters.Integer("timestamp", 0)));
@@ -135,8 +136,9 @@ class Maker {
   }
   std::vector<std::string> OfBase(const char* verb) const {
     std::vector<std::string> words = Rootfs(verb);
-    words.insert(words.end(), {"--suite-updates", Text("suite_updates"), "--profile",
-                               Text("profile"), "--packages", At("packages")});
+    words.insert(words.end(),
+                 {"--suite-updates", Text("suite_updates"), "--profile", Text("profile"),
+                  "--packages", At("packages"), "--excluded", At("excluded")});
     return words;
   }
 
@@ -149,6 +151,7 @@ class Maker {
                   options_.source, recipe_.source, Trim(found), recipe_.source);
     TRY(MakeDirectories(options_.output));
     TRY(WriteFileAtomically(At("packages"), Joined(recipe_.packages, "\n") + "\n"));
+    TRY(WriteFileAtomically(At("excluded"), Joined(recipe_.excluded, "\n") + "\n"));
     TRY(WriteFileAtomically(At("os-release"), Joined(recipe_.os_release, "\n") + "\n"));
     const std::string key = TRY(RunProgram(OfBase("base-key")));
     if (Trim(key) == Text("base_key")) return {};

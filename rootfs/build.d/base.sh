@@ -11,6 +11,9 @@ readonly EXCLUDED=(
   /usr/bin/containerd-shim /usr/bin/containerd-shim-runc-v1 # for clients older than containerd 1.4
 )
 
+# What packages depend on for the sake of their installation: stays only if the list names it.
+readonly INSTALLERS=(adduser debconf dracut init-system-helpers libdebconfclient0 linux-base runit-helper ucf)
+
 build_base() {
   local tree=$output.new/tree files=() options=() path
   rm -rf --one-file-system "$output.new"
@@ -33,7 +36,7 @@ build_base() {
     --include="$(listed "${files[@]}" "$HERE/packages.transient" | paste -sd,)" "${options[@]}" \
     --essential-hook="cat '$HERE/accounts/passwd' >>\"\$1\"/etc/passwd" \
     --essential-hook="cat '$HERE/accounts/group' >>\"\$1\"/etc/group" \
-    --customize-hook="'$HERE/build' finish-base \"\$1\" '$output.new' '$packages'" \
+    --customize-hook="'$HERE/build' finish-base \"\$1\" '$output.new' '$packages' '$excluded'" \
     "$SUITE" "$tree" ${HOSTOS_MIRROR:+"$HOSTOS_MIRROR"}
   refuse_accounts "$tree"
   tidy_base "$tree" "$output.new/own"
@@ -47,18 +50,22 @@ build_base() {
 # The last hook of mmdebstrap. In its chroot everything is still mounted.
 finish_base() {
   local tree=$1 out=$2 kernel
-  packages=$3
+  packages=$3 excluded=$4
   newest_file "$tree" "$out/started" >"$out/epoch"
   list_debs "$tree" >"$out/debs"
   kernel=$(cd "$tree/usr/lib/modules" && echo *)
   [ -f "$tree/boot/vmlinuz-$kernel" ] || die "expected exactly one kernel, found: $kernel"
+
+  own_packages "$tree" >"$out/own"
+  leave_out "$tree" "$out/own"
+  chroot "$tree" systemd-hwdb --usr update
 
   say "initrd for $kernel"
   copy_own "$HERE/dracut" "$tree/usr/lib/dracut/modules.d"
   chmod 0755 "$tree"/usr/lib/dracut/modules.d/{9?hostos*/module-setup.sh,90hostos/{choose-disk,open-root,prepare-etc},91hostos-rescue/rescue{,-disk,-setup,-slots,-var}}
   (cd "$HERE/overlay" && cp -r --parents --no-preserve=mode,ownership,timestamps "${INITRD_OVERLAY[@]}" "$tree")
   # Modules are uncompressed, so that an update moves only what changed in them.
-  chroot "$tree" find "usr/lib/modules/$kernel" -name "*.ko.xz" -exec xz --decompress {} +
+  chroot "$tree" find "usr/lib/modules/$kernel" -name "*.ko.xz" -exec xz --decompress {} + -o -type d -empty -delete
   chroot "$tree" depmod "$kernel"
   make_initrd hostos initrd
   make_initrd hostos-rescue rescue-initrd
@@ -67,9 +74,8 @@ finish_base() {
   mv "$tree/boot/vmlinuz-$kernel" "$tree/usr/lib/modules/$kernel/vmlinuz"
   mv "$tree/boot/config-$kernel" "$tree/usr/lib/modules/$kernel/config"
   rm -rf "${tree:?}"/boot/* "$tree"/initrd.img* "$tree"/vmlinuz*
-  own_packages "$tree" >"$out/own"
   listed "$HERE/packages.transient" | grep -vxFf "$out/own" | DEBIAN_FRONTEND=noninteractive xargs chroot "$tree" \
-    dpkg --purge --force-depends --force-remove-protected
+    dpkg --purge --force-depends --force-remove-protected --force-remove-essential
 }
 
 # list_debs TREE: every package that went into it, also those that are taken out again: name, version,
@@ -89,31 +95,50 @@ list_debs() {
 # describe_base: what this base is made of, for the release's provenance (docs/provenance.md).
 describe_base() {
   builders | jq --raw-input --slurp --sort-keys --rawfile debs "$output.new/debs" \
-    --arg packages "$(listed "$packages" | LC_ALL=C sort -u)" \
+    --arg packages "$(listed "$packages" | LC_ALL=C sort -u)" --arg excluded "$(listed "$excluded")" \
     --arg number "$(sed -n 's/^VERSION_ID="\([0-9]*\)"$/\1/p' "$tree/usr/lib/os-release")" \
     --arg suite "$SUITE" --arg updates "$suite_updates" --arg profile "$profile" --arg key "$(base_key)" '
     def table: split("\n") | map(select(. != "") | split("\t") | {name: .[0], version: .[1], architecture: .[2], sha256: .[3]});
-    {id: "debian", version_id: $number, parameters: {suite: $suite, suite_updates: $updates, profile: $profile, packages: ($packages | split("\n")), base_key: $key},
+    {id: "debian", version_id: $number, parameters: {suite: $suite, suite_updates: $updates, profile: $profile, packages: ($packages | split("\n")),
+       excluded: ($excluded | split("\n")), base_key: $key},
      debs: ($debs | table), builders: (table | map(del(.sha256)))}'
 }
 
 # The packages of the machine that builds.
 builders() { dpkg-query --show --showformat='${Package}\t${Version}\t${Architecture}\n' | LC_ALL=C sort; }
 
+# leave_out TREE OWN: removes what rootfs/excluded lists, and takes from files what rootfs/setuid does not list. Not
+# from packages that those of one's own need: all need libc6, and hardly one the character sets in it.
+leave_out() {
+  local tree=$1 path pattern=()
+  while read -r path; do pattern+=(-o -path ".$path"); done < <(listed "$excluded")
+  (
+    cd "$tree"
+    find ./usr \( -false "${pattern[@]}" \) ! -type d -printf '/usr/%P\n' | sort |
+      comm -23 - <({ own_named; installers; echo '!libc6'; } | with_needs . | files_of . | sort) |
+      sed 's/^/./' | xargs -rd '\n' rm
+    find ./usr -type f -perm /6000 -printf '/usr/%P\n' | sort |
+      comm -23 - <({ listed "$HERE/setuid"; files_of . <"$2"; } | sort) |
+      sed 's/^/./' | xargs -rd '\n' chmod ug-s
+  )
+}
+
+# The packages that the given list names, and rootfs/packages does not.
+own_named() { listed "$packages" | grep -vxFf <(listed "$HERE/packages") || :; }
+
+installers() { printf '%s\n' "${INSTALLERS[@]}" | grep -vxFf <(own_named) | sed 's/^/!/' || :; }
+
 # own_packages TREE: the packages that only the given list brings, for a list other than
 # rootfs/packages: those it names and rootfs/packages does not, and all that they depend on, unless
-# rootfs/packages keeps them anyway. A kernel in the list depends on dracut too, but dracut stays
-# only if the list names it.
+# rootfs/packages keeps them anyway. perl-base is essential, so that no package says that it needs it.
 own_packages() {
-  local tree=$1 ours own
-  own=$(listed "$packages" | grep -vxFf <(listed "$HERE/packages")) || :
+  local tree=$1 ours own perl
   ours=$({ listed "$HERE/packages"; installed "$tree" '${Essential} ${Package}\n' | sed -n 's/^yes //p'; } |
     with_needs "$tree" | grep -vxFf <(listed "$HERE/packages.transient"))
-  {
-    echo "$own"
-    sed 's/^/!/' <<<"$ours"
-    grep -qx dracut <<<"$own" || echo '!dracut'
-  } | with_needs "$tree" | sort
+  own=$({ own_named; sed 's/^/!/' <<<"$ours"; installers; } | with_needs "$tree")
+  perl=$(files_of "$tree" <<<"$own" | (cd "$tree" && sed 's/^/./' | xargs -rd '\n' grep -sIlE '^#! ?/usr/bin/(env )?perl')) || :
+  if [ -n "$perl" ]; then own+=$'\nperl-base'; fi
+  sed '/^$/d' <<<"$own" | sort -u
 }
 
 installed() { dpkg-query --admindir="$1/var/lib/dpkg" --show --showformat="$2"; }
@@ -212,7 +237,8 @@ tidy_base() {
       etc/ssh/ssh_host_* etc/ssh/moduli.dpkg* etc/default/keyboard
     rm -rf var/cache var/log var/backups var/lib/{apt,dracut,python,ucf,shells.state} \
       var/lib/systemd/{catalog,deb-*}
-    rm -f var/lib/dpkg/{lock*,*-old,available,cmethopt,triggers/Lock}
+    rm -f var/lib/dpkg/info/*.{config,p{ost,re}{inst,rm},shlibs,symbols,templates,triggers} \
+      var/lib/dpkg/{lock*,*-old,available,cmethopt,triggers/Lock}
     rm -f usr/local/man
     find usr/local usr/share -mindepth 1 -type d -empty -delete
   )
@@ -221,11 +247,14 @@ tidy_base() {
 }
 
 # keep_own TREE OWN: an archive of every file that these packages installed.
-keep_own() {
+keep_own() { files_of "$1" <"$2" | sed 's/^/./' | sort -u | tar -c --no-recursion -C "$1" -T -; }
+
+# files_of TREE: the files of the packages on stdin.
+files_of() {
   local info=$1/var/lib/dpkg/info package
   while read -r package; do
     cat "$info/$package.list" "$info/$package":*.list 2>/dev/null || :
-  done <"$2" | while read -r path; do
-    if [ -h "$1$path" ] || [ -f "$1$path" ]; then echo ".$path"; fi
-  done | sort -u | tar -c --no-recursion -C "$1" -T -
+  done | while read -r path; do
+    if [ -h "$1$path" ] || [ -f "$1$path" ]; then echo "$path"; fi
+  done | sed -E 's,^/(bin|lib|lib64|sbin)/,/usr&,'
 }

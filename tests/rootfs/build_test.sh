@@ -53,6 +53,9 @@ key=$("$build" base-key)
 [ "$key" != "$("$build" base-key --profile test)" ] || fail "the profile does not change the key"
 echo dbus >"$work/packages"
 [ "$key" != "$("$build" base-key --packages "$work/packages")" ] || fail "the packages do not change the key"
+echo /usr/bin/agent >"$work/excluded"
+[ "$key" != "$("$build" base-key --excluded "$work/excluded")" ] || fail "what is left out does not change the key"
+refuses 1 "no list of what to leave out" base --output "$work/out" --excluded "$work/missing"
 "$build" --help | grep -q 'usage: rootfs/build' || fail "no usage on stdout"
 
 # Its functions, on trees of the test's own.
@@ -102,6 +105,42 @@ echo linux-image-amd64 >"$work/packages"
 [ "$(own)" = "linux-image-amd64" ] || fail "another kernel keeps what made its initrd: $(own)"
 echo dracut >>"$work/packages"
 [ "$(own)" = "dracut dracut-core linux-image-amd64" ] || fail "what the list names is taken out: $(own)"
+
+# The scripts that install packages need more than what they install: that goes, unless the list names it. perl-base
+# stays where a program is written in Perl, which no package has to say.
+package perl-base ''
+sed -i '/^Package: perl-base/a Essential: yes' "$tree/var/lib/dpkg/status"
+package daemon 'adduser, init-system-helpers'
+package adduser ''
+package init-system-helpers perl-base
+printf '%s\n' daemon >"$work/packages"
+[ "$(own)" = daemon ] || fail "what installs packages stays: $(own)"
+echo adduser >>"$work/packages"
+[ "$(own)" = "adduser daemon" ] || fail "what the list names is taken out: $(own)"
+files daemon /usr/bin/daemon
+printf '#!/usr/bin/perl\n' >"$tree/usr/bin/daemon"
+[ "$(own)" = "adduser daemon perl-base" ] || fail "a program in Perl has no Perl: $(own)"
+
+# What rootfs/excluded lists goes, but from no package that one of one's own needs; nor does a setuid bit of theirs.
+package containerd libc6
+package libc6 ''
+package agent-runtime 'containerd, libc6'
+files libc6 /usr/lib/x/gconv/BIG5.so /usr/lib/x/libc.so.6
+files containerd /usr/bin/containerd /usr/bin/ctr /usr/bin/helper
+files agent-runtime /usr/bin/agent-runtime /usr/lib/x/gconv/AGENT.so
+printf '%s\n' '# a client' /usr/bin/ctr '/usr/lib/*/gconv/*' >"$work/excluded"
+left() { # OWN PACKAGE...: what leave_out leaves, and the setuid files in it
+  rm -rf "$work/left"
+  cp -a "$tree" "$work/left"
+  chmod u+s "$work/left"/usr/bin/{helper,agent-runtime}
+  mkdir -p "$work/left/usr/sbin" && install -m 4755 /dev/null "$work/left/usr/bin/su"
+  printf '%s\n' "$@" >"$work/packages"
+  with "packages=$work/packages excluded=$work/excluded; own_packages $work/left >$work/own; leave_out $work/left $work/own"
+  (cd "$work/left/usr" && find bin/ctr lib/x ! -type d 2>/dev/null | sort; find bin -perm /6000 | sort) | paste -sd' '
+}
+[ "$(left)" = "lib/x/libc.so.6 bin/su" ] || fail "expected what is left out to be gone, found: $(left)"
+[ "$(left agent-runtime)" = "bin/ctr lib/x/gconv/AGENT.so lib/x/libc.so.6 bin/agent-runtime bin/su" ] ||
+  fail "expected what the agent needs, found: $(left agent-runtime)"
 
 # Nor do the files go that the tidying takes from others.
 files agent /etc/xdg/agent.conf /usr/lib/python3/agent.py /usr/local/bin/agent
@@ -275,6 +314,20 @@ rm "$tree/etc/hostctl/key"
 refused "private keys, which everybody could read in a release: usr/lib/hostos/keys.d/release.secret. "
 mv "$keys/release.secret" "$keys/release.pub"
 refused "private keys, which everybody could read in a release: usr/lib/hostos/keys.d/release.pub. "
+
+# What a root weighs: each file once, by package; the kernel without its version, and the rest together.
+new_tree
+mkdir -p "$tree/usr/lib/modules/6.1/kernel"
+weighing() { head -c "$2" /dev/zero >"$tree$1"; }
+files agent /usr/bin/agent /bin/merged
+mkdir -p "$tree/usr/lib/hostos" "$tree/var/log" && mv "$tree/bin/merged" "$tree/usr/bin/merged"
+printf '/usr/lib/modules/6.1/kernel/a.ko.xz\n' >"$tree/var/lib/dpkg/info/linux-image-6.1-cloud-amd64.list"
+for part in /usr/bin/agent=10 /usr/bin/merged=5 /usr/lib/modules/6.1/kernel/a.ko=300 /usr/lib/modules/6.1/vmlinuz=7 \
+  /usr/lib/hostos/fetch=40 /var/log/agent=1000; do weighing "${part%=*}" "${part#*=}"; done
+ln "$tree/usr/bin/agent" "$tree/usr/bin/agent-too"
+touch "$tree"/usr/lib/tmpfiles.d/x
+found=$("$build" size "$tree" | tr '\t\n' ' ;')
+[ "$found" = "307 linux-image;40 other;15 agent;" ] || fail "expected what each package weighs, found: $found"
 
 # The libraries of the rescue: also those that are opened by name. systemd's does so with the compressors of journals.
 found=$(with 'cd /; libraries usr/bin/systemctl')

@@ -333,7 +333,8 @@ echo kubelet >/etc/kubernetes/kubelet.conf)sh");
       "cd /etc && sha256sum machine-id ssh/ssh_host_* site.conf kubernetes/kubelet.conf";
   const std::string before = Sh(*node, identity);
   // Changes a byte of a program that nothing here runs, and leaves no release a try.
-  Sh(*node, R"sh(block=$(filefrag -b4096 -v /usr/bin/ctr | awk '$1 == "0:" { print $4 + 0 }')
+  Sh(*node,
+     R"sh(block=$(filefrag -b4096 -v /usr/lib/cni/bandwidth | awk '$1 == "0:" { print $4 + 0 }')
 [ "$block" -gt 0 ]
 printf X | dd of=/dev/vda2 bs=1 seek=$((block * 4096 + 64)) conv=notrunc
 cd /efi/EFI/Linux

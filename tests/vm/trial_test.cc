@@ -96,7 +96,7 @@ ln -s ../kill-once.path "$units/multi-user.target.wants/")sh",
   CHECK(Held(node->Run({"systemctl", "show", "-P", "NRestarts", "containerd.service"})) == "1\n");
   CHECK(Held(node->Run({"sh", "-c",
                         "ls /run/containerd/io.containerd.runtime.v2.task/hostos-health; "
-                        "ctr -n hostos-health containers ls -q"})) == "");
+                        "runc --root /run/containerd/runc/hostos-health list -q"})) == "");
 }
 
 TEST_CASE("trial: a service never becomes ready") {
@@ -199,7 +199,7 @@ TEST_CASE("trial: a check uses the network, containerd, systemd and files, and c
   auto node = Try("check-sandbox", R"sh(
 install -m 0600 -o nobody /dev/null /var/lib/private-file
 check 10-sandbox 'set -eu
-ctr version
+socat -u /dev/null UNIX:/run/containerd/containerd.sock
 systemctl is-active containerd.service
 socat -u /dev/null TCP:10.0.2.100:8080
 cat /var/lib/private-file

@@ -53,16 +53,25 @@ timeout 300 hostctl update --check || [ $? = 3 ])sh");
 }
 
 TEST_CASE("trust: containers are confined as on Debian, and nothing is forwarded unasked") {
-  auto node = Held(NodeAt(Milestone::kFirst, "confined"));
+  // A client of containerd that the root does not have.
+  const TempDir directory;
+  std::filesystem::create_directory(directory / "client");
+  std::filesystem::copy_file("/usr/bin/ctr", directory / "client/ctr");
+  Held(Process::Run(
+      {"mke2fs", "-q", "-t", "ext4", "-d", directory / "client", directory / "disk", "512M"},
+      directory / "log"));
+  auto node = Held(NodeAt(Milestone::kFirst, "confined", {.attached = directory / "disk"}));
   CHECK(Says(*node,
              "sysctl -n fs.protected_regular fs.protected_fifos fs.protected_symlinks "
              "net.ipv4.ip_forward net.ipv6.conf.all.forwarding "
              "net.ipv4.conf.default.rp_filter net.ipv4.conf.default.accept_source_route") ==
         "2\n1\n1\n0\n0\n2\n0\n");
   CHECK_THAT(Says(*node, R"sh(
-mkdir /run/root
+mkdir /run/root /run/client
 mount --bind / /run/root
-ctr run --rm --rootfs --read-only --apparmor-default-profile cri-containerd.apparmor.d \
+blockdev --flushbufs /dev/vdb
+mount -o ro /dev/vdb /run/client
+/run/client/ctr run --rm --rootfs --read-only --apparmor-default-profile cri-containerd.apparmor.d \
   /run/root confined /usr/bin/cat /proc/self/attr/current)sh"),
              ContainsSubstring("cri-containerd.apparmor.d (enforce)"));
 }
