@@ -136,4 +136,11 @@ Result<std::string> RunProgram(const std::vector<std::string>& words,
               last);
 }
 
+Result<std::string> RunOnUntrusted(const std::vector<std::string>& words) {
+  return RunProgram(words).transform_error([](Error error) {
+    if (error.code == Code::kFailed && CheckInterrupt()) error.code = Code::kNotTrusted;
+    return error;
+  });
+}
+
 }  // namespace hostos

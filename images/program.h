@@ -23,4 +23,8 @@ Result<> CheckInterrupt();
 Result<std::string> RunProgram(const std::vector<std::string>& words,
                                const std::vector<std::string>& environment = {});
 
+// The same for a program that reads what others wrote: kNotTrusted when it could not. That it was
+// interrupted, or found no space, says nothing about them.
+Result<std::string> RunOnUntrusted(const std::vector<std::string>& words);
+
 }  // namespace hostos

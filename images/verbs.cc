@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "images/commit_release.h"
-#include "images/disk.h"
 #include "images/make_sbom.h"
 #include "images/mirror.h"
 #include "images/program.h"
@@ -17,58 +16,16 @@
 #include "images/rescue.h"
 #include "images/secrets.h"
 #include "images/verb_options.h"
-#include "images/verify_release.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/clock.h"
 #include "updater/base/text.h"
+#include "updater/release/commit.h"
 
 namespace hostos {
 namespace {
 
 namespace fs = std::filesystem;
 
-Json ToJson(const Release& release) {
-  const std::optional<RescueImage>& rescue = release.rescue;
-  return {{"commit", release.commit.Hex()},
-          {"version", release.version},
-          {"architecture", release.architecture},
-          {"channel", release.channel},
-          {"timestamp", FormatTimeIso(release.timestamp)},
-          {"seal_format", release.seal_format},
-          {"root_hash", release.root_hash.Hex()},
-          {"image_size", release.image_size},
-          {"verity_size", release.verity_size},
-          {"uki_sha256", release.uki_digest.Hex()},
-          {"uki_size", release.uki_size},
-          {"rescue_sha256", rescue ? Json(rescue->digest.Hex()) : Json()},
-          {"rescue_size", rescue ? Json(rescue->size) : Json()},
-          {"packages", release.packages.size()}};
-}
-
-Result<SignatureRule> RuleFrom(const Arguments& arguments) {
-  const uint64_t required = TRY(arguments.Number("required")).value_or(1);
-  if (required < 1 || required > 64)
-    return Fail(Code::kUsage, "--required: expected 1 to 64 keys, found {}", required);
-  const std::string name = arguments.GetOr("signatures", "hybrid");
-  const std::optional<SignaturePolicy> policy = PolicyNamed(name);
-  if (!policy)
-    return Fail(Code::kUsage, "--signatures: expected classical, hybrid or pq, found '{}'", name);
-  return SignatureRule{*policy, static_cast<uint32_t>(required)};
-}
-
-Result<ReleaseQuery> QueryFrom(const Arguments& arguments) {
-  const SignatureRule rule = TRY(RuleFrom(arguments));
-  return ReleaseQuery{.repo = arguments.Get("repo"),
-                      .name = arguments.operand(),
-                      .keys = arguments.All("keys"),
-                      .signatures = rule};
-}
-
-constexpr Option kKeys = {"keys", "DIR", Times::kAtLeastOnce, "a directory of trusted *.pub keys"};
-constexpr Option kRequired = {"required", "N", Times::kAtMostOnce,
-                              "how many of the keys must have signed (default 1)"};
-constexpr Option kSignatures = {"signatures", "POLICY", Times::kAtMostOnce,
-                                "which must be there: hybrid (default: both), classical, pq"};
 constexpr Option kTree = {"tree", "DIR", Times::kOnce,
                           "the root file system, as rootfs/build makes it"};
 constexpr Option kStub = {"stub", "FILE", Times::kAtMostOnce, "EFI stub (default: systemd's)"};
@@ -228,28 +185,6 @@ Result<> RunSbom(const Arguments& arguments) {
   return {};
 }
 
-// verify ------------------------------------------------------------------------------------------
-
-constexpr Option kVerifyOptions[] = {kRepo, kKeys, kRequired, kSignatures, kJson};
-
-Result<> RunVerify(const Arguments& arguments) {
-  PhaseLines progress;
-  std::vector<Proof> proofs;
-  const ReleaseQuery query = TRY(QueryFrom(arguments));
-  const Result<Release> release = VerifyRelease(query, progress, proofs);
-  if (arguments.Has("json")) {
-    Json json = {{"trusted", release.has_value()}};
-    if (release) json["release"] = ToJson(*release);
-    if (!release) json["problem"] = release.error().message;
-    for (const Proof& proof : proofs) json["proofs"][proof.name] = proof.detail;
-    Print(json);
-  } else {
-    for (const Proof& proof : proofs) Print(std::format("{:<11} {}\n", proof.name, proof.detail));
-  }
-  TRY(release);
-  return {};
-}
-
 // mirror ------------------------------------------------------------------------------------------
 
 constexpr Option kMirrorOptions[] = {
@@ -289,73 +224,6 @@ Result<> RunMirror(const Arguments& arguments) {
   return {};
 }
 
-// disk --------------------------------------------------------------------------------------------
-
-constexpr Option kDiskOptions[] = {
-    kRepo,
-    kKeys,
-    {"output", "FILE", Times::kOnce, "the disk image; an existing one is replaced"},
-    kRequired,
-    kSignatures,
-    {"format", "FORMAT", Times::kAtMostOnce, "raw (default; sparse) or qcow2"},
-    {"rescue", "FILE", Times::kAtMostOnce, "in place of the rescue that the release brings"},
-    {"sector-size", "BYTES", Times::kAtMostOnce, "of the disk it is for: 512 (default) or 4096"},
-    {"esp-size", "SIZE", Times::kAtMostOnce, "(default 1G)"},
-    {"slot-size", "SIZE", Times::kAtMostOnce, "of each root partition (default 2G)"},
-    {"verity-size", "SIZE", Times::kAtMostOnce, "of each hash tree partition (default 64M)"},
-    {"state-size", "SIZE", Times::kAtMostOnce, "of /var (default 4G); it can grow with the disk"},
-    {"definitions", "DIR", Times::kAtMostOnce,
-     "repart.d files in place of those that come with hostimage"},
-    kJson,
-};
-
-Result<DiskFormat> FormatFrom(const Arguments& arguments) {
-  const std::string format = arguments.GetOr("format", "raw");
-  if (format == "raw") return DiskFormat::kRaw;
-  if (format == "qcow2") return DiskFormat::kQcow2;
-  return Fail(Code::kUsage, "--format: expected raw or qcow2, found \"{}\"", format);
-}
-
-Result<uint64_t> SectorSizeFrom(const Arguments& arguments) {
-  const std::string size = arguments.GetOr("sector-size", "512");
-  if (size == "512") return 512;
-  if (size == "4096") return 4096;
-  return Fail(Code::kUsage, "--sector-size: expected 512 or 4096, found \"{}\"", size);
-}
-
-Result<> RunDisk(const Arguments& arguments) {
-  PhaseLines progress;
-  DiskOptions options;
-  options.output = arguments.Get("output");
-  options.format = TRY(FormatFrom(arguments));
-  options.definitions = arguments.GetOr("definitions", "");
-  options.rescue = arguments.GetOr("rescue", "");
-  options.sector_size = TRY(SectorSizeFrom(arguments));
-  options.esp_size = TRY(arguments.Size("esp-size"));
-  options.slot_size = TRY(arguments.Size("slot-size"));
-  options.verity_size = TRY(arguments.Size("verity-size"));
-  options.state_size = TRY(arguments.Size("state-size"));
-  const ReleaseQuery query = TRY(QueryFrom(arguments));
-  const DiskImage disk = TRY(MakeDisk(query, options, progress));
-  if (arguments.Has("json")) {
-    Json json = {{"output", options.output}, {"release", ToJson(disk.release)}};
-    for (const DiskPartition& partition : disk.partitions)
-      json["partitions"].push_back({{"label", partition.label},
-                                    {"type", partition.type},
-                                    {"uuid", partition.uuid},
-                                    {"offset", partition.offset},
-                                    {"size", partition.size}});
-    Print(json);
-    return {};
-  }
-  Print(std::format("{}: release {}, commit {}\n", options.output, disk.release.version,
-                    disk.release.commit.Hex()));
-  for (const DiskPartition& partition : disk.partitions)
-    Print(std::format("  {:<20} {:<18} {:>10}  {}\n", partition.label, partition.type,
-                      Megabytes(partition.size), partition.uuid));
-  return {};
-}
-
 constexpr Subcommand kVerbs[] = {
     {"keygen", "", "Makes a key pair to sign releases with.", kKeygenOptions, RunKeygen},
     {"public", "", "Prints the public halves of secret keys, as keygen writes them.",
@@ -366,11 +234,8 @@ constexpr Subcommand kVerbs[] = {
      RunRescue},
     {"sbom", "", "Writes into a root file system what it consists of: CycloneDX and SPDX.",
      kSbomOptions, RunSbom},
-    {"verify", "REF|COMMIT", "Proves a release from its signatures to the last byte of its image.",
-     kVerifyOptions, RunVerify},
     {"mirror", "", "Copies channels, verified as nodes verify them, for a site of its own.",
      kMirrorOptions, RunMirror},
-    {"disk", "REF|COMMIT", "Makes a bootable disk image of a release.", kDiskOptions, RunDisk},
 };
 
 }  // namespace
@@ -378,6 +243,7 @@ constexpr Subcommand kVerbs[] = {
 std::span<const Subcommand> Subcommands() {
   static const std::vector<Subcommand> verbs = [] {
     std::vector<Subcommand> all(std::begin(kVerbs), std::end(kVerbs));
+    std::ranges::copy(ImageVerbs(), std::back_inserter(all));
     std::ranges::copy(TrustVerbs(), std::back_inserter(all));
     return all;
   }();

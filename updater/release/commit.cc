@@ -255,8 +255,12 @@ Result<std::vector<Signature>> ReadSignatures(std::string_view detached) {
 
 Result<uint32_t> VerifyCommit(std::string_view commit, std::string_view detached,
                               std::span<const PublicKey> trusted, const SignatureRule& rule) {
-  const std::vector<Signature> signatures = TRY(ReadSignatures(detached));
-  const std::vector<PublicKey> signers = ValidSigners(trusted, commit, signatures);
+  return CountSigners(commit, TRY(ReadSignatures(detached)), trusted, rule);
+}
+
+Result<uint32_t> CountSigners(std::string_view data, std::span<const Signature> signatures,
+                              std::span<const PublicKey> trusted, const SignatureRule& rule) {
+  const std::vector<PublicKey> signers = ValidSigners(trusted, data, signatures);
   const uint32_t required = std::max<uint32_t>(rule.required, 1);
   uint32_t fewest = UINT32_MAX;
   for (Algorithm algorithm : kAlgorithms) {
@@ -270,8 +274,8 @@ Result<uint32_t> VerifyCommit(std::string_view commit, std::string_view detached
     if (valid < required) {
       return Fail(
           Code::kNotTrusted,
-          "expected {} signatures by at least {} trusted keys, found {}{} ({} such signatures on "
-          "the commit, {} such trusted keys here)",
+          "expected {} signatures by at least {} trusted keys, found {}{} ({} such signatures "
+          "there, {} such trusted keys here)",
           Name(algorithm), required, valid, names,
           std::ranges::count(signatures, algorithm, &Signature::algorithm),
           std::ranges::count(trusted, algorithm, &PublicKey::algorithm));
