@@ -32,6 +32,7 @@ constexpr Seconds kProbeTime{60};  // for udev to finish probing the disk
 
 // Discoverable Partitions Specification (UAPI.2).
 constexpr char kEsp[] = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
+constexpr char kVar[] = "4d21b016-b534-45c2-a9fb-5c16e091fd2d";
 constexpr char kXbootldr[] = "bc13c2ff-59e6-4262-a352-b275fd6f7172";
 struct RootTypes {
   const char* architecture;
@@ -207,7 +208,9 @@ Result<Partition> ToPartition(const Disk& disk, const Row& row) {
   partition.device = OrEmpty(CString(fdisk_partname(disk.path.c_str(), row.number)).get());
   partition.label = row.label;
   partition.uuid = row.uuid;
-  partition.size = row.sectors * fdisk_get_sector_size(disk.context.get());
+  const uint64_t sector_size = fdisk_get_sector_size(disk.context.get());
+  partition.offset = row.start * sector_size;
+  partition.size = row.sectors * sector_size;
   return partition;
 }
 
@@ -227,6 +230,7 @@ Result<PartitionTable> Interpret(const Disk& disk, const std::vector<Row>& rows)
     return Fail(Code::kNotSupported, "{}: expected one EFI system partition, found {}", disk.path,
                 esp.size());
   table.esp = esp[0];
+  if (auto state = TRY(OfType(disk, rows, kVar)); state.size() == 1) table.state = state[0];
   if (!TRY(OfType(disk, rows, kXbootldr)).empty())
     return Fail(Code::kNotSupported,
                 "{}: has an XBOOTLDR partition, whose entries would boot beside HostOS's",

@@ -32,7 +32,7 @@ struct Partition {
   std::string device;  // the disk's name with the number, as the kernel forms it: "/dev/vda2"
   std::string label;   // GPT partition name
   Uuid uuid{};
-  uint64_t size = 0;  // bytes
+  uint64_t offset = 0, size = 0;  // bytes
 };
 
 struct SlotPartitions {
@@ -43,7 +43,8 @@ struct SlotPartitions {
 struct PartitionTable {
   std::string architecture;  // "x86-64" or "arm64", by the type of the root partitions
   Partition esp;
-  SlotPartitions slots[2];  // [0] is A
+  SlotPartitions slots[2];         // [0] is A
+  std::optional<Partition> state;  // absent unless there is exactly one
 
   const SlotPartitions& slot(Slot s) const { return slots[static_cast<int>(s)]; }
 };

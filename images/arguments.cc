@@ -58,7 +58,7 @@ Result<Arguments> Arguments::Parse(const Subcommand& verb, std::span<const char*
   for (const Option& option : verb.options)
     if (Required(option) && !arguments.Has(option.name))
       return Fail(Code::kUsage, "{} needs {}", verb.name, Spelled(option));
-  if (!verb.operand.empty() && arguments.operand_.empty())
+  if (!verb.operand.empty() && !verb.operand.starts_with('[') && arguments.operand_.empty())
     return Fail(Code::kUsage, "{} needs {}", verb.name, verb.operand);
   return arguments;
 }

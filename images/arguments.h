@@ -29,7 +29,8 @@ class Arguments;
 
 struct Subcommand {
   std::string_view name;
-  std::string_view operand;  // the one operand, for help; empty: the verb takes none
+  // The one operand, for help; in brackets: it may be left out; empty: the verb takes none.
+  std::string_view operand;
   std::string_view summary;
   std::span<const Option> options;
   Result<> (*run)(const Arguments&);

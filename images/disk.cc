@@ -210,6 +210,20 @@ Result<> CheckLayout(const std::string& disk, const std::vector<DiskPartition>& 
   return {};
 }
 
+// Makes the disk a whole number of MiB, because Azure takes no other, and a converter that made it
+// longer would leave the second copy of the partition table where nobody looks for it.
+Result<> RoundUp(const std::string& disk, uint64_t sector_size) {
+  constexpr uint64_t kMib = 1 << 20;
+  std::error_code error;
+  const uint64_t size = fs::file_size(disk, error);
+  if (!error) fs::resize_file(disk, (size + kMib - 1) / kMib * kMib, error);
+  if (error) return FailErrno(disk, error.value());
+  TRY(RunProgram({"sfdisk", "--quiet", "--no-reread", "--no-tell-kernel",
+                  std::format("--sector-size={}", sector_size), "--relocate", "gpt-bak-std",
+                  disk}));
+  return {};
+}
+
 Result<std::vector<DiskPartition>> RunRepart(const WorkDirectory& work,
                                              const SignedRelease& release,
                                              const std::string& definitions, uint64_t sector_size,
@@ -232,6 +246,7 @@ Result<std::vector<DiskPartition>> RunRepart(const WorkDirectory& work,
       {"TMPDIR=" + work.path(), std::format("SOURCE_DATE_EPOCH={}", facts.timestamp),
        "SYSTEMD_REPART_MKFS_OPTIONS_EXT4=-E lazy_itable_init=1,nodiscard,hash_seed=" + seed}));
   std::vector<DiskPartition> partitions = TRY(ParsePartitions(json));
+  TRY(RoundUp(output, sector_size));
   TRY_CONTEXT(definitions, CheckLayout(output, partitions, facts, sector_size));
   return partitions;
 }

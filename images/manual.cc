@@ -12,8 +12,8 @@ constexpr std::string_view kDescription[] = {
     "what nodes find by signing TUF metadata, and copies releases for sites of their own.",
     "Results are written to standard output, with --json for programs; phases and errors to "
     "standard error. `hostimage VERB --help` lists the options of a verb. docs/image-toml.md has "
-    "the "
-    "keys of image.toml, docs/publishing.md and docs/trust.md the whole way.",
+    "the keys of image.toml; docs/publishing.md, docs/trust.md and docs/images.md have the whole "
+    "way.",
     "A secret KEY is a FILE (PKCS#8 PEM, encrypted or not, or what ostree sign takes), env:NAME "
     "for "
     "an environment variable with such a file's content, or the pkcs11: URI of a key on a token.",

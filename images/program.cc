@@ -151,4 +151,11 @@ Result<std::string> OwnData(std::string_view name) {
   return (directory / HOSTOS_DATA_DIR / name).lexically_normal().string();
 }
 
+Result<std::string> RunOnUntrusted(const std::vector<std::string>& words) {
+  return RunProgram(words).transform_error([](Error error) {
+    if (error.code == Code::kFailed && CheckInterrupt()) error.code = Code::kNotTrusted;
+    return error;
+  });
+}
+
 }  // namespace hostos

@@ -30,4 +30,8 @@ Result<std::string> RunProgram(const std::vector<std::string>& words,
 Result<std::string> OwnDirectory();
 Result<std::string> OwnData(std::string_view name);
 
+// The same for a program that reads what others wrote: kNotTrusted when it could not. That it was
+// interrupted, or found no space, says nothing about them.
+Result<std::string> RunOnUntrusted(const std::vector<std::string>& words);
+
 }  // namespace hostos

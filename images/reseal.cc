@@ -39,10 +39,7 @@ class CheckingReader : public ContentReader {
   explicit CheckingReader(ContentReader& inner) : inner_(inner) {}
 
   Result<UniqueFd> Open(const FileObject& file) override {
-    UniqueFd fd = TRY(inner_.Open(file).transform_error(Untrusted));
-    TRY(CheckContent(file, fd.get()));
-    if (::lseek(fd.get(), 0, SEEK_SET) < 0) return FailErrno("lseek");
-    return fd;
+    return OpenChecked(file, inner_).transform_error(Untrusted);
   }
 
  private:
@@ -79,21 +76,6 @@ Result<> CheckUkiObject(const Scan& scan, CheckingReader& content, const Release
   return CheckUki(uki.get(), release);
 }
 
-// Null when the tree has no regular file there.
-const FileObject* FindFile(const Tree& tree, std::string_view path) {
-  if (!path.starts_with('/')) return nullptr;
-  const TreeEntry* entry = nullptr;
-  for (const auto part : std::views::split(path.substr(1), '/')) {
-    if (entry && !entry->is_directory) return nullptr;
-    const std::vector<TreeEntry>& entries = tree.directories[entry ? entry->index : 0].entries;
-    const auto found = std::ranges::find(entries, std::string_view(part), &TreeEntry::name);
-    if (found == entries.end()) return nullptr;
-    entry = &*found;
-  }
-  if (!entry || entry->is_directory || !tree.files[entry->index].target.empty()) return nullptr;
-  return &tree.files[entry->index];
-}
-
 // A node that runs the release takes the rescue from there, and compares it with what was signed.
 Result<> CheckRescueObject(const Scan& scan, CheckingReader& content, const Release& release,
                            const std::string& output) {
@@ -118,6 +100,20 @@ Result<> CheckRescueObject(const Scan& scan, CheckingReader& content, const Rele
 
 }  // namespace
 
+const FileObject* FindFile(const Tree& tree, std::string_view path) {
+  if (!path.starts_with('/')) return nullptr;
+  const TreeEntry* entry = nullptr;
+  for (const auto part : std::views::split(path.substr(1), '/')) {
+    if (entry && !entry->is_directory) return nullptr;
+    const std::vector<TreeEntry>& entries = tree.directories[entry ? entry->index : 0].entries;
+    const auto found = std::ranges::find(entries, std::string_view(part), &TreeEntry::name);
+    if (found == entries.end()) return nullptr;
+    entry = &*found;
+  }
+  if (!entry || entry->is_directory || !tree.files[entry->index].target.empty()) return nullptr;
+  return &tree.files[entry->index];
+}
+
 Result<> CheckContent(const FileObject& file, int content) {
   Sha256 hash = StartContentChecksum(file);
   const auto update = [&](std::span<const std::byte> piece) -> Result<> {
@@ -129,6 +125,23 @@ Result<> CheckContent(const FileObject& file, int content) {
     return Fail(Code::kNotTrusted, "object {}: its content has the checksum {}",
                 file.checksum.Hex(), found.Hex());
   return {};
+}
+
+Result<UniqueFd> OpenChecked(const FileObject& file, ContentReader& content) {
+  UniqueFd fd = TRY(content.Open(file));
+  TRY(CheckContent(file, fd.get()));
+  if (::lseek(fd.get(), 0, SEEK_SET) < 0) return FailErrno("lseek");
+  return fd;
+}
+
+Result<std::string> ReadChecked(const FileObject& file, ContentReader& content, size_t cap) {
+  if (file.size > cap)
+    return Fail(Code::kNotSupported, "object {}: expected at most {} bytes, found {}",
+                file.checksum.Hex(), cap, file.size);
+  const UniqueFd fd = TRY(OpenChecked(file, content));
+  std::string text(file.size, '\0');
+  text.resize(TRY(ReadFull(fd.get(), std::as_writable_bytes(std::span(text)))));
+  return text;
 }
 
 Result<Copied> CopyContent(int from, const std::string& to) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "images/signed_release.h"
 #include "updater/base/progress.h"
@@ -26,9 +27,17 @@ struct ResealPaths {
 Result<ResealStats> Reseal(const SignedRelease& release, const ResealPaths& paths,
                            Progress& progress);
 
+// Null when the tree has no regular file at this absolute path.
+const FileObject* FindFile(const Tree& tree, std::string_view path);
+
 // Checks that the rest of an open file, or nothing if -1, is the object's content: together with
 // the metadata it must have the object's checksum. kNotTrusted otherwise.
 Result<> CheckContent(const FileObject& file, int content);
+
+// Opens a file at its start, once its content has its checksum.
+Result<UniqueFd> OpenChecked(const FileObject& file, ContentReader& content);
+// The whole of such a file; kNotSupported when it has more than `cap` bytes.
+Result<std::string> ReadChecked(const FileObject& file, ContentReader& content, size_t cap);
 
 // Copies the rest of a file. Returns SHA-256 and size of what was written.
 struct Copied {

@@ -7,8 +7,10 @@
 
 #include "images/arguments.h"
 #include "images/program.h"
+#include "updater/base/clock.h"
 #include "updater/base/printable.h"
 #include "updater/base/progress.h"
+#include "updater/base/release.h"
 #include "updater/release/release_target.h"
 #include "updater/release/signature.h"
 
@@ -17,11 +19,6 @@ namespace hostos {
 using Json = nlohmann::ordered_json;
 
 inline constexpr Option kRepo = {"repo", "DIR", Times::kOnce, "the archive repository"};
-inline constexpr Option kArchitecture = {"architecture", "ARCH", Times::kAtMostOnce,
-                                         "x86-64 (default) or arm64"};
-inline constexpr Option kProduct = {"product", "NAME", Times::kAtMostOnce, "(default hostos)"};
-inline constexpr Option kJson = {"json", "", Times::kAtMostOnce, "print the result as JSON"};
-
 inline constexpr Option kKeys = {"keys", "DIR", Times::kAtLeastOnce,
                                  "a directory of trusted *.pub keys"};
 inline constexpr Option kRequired = {"required", "N", Times::kAtMostOnce,
@@ -29,6 +26,10 @@ inline constexpr Option kRequired = {"required", "N", Times::kAtMostOnce,
 inline constexpr Option kSignatures = {
     "signatures", "POLICY", Times::kAtMostOnce,
     "which must be there: hybrid (default: both), classical, pq"};
+inline constexpr Option kArchitecture = {"architecture", "ARCH", Times::kAtMostOnce,
+                                         "x86-64 (default) or arm64"};
+inline constexpr Option kProduct = {"product", "NAME", Times::kAtMostOnce, "(default hostos)"};
+inline constexpr Option kJson = {"json", "", Times::kAtMostOnce, "print the result as JSON"};
 
 inline std::string ArchitectureFrom(const Arguments& arguments) {
   return arguments.GetOr("architecture", "x86-64");
@@ -67,6 +68,24 @@ class PhaseLines : public Progress {
   void Bytes(uint64_t, uint64_t) override {}
   bool Cancelled() override { return !CheckInterrupt(); }
 };
+
+inline Json ToJson(const Release& release) {
+  const std::optional<RescueImage>& rescue = release.rescue;
+  return {{"commit", release.commit.Hex()},
+          {"version", release.version},
+          {"architecture", release.architecture},
+          {"channel", release.channel},
+          {"timestamp", FormatTimeIso(release.timestamp)},
+          {"seal_format", release.seal_format},
+          {"root_hash", release.root_hash.Hex()},
+          {"image_size", release.image_size},
+          {"verity_size", release.verity_size},
+          {"uki_sha256", release.uki_digest.Hex()},
+          {"uki_size", release.uki_size},
+          {"rescue_sha256", rescue ? Json(rescue->digest.Hex()) : Json()},
+          {"rescue_size", rescue ? Json(rescue->size) : Json()},
+          {"packages", release.packages.size()}};
+}
 
 inline Json ToJson(const ReleaseTarget& release) {
   return {{"version", release.version},

@@ -9,51 +9,22 @@
 #include <vector>
 
 #include "images/commit_release.h"
-#include "images/disk.h"
 #include "images/make_sbom.h"
 #include "images/mirror.h"
 #include "images/program.h"
-#include "images/provenance.h"
 #include "images/publish/secret_key.h"
-#include "images/reproduce.h"
 #include "images/rescue.h"
 #include "images/secrets.h"
 #include "images/verb_options.h"
-#include "images/verify_release.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/clock.h"
 #include "updater/base/text.h"
+#include "updater/release/commit.h"
 
 namespace hostos {
 namespace {
 
 namespace fs = std::filesystem;
-
-Json ToJson(const Release& release) {
-  const std::optional<RescueImage>& rescue = release.rescue;
-  return {{"commit", release.commit.Hex()},
-          {"version", release.version},
-          {"architecture", release.architecture},
-          {"channel", release.channel},
-          {"timestamp", FormatTimeIso(release.timestamp)},
-          {"seal_format", release.seal_format},
-          {"root_hash", release.root_hash.Hex()},
-          {"image_size", release.image_size},
-          {"verity_size", release.verity_size},
-          {"uki_sha256", release.uki_digest.Hex()},
-          {"uki_size", release.uki_size},
-          {"rescue_sha256", rescue ? Json(rescue->digest.Hex()) : Json()},
-          {"rescue_size", rescue ? Json(rescue->size) : Json()},
-          {"packages", release.packages.size()}};
-}
-
-Result<ReleaseQuery> QueryFrom(const Arguments& arguments) {
-  const SignatureRule rule = TRY(RuleFrom(arguments));
-  return ReleaseQuery{.repo = arguments.Get("repo"),
-                      .name = arguments.operand(),
-                      .keys = arguments.All("keys"),
-                      .signatures = rule};
-}
 
 constexpr Option kTree = {"tree", "DIR", Times::kOnce,
                           "the root file system, as rootfs/build makes it"};
@@ -217,81 +188,6 @@ Result<> RunSbom(const Arguments& arguments) {
   return {};
 }
 
-// verify ------------------------------------------------------------------------------------------
-
-constexpr Option kVerifyOptions[] = {kRepo, kKeys, kRequired, kSignatures, kJson};
-
-Result<> RunVerify(const Arguments& arguments) {
-  PhaseLines progress;
-  std::vector<Proof> proofs;
-  const ReleaseQuery query = TRY(QueryFrom(arguments));
-  const Result<Release> release = VerifyRelease(query, progress, proofs);
-  if (arguments.Has("json")) {
-    Json json = {{"trusted", release.has_value()}};
-    if (release) json["release"] = ToJson(*release);
-    if (!release) json["problem"] = release.error().message;
-    for (const Proof& proof : proofs) json["proofs"][proof.name] = proof.detail;
-    Print(json);
-  } else {
-    for (const Proof& proof : proofs) Print(std::format("{:<11} {}\n", proof.name, proof.detail));
-  }
-  TRY(release);
-  return {};
-}
-
-// provenance --------------------------------------------------------------------------------------
-
-constexpr Option kProvenanceOptions[] = {kRepo, kKeys, kRequired, kSignatures, kProduct, kJson};
-
-Result<> RunProvenance(const Arguments& arguments) {
-  const ReleaseQuery query = TRY(QueryFrom(arguments));
-  const Provenance provenance = TRY(ReadProvenance(query, ProductFrom(arguments)));
-  Print(arguments.Has("json") ? provenance.statement.dump(2) + "\n" : TextOf(provenance));
-  return {};
-}
-
-// reproduce ---------------------------------------------------------------------------------------
-
-constexpr Option kReproduceOptions[] = {
-    kRepo,
-    kKeys,
-    {"source", "DIR", Times::kAtMostOnce,
-     "a checkout of the commit that it was made of (default: the current directory)"},
-    {"install", "DIR", Times::kOnce, "a tree, as cmake --install of that checkout writes it"},
-    {"base", "DIR", Times::kAtMostOnce,
-     "as rootfs/build base wrote it (default: one is made, of today's archive)"},
-    {"output", "DIR", Times::kOnce, "where it is made, and stays for a look"},
-    kRequired,
-    kSignatures,
-    kProduct,
-    kJson,
-};
-
-Result<> RunReproduce(const Arguments& arguments) {
-  PhaseLines progress;
-  ReproduceOptions options = {.query = TRY(QueryFrom(arguments)),
-                              .product = ProductFrom(arguments),
-                              .source = arguments.GetOr("source", "."),
-                              .install = arguments.Get("install"),
-                              .base = arguments.GetOr("base", ""),
-                              .output = arguments.Get("output")};
-  const Reproduced made = TRY(Reproduce(options, progress));
-  if (arguments.Has("json")) {
-    Print(Json{{"same", made.differences.empty()},
-               {"differences", made.differences},
-               {"root_hash", made.release.root_hash.Hex()},
-               {"uki_sha256", made.release.uki_digest.Hex()}});
-  } else {
-    for (const std::string& difference : made.differences) Print(difference + "\n");
-    if (made.differences.empty())
-      Print(std::format("root hash   {}, the same\nboot image  {}, the same\n",
-                        made.release.root_hash.Hex(), made.release.uki_digest.Hex()));
-  }
-  if (made.differences.empty()) return {};
-  return Fail(Code::kFailed, "{}: expected the same bytes as released, found {} differences; {}",
-              options.query.name, made.differences.size(), options.output);
-}
-
 // mirror ------------------------------------------------------------------------------------------
 
 constexpr Option kMirrorOptions[] = {
@@ -331,72 +227,6 @@ Result<> RunMirror(const Arguments& arguments) {
   return {};
 }
 
-// disk --------------------------------------------------------------------------------------------
-
-constexpr Option kDiskOptions[] = {
-    kRepo,
-    kKeys,
-    {"output", "FILE", Times::kOnce, "the disk image; an existing one is replaced"},
-    kRequired,
-    kSignatures,
-    {"format", "FORMAT", Times::kAtMostOnce, "raw (default; sparse) or qcow2"},
-    {"rescue", "FILE", Times::kAtMostOnce, "in place of the rescue that the release brings"},
-    {"sector-size", "BYTES", Times::kAtMostOnce, "of the disk it is for: 512 (default) or 4096"},
-    {"esp-size", "SIZE", Times::kAtMostOnce, "(default 1G)"},
-    {"slot-size", "SIZE", Times::kAtMostOnce, "of each root partition (default 2G)"},
-    {"verity-size", "SIZE", Times::kAtMostOnce, "of each hash tree partition (default 64M)"},
-    {"state-size", "SIZE", Times::kAtMostOnce, "of /var (default 4G); it can grow with the disk"},
-    {"definitions", "DIR", Times::kAtMostOnce,
-     "repart.d files in place of those that come with hostimage"},
-    kJson,
-};
-
-Result<DiskFormat> FormatFrom(const Arguments& arguments) {
-  const std::string format = arguments.GetOr("format", "raw");
-  if (const std::optional<DiskFormat> named = FormatNamed(format)) return *named;
-  return Fail(Code::kUsage, "--format: expected raw or qcow2, found \"{}\"", format);
-}
-
-Result<uint64_t> SectorSizeFrom(const Arguments& arguments) {
-  const std::string size = arguments.GetOr("sector-size", "512");
-  if (size == "512") return 512;
-  if (size == "4096") return 4096;
-  return Fail(Code::kUsage, "--sector-size: expected 512 or 4096, found \"{}\"", size);
-}
-
-Result<> RunDisk(const Arguments& arguments) {
-  PhaseLines progress;
-  DiskOptions options;
-  options.output = arguments.Get("output");
-  options.format = TRY(FormatFrom(arguments));
-  options.definitions = arguments.GetOr("definitions", "");
-  options.rescue = arguments.GetOr("rescue", "");
-  options.sector_size = TRY(SectorSizeFrom(arguments));
-  options.esp_size = TRY(arguments.Size("esp-size"));
-  options.slot_size = TRY(arguments.Size("slot-size"));
-  options.verity_size = TRY(arguments.Size("verity-size"));
-  options.state_size = TRY(arguments.Size("state-size"));
-  const ReleaseQuery query = TRY(QueryFrom(arguments));
-  const DiskImage disk = TRY(MakeDisk(query, options, progress));
-  if (arguments.Has("json")) {
-    Json json = {{"output", options.output}, {"release", ToJson(disk.release)}};
-    for (const DiskPartition& partition : disk.partitions)
-      json["partitions"].push_back({{"label", partition.label},
-                                    {"type", partition.type},
-                                    {"uuid", partition.uuid},
-                                    {"offset", partition.offset},
-                                    {"size", partition.size}});
-    Print(json);
-    return {};
-  }
-  Print(std::format("{}: release {}, commit {}\n", options.output, disk.release.version,
-                    disk.release.commit.Hex()));
-  for (const DiskPartition& partition : disk.partitions)
-    Print(std::format("  {:<20} {:<18} {:>10}  {}\n", partition.label, partition.type,
-                      Megabytes(partition.size), partition.uuid));
-  return {};
-}
-
 constexpr Subcommand kVerbs[] = {
     {"keygen", "", "Makes a key pair to sign releases with.", kKeygenOptions, RunKeygen},
     {"public", "", "Prints the public halves of secret keys, as keygen writes them.",
@@ -407,15 +237,8 @@ constexpr Subcommand kVerbs[] = {
      RunRescue},
     {"sbom", "", "Writes into a root file system what it consists of: CycloneDX and SPDX.",
      kSbomOptions, RunSbom},
-    {"verify", "REF|COMMIT", "Proves a release from its signatures to the last byte of its image.",
-     kVerifyOptions, RunVerify},
-    {"provenance", "REF|COMMIT", "Tells what a release was made of, as its keys signed it.",
-     kProvenanceOptions, RunProvenance},
-    {"reproduce", "REF|COMMIT", "Makes a release again of what its provenance says, and compares.",
-     kReproduceOptions, RunReproduce},
     {"mirror", "", "Copies channels, verified as nodes verify them, for a site of its own.",
      kMirrorOptions, RunMirror},
-    {"disk", "REF|COMMIT", "Makes a bootable disk image of a release.", kDiskOptions, RunDisk},
 };
 
 }  // namespace
@@ -424,6 +247,7 @@ std::span<const Subcommand> Subcommands() {
   static const std::vector<Subcommand> verbs = [] {
     std::vector<Subcommand> all(BuildVerbs().begin(), BuildVerbs().end());
     std::ranges::copy(kVerbs, std::back_inserter(all));
+    std::ranges::copy(ImageVerbs(), std::back_inserter(all));
     std::ranges::copy(TrustVerbs(), std::back_inserter(all));
     return all;
   }();

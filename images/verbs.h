@@ -10,6 +10,9 @@ namespace hostos {
 // All verbs: the command table.
 std::span<const Subcommand> Subcommands();
 
+// The verbs that make images of a release and prove them: verify, disk, images.
+std::span<const Subcommand> ImageVerbs();
+
 // The verbs that decide what nodes find, and those that show it: root, publish, promote, withdraw,
 // renew, check, sign, staged, abandon, releases, bundle.
 std::span<const Subcommand> TrustVerbs();

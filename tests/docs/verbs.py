@@ -49,6 +49,10 @@ def change_an_object(home):
         file.write(bytes([byte[0] ^ 1]))
 
 
+def rename_a_key(home):
+    shutil.copyfile(home / "keys/release.pub", home / "release.qcow2")
+
+
 def newest(home):
     return (home / "hostos/metadata/timestamp.json").read_bytes()
 
@@ -152,6 +156,10 @@ CASES = {
     ("disk", "a release"): Case("disk", REF, *R, *KEYS, "--output", "hostos.raw"),
     ("disk", "partitions too small for it"): Case("disk", REF, *R, *KEYS, "--output", "hostos.raw",
                                                   "--slot-size", "1M"),
+    ("verify", "an image that is not what its name says"): Case("verify", "--image", "release.qcow2", *KEYS,
+                                                                prepare=rename_a_key),
+    ("images", "a release"): Case("images", "1.3.0", *R, *KEYS, *PERSON, "--output", "images", "--format", "oci"),
+    ("images", "the directory is there already"): Case("images", "1.3.0", *R, *KEYS, *PERSON, "--output", "keys"),
 }
 # In each verb that reads a repository; `root`, `commit` and `mirror` make one.
 MISTYPED = {
@@ -160,6 +168,7 @@ MISTYPED = {
     "sign": PERSON, "staged": (), "abandon": (), "releases": STABLE, "pack": ("1.4.0", *STABLE), "bundle": ("1.3.0", *STABLE, "--output", "bundle"),
     "disk": (REF, *KEYS, "--output", "hostos.raw"), "provenance": (REF, *KEYS),
     "reproduce": (REF, *KEYS, "--install", "out", "--output", "again"),
+    "images": ("1.3.0", *KEYS, *PERSON, "--output", "images"),
 }
 
 

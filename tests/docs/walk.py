@@ -202,12 +202,15 @@ def team_releases(w):
     w.sees(stable="1.4.0")
 
 
-@walk(*ONE_PERSON, "disk", "bundle", "mirror", "rescue-stick")
+@walk(*ONE_PERSON, "disk", "images", "images-check", "images-verify", "bundle", "mirror", "rescue-stick")
 def one_person_publishes_and_a_site_has_a_bundle_a_mirror_and_a_stick(w):
     one_person(w)
     w.run("disk", VERSION="1.4.0")
     if not (w.machine("builder").home / "hostos.raw").exists():
         raise Failed("there is no disk")
+    w.run("images", VERSION="1.4.0", **ENCRYPTED)
+    w.run("images-check")
+    w.run("images-verify", VERSION="1.4.0")
     w.run("bundle")
     if not (w.machine("builder").home / "1.4.0.bundle").exists():
         raise Failed("there is no bundle")

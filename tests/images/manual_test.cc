@@ -28,7 +28,8 @@ TEST_CASE(
       Shell("mandoc -Tutf8 -Owidth=200 " + (directory / "hostimage.1") + " | sed 's/.\\x08//g'");
   REQUIRE(page.status == 0);
   const std::string docs = ReadText(HOSTOS_SOURCE_DIR "/docs/publishing.md") +
-                           ReadText(HOSTOS_SOURCE_DIR "/docs/trust.md");
+                           ReadText(HOSTOS_SOURCE_DIR "/docs/trust.md") +
+                           ReadText(HOSTOS_SOURCE_DIR "/docs/images.md");
   for (const ManualCommand& command : manual.commands) {
     CHECK_THAT(page.output, ContainsSubstring(std::format("hostimage {}", command.name)));
     CHECK_THAT(docs, ContainsSubstring(std::format("hostimage {}", command.name)) ||

@@ -62,6 +62,10 @@ TEST_CASE("a verb that makes something ends with 9 on a full disk") {
     CheckFull(
         Hostimage(commit + " --repo " + (small / "other") + " --image-out " + (disk / "image")));
     CheckFull(Hostimage("disk hostos/x86-64/stable" + repo + keys + " --output " + (disk / "raw")));
+    for (const char* format : {"wsl", "qcow2"})
+      CheckFull(Hostimage("images 1.0.0" + repo + keys + " --key " + (small / "ci.pem") +
+                          " --format " + format + " --output " + (disk / "images")));
+    CHECK_FALSE(fs::exists(disk / "images"));
     CheckFull(Hostimage("bundle 1.0.0 --channel stable" + repo + " --output " + (disk / "bundle")));
     CheckFull(Hostimage("mirror --channel stable --from " + (small / "repo") + " --root " +
                         (small / "repo/metadata/1.root.json") + keys + " --repo " +

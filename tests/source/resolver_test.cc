@@ -56,14 +56,14 @@ TEST_CASE("a commit without a valid signature by a trusted key is refused before
     fs::remove(detached);
     Error error = node.Refusal(node.Source());
     CHECK(error.code == Code::kNotTrusted);
-    CHECK(error.message.contains("0 such signatures on it"));
+    CHECK(error.message.contains("0 such signatures there"));
   }
   SECTION("by an unknown key") {
     node.ServeCommit(commit, *SecretKey::GenerateHybrid());
     Error error = node.Refusal(node.Source());
     CHECK(error.code == Code::kNotTrusted);
     CHECK(error.message.contains(
-        "found 0 (1 such signatures on it, 1 such trusted keys here)"));
+        "found 0 (1 such signatures there, 1 such trusted keys here)"));
   }
   SECTION("over other bytes") {
     WriteText(detached, Signed(node.publisher.key, "other"));

@@ -13,7 +13,8 @@ struct Rig {
   // Gets every write to the disk (tests/powercut/write_log.h); <write_log>.base gets the disk's
   // earlier content, raw. "": neither.
   std::string write_log;
-  std::string disk;         // qcow2, unchanged; boots instead of the releases' disk; "": that
+  std::string disk;  // unchanged; boots instead of the releases' disk; "": that
+  std::string disk_format = "qcow2";
   uint64_t bad_sector = 0;  // of 512 bytes, on the disk: reading it fails; 0: none
   std::string attached;     // raw, a second disk, read-only; "": an empty one
   // The bus, "ahci" or "virtio", of a second disk that was written from the same image; the first

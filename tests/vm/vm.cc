@@ -77,7 +77,8 @@ Result<> Vm::MakeFiles() {
   if (::mkdtemp(directory_.data()) == nullptr) return FailErrno(directory_);
   const bool restore = !options_.snapshot.empty();
   const std::string base = restore ? options_.snapshot + "/" + kSavedDisk : options_.disk;
-  TRY(Process::Run({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
+  TRY(Process::Run({"qemu-img", "create", "-q", "-f", "qcow2", "-F",
+                    restore ? "qcow2" : options_.rig.disk_format, "-b",
                     std::filesystem::absolute(base), directory_ + "/" + kSavedDisk},
                    QemuLog()));
   if (!options_.rig.twin.empty())

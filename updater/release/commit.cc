@@ -253,8 +253,8 @@ Result<std::vector<Signature>> ReadSignatures(std::string_view detached) {
   return signatures;
 }
 
-Result<uint32_t> VerifySignatures(std::string_view data, std::span<const Signature> signatures,
-                                  std::span<const PublicKey> trusted, const SignatureRule& rule) {
+Result<uint32_t> CountSigners(std::string_view data, std::span<const Signature> signatures,
+                              std::span<const PublicKey> trusted, const SignatureRule& rule) {
   const std::vector<PublicKey> signers = ValidSigners(trusted, data, signatures);
   const uint32_t required = std::max<uint32_t>(rule.required, 1);
   uint32_t fewest = UINT32_MAX;
@@ -269,8 +269,8 @@ Result<uint32_t> VerifySignatures(std::string_view data, std::span<const Signatu
     if (valid < required) {
       return Fail(
           Code::kNotTrusted,
-          "expected {} signatures by at least {} trusted keys, found {}{} ({} such signatures on "
-          "it, {} such trusted keys here)",
+          "expected {} signatures by at least {} trusted keys, found {}{} ({} such signatures "
+          "there, {} such trusted keys here)",
           Name(algorithm), required, valid, names,
           std::ranges::count(signatures, algorithm, &Signature::algorithm),
           std::ranges::count(trusted, algorithm, &PublicKey::algorithm));
@@ -282,7 +282,7 @@ Result<uint32_t> VerifySignatures(std::string_view data, std::span<const Signatu
 
 Result<uint32_t> VerifyCommit(std::string_view commit, std::string_view detached,
                               std::span<const PublicKey> trusted, const SignatureRule& rule) {
-  return VerifySignatures(commit, TRY(ReadSignatures(detached)), trusted, rule);
+  return CountSigners(commit, TRY(ReadSignatures(detached)), trusted, rule);
 }
 
 std::string ObjectPath(const Digest& checksum, std::string_view extension) {

@@ -82,9 +82,9 @@ const char* SignaturesKey(Algorithm algorithm);
 
 // How many distinct trusted keys signed the data, counted for the algorithm with the fewest.
 // kNotTrusted when that is fewer than required, with the numbers and the names of the keys.
-Result<uint32_t> VerifySignatures(std::string_view data, std::span<const Signature> signatures,
-                                  std::span<const PublicKey> trusted, const SignatureRule& rule);
-// The same for these commit bytes.
+Result<uint32_t> CountSigners(std::string_view data, std::span<const Signature> signatures,
+                              std::span<const PublicKey> trusted, const SignatureRule& rule);
+// The same for a commit with the signatures in its detached metadata.
 Result<uint32_t> VerifyCommit(std::string_view commit, std::string_view detached,
                               std::span<const PublicKey> trusted, const SignatureRule& rule);
 
