@@ -1,42 +1,19 @@
 #include "images/publish_sbom.h"
 
-#include <sys/stat.h>
-
-#include <algorithm>
 #include <filesystem>
-#include <ranges>
 
+#include "images/commit_files.h"
 #include "images/reseal.h"
 #include "images/work_directory.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/sbom_path.h"
-#include "updater/release/objects.h"
+#include "updater/release/changes.h"
 
 namespace hostos {
 namespace {
 
-constexpr std::pair<const char*, const char*> kFormats[] = {{"cdx", kCycloneDxPath},
-                                                            {"spdx", kSpdxPath}};
-
-// The content object of a path in the commit's root, if there is a regular file.
-Result<std::optional<Digest>> FindFile(const Repo& repo, const Commit& commit,
-                                       std::string_view path) {
-  DirtreeEntry at = {.name = {},
-                     .is_directory = true,
-                     .checksum = commit.root_dirtree,
-                     .dirmeta = commit.root_dirmeta};
-  for (const auto part : std::views::split(path.substr(1), '/')) {
-    if (!at.is_directory) return std::nullopt;
-    const std::string bytes = TRY(repo.ReadMetadata(ObjectType::kDirtree, at.checksum));
-    const std::vector<DirtreeEntry> entries = TRY(ParseDirtree(bytes));
-    const auto next = std::ranges::find(entries, std::string_view(part), &DirtreeEntry::name);
-    if (next == entries.end()) return std::nullopt;
-    at = *next;
-  }
-  if (at.is_directory) return std::nullopt;
-  const FileObject file = TRY(repo.ReadFileHeader(at.checksum));
-  return S_ISREG(file.metadata.mode) ? std::optional(at.checksum) : std::nullopt;
-}
+constexpr std::pair<const char*, const char*> kFormats[] = {
+    {"cdx", kCycloneDxPath}, {"spdx", kSpdxPath}, {kChangesFormat, kChangesPath}};
 
 }  // namespace
 

@@ -14,4 +14,10 @@ std::span<const Subcommand> Subcommands();
 // renew, check, sign, staged, abandon, releases, bundle.
 std::span<const Subcommand> TrustVerbs();
 
+// The verbs that describe a release: diff, vex, notes.
+std::span<const Subcommand> DescribeVerbs();
+
+// The time that was given for what is made, if any.
+Result<std::optional<uint64_t>> Timestamp(const Arguments& arguments, uint64_t now);
+
 }  // namespace hostos

@@ -8,6 +8,7 @@ build_release() {
   mkdir -p "$output.new"
   cp -a --reflink=auto "$base/tree" "$tree"
   cp -a --reflink=auto "$base/initrd" "$output.new/initrd"
+  cp -a --reflink=auto "$base/changelogs" "$output.new/changelogs"
 
   copy_own "$HERE/overlay" "$tree"
   mkdir -p "$tree"/etc/{cni/net.d,containerd/conf.d,hostctl/keys.d,hostctl/health.d/required,hostctl/health.d/wanted} \

@@ -4,7 +4,6 @@
 #include "images/make_sbom.h"
 #include "images/program.h"
 #include "tests/images/small_release.h"
-#include "updater/base/sbom_path.h"
 #include "updater/base/unique_fd.h"
 #include "updater/release/release_target.h"
 
@@ -19,9 +18,12 @@ struct Publishing {
   std::string repo = small / "repo";
 
   explicit Publishing(bool sbom) {
+    small.AddChangelogs();
     if (sbom)
-      REQUIRE(MakeSbom(
-          {.tree = small / "root", .initrd = small / "initrd", .timestamp = kReleaseTime}));
+      REQUIRE(MakeSbom({.tree = small / "root",
+                        .initrd = small / "initrd",
+                        .changelogs = small / "changelogs",
+                        .timestamp = kReleaseTime}));
     REQUIRE(small.Commit());
     const std::string trusted = small / "keys/ci.pub";
     REQUIRE(Run({"root", "--root-key", trusted, "--targets-key", trusted, "--snapshot-key", trusted,
@@ -45,7 +47,7 @@ struct Publishing {
   }
   // What the release has of a format in its root.
   std::string InRoot(const std::string& format) const {
-    return ReadText(small / "root" + (format == "cdx" ? kCycloneDxPath : kSpdxPath));
+    return ReadText(small / "root/usr/share/sbom/hostos." + format + ".json");
   }
 };
 
@@ -58,9 +60,10 @@ TEST_CASE("the SBOMs of a release are beside it, with their digests in its signe
       {"promote", "1.0.0", "--channel", "edge", "--commit-key", publishing.small / "ci.pem"}));
   for (const char* channel : {"stable", "edge"}) {
     const ReleaseTarget target = publishing.Target(channel);
-    REQUIRE(target.sboms.size() == 2);
+    REQUIRE(target.sboms.size() == 3);
     CHECK(target.sboms[0].format == "cdx");
     CHECK(target.sboms[1].format == "spdx");
+    CHECK(target.sboms[2].format == "changes");
     for (const SbomFile& sbom : target.sboms) {
       const std::string text = ReadText(publishing.repo + "/" + SbomPath(target, sbom.format));
       CHECK(text == publishing.InRoot(sbom.format));
