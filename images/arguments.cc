@@ -25,7 +25,9 @@ bool Repeats(const Option& option) {
 
 Result<Arguments> Arguments::Parse(const Subcommand& verb, std::span<const char* const> words) {
   Arguments arguments;
-  bool options_ended = false, has_operand = false;
+  const auto operands =
+      static_cast<size_t>(verb.operand.empty() ? 0 : 1 + std::ranges::count(verb.operand, ' '));
+  bool options_ended = false;
   for (size_t i = 0; i < words.size(); i++) {
     std::string_view word = words[i];
     if (!options_ended && word == "--") {
@@ -49,16 +51,17 @@ Result<Arguments> Arguments::Parse(const Subcommand& verb, std::span<const char*
         TRY(arguments.Add(*option, words[i]));
       }
     } else {
-      if (verb.operand.empty() || has_operand)
+      if (arguments.operands_.size() == operands)
         return Fail(Code::kUsage, "{}: unexpected \"{}\"", verb.name, word);
-      arguments.operand_ = word;
-      has_operand = true;
+      arguments.operands_.emplace_back(word);
     }
   }
   for (const Option& option : verb.options)
     if (Required(option) && !arguments.Has(option.name))
       return Fail(Code::kUsage, "{} needs {}", verb.name, Spelled(option));
-  if (!verb.operand.empty() && !verb.operand.starts_with('[') && arguments.operand_.empty())
+  if (verb.operand.starts_with('['))
+    arguments.operands_.resize(operands);
+  else if (arguments.operands_.size() < operands || std::ranges::contains(arguments.operands_, ""))
     return Fail(Code::kUsage, "{} needs {}", verb.name, verb.operand);
   return arguments;
 }

@@ -29,7 +29,7 @@ class Arguments;
 
 struct Subcommand {
   std::string_view name;
-  // The one operand, for help; in brackets: it may be left out; empty: the verb takes none.
+  // For help: "VERSION", "FROM TO"; in brackets: it may be left out; empty: the verb takes none.
   std::string_view operand;
   std::string_view summary;
   std::span<const Option> options;
@@ -50,13 +50,13 @@ class Arguments {
   // option is not given.
   Result<std::optional<uint64_t>> Number(std::string_view option) const;
   Result<std::optional<uint64_t>> Size(std::string_view option) const;
-  const std::string& operand() const { return operand_; }
+  const std::string& operand(size_t which = 0) const { return operands_[which]; }
 
  private:
   Result<> Add(const Option& option, std::string_view value);
 
   std::map<std::string, std::vector<std::string>, std::less<>> values_;
-  std::string operand_;
+  std::vector<std::string> operands_;  // as many as the verb takes; "" for one left out
 };
 
 // A decimal number and nothing else; kUsage otherwise.

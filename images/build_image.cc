@@ -288,8 +288,10 @@ Result<> Build::MakeRoot(const WorkDirectory& work, const std::string& installed
   TRY(Step("rescue", image_.version, [&] {
     return options_.run("rescue", {"--tree", tree, "--initrd", root + "/rescue-initrd"});
   }));
-  TRY(Step("sbom", image_.version,
-           [&] { return options_.run("sbom", {"--tree", tree, "--initrd", root + "/initrd"}); }));
+  std::vector<std::string> sbom = {"--tree", tree, "--initrd", root + "/initrd"};
+  if (const std::string logs = root + "/changelogs"; fs::exists(logs, error))
+    sbom.insert(sbom.end(), {"--changelogs", logs});
+  TRY(Step("sbom", image_.version, [&] { return options_.run("sbom", sbom); }));
   if (options_.released)
     TRY(Step("compare", options_.released->commit.release.version,
              [&] { return WriteDeviations(*options_.released, tree, image_.kernel_arguments); }));

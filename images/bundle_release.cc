@@ -7,6 +7,7 @@
 #include "images/metadata_files.h"
 #include "images/publish/bundle_writer.h"
 #include "images/work_directory.h"
+#include "updater/release/changes.h"
 #include "updater/release/commit.h"
 #include "updater/release/release_target.h"
 #include "updater/source/archive.h"
@@ -81,6 +82,11 @@ Result<BundleContent> BundleRelease(const BundleOptions& options, uint64_t now) 
   std::vector<std::string> names;
   for (const NotedFile& file : found) names.push_back(file.name);
   names.insert(names.end(), objects.begin(), objects.end());
+  // What an update fixes is known before anything of it is taken, also from a bundle.
+  const std::string changes = SbomPath(release, kChangesFormat);
+  if (std::ranges::contains(release.sboms, kChangesFormat, &SbomFile::format) &&
+      archive.OpenFile(changes))
+    names.push_back(changes);
 
   const std::string path = work / "bundle";
   UniqueFd file = TRY(Open(path, O_WRONLY | O_CREAT | O_EXCL, 0644));

@@ -8,10 +8,12 @@
 
 #include "images/sbom/cpio.h"
 #include "images/sbom/sbom.h"
+#include "images/sbom/source_changes.h"
 #include "images/tree_files.h"
 #include "images/tuf_fields.h"
 #include "images/work_directory.h"
 #include "updater/base/atomic_file.h"
+#include "updater/base/clock.h"
 #include "updater/base/release.h"
 #include "updater/base/sbom_path.h"
 
@@ -83,6 +85,37 @@ Result<std::optional<BootImage>> DescribeRescue(const std::string& tree) {
   return rescue;
 }
 
+Result<ReleaseChanges> ChangesOf(const Sbom& sbom, const std::string& changelogs) {
+  constexpr uint64_t kThreeYears = uint64_t{3 * 365 + 1} * 86'400;
+  ReleaseChanges changes = {.version = sbom.identity.image_version, .since = {}, .sources = {}};
+  changes.since =
+      FormatTimeIso(sbom.timestamp - std::min(sbom.timestamp, kThreeYears)).substr(0, 10);
+  const std::vector<DebianPackage> packages(sbom.packages.begin(), sbom.packages.end());
+  changes.sources = TRY(DescribeChanges(packages, changelogs, changes.since));
+  return changes;
+}
+
+Result<> CheckChanges(const std::string& tree, const RootTree& root) {
+  const std::string path = tree + kChangesPath;
+  Result<std::string> read = ReadFile(path, kMaxChangesBytes);
+  if (!read && read.error().code == Code::kNotFound) return {};
+  const std::string text = TRY(std::move(read));
+  const ReleaseChanges changes = TRY_CONTEXT(path, ParseChanges(text));
+  const std::string status = TRY(ReadFile(tree + kDpkgPath + "/status", kMaxStatus));
+  const std::vector<DebianPackage> packages = TRY(ParseStatus(status));
+  std::vector<std::pair<std::string, std::string>> expected, found;
+  for (const auto& [name, package] : DescribedSources(packages))
+    expected.emplace_back(name, package.Described().version);
+  for (const SourceChanges& source : changes.sources)
+    found.emplace_back(source.name, source.version);
+  if (changes.version == root.image_version && found == expected) return {};
+  return Fail(
+      Code::kFailed,
+      "{}: expected what is in this tree, {} of {} sources, found what was in another, '{}' "
+      "of {}: make it again: hostimage sbom --tree {} --changelogs DIR",
+      path, root.image_version, expected.size(), changes.version, found.size(), tree);
+}
+
 }  // namespace
 
 Result<MadeSbom> MakeSbom(const SbomOptions& options) {
@@ -100,11 +133,22 @@ Result<MadeSbom> MakeSbom(const SbomOptions& options) {
   }
   if (auto rescue = TRY(DescribeRescue(tree))) input.images.push_back(*std::move(rescue));
   const Sbom sbom = TRY(DescribeRoot(input));
+  std::vector<std::pair<const char*, std::string>> documents = {{kCycloneDxPath, CycloneDx(sbom)},
+                                                                {kSpdxPath, Spdx(sbom)}};
+  std::set<std::string> cves;
+  if (!options.changelogs.empty()) {
+    const ReleaseChanges changes = TRY(ChangesOf(sbom, options.changelogs));
+    for (const SourceChanges& source : changes.sources)
+      for (const SourceFix& fix : source.fixes) cves.insert(fix.cves.begin(), fix.cves.end());
+    documents.emplace_back(kChangesPath, WriteChanges(changes));
+    // Nodes would not take it.
+    TRY_CONTEXT(options.changelogs, ParseChanges(documents.back().second));
+  } else {
+    TRY(RemoveFileDurably(tree + kChangesPath));  // of another release, on which this one is built
+  }
 
   // Outside of the tree, so that an interruption leaves nothing in it.
   const WorkDirectory work = TRY(WorkDirectory::Beside(tree));
-  const std::pair<const char*, std::string> documents[] = {{kCycloneDxPath, CycloneDx(sbom)},
-                                                           {kSpdxPath, Spdx(sbom)}};
   for (const auto& [path, text] : documents)
     TRY(WriteFileAtomically(work / std::filesystem::path(path).filename().string(), text));
   for (const auto& [path, text] : documents) {
@@ -112,10 +156,11 @@ Result<MadeSbom> MakeSbom(const SbomOptions& options) {
     TRY(MakeDirectories(tree + name.parent_path().string()));
     TRY(PublishFile(work / name.filename().string(), tree + path));
   }
-  return MadeSbom{sbom.packages.size(), sbom.sources.size(), sbom.programs.size()};
+  return MadeSbom{sbom.packages.size(), sbom.sources.size(), sbom.programs.size(), cves.size()};
 }
 
 Result<> CheckSbom(const std::string& tree, const RootTree& root) {
+  TRY(CheckChanges(tree, root));
   const Result<std::string> text = ReadFile(tree + kCycloneDxPath, kMaxSbomBytes);
   if (!text && text.error().code == Code::kNotFound) return {};
   const tuf::Json bom = tuf::Json::parse(TRY(text), nullptr, /*allow_exceptions=*/false);

@@ -13,6 +13,8 @@ namespace hostos {
 struct SbomOptions {
   std::string tree;    // with its rescue, if it is to bring one
   std::string initrd;  // the release's; empty: not described
+  // As rootfs/build keeps them; empty: what was fixed is not described.
+  std::string changelogs;
   // Of the release, seconds since the epoch; absent: that of the tree's os-release, which
   // rootfs/build gives all its files.
   std::optional<uint64_t> timestamp;
@@ -21,14 +23,15 @@ struct SbomOptions {
 // What was written.
 struct MadeSbom {
   size_t packages = 0, sources = 0, programs = 0;
+  size_t cves = 0;  // that changelogs name
 };
 
-// The same inputs give the same bytes, in kCycloneDxPath and kSpdxPath of the tree. Each is written
-// as a whole or not at all.
+// The same inputs give the same bytes, in kCycloneDxPath, kSpdxPath and kChangesPath of the tree.
+// Each is written as a whole or not at all.
 Result<MadeSbom> MakeSbom(const SbomOptions& options);
 
-// kFailed when the tree has the SBOM of another version, or one with other packages: one that was
-// made before the tree was complete. A tree without one passes.
+// kFailed when the tree has the SBOM or the changes of another version, or with other packages: one
+// that was made before the tree was complete. A tree without one passes.
 Result<> CheckSbom(const std::string& tree, const RootTree& root);
 
 }  // namespace hostos

@@ -1,23 +1,22 @@
 #include "images/publish_sbom.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <filesystem>
 
+#include "images/commit_files.h"
 #include "images/provenance.h"
-#include "images/publish/pack_bases.h"
 #include "images/reseal.h"
 #include "images/work_directory.h"
 #include "updater/base/atomic_file.h"
 #include "updater/base/sbom_path.h"
-#include "updater/release/objects.h"
+#include "updater/release/changes.h"
 
 namespace hostos {
 namespace {
 
-constexpr std::pair<const char*, const char*> kFormats[] = {{"cdx", kCycloneDxPath},
-                                                            {"spdx", kSpdxPath}};
+constexpr std::pair<const char*, const char*> kFormats[] = {
+    {"cdx", kCycloneDxPath}, {"spdx", kSpdxPath}, {kChangesFormat, kChangesPath}};
 
 }  // namespace
 
@@ -33,13 +32,10 @@ Result<std::vector<SbomFile>> PutSboms(const Repo& repo, const Commit& commit,
     sboms.push_back({format, copied.digest, copied.size});
     return {};
   };
-  const std::map<std::string, Digest> paths = TRY(WalkPaths(repo, commit));
   for (const auto& [format, path] : kFormats) {
-    const auto content = paths.find(path);
-    if (content == paths.end()) continue;
-    const FileObject header = TRY_CONTEXT(path, repo.ReadFileHeader(content->second));
-    if (!S_ISREG(header.metadata.mode)) continue;
-    const UniqueFd file = TRY(repo.OpenContent(content->second));
+    const std::optional<Digest> content = TRY_CONTEXT(path, FindFile(repo, commit, path));
+    if (!content) continue;
+    const UniqueFd file = TRY(repo.OpenContent(*content));
     TRY(put(format, file.get()));
   }
   // It says what the root hash is, so it cannot be in the root.

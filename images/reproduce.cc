@@ -256,7 +256,10 @@ class Maker {
                       .stub = {}}));
     if (!paths_.contains(kCycloneDxPath)) return {};
     const uint64_t time = TRY(TimeOfSbom());
-    TRY(MakeSbom({.tree = tree, .initrd = At("root/initrd"), .timestamp = time}));
+    TRY(MakeSbom({.tree = tree,
+                  .initrd = At("root/initrd"),
+                  .changelogs = paths_.contains(kChangesPath) ? At("root/changelogs") : "",
+                  .timestamp = time}));
     return {};
   }
 

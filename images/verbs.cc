@@ -104,17 +104,6 @@ constexpr Option kCommitOptions[] = {
     kJson,
 };
 
-// The time that was given for the release, if any.
-Result<std::optional<uint64_t>> Timestamp(const Arguments& arguments, uint64_t now) {
-  const char* epoch = ::getenv("SOURCE_DATE_EPOCH");
-  const auto given = TRY(arguments.Number("timestamp"));
-  if (!given && !epoch) return std::nullopt;
-  const char* where = given ? "--timestamp" : "$SOURCE_DATE_EPOCH";
-  const uint64_t timestamp = given ? *given : TRY_CONTEXT(where, ParseNumber(epoch));
-  TRY_CONTEXT(where, CheckReleaseTime(timestamp, now));
-  return timestamp;
-}
-
 Result<> RunCommit(const Arguments& arguments) {
   PhaseLines progress;
   const uint64_t now = SystemClock().Now(),
@@ -174,6 +163,8 @@ Result<> RunRescue(const Arguments& arguments) {
 constexpr Option kSbomOptions[] = {
     kTree,
     {"initrd", "FILE", Times::kAtMostOnce, "its initrd, to say what is in that, too"},
+    {"changelogs", "DIR", Times::kAtMostOnce,
+     "Debian's changelogs as rootfs/build keeps them, to say which CVEs are fixed"},
     {"timestamp", "SECONDS", Times::kAtMostOnce,
      "time of the release (default: $SOURCE_DATE_EPOCH, else that of the tree's os-release)"},
 };
@@ -182,9 +173,11 @@ Result<> RunSbom(const Arguments& arguments) {
   const auto timestamp = TRY(Timestamp(arguments, SystemClock().Now()));
   const MadeSbom made = TRY(MakeSbom({.tree = arguments.Get("tree"),
                                       .initrd = arguments.GetOr("initrd", ""),
+                                      .changelogs = arguments.GetOr("changelogs", ""),
                                       .timestamp = timestamp}));
-  Print(std::format("{} packages of {} sources, {} programs of no package\n", made.packages,
+  Print(std::format("{} packages of {} sources, {} programs of no package", made.packages,
                     made.sources, made.programs));
+  Print(arguments.Has("changelogs") ? std::format(", {} CVEs fixed\n", made.cves) : "\n");
   return {};
 }
 
@@ -243,12 +236,23 @@ constexpr Subcommand kVerbs[] = {
 
 }  // namespace
 
+Result<std::optional<uint64_t>> Timestamp(const Arguments& arguments, uint64_t now) {
+  const char* epoch = ::getenv("SOURCE_DATE_EPOCH");
+  const auto given = TRY(arguments.Number("timestamp"));
+  if (!given && !epoch) return std::nullopt;
+  const char* where = given ? "--timestamp" : "$SOURCE_DATE_EPOCH";
+  const uint64_t timestamp = given ? *given : TRY_CONTEXT(where, ParseNumber(epoch));
+  TRY_CONTEXT(where, CheckReleaseTime(timestamp, now));
+  return timestamp;
+}
+
 std::span<const Subcommand> Subcommands() {
   static const std::vector<Subcommand> verbs = [] {
     std::vector<Subcommand> all(BuildVerbs().begin(), BuildVerbs().end());
     std::ranges::copy(kVerbs, std::back_inserter(all));
     std::ranges::copy(ImageVerbs(), std::back_inserter(all));
     std::ranges::copy(TrustVerbs(), std::back_inserter(all));
+    std::ranges::copy(DescribeVerbs(), std::back_inserter(all));
     return all;
   }();
   return verbs;

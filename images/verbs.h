@@ -19,5 +19,10 @@ std::span<const Subcommand> TrustVerbs();
 
 // Those around image.toml: new, build, customize.
 std::span<const Subcommand> BuildVerbs();
+// The verbs that describe a release: diff, vex, notes.
+std::span<const Subcommand> DescribeVerbs();
+
+// The time that was given for what is made, if any.
+Result<std::optional<uint64_t>> Timestamp(const Arguments& arguments, uint64_t now);
 
 }  // namespace hostos

@@ -1,31 +1,21 @@
 #include "images/sbom/dpkg.h"
 
 #include <algorithm>
+#include <charconv>
 #include <ranges>
 
 #include "images/sbom/paragraphs.h"
 #include "updater/base/text.h"
+#include "updater/release/debian_version.h"
 
 namespace hostos {
 namespace {
 
 constexpr size_t kMaxText = 256;
-constexpr std::string_view kDigits = "0123456789", kLower = "abcdefghijklmnopqrstuvwxyz",
-                           kUpper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-bool IsMadeOf(std::string_view text, std::initializer_list<std::string_view> sets) {
-  return !text.empty() && text.size() <= kMaxText && std::ranges::all_of(text, [&](char c) {
-    return std::ranges::any_of(sets, [&](std::string_view set) { return set.contains(c); });
-  });
-}
-
-bool IsName(std::string_view text) {
-  return IsMadeOf(text, {kLower, kDigits, "+-."}) && !std::string_view("+-.").contains(text[0]);
-}
-
-// As dpkg reads it: what comes after the epoch begins with a digit in packages of Debian only.
-bool IsVersion(std::string_view text) {
-  return IsMadeOf(text, {kLower, kUpper, kDigits, "+-.:~"});
+bool IsArchitecture(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxText &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == text.npos;
 }
 
 // "NAME", or "NAME (VERSION)".
@@ -36,7 +26,7 @@ std::optional<DebianSource> ParseSource(std::string_view text, std::string_view 
     version = Trim(text.substr(open + 1, text.size() - open - 2));
   }
   const std::string_view name = Trim(text.substr(0, open));
-  if (!IsName(name) || !IsVersion(version)) return std::nullopt;
+  if (!IsDebianName(name) || !IsDebianVersion(version)) return std::nullopt;
   return DebianSource{std::string(name), std::string(version)};
 }
 
@@ -71,12 +61,14 @@ Result<DebianPackage> ParsePackage(const Paragraph& paragraph) {
                            .version = std::string(paragraph.Get("version")),
                            .architecture = std::string(paragraph.Get("architecture")),
                            .maintainer = std::string(paragraph.Get("maintainer")),
+                           .installed_size = 0,
                            .source = {},
                            .built_using = {}};
-  if (!IsName(package.name)) return odd("package", "a name");
-  if (!IsVersion(package.version)) return odd("version", "a version");
-  if (!IsMadeOf(package.architecture, {kLower, kDigits, "-"}))
-    return odd("architecture", "an architecture");
+  if (!IsDebianName(package.name)) return odd("package", "a name");
+  if (!IsDebianVersion(package.version)) return odd("version", "a version");
+  if (!IsArchitecture(package.architecture)) return odd("architecture", "an architecture");
+  const std::string_view size = paragraph.Get("installed-size");
+  std::from_chars(size.data(), size.data() + size.size(), package.installed_size);
   const std::string_view named = paragraph.Get("source");
   const auto source = ParseSource(named.empty() ? package.name : named, package.version);
   if (!source) return odd("source", "NAME or NAME (VERSION)");

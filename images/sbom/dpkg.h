@@ -25,8 +25,9 @@ struct DebianSource {
 
 struct DebianPackage {
   std::string name, version, architecture;
-  std::string maintainer;  // "" when it says none
-  DebianSource source;     // that it was built from
+  std::string maintainer;       // "" when it says none
+  uint64_t installed_size = 0;  // in KiB, as Debian counts; 0 when it says none
+  DebianSource source;          // that it was built from
   // Sources of which parts are in it: those that Debian had to keep for it (Built-Using), and those
   // that it is linked with statically, such as Go modules and Rust crates (Static-Built-Using).
   std::vector<DebianSource> built_using;

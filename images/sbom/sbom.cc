@@ -18,22 +18,7 @@ constexpr size_t kMaxOsRelease = 1 << 20, kMaxPrograms = 4096;
 Result<Identity> ReadIdentity(const RootFiles& root) {
   const char* path = "/usr/lib/os-release";
   const auto text = TRY(root.Read(path, kMaxOsRelease));
-  Identity identity;
-  const std::map<std::string_view, std::string*> fields = {
-      {"ID", &identity.id},
-      {"VERSION_ID", &identity.version_id},
-      {"VERSION_CODENAME", &identity.codename},
-      {"PRETTY_NAME", &identity.pretty_name},
-      {"NAME", &identity.name},
-      {"IMAGE_VERSION", &identity.image_version},
-      {"VENDOR_NAME", &identity.vendor}};
-  std::string_view rest = text ? *text : std::string_view(), key, value;
-  while (NextLoaderLine(rest, "=", key, value))
-    if (const auto field = fields.find(key); field != fields.end()) *field->second = value;
-  for (const char* needed : {"ID", "VERSION_ID", "NAME", "IMAGE_VERSION"})
-    if (fields.at(needed)->empty())
-      return Fail(Code::kFailed, "{}{}: expected {}, found none", root.directory(), path, needed);
-  return identity;
+  return TRY_CONTEXT(root.directory() + path, ParseIdentity(text.value_or("")));
 }
 
 Result<std::vector<SbomPackage>> ReadPackages(const RootFiles& root) {
@@ -141,6 +126,25 @@ Result<std::vector<SbomProgram>> FindPrograms(const RootFiles& root, const FileO
 }
 
 }  // namespace
+
+Result<Identity> ParseIdentity(std::string_view text) {
+  Identity identity;
+  const std::map<std::string_view, std::string*> fields = {
+      {"ID", &identity.id},
+      {"VERSION_ID", &identity.version_id},
+      {"VERSION_CODENAME", &identity.codename},
+      {"PRETTY_NAME", &identity.pretty_name},
+      {"NAME", &identity.name},
+      {"IMAGE_VERSION", &identity.image_version},
+      {"VENDOR_NAME", &identity.vendor},
+      {"SUPPORT_END", &identity.support_end}};
+  std::string_view key, value;
+  while (NextLoaderLine(text, "=", key, value))
+    if (const auto field = fields.find(key); field != fields.end()) *field->second = value;
+  for (const char* needed : {"ID", "VERSION_ID", "NAME", "IMAGE_VERSION"})
+    if (fields.at(needed)->empty()) return Fail(Code::kFailed, "expected {}, found none", needed);
+  return identity;
+}
 
 Result<Sbom> DescribeRoot(const SbomInput& input) {
   const RootFiles root = TRY(RootFiles::Open(input.tree));

@@ -19,8 +19,12 @@ namespace hostos {
 // What os-release says of the distribution and of the image.
 struct Identity {
   std::string id, version_id, codename, pretty_name;  // ID=debian, VERSION_ID=13
-  std::string name, image_version, vendor;                 // NAME=HostOS, IMAGE_VERSION
+  std::string name, image_version, vendor;            // NAME=HostOS, IMAGE_VERSION
+  std::string support_end;                            // "2028-08-09"
 };
+
+// kFailed when an os-release lacks what an SBOM is made of.
+Result<Identity> ParseIdentity(std::string_view os_release);
 
 struct SbomPackage : DebianPackage {
   Licences licences;

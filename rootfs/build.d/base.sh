@@ -22,7 +22,7 @@ build_base() {
   touch "$output.new/started"
   mapfile -t files < <(package_files)
   for path in "${EXCLUDED[@]}"; do options+=("--dpkgopt=path-exclude=$path"); done
-  options+=("--dpkgopt=path-include=/usr/share/doc/*/copyright"
+  options+=("--dpkgopt=path-include=/usr/share/doc/*/copyright" "--dpkgopt=path-include=/usr/share/doc/*/changelog*.gz"
     "${COMPLETED[@]/#/--dpkgopt=path-include=/usr/share/bash-completion/completions/}")
   if [ "$suite_updates" = no ]; then
     # The default sources without updates: only the suite's own line stays.
@@ -76,6 +76,21 @@ finish_base() {
   rm -rf "${tree:?}"/boot/* "$tree"/initrd.img* "$tree"/vmlinuz*
   listed "$HERE/packages.transient" | grep -vxFf "$out/own" | DEBIAN_FRONTEND=noninteractive xargs chroot "$tree" \
     dpkg --purge --force-depends --force-remove-protected --force-remove-essential
+  keep_changelogs "$tree" "$out/changelogs"
+}
+
+# keep_changelogs TREE OUT: moves Debian's changelogs out of the tree, unpacked, one a source package. Where a package has
+# no changelog.Debian.gz, as the kernel's, changelog.gz is not upstream's but Debian's. A package without either has a link
+# for its documentation, to that of another package of its source.
+keep_changelogs() {
+  local docs=$1/usr/share/doc package source file
+  mkdir "$2"
+  while read -r package source; do
+    for file in "$docs/$package"/changelog{.Debian,}.gz; do
+      if [ -f "$file" ] && [ ! -e "$2/$source" ]; then zcat "$file" >"$2/$source"; fi
+    done
+  done < <(installed "$1" '${Package} ${source:Package}\n')
+  find "$docs" -name 'changelog*.gz' -delete
 }
 
 # list_debs TREE: every package that went into it, also those that are taken out again: name, version,

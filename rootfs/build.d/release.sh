@@ -8,6 +8,7 @@ build_release() {
   mkdir -p "$output.new"
   cp -a --reflink=auto "$base/tree" "$tree"
   cp -a --reflink=auto "$base/initrd" "$output.new/initrd"
+  if [ -d "$base/changelogs" ]; then cp -a --reflink=auto "$base/changelogs" "$output.new/changelogs"; fi
 
   if [ -f "$base/released" ]; then
     rm -f "$tree"/{usr/lib/hostos,etc/hostctl}/keys.d/*.pub # whom to trust is for --files to say

@@ -72,6 +72,12 @@ def without_provenance(home):
         file.unlink()
 
 
+def tracker(text):
+    return lambda home: (home / "tracker.json").write_text(text)
+
+
+WHOLE = '{"bash": {"CVE-2026-1": {"releases": {"trixie": {"status": "open"}}}}}'
+TRACKER = ["--tracker", "tracker.json", "--suite", "trixie", "--output", "made"]
 STAGED = ["publish", "1.4.0", *R]
 DAYS = ["root", *R, "--days", "targets=90"]
 LOOKED = ["--digest", "DIGEST"]  # what `staged` says
@@ -153,6 +159,15 @@ CASES = {
     ("mirror", "a repository"): Case(*MIRROR, "hostos"),
     ("mirror", "a changed byte in it"): Case(*MIRROR, "hostos", prepare=change_an_object),
     ("mirror", "the server is not reached"): Case(*MIRROR, "http://127.0.0.1:1/hostos"),
+    ("diff", "releases that are there"): Case("diff", "1.3.0", "1.4.0", *R),
+    ("diff", "no such release"): Case("diff", "1.3.0", "9.9", *R),
+    ("vex", "releases that are there"): Case("vex", "1.4.0", *TRACKER, *R, prepare=tracker(WHOLE)),
+    ("vex", "no such release"): Case("vex", "9.9", *TRACKER, *R, prepare=tracker(WHOLE)),
+    ("vex", "a tracker file that is cut off"): Case("vex", "1.4.0", *TRACKER, *R, prepare=tracker(WHOLE[:-2])),
+    ("notes", "releases that are there"): Case("notes", "1.4.0", "--since", "1.3.0", *TRACKER, *R,
+                                               prepare=tracker(WHOLE)),
+    ("notes", "no such release"): Case("notes", "1.4.0", "--since", "9.9", "--output", "out.html", *R),
+    ("notes", "a tracker file that is cut off"): Case("notes", "1.4.0", *TRACKER, *R, prepare=tracker(WHOLE[:-2])),
     ("disk", "a release"): Case("disk", REF, *R, *KEYS, "--output", "hostos.raw"),
     ("disk", "partitions too small for it"): Case("disk", REF, *R, *KEYS, "--output", "hostos.raw",
                                                   "--slot-size", "1M"),
@@ -169,6 +184,8 @@ MISTYPED = {
     "disk": (REF, *KEYS, "--output", "hostos.raw"), "provenance": (REF, *KEYS),
     "reproduce": (REF, *KEYS, "--install", "out", "--output", "again"),
     "images": ("1.3.0", *KEYS, *PERSON, "--output", "images"),
+    "diff": ("1.3.0", "1.4.0"), "vex": ("1.4.0", *TRACKER),
+    "notes": ("1.4.0", "--output", "made"),
 }
 
 

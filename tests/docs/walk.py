@@ -141,6 +141,10 @@ def make_tree(tree, version):
     (tree / "usr/share/large").write_bytes(random.Random(version).randbytes(1 << 20))
     for directory in ("boot", "etc", "proc", "var"):
         (tree / directory).mkdir()
+    changelog = tree.parent / "changelogs/base-files"
+    changelog.parent.mkdir()
+    changelog.write_text("base-files (1) trixie; urgency=low\n\n  * CVE-2026-1234\n\n"
+                         " -- Somebody <some@example.org>  Tue, 29 Sep 2026 22:10:28 +0200\n")
 
 
 def serve(directory):

@@ -31,7 +31,7 @@ const Release& FakeSource::Publish(const std::string& version, uint64_t timestam
                     .uki_size = 4 + version.size(),
                     .packages = {{"base", version}}};
   newest_ = version;
-  Published& published = published_[version] = {std::move(target), std::move(objects)};
+  Published& published = published_[version] = {std::move(target), std::move(objects), {}};
   return published.target.release;
 }
 
@@ -75,6 +75,15 @@ Result<FetchPlan> FakeSource::Plan(const Target& target) {
   const uint64_t all = published_.at(target.release.version).objects.size();
   return FetchPlan{missing, missing * kObjectSize, missing * kObjectSize,
                    (all - missing) * kObjectSize, removed};
+}
+
+void FakeSource::SetChanges(const std::string& version, Result<ReleaseChanges> changes) {
+  published_.at(version).target.changes.emplace();
+  published_.at(version).changes = std::move(changes);
+}
+
+Result<ReleaseChanges> FakeSource::Changes(const Target& target) {
+  return published_.at(target.release.version).changes;
 }
 
 Result<FetchStats> FakeSource::Fetch(const Target& target, Progress& progress) {

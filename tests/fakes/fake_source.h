@@ -52,6 +52,8 @@ class FakeSource : public Source {
   }
   // Gives what is published from now on metadata of this version, valid until `expires`.
   void PublishMetadata(int64_t version, uint64_t expires);
+  // Gives the release this file of what its packages fixed.
+  void SetChanges(const std::string& version, Result<ReleaseChanges> changes);
   int verified = 0;  // commits that Verify saw
   // The time passed to the last Resolve.
   uint64_t resolved_at = 0;
@@ -59,6 +61,7 @@ class FakeSource : public Source {
   Result<Target> Resolve(const std::optional<std::string>& version, uint64_t now) override;
   Result<std::vector<tuf::TrustedRole>> Trusted() override { return trusted_; }
   Result<FetchPlan> Plan(const Target& target) override;
+  Result<ReleaseChanges> Changes(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
   Traffic Moved() const override { return moved_; }
   Result<Checkout> Open(const Target& target) override;
@@ -70,6 +73,7 @@ class FakeSource : public Source {
   struct Published {
     Target target;
     std::vector<std::string> objects;
+    Result<ReleaseChanges> changes;
   };
   std::vector<std::string> Missing(const Target& target) const;
 

@@ -11,6 +11,7 @@
 #include "images/publish/secret_key.h"
 #include "tests/fetch/worker_node.h"
 #include "tests/held.h"
+#include "updater/release/release_target.h"
 #include "updater/seal/seal.h"
 #include "updater/tuf/metadata.h"
 
@@ -70,6 +71,48 @@ TEST_CASE("a process of another user fetches and seals a release, and stages not
     CHECK(status.st_uid == (::geteuid() == 0 ? kNobody : ::geteuid()));
     CHECK((status.st_mode & (S_ISUID | S_ISGID)) == 0);
   }
+}
+
+TEST_CASE("what a release fixed comes as it was signed, or not at all") {
+  Node node;
+  Publisher& publisher = node.update.publisher;
+  node.update.server = std::make_unique<HttpServer>(publisher.path);
+  const bool local = GENERATE(false, true);
+  CAPTURE(local);
+  RemoteSource source = node.Source(local ? publisher.path : node.update.server->url());
+  ReleaseTarget announced = TargetOf(publisher.CommitOf("1.1").release);
+  const std::string text =
+      WriteChanges({.version = "1.1",
+                    .since = "2024-01-01",
+                    .sources = {{.name = "linux", .version = "6", .reaches = "5", .fixes = {}}}});
+  const auto announce = [&](uint64_t size) {
+    announced.sboms = {{"cdx", {}, 1}, {kChangesFormat, Sha256::Of(AsBytes(text)), size}};
+    announced = publisher.Announce(announced);
+    return Held(source.Resolve(std::nullopt, kNow));
+  };
+  const std::string file = publisher.path + "/" + SbomPath(announced, kChangesFormat);
+  WriteText(file, text);
+  CHECK_FALSE(Held(source.Resolve(std::nullopt, kNow)).changes);
+  const Target target = announce(text.size());
+  const ReleaseChanges changes = Held(source.Changes(target));
+  CHECK(changes.version == "1.1");
+  CHECK(changes.sources.at(0).name == "linux");
+
+  const auto refusal = [&](const Target& of) {
+    const Result<ReleaseChanges> refused = source.Changes(of);
+    REQUIRE_FALSE(refused);
+    CHECK(source.Plan(of));  // which needs none of it
+    return refused.error().message;
+  };
+  std::string other = text;
+  other.replace(other.find("linux"), 5, "linuy");
+  WriteText(file, other);
+  CHECK(refusal(target).contains("as signed, found"));
+  WriteText(file, text + std::string(100, ' '));
+  CHECK_FALSE(refusal(target).empty());
+  fs::remove(file);
+  CHECK(refusal(target).contains("changes.json"));
+  CHECK(refusal(announce(kMaxChangesBytes + 1)).contains("at most 1048576 bytes, found 1048577"));
 }
 
 TEST_CASE("the process that fetches keeps the limit") {

@@ -9,6 +9,7 @@
 #include "tests/tuf/repository.h"
 #include "updater/engine/post_mortem.h"
 #include "updater/engine/verification.h"
+#include "updater/release/changes.h"
 #include "updater/release/delta_pack.h"
 #include "updater/release/image_parts.h"
 #include "updater/source/archive.h"
@@ -79,6 +80,17 @@ void AddObjects(Seeds& seeds) {
   target.packs = {{Sha256::Of(AsBytes("1.0")), 1000}};
   target.sboms = {{"cdx", Sha256::Of(AsBytes("1.0")), 1000}};
   seeds.Add("release_target", WriteReleaseTarget(target));
+  seeds.Add(
+      "changes",
+      WriteChanges(
+          {.version = "1.1.0",
+           .since = "2023-12-01",
+           .sources = {
+               {.name = "linux",
+                .version = "6.12.118-1",
+                .reaches = "6.1.1-1",
+                .fixes = {
+                    {"6.12.118-1", "2026-11-28", "high", {"CVE-2026-9001", "CVE-2026-99272"}}}}}}));
 }
 
 void AddBundle(Seeds& seeds) {

@@ -165,9 +165,10 @@ TEST_CASE("check and plan as JSON have the same head, and the plan lists everyth
   CHECK(plan["refused"] == false);
   CHECK(plan["failing"] == json::array());
   CHECK(plan["health"] == json{{"window_seconds", 60}, {"deadline_seconds", 300}});
-  CHECK(Keys(plan["plan"]) ==
-        std::set<std::string>{"slot", "objects", "download_bytes", "delta_pack", "unpacked_bytes",
-                              "reused_bytes", "esp", "rescue", "state", "packages", "etc_changes"});
+  CHECK(Keys(plan["plan"]) == std::set<std::string>{"slot", "objects", "download_bytes",
+                                                    "delta_pack", "unpacked_bytes", "reused_bytes",
+                                                    "esp", "rescue", "state", "packages", "cves",
+                                                    "etc_changes"});
   CHECK(plan["plan"]["state"] == json{{"needed_bytes", 143'800'000},
                                       {"free_bytes", 3'100'000'000},
                                       {"needed_inodes", 2412},
@@ -175,6 +176,18 @@ TEST_CASE("check and plan as JSON have the same head, and the plan lists everyth
   CHECK(plan["plan"]["esp"] == json{{"free_bytes", 445'000'000}, {"size_bytes", 478'000'000}});
   CHECK(plan["plan"]["packages"].size() == 3);
   CHECK(plan["plan"]["packages"][1] == json{{"name", "nano"}, {"from", nullptr}, {"to", "8.4"}});
+  CHECK(plan["plan"]["cves"] == json{{"problem", nullptr},
+                                     {"fixed",
+                                      {{{"source", "linux"},
+                                        {"from", "6.12.107-1"},
+                                        {"to", "6.12.117-1"},
+                                        {"urgency", "high"},
+                                        {"cves", {"CVE-2026-99272", "CVE-2026-9000"}}}}},
+                                     {"back", json::array()},
+                                     {"incomplete", json::array()}});
+  PlanView unknown = SamplePlan();
+  unknown.plan->cves = Fail(Code::kNetwork, "HTTP 503");
+  CHECK(Parsed(PlanJson(unknown))["plan"]["cves"]["problem"] == "HTTP 503");
   CHECK(plan["plan"]["etc_changes"] == json{"hostname", "ssh/sshd_config.d/10-site.conf"});
 }
 

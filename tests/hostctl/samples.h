@@ -117,6 +117,13 @@ inline PlanView SamplePlan() {
       .state_needed = {143'800'000, 2412},
       .state_free = {3'100'000'000, 120'000},
       .packages = {{"linux", "6.12.107", "6.12.117"}, {"nano", "", "8.4"}, {"vi", "9", ""}},
+      .cves = CveChanges{.fixed = {{.source = "linux",
+                                    .from = "6.12.107-1",
+                                    .to = "6.12.117-1",
+                                    .urgency = "high",
+                                    .cves = {"CVE-2026-99272", "CVE-2026-9000"}}},
+                         .back = {},
+                         .incomplete = {}},
       .etc_changes = {"hostname", "ssh/sshd_config.d/10-site.conf"}};
   plan.target.release = SampleRelease("1.3.0");
   plan.target.index = 14;

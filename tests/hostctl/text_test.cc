@@ -81,6 +81,31 @@ TEST_CASE("a long list of packages is cut, with the number of the others") {
                                  ContainsSubstring(", and 15 more (--json lists all)"));
 }
 
+TEST_CASE("a plan lists fixed CVEs by source, cut where there are many") {
+  PlanView view = SamplePlan();
+  CHECK_THAT(PlanText(view),
+             ContainsSubstring("\n  CVEs       2 fixed, by the changelogs of the packages (--json "
+                               "lists all)\n             linux 6.12.107-1 -> 6.12.117-1: "
+                               "CVE-2026-99272, CVE-2026-9000\n"));
+  CveChanges& cves = *view.plan->cves;
+  CveChange many = cves.fixed[0];
+  many.cves = {"CVE-2026-6", "CVE-2026-5", "CVE-2026-4", "CVE-2026-3", "CVE-2026-2", "CVE-2026-1"};
+  cves.fixed.assign(10, many);
+  cves.back = {cves.fixed[0]};
+  cves.incomplete = {"zlib"};
+  CHECK_THAT(PlanText(view),
+             ContainsSubstring("at least 6 fixed, by the changelogs of the packages, of which not "
+                               "all reach far enough back") &&
+                 ContainsSubstring("CVE-2026-3, and 2 more\n") &&
+                 ContainsSubstring("\n             and 2 more source packages\n") &&
+                 ContainsSubstring("\n             6 back, of packages that become older\n"));
+  cves = {};
+  CHECK_THAT(PlanText(view),
+             ContainsSubstring("CVEs       0 fixed, by the changelogs of the packages\n"));
+  view.plan->cves = Fail(Code::kNetwork, "HTTP\x1b 503");
+  CHECK_THAT(PlanText(view), ContainsSubstring("CVEs       not known: HTTP? 503\n"));
+}
+
 TEST_CASE("a plan without the running release's commit says that the packages are not known") {
   PlanView view = SamplePlan();
   view.plan->running.reset();

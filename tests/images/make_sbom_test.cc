@@ -9,6 +9,7 @@
 
 #include "tests/images/small_release.h"
 #include "updater/base/sbom_path.h"
+#include "updater/release/changes.h"
 
 using namespace hostos;
 using Catch::Matchers::ContainsSubstring;
@@ -16,7 +17,10 @@ using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 static Result<MadeSbom> Make(const SmallRelease& small) {
-  return MakeSbom({.tree = small / "root", .initrd = small / "initrd", .timestamp = kReleaseTime});
+  return MakeSbom({.tree = small / "root",
+                   .initrd = small / "initrd",
+                   .changelogs = "",
+                   .timestamp = kReleaseTime});
 }
 
 static Json CycloneDxOf(const SmallRelease& small) {
@@ -62,7 +66,7 @@ TEST_CASE("without another time an SBOM has that of the tree") {
   const SmallRelease small;
   const timespec times[2] = {{kReleaseTime, 0}, {kReleaseTime, 0}};
   REQUIRE(::utimensat(AT_FDCWD, (small / "root/usr/lib/os-release").c_str(), times, 0) == 0);
-  REQUIRE(MakeSbom({.tree = small / "root", .initrd = "", .timestamp = {}}));
+  REQUIRE(MakeSbom({.tree = small / "root", .initrd = "", .changelogs = "", .timestamp = {}}));
   CHECK(CycloneDxOf(small)["metadata"]["timestamp"] == "2026-09-21T14:13:20Z");
 }
 
@@ -143,4 +147,38 @@ TEST_CASE("a release with the SBOM of another tree is not committed") {
   CHECK_FALSE(small.Commit());
   REQUIRE(Make(small));
   CHECK(small.Commit());
+}
+
+TEST_CASE("what the packages of a release fixed is made of their changelogs, and is of this tree") {
+  const SmallRelease small;
+  small.AddChangelogs();
+  const SbomOptions options = {.tree = small / "root",
+                               .initrd = "",
+                               .changelogs = small / "changelogs",
+                               .timestamp = kReleaseTime};
+  CHECK(MakeSbom(options)->cves == 2);
+  const std::string path = small / "root" + kChangesPath, text = ReadText(path);
+  const ReleaseChanges changes = ParseChanges(text).value();
+  CHECK(changes.version == "1.0.0");
+  CHECK(changes.since == "2023-09-21");
+  REQUIRE(changes.sources.size() == 2);
+  CHECK(changes.sources[0].fixes[0].cves ==
+        std::vector<std::string>{"CVE-2026-1234", "CVE-2026-12345"});
+  CHECK(changes.sources[1].reaches.empty());
+  REQUIRE(MakeSbom(options));
+  CHECK(ReadText(path) == text);
+
+  // One that cannot be made leaves what is there, as a whole.
+  WriteText(small / "changelogs/alpha", "alpha 1:1.0\n");
+  const auto made = MakeSbom(options);
+  REQUIRE_FALSE(made);
+  CHECK_THAT(made.error().message,
+             ContainsSubstring("/changelogs/alpha: line 1: expected PACKAGE"));
+  CHECK(ReadText(path) == text);
+
+  small.SetVersionOfAlpha("1:1.1");
+  REQUIRE(Make(small));
+  const auto refused = small.Commit();
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().message, ContainsSubstring("expected what is in this tree, 1.0.0"));
 }

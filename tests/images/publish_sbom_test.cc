@@ -23,9 +23,12 @@ struct Publishing {
   std::string repo = small / "repo";
 
   explicit Publishing(bool sbom, bool spdx_is_empty = false) {
+    small.AddChangelogs();
     if (sbom)
-      REQUIRE(MakeSbom(
-          {.tree = small / "root", .initrd = small / "initrd", .timestamp = kReleaseTime}));
+      REQUIRE(MakeSbom({.tree = small / "root",
+                        .initrd = small / "initrd",
+                        .changelogs = small / "changelogs",
+                        .timestamp = kReleaseTime}));
     if (spdx_is_empty) WriteText(small / "root" + kSpdxPath, "");
     CommitOptions options = small.Options();
     if (sbom) {
@@ -57,7 +60,7 @@ struct Publishing {
   std::string Of(const std::string& format) const {
     if (format == kProvenanceFormat)
       return ReadText(FilesEndingIn(repo + "/provenance", ".intoto.json").front());
-    return ReadText(small / "root" + (format == "cdx" ? kCycloneDxPath : kSpdxPath));
+    return ReadText(small / "root/usr/share/sbom/hostos." + format + ".json");
   }
 };
 
@@ -70,10 +73,11 @@ TEST_CASE("the SBOMs of a release are beside it, with their digests in its signe
       {"promote", "1.0.0", "--channel", "edge", "--commit-key", publishing.small / "ci.pem"}));
   for (const char* channel : {"stable", "edge"}) {
     const ReleaseTarget target = publishing.Target(channel);
-    REQUIRE(target.sboms.size() == 3);
+    REQUIRE(target.sboms.size() == 4);
     CHECK(target.sboms[0].format == "cdx");
     CHECK(target.sboms[1].format == "spdx");
-    CHECK(target.sboms[2].format == "intoto");
+    CHECK(target.sboms[2].format == "changes");
+    CHECK(target.sboms[3].format == "intoto");
     for (const SbomFile& sbom : target.sboms) {
       const std::string text = ReadText(publishing.repo + "/" + SbomPath(target, sbom.format));
       CHECK(text == publishing.Of(sbom.format));

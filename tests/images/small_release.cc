@@ -27,10 +27,7 @@ SmallRelease::SmallRelease(const std::string& version, const std::string& direct
     : directory_(directory.empty() ? own_.emplace().path() : directory) {
   const std::string root = directory_ / "root";
   SetVersion(version);
-  WriteText(root + "/usr/lib/sysimage/dpkg/status",
-            "Package: zeta\nStatus: install ok installed\nArchitecture: all\nVersion: 2-1\n\n"
-            "Package: alpha\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:1.0\n\n"
-            "Package: gone\nStatus: deinstall ok config-files\nVersion: 3\n");
+  SetVersionOfAlpha("1:1.0");
   for (const char* package : {"zeta", "alpha"})
     WriteText(root + "/usr/lib/sysimage/dpkg/info/" + package + ".list", "/.\n");
   // ukify wants a PE program for a kernel.
@@ -56,6 +53,22 @@ void SmallRelease::SetVersion(const std::string& version) {
             std::format("ID=debian\nVERSION_ID=\"13\"\nNAME=\"HostOS\"\nPRETTY_NAME=\"HostOS\"\n"
                         "IMAGE_ID=hostos\nIMAGE_VERSION=\"{}\"\n",
                         version));
+}
+
+void SmallRelease::SetVersionOfAlpha(const std::string& version) const {
+  WriteText(directory_ / "root/usr/lib/sysimage/dpkg/status",
+            "Package: zeta\nStatus: install ok installed\nArchitecture: all\nVersion: 2-1\n\n"
+            "Package: alpha\nStatus: install ok installed\nArchitecture: amd64\nVersion: " +
+                version + "\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 3\n");
+}
+
+void SmallRelease::AddChangelogs() const {
+  WriteText(
+      directory_ / "changelogs/alpha",
+      "alpha (1:1.0) stable-security; urgency=high\n\n  * Fix CVE-2026-12345, CVE-2026-1234.\n\n"
+      " -- Somebody <some@example.org>  Sat, 19 Sep 2026 18:00:50 +0200\n\n"
+      "alpha (1:0.9) stable; urgency=medium\n\n  * Import.\n\n"
+      " -- Somebody <some@example.org>  Sat, 05 Sep 2026 18:00:50 +0200\n");
 }
 
 CommitOptions SmallRelease::Options() const {

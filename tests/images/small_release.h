@@ -25,6 +25,10 @@ class SmallRelease {
   std::string operator/(const std::string& name) const { return directory_ / name; }
   // What root/ is from now on.
   void SetVersion(const std::string& version);
+  // Of the package alpha in root/, which has 1:1.0.
+  void SetVersionOfAlpha(const std::string& version) const;
+  // Makes changelogs/, in which that of alpha says that its version fixed two CVEs.
+  void AddChangelogs() const;
   // To make a release of root/ in channel stable.
   CommitOptions Options() const;
   Result<Release> Commit() const { return Commit(Options()); }

@@ -78,6 +78,24 @@ new_tree() {
   touch "$tree"/usr/lib/tmpfiles.d/{home,provision}.conf "$tree/var/lib/dpkg/status"
 }
 
+# Changelogs are kept by source package; where a package has one of Debian's, upstream's is left out. Nothing of
+# them stays in the tree.
+new_tree
+for package in libssl3 openssl kernel meta; do package $package ''; done
+sed -i 's/^Package: libssl3$/&\nSource: openssl/; s/^Package: \(kernel\|meta\)$/&\nSource: linux-signed (2)/' "$tree/var/lib/dpkg/status"
+for doc in libssl3/changelog{.Debian,} openssl/changelog.Debian kernel/changelog; do
+  mkdir -p "$tree/usr/share/doc/${doc%/*}"
+  echo "$doc" | gzip >"$tree/usr/share/doc/$doc.gz"
+done
+echo licence >"$tree/usr/share/doc/kernel/copyright"
+ln -s kernel "$tree/usr/share/doc/meta"
+with "keep_changelogs $tree $work/changelogs"
+found=$(cd "$work/changelogs" && tail -n +1 -- * | paste -sd' ')
+[ "$found" = "==> linux-signed <== kernel/changelog  ==> openssl <== libssl3/changelog.Debian" ] ||
+  fail "expected the changelogs of two sources, found: $found"
+found=$(cd "$tree/usr/share/doc" && find . -type f)
+[ "$found" = ./kernel/copyright ] || fail "expected that the licence stays alone, found: $found"
+
 # A package of one's own keeps what it needs, also what is otherwise taken out; what ours need alone goes.
 new_tree
 package base-files ''

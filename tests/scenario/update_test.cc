@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "tests/scenario/machine.h"
+#include "tests/text_file.h"
 
 using namespace hostos;
 
@@ -246,4 +247,51 @@ TEST_CASE("a node without room for its /etc lives on the one before it, and says
   CHECK(machine.Boot() == "1.3.0");
   CHECK_FALSE(machine.ReadStatus().etc_in_memory);
   CHECK(std::filesystem::exists(machine.Etc("1.3.0") + "/machine-id"));
+}
+
+TEST_CASE("a plan says which CVEs the update fixes, and holds whatever is the matter with that") {
+  Machine machine;
+  const auto changes = [](const std::string& release, const std::string& version) {
+    return ReleaseChanges{
+        .version = release,
+        .since = "2024-01-01",
+        .sources = {{.name = "linux",
+                     .version = version,
+                     .reaches = "6.12.100-1",
+                     .fixes = {{"6.12.118-1", "2026-11-28", "high", {"CVE-2026-99272"}},
+                               {"6.12.117-1", "2026-11-20", "high", {"CVE-2026-9000"}}}}}};
+  };
+  const std::string running = machine.dir / "changes.json";
+  machine.world.changes_file = running;
+  WriteText(running, WriteChanges(changes("1.0.0", "6.12.117-1")));
+  machine.source.SetChanges("1.1.0", changes("1.1.0", "6.12.118-1"));
+  const auto plan = [&] { return PlanUpdate(machine.world, {}).value(); };
+  {
+    const UpdatePlan good = plan();
+    REQUIRE(good.cves);
+    REQUIRE(good.cves->fixed.size() == 1);
+    CHECK(good.cves->fixed[0].cves == std::vector<std::string>{"CVE-2026-99272"});
+  }
+  const auto problem = [&] {
+    const UpdatePlan other = plan();
+    CHECK(other.packages.size() == 1);
+    REQUIRE_FALSE(other.cves);
+    return other.cves.error().message;
+  };
+  machine.source.SetChanges("1.1.0", Fail(Code::kNetwork, "HTTP 503"));
+  CHECK(problem() == "HTTP 503");
+  machine.source.SetChanges("1.1.0", changes("1.2.0", "6.12.118-1"));
+  CHECK(problem().contains("expected that of 1.1.0, found that of 1.2.0"));
+  machine.source.SetChanges("1.1.0", changes("1.1.0", "6.12.118-1"));
+  WriteText(running, WriteChanges(changes("1.0.1", "6.12.117-1")));
+  CHECK(problem().contains("expected that of 1.0.0, found that of 1.0.1"));
+  WriteText(running, "{");
+  CHECK(problem().starts_with(running + ": "));
+  WriteText(running, std::string(kMaxChangesBytes + 1, ' '));
+  CHECK(problem().starts_with(running + ": "));
+  std::filesystem::remove(running);
+  CHECK(problem() == "what runs does not say which versions its packages fixed");
+  WriteText(running, WriteChanges(changes("1.0.0", "6.12.117-1")));
+  machine.source.Publish("1.2.0", 3000, {"a"});
+  CHECK(problem() == "1.2.0 does not say what its packages fixed");
 }

@@ -22,6 +22,11 @@ class LocalSource : public Source {
   }
   Result<std::vector<tuf::TrustedRole>> Trusted() override { return resolver_.Trusted(); }
   Result<FetchPlan> Plan(const Target& target) override { return staging_.Plan(target); }
+  Result<ReleaseChanges> Changes(const Target& target) override {
+    const auto files = TRY(OpenFiles(WithoutSlash(options_.url), options_.http));
+    const std::string bytes = TRY(files->Fetch(target.changes->path, kMaxChangesBytes));
+    return ParseChanges(bytes);
+  }
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override {
     Result<FetchStats> stats = staging_.Fetch(target, progress);
     moved_ = std::exchange(*options_.http.traffic, {});

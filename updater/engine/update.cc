@@ -1,7 +1,6 @@
 #include "updater/engine/update.h"
 
 #include <algorithm>
-#include <map>
 
 #include "updater/base/text.h"
 #include "updater/engine/reconcile.h"
@@ -93,19 +92,6 @@ Result<> CheckAllowed(const Start& start, const Target& found, const Floor& floo
                 "first (to go back to the other slot: hostctl rollback)",
                 target.version, start.staying.version);
   return {};
-}
-
-std::vector<UpdatePlan::PackageChange> ComparePackages(const Release& from, const Release& to) {
-  std::map<std::string, UpdatePlan::PackageChange> changes;
-  for (const auto& [name, version] : from.packages) changes[name] = {name, version, ""};
-  for (const auto& [name, version] : to.packages) {
-    changes[name].name = name;
-    changes[name].to = version;
-  }
-  std::vector<UpdatePlan::PackageChange> changed;
-  for (auto& [name, change] : changes)
-    if (change.from != change.to) changed.push_back(std::move(change));
-  return changed;
 }
 
 Result<> CheckSpace(const BootState& boot, const UpdatePlan& plan) {
@@ -247,6 +233,28 @@ std::vector<CheckResult> FailingNow(World& world) {
   return checks;
 }
 
+// The signed file of the target, and that of the release that runs, which is in its root. Whatever
+// is the matter with them, the plan holds.
+Result<CveChanges> PlanCves(World& world, const UpdatePlan& plan) {
+  const std::string version = plan.running ? plan.running->version : "";
+  Result<std::string> read = ReadFile(world.changes_file, kMaxChangesBytes);
+  if (!plan.running || (!read && read.error().code == Code::kNotFound))
+    return Fail(Code::kNotFound, "what runs does not say which versions its packages fixed");
+  if (!plan.target.changes)
+    return Fail(Code::kNotFound, "{} does not say what its packages fixed",
+                plan.target.release.version);
+  const std::string bytes = TRY(std::move(read));
+  const ReleaseChanges running = TRY_CONTEXT(world.changes_file, ParseChanges(bytes));
+  const ReleaseChanges target = TRY(world.source.Changes(plan.target));
+  for (const auto& [what, changes, expected] :
+       {std::tuple(world.changes_file, &running, &version),
+        std::tuple(plan.target.changes->path, &target, &plan.target.release.version)})
+    if (changes->version != *expected)
+      return Fail(Code::kNotTrusted, "{}: expected that of {}, found that of {}", what, *expected,
+                  changes->version);
+  return CompareChanges(running, target);
+}
+
 Result<> CheckMetered(const UpdatePlan& plan, const UpdateOptions& options) {
   if (!plan.metered() || options.allow_metered) return {};
   return Fail(Code::kNotNow,
@@ -368,6 +376,7 @@ Result<UpdatePlan> PlanUpdate(World& world, const UpdateOptions& options) {
   Start start = TRY(LookForUpdate(world));
   UpdatePlan plan = TRY(MakePlan(world, start, options));
   if (!plan.staged) plan.failing = FailingNow(world);
+  plan.cves = PlanCves(world, plan);
   return plan;
 }
 

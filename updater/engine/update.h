@@ -45,10 +45,9 @@ struct UpdatePlan {
     bool fits = true;  // beside the present one on the ESP; else that one stays
   };
   std::optional<RescueChange> rescue;
-  struct PackageChange {
-    std::string name, from, to;  // "" when added or removed
-  };
   std::vector<PackageChange> packages;
+  // By the changelogs of the packages; of a plan that is only looked at.
+  Result<CveChanges> cves = Fail(Code::kNotFound, "not asked for");
   std::vector<std::string> etc_changes;  // paths below /etc; all are kept
   std::vector<CheckResult> failing;      // checks that fail before anything is changed
   uint64_t written = 0;                  // after the update: bytes that the slot did not hold

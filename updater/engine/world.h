@@ -5,6 +5,7 @@
 
 #include "bootctl/boot_control.h"
 #include "updater/base/clock.h"
+#include "updater/base/sbom_path.h"
 #include "updater/engine/black_box.h"
 #include "updater/engine/power.h"
 #include "updater/engine/rollback_floor.h"
@@ -28,6 +29,7 @@ struct World {
   StateDir& state;  // record, kept commits, /etc uppers, lock: files below one injected path
   // Paths inside the running release.
   std::string rescue_file = std::string(kRescuePath);
+  std::string changes_file = kChangesPath;
   std::string boot_loaders = "/usr/lib/systemd/boot/efi";
   std::string os_release = "/usr/lib/os-release";
   std::function<Metering()> metering = [] { return AskMetering(); };

@@ -259,6 +259,20 @@ Result<FetchPlan> RemoteSource::Plan(const Target& target) {
   return plan;
 }
 
+Result<ReleaseChanges> RemoteSource::Changes(const Target& target) {
+  const ChangesFile& file = *target.changes;
+  if (file.size > kMaxChangesBytes)
+    return Fail(Code::kNotTrusted, "{}: expected at most {} bytes, found {} as signed", file.path,
+                kMaxChangesBytes, file.size);
+  TRY(Give(target));
+  TRY(Call({{"call", "changes"}, {"path", file.path}, {"size", file.size}}));
+  const std::string bytes = TRY(channel_->Receive(kMaxChangesBytes).transform_error(Lost));
+  if (const Digest found = Sha256::Of(AsBytes(bytes)); found != file.digest)
+    return Fail(Code::kNotTrusted, "{}: expected SHA-256 {} as signed, found {}", file.path,
+                file.digest.Hex(), found.Hex());
+  return TRY_CONTEXT(file.path, ParseChanges(bytes));
+}
+
 Result<FetchStats> RemoteSource::Fetch(const Target& target, Progress& progress) {
   moved_ = {};
   uint64_t bytes = 0;

@@ -30,6 +30,7 @@ class RemoteSource : public Source {
   Result<Target> Resolve(const std::optional<std::string>& version, uint64_t now) override;
   Result<std::vector<tuf::TrustedRole>> Trusted() override { return resolver_.Trusted(); }
   Result<FetchPlan> Plan(const Target& target) override;
+  Result<ReleaseChanges> Changes(const Target& target) override;
   Result<FetchStats> Fetch(const Target& target, Progress& progress) override;
   Traffic Moved() const override { return moved_; }
   Result<Checkout> Open(const Target& target) override;

@@ -106,6 +106,7 @@ class Worker {
       return Json::object();
     }
     if (call == "plan") return Plan(request);
+    if (call == "changes") return Changes(request);
     if (call == "fetch") return Fetch(request);
     if (call == "open") return Open(request, std::move(descriptor));
     return Fail(Code::kUsage, "request.call: found {}", call);
@@ -202,6 +203,19 @@ class Worker {
                 {"packed", plan.packed},
                 {"removed-bytes", plan.removed.bytes},
                 {"removed-inodes", plan.removed.inodes}};
+  }
+
+  // Without this file a plan says less, and that is all: nobody waits long for it.
+  Result<Json> Changes(const tuf::Object& request) {
+    const std::string path = TRY(request.Text("path"));
+    const auto size = static_cast<size_t>(TRY(request.Integer("size", 1)));
+    HttpOptions http = options_.http;
+    http.attempts = 1;
+    http.total_timeout = Seconds(20);
+    const std::unique_ptr<tuf::Fetcher> files = TRY(OpenFiles(options_.url, http));
+    std::string bytes = TRY(files->Fetch(path, std::min(size, kMaxChangesBytes)));
+    found_ = {{path, std::move(bytes)}};
+    return Json::object();
   }
 
   Result<Json> Fetch(const tuf::Object& request) {

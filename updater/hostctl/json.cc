@@ -156,9 +156,32 @@ Json Of(const CheckView& view) {
   return json;
 }
 
+Json Of(const std::vector<CveChange>& changes) {
+  Json json = Json::array();
+  for (const CveChange& change : changes)
+    json.push_back({{"source", change.source},
+                    {"from", change.from},
+                    {"to", change.to},
+                    {"urgency", change.urgency},
+                    {"cves", change.cves}});
+  return json;
+}
+
+Json Of(const Result<CveChanges>& cves) {
+  if (!cves)
+    return {{"problem", cves.error().message},
+            {"fixed", nullptr},
+            {"back", nullptr},
+            {"incomplete", nullptr}};
+  return {{"problem", nullptr},
+          {"fixed", Of(cves->fixed)},
+          {"back", Of(cves->back)},
+          {"incomplete", cves->incomplete}};
+}
+
 Json Of(const UpdatePlan& plan) {
   Json packages = Json::array();
-  for (const UpdatePlan::PackageChange& change : plan.packages)
+  for (const PackageChange& change : plan.packages)
     packages.push_back(
         {{"name", change.name}, {"from", Text(change.from)}, {"to", Text(change.to)}});
   return {{"slot", Name(plan.slot)},
@@ -175,6 +198,7 @@ Json Of(const UpdatePlan& plan) {
             {"needed_inodes", plan.state_needed.inodes},
             {"free_inodes", plan.state_free.inodes}}},
           {"packages", plan.running ? packages : Json()},
+          {"cves", Of(plan.cves)},
           {"etc_changes", plan.etc_changes}};
 }
 

@@ -5,12 +5,14 @@
 #include <ranges>
 
 #include "updater/base/printable.h"
+#include "updater/base/text.h"
 
 namespace hostos {
 namespace {
 
 constexpr size_t kPackagesShown = 8;
 constexpr size_t kPathsShown = 6;
+constexpr size_t kSourcesShown = 8, kCvesShown = 4;
 
 // "a, b, c, and 4 more (--json lists all)".
 std::string FirstOf(const std::vector<std::string>& items, size_t limit) {
@@ -31,7 +33,7 @@ std::string PackageLine(const UpdatePlan& plan) {
   if (!plan.running) return "not known: the running release's signed commit is not kept here";
   if (plan.packages.empty()) return "none changed";
   std::vector<std::string> items;
-  for (const UpdatePlan::PackageChange& change : plan.packages) {
+  for (const PackageChange& change : plan.packages) {
     if (change.from.empty()) {
       items.push_back(std::format("{} {} added", change.name, change.to));
     } else if (change.to.empty()) {
@@ -41,6 +43,36 @@ std::string PackageLine(const UpdatePlan& plan) {
     }
   }
   return std::format("{} changed: {}", FormatCount(items.size()), FirstOf(items, kPackagesShown));
+}
+
+// "linux 6.12.117-1 -> 6.12.118-1: CVE-..., and 27 more", each on a line of its own.
+std::string CveLines(const std::vector<CveChange>& changes) {
+  std::string text;
+  for (const CveChange& change : changes | std::views::take(kSourcesShown)) {
+    text += std::format("\n             {} {} -> {}: ", change.source, change.from, change.to);
+    text += Joined(change.cves | std::views::take(kCvesShown));
+    if (change.cves.size() > kCvesShown)
+      text += std::format(", and {} more", FormatCount(change.cves.size() - kCvesShown));
+  }
+  const size_t left = changes.size() - std::min(changes.size(), kSourcesShown);
+  if (left > 0) text += std::format("\n             and {}", Plural(left, "more source package"));
+  return text;
+}
+
+std::string CveLine(const UpdatePlan& plan) {
+  if (!plan.cves) return "not known: " + Printable(plan.cves.error().message);
+  const CveChanges& cves = *plan.cves;
+  const size_t fixed = CveChanges::Count(cves.fixed), back = CveChanges::Count(cves.back);
+  std::string text =
+      std::format("{}{} fixed, by the changelogs of the packages{}{}",
+                  cves.incomplete.empty() ? "" : "at least ", FormatCount(fixed),
+                  cves.incomplete.empty() ? "" : ", of which not all reach far enough back",
+                  cves.fixed.empty() ? "" : " (--json lists all)");
+  text += CveLines(cves.fixed);
+  if (back > 0)
+    text += std::format("\n             {} back, of packages that become older{}",
+                        FormatCount(back), CveLines(cves.back));
+  return text;
 }
 
 std::string RescueLine(const UpdatePlan& plan) {
@@ -113,6 +145,7 @@ std::string PlanRows(const PlanView& view) {
                   FormatCount(plan.state_free.inodes)));
   row("rescue", RescueLine(plan));
   row("packages", PackageLine(plan));
+  row("CVEs", CveLine(plan));
   row("/etc", EtcLine(plan));
   if (view.check.finding == Finding::kAvailable) row("health", HealthLine(view));
   row("reboot", std::format("yes; containers stop; health gate: {} steady within {}; {}, then back "

@@ -85,6 +85,9 @@ Result<Target> Resolver::Resolve(tuf::Fetcher& files, const std::optional<std::s
   TRY_CONTEXT(where, CheckLimits(target.release, release.index, limits));
   target.index = release.index;
   target.packs = release.packs;
+  for (const SbomFile& file : release.sboms)
+    if (file.format == kChangesFormat)
+      target.changes = {SbomPath(release, file.format), file.digest, file.size};
   return target;
 }
 

@@ -16,11 +16,19 @@
 #include "updater/base/space.h"
 #include "updater/base/traffic.h"
 #include "updater/base/unique_fd.h"
+#include "updater/release/changes.h"
 #include "updater/release/commit.h"
 #include "updater/release/delta_pack.h"
 #include "updater/tuf/metadata.h"
 
 namespace hostos {
+
+// Which CVEs the release's packages fixed, beside its objects.
+struct ChangesFile {
+  std::string path;  // in the repository
+  Digest digest;
+  uint64_t size = 0;
+};
 
 // A verified release. Its bytes and signatures are kept beside the record, so that `hostctl verify`
 // can prove a slot later.
@@ -28,7 +36,9 @@ struct Target : SignedCommit {
   uint64_t index = 0;             // its place in the order of releases, which only grows
   uint32_t valid_signatures = 0;  // by distinct trusted keys, of the algorithm with the fewest
   uint32_t required_signatures = 1;
-  std::vector<DeltaPack> packs;  // absent from a commit that was kept
+  // Absent from a commit that was kept.
+  std::vector<DeltaPack> packs;
+  std::optional<ChangesFile> changes;
 };
 
 // What a pull of a target would move and store. Sizes come from the signed "ostree.sizes".
@@ -69,6 +79,9 @@ class Source {
   // What was trusted before, or by the last Resolve(); no network. At least the root.
   virtual Result<std::vector<tuf::TrustedRole>> Trusted() = 0;
   virtual Result<FetchPlan> Plan(const Target& target) = 0;
+  // As signed with the target, which has to name them. Asks once and briefly: nothing depends on
+  // it.
+  virtual Result<ReleaseChanges> Changes(const Target& target) = 0;
   // Pulls what is missing into the staging repository. After any interruption it resumes by object.
   virtual Result<FetchStats> Fetch(const Target& target, Progress& progress) = 0;
   // What the last Fetch(), whether it ended well or not, and every call since the one before it
