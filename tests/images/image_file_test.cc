@@ -3,8 +3,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <filesystem>
-#include <regex>
 #include <set>
+#include <sstream>
 
 #include "tests/held.h"
 #include "tests/temp_dir.h"
@@ -54,8 +54,11 @@ struct Folder {
 
 // The example with every key that is behind a # in it.
 std::string Example() {
-  const std::string text = ReadText(HOSTOS_SOURCE_DIR "/images/image.toml");
-  return std::regex_replace(text, std::regex("(^|\n)#(?=[a-z\"\\[])"), "$1");
+  std::istringstream lines(ReadText(HOSTOS_SOURCE_DIR "/images/image.toml"));
+  std::string text;
+  for (std::string line; std::getline(lines, line); text += line + "\n")
+    if (line.size() > 1 && line[0] == '#' && line[1] != ' ') line.erase(0, 1);
+  return text;
 }
 
 TEST_CASE("the example that hostimage new copies is an image, and so is all that it mentions") {
@@ -323,8 +326,8 @@ TEST_CASE("docs/image-toml.md and the example have every key") {
       if (key.ends_with(',')) key.pop_back();
       CAPTURE(header, key);
       CHECK_THAT(page, ContainsSubstring(std::format("\n| `{}` `{}` |", header, key)));
-      CHECK(std::regex_search(example.begin() + static_cast<long>(example.find(header)),
-                              example.end(), std::regex(std::format("\n{} *=", key))));
+      CHECK_THAT(example.substr(example.find(header)),
+                 ContainsSubstring(std::format("\n{} = ", key)));
       found.insert(header + key);
     }
   }
