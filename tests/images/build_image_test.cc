@@ -52,9 +52,26 @@ struct Site {
     std::string key = Run(std::string(kRootfs) + " base-key");
     key.pop_back();
     const std::string base = parent / ("cache/bases/" + key), tree = base + "/tree";
-    for (const char* folder : {"boot", "dev", "etc/ssl/certs", "home", "media", "mnt", "opt",
-                               "proc", "root", "run", "srv", "sys", "tmp", "usr/bin", "usr/local",
-                               "usr/lib/tmpfiles.d", "usr/lib64", "var/lib/dpkg/info"})
+    for (const char* folder : {"boot",
+                               "dev",
+                               "etc/ssl/certs",
+                               "etc/systemd/system",
+                               "etc/systemd/user",
+                               "home",
+                               "media",
+                               "mnt",
+                               "opt",
+                               "proc",
+                               "root",
+                               "run",
+                               "srv",
+                               "sys",
+                               "tmp",
+                               "usr/bin",
+                               "usr/local",
+                               "usr/lib/tmpfiles.d",
+                               "usr/lib64",
+                               "var/lib/dpkg/info"})
       fs::create_directories(tree + "/" + folder);
     for (const char* link : {"bin", "lib", "lib64"})
       fs::create_symlink(std::string("usr/") + link, tree + "/" + link);
