@@ -91,8 +91,8 @@ struct Site {
     fs::create_directories(tree + "/usr/lib/modules/6.12.0-small");
     fs::copy_file(std::string(kEfiPrograms) + "systemd-bootx64.efi",
                   tree + "/usr/lib/modules/6.12.0-small/vmlinuz");
-    Run("cp -L --parents $(ldd /usr/bin/bash | grep -o '/[^ ]*') " + tree +
-        " && cp /usr/bin/bash /usr/bin/ldd " + tree + "/usr/bin");
+    Run("cp -L --parents /usr/lib/*/libnss_files.so.2 $(ldd /usr/bin/bash | grep -o '/[^ ]*') " +
+        tree + " && cp /usr/bin/bash /usr/bin/ldd " + tree + "/usr/bin");
     WriteText(base + "/initrd", std::string(70000, 'i'));
     Run("cd " + tree + " && echo etc/passwd | cpio --quiet --create --format=newc >" + base +
         "/rescue-initrd");
