@@ -105,8 +105,8 @@ Result<> Build::Rootfs(std::vector<std::string> words, std::string_view log) con
   const std::string path = std::format("{}/{}.log", image_.output, log);
   TRY(RunProgram(words, environment, path));
   // What a publisher should know, such as units that packages enable and the image does not.
-  const Result<std::string> text = ReadFile(path, 64 << 20);
-  for (const auto line : std::string_view(text ? *text : "") | std::views::split('\n'))
+  const std::string text = TRY(ReadFile(path, 64 << 20));
+  for (const auto line : text | std::views::split('\n'))
     if (std::string_view(line).starts_with("rootfs: ")) Say("", std::string_view(line));
   return {};
 }

@@ -52,9 +52,26 @@ struct Site {
     std::string key = Run(std::string(kRootfs) + " base-key");
     key.pop_back();
     const std::string base = parent / ("cache/bases/" + key), tree = base + "/tree";
-    for (const char* folder : {"boot", "dev", "etc/ssl/certs", "home", "media", "mnt", "opt",
-                               "proc", "root", "run", "srv", "sys", "tmp", "usr/bin", "usr/local",
-                               "usr/lib/tmpfiles.d", "usr/lib64", "var/lib/dpkg/info"})
+    for (const char* folder : {"boot",
+                               "dev",
+                               "etc/ssl/certs",
+                               "etc/systemd/system",
+                               "etc/systemd/user",
+                               "home",
+                               "media",
+                               "mnt",
+                               "opt",
+                               "proc",
+                               "root",
+                               "run",
+                               "srv",
+                               "sys",
+                               "tmp",
+                               "usr/bin",
+                               "usr/local",
+                               "usr/lib/tmpfiles.d",
+                               "usr/lib64",
+                               "var/lib/dpkg/info"})
       fs::create_directories(tree + "/" + folder);
     for (const char* link : {"bin", "lib", "lib64"})
       fs::create_symlink(std::string("usr/") + link, tree + "/" + link);
@@ -74,8 +91,8 @@ struct Site {
     fs::create_directories(tree + "/usr/lib/modules/6.12.0-small");
     fs::copy_file(std::string(kEfiPrograms) + "systemd-bootx64.efi",
                   tree + "/usr/lib/modules/6.12.0-small/vmlinuz");
-    Run("cp -L --parents $(ldd /usr/bin/bash | grep -o '/[^ ]*') " + tree +
-        " && cp /usr/bin/bash /usr/bin/ldd " + tree + "/usr/bin");
+    Run("cp -L --parents /usr/lib/*/libnss_files.so.2 $(ldd /usr/bin/bash | grep -o '/[^ ]*') " +
+        tree + " && cp /usr/bin/bash /usr/bin/ldd " + tree + "/usr/bin");
     WriteText(base + "/initrd", std::string(70000, 'i'));
     Run("cd " + tree + " && echo etc/passwd | cpio --quiet --create --format=newc >" + base +
         "/rescue-initrd");
