@@ -29,16 +29,23 @@ std::string ActionFor(const OpenIssue& issue) {
   return action;
 }
 
+// Without the source: a scanner finds a package by this URL only if its own has all of it.
+std::string ProductUrl(const OpenIssues& open, size_t which) {
+  const DebianPackage& package = open.packages[which];
+  return PackageUrl(open.identity, DebianSource{package.name, package.version},
+                    package.architecture);
+}
+
 nlohmann::ordered_json Statement(const OpenIssues& open, const OpenIssue& issue) {
   using Json = nlohmann::ordered_json;
   const std::string source =
       PackageUrl(open.identity, DebianSource{issue.source, issue.version}, "source");
   Json products = Json::array();
   for (const size_t package : issue.packages)
-    products.push_back({{"@id", PackageUrl(open.identity, open.packages[package])}});
+    products.push_back({{"@id", ProductUrl(open, package)}});
   for (const size_t package : issue.parts)
-    products.push_back({{"@id", PackageUrl(open.identity, open.packages[package])},
-                        {"subcomponents", {{{"@id", source}}}}});
+    products.push_back(
+        {{"@id", ProductUrl(open, package)}, {"subcomponents", {{{"@id", source}}}}});
   Json statement = {
       {"vulnerability",
        {{"@id", "https://security-tracker.debian.org/tracker/" + issue.id}, {"name", issue.id}}},

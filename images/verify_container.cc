@@ -130,6 +130,8 @@ Result<> ForEachFile(const std::string& path, const Use& use) {
 Result<std::map<std::string, std::string>> ReadDocuments(const std::string& path) {
   std::map<std::string, std::string> documents;
   const auto read = [&](archive* reader, const std::string& name, uint64_t size) -> Result<> {
+    if (documents.contains(name))
+      return Fail(Code::kNotTrusted, "expected each name once, found {} again", name);
     std::string& text = documents[name];
     if (size > kMaxDocument) return {};
     text.resize(size);

@@ -62,7 +62,7 @@ void Furnish(const SmallRelease& small) {
   WriteText(root + "/var/lib/dpkg/status", ReadText(dpkg + "/status"));
   fs::create_symlink("var/roothome", root + "/root");
   fs::create_symlink("../var/usrlocal", root + "/usr/local");
-  WriteText(root + "/usr/share/sbom/hostos.cdx.json", "{}");
+  WriteText(root + "/usr/share/sbom/hostos.spdx.json", "{}");
   WriteText(root + "/usr/share/Főtanúsítvány", "x");
   fs::create_directory(root + "/efi");
 }

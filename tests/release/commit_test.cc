@@ -326,7 +326,7 @@ TEST_CASE("a commit needs valid signatures by as many distinct trusted keys as r
   CHECK(one.error().code == Code::kNotTrusted);
   CHECK(one.error().message ==
         std::format("expected {} signatures by at least 2 trusted keys, found 1: a.pub (2 such "
-                    "signatures on the commit, 3 such trusted keys here)",
+                    "signatures there, 3 such trusted keys here)",
                     Name(algorithm)));
   CHECK_FALSE(verify({}, 1));
   CHECK_FALSE(verify({}, 0));  // without a signature nothing is ever trusted

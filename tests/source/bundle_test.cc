@@ -76,6 +76,23 @@ TEST_CASE("a bundle has a whole release, for a node with nothing and without net
   CHECK(Shell("ostree fsck --repo=" + island.staging).status == 0);
 }
 
+TEST_CASE("a bundle has what its release fixed, if the repository has that") {
+  Island island;
+  const std::string text = WriteChanges({.version = "1.1", .since = "2024-01-01", .sources = {}});
+  ReleaseTarget target = TargetOf(island.publisher.CommitOf("1.1").release);
+  target.sboms = {{kChangesFormat, Sha256::Of(AsBytes(text)), text.size()}};
+  island.publisher.Announce(target);
+  const std::string file = island.publisher.path + "/" + SbomPath(target, kChangesFormat);
+  const auto changes = [&]() -> Result<ReleaseChanges> {
+    REQUIRE(BundleRelease(island.options, kNow));
+    LocalSource source = island.From(island.bundle);
+    return source.Changes(*source.Resolve(std::nullopt, kNow));
+  };
+  CHECK(changes().error().code == Code::kNotFound);
+  WriteText(file, text);
+  CHECK(changes()->version == "1.1");
+}
+
 TEST_CASE("a bundle for nodes that run a release has only what that one has not") {
   Island island;
   const BundleContent all = *BundleRelease(island.options, kNow);
