@@ -94,6 +94,7 @@ struct Site {
     Run("cp -L --parents /usr/lib/*/libnss_files.so.2 $(ldd /usr/bin/bash | grep -o '/[^ ]*') " +
         tree + " && cp /usr/bin/bash /usr/bin/ldd " + tree + "/usr/bin");
     WriteText(base + "/initrd", std::string(70000, 'i'));
+    fs::create_directory(base + "/changelogs");
     Run("cd " + tree + " && echo etc/passwd | cpio --quiet --create --format=newc >" + base +
         "/rescue-initrd");
     WriteText(base + "/epoch", "1790000000\n");

@@ -293,7 +293,7 @@ TEST_CASE("includes that come back, go too deep or lead out are refused") {
              StartsWith("bad.toml:2: unknown key versoin in [release]"));
 }
 
-TEST_CASE("--set is read last, as a text or as TOML") {
+TEST_CASE("what --set says is read last, as a text or as TOML") {
   const Folder folder;
   const auto set = [&](const std::string& change) { return Held(folder.Load(kLeast, {change})); };
   CHECK(set("release.version=1.0").version == "1.0");

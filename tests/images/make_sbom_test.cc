@@ -176,8 +176,11 @@ TEST_CASE("what the packages of a release fixed is made of their changelogs, and
              ContainsSubstring("/changelogs/alpha: line 1: expected PACKAGE"));
   CHECK(ReadText(path) == text);
 
+  // Made without them, it has none: what is there is of other packages.
   small.SetVersionOfAlpha("1:1.1");
   REQUIRE(Make(small));
+  CHECK_FALSE(std::filesystem::exists(path));
+  WriteText(path, text);
   const auto refused = small.Commit();
   REQUIRE_FALSE(refused);
   CHECK_THAT(refused.error().message, ContainsSubstring("expected what is in this tree, 1.0.0"));
