@@ -380,6 +380,7 @@ Result<> Build::MakeDisks() {
   for (const std::string& format : image_.formats) {
     DiskOptions disk = image_.disk;
     disk.format = *FormatNamed(format);
+    disk.credentials = image_.credentials;
     disk.output = std::format("{}/hostos-{}.{}", image_.output, image_.version, format);
     std::string made_of = std::format("{} {}\n", built_.commit, disk.sector_size);
     if (!disk.definitions.empty()) made_of += TRY(DigestOfTree(disk.definitions)).Hex();

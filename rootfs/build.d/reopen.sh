@@ -38,7 +38,7 @@ refill_var() {
   mkdir -p "$tree/var/lib"
   mv "$tree/usr/lib/sysimage/dpkg" "$tree/var/lib/dpkg"
   rmdir --ignore-fail-on-non-empty "$tree/usr/lib/sysimage"
-  find "${factory%/var}" -depth -type d -empty -delete
+  if [ -d "${factory%/var}" ]; then find "${factory%/var}" -depth -type d -empty -delete; fi
   rm "$conf"
   for link in home mnt opt root srv usr/local; do
     rm "$tree/$link"

@@ -213,7 +213,7 @@ TEST_CASE("hostimage ends with 7 for a release that is not trusted, and with 2 f
   const auto usage = RunProgram({HOSTIMAGE, "verify", name});
   REQUIRE_FALSE(usage);
   CHECK(usage.error().message.contains("ended with exit code 2"));
-  CHECK(usage.error().message.contains("verify needs REF|COMMIT and --repo DIR"));
+  CHECK(usage.error().message.contains("verify needs --keys DIR"));
   for (const char* verb : {"keygen", "commit", "verify", "disk"}) {
     const auto help = RunProgram({HOSTIMAGE, verb, "--help"});
     REQUIRE(help);
