@@ -52,7 +52,7 @@ Result<> CheckStream(archive* reader, const ContainerRoot& root) {
   for (;;) {
     const la_ssize_t n = archive_read_data(reader, buffer.data(), buffer.size());
     if (n < 0) return std::unexpected(Problem(reader));
-    if (n == 0) return CheckRoot(std::move(hash), size, root);
+    if (n == 0) return CheckRoot(hash, size, root);
     size += static_cast<uint64_t>(n);
     if (size > root.size)
       return Fail(Code::kNotTrusted, "expected {} bytes in it, found more", root.size);

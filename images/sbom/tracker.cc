@@ -38,7 +38,7 @@ class TrackerHandler : public TrackerJson::json_sax_t {
                                        {"fixed_version", &TrackerIssue::fixed_version},
                                        {"urgency", &TrackerIssue::urgency},
                                        {"nodsa", &TrackerIssue::nodsa}})
-      if (field == name) issue_.*member = std::move(text);
+      if (field == name) issue_.*member = text;
     return true;
   }
   bool start_array(size_t) override {
