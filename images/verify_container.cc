@@ -33,7 +33,7 @@ Error Problem(archive* reader) {
       std::format("it is damaged or cut short: {}", text ? text : "libarchive does not say how")};
 }
 
-Result<> CheckRoot(Sha256 hash, uint64_t size, const ContainerRoot& root) {
+Result<> CheckRoot(Sha256& hash, uint64_t size, const ContainerRoot& root) {
   const Digest found = hash.Finish();
   if (size == root.size && found == root.digest) return {};
   return Fail(Code::kNotTrusted,

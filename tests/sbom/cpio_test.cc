@@ -40,3 +40,12 @@ TEST_CASE("what is no archive, or is cut off, ends the list") {
   damaged[6 + 6 * 8] = 'x';  // the size of the first
   CHECK(CpioFiles(damaged).empty());
 }
+
+TEST_CASE("what was appended to an initrd last is its last archive") {
+  const std::string one = Entry("a", "a") + Entry("TRAILER!!!", "", 0) + std::string(512, '\0'),
+                    two = Entry("b", "b") + Entry("TRAILER!!!", "", 0) + std::string(8, '\0');
+  CHECK(LastArchive(one + two) == one.size());
+  CHECK(LastArchive(one + one + two) == 2 * one.size());
+  CHECK(LastArchive(one) == 0);
+  CHECK(LastArchive("\x28\xb5\x2f\xfd compressed") == 0);
+}
