@@ -40,13 +40,15 @@ def root(repo, keys, *more):
 
 
 def change_an_object(home):
-    largest = max((home / "hostos/objects").rglob("*.filez"), key=lambda path: path.stat().st_size)
-    largest.chmod(0o644)
-    with largest.open("r+b") as file:
-        file.seek(1000)
-        byte = file.read(1)
-        file.seek(1000)
-        file.write(bytes([byte[0] ^ 1]))
+    """Of each release: which file comes first depends on the directory."""
+    for large in (home / "hostos/objects").rglob("*.filez"):
+        if large.stat().st_size >= 1 << 20:
+            large.chmod(0o644)
+            with large.open("r+b") as file:
+                file.seek(1000)
+                byte = file.read(1)
+                file.seek(1000)
+                file.write(bytes([byte[0] ^ 1]))
 
 
 def rename_a_key(home):
