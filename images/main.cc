@@ -1,4 +1,6 @@
 // hostimage, the release tool of HostOS. docs/publishing.md lists its exit codes.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -35,6 +37,7 @@ int Main(std::span<const char* const> words) {
   if (std::ranges::contains(words, std::string_view("--help")))
     return Print(Help(kHostimage, *verb), stdout, 0);
 
+  ::umask(022);  // modes in an image are not its maker's affair; a secret's file has its own
   CatchInterrupts();
   HideSecrets(words);
   const Result<> result = Run(*verb, words);

@@ -104,8 +104,9 @@ Result<> MakeWsl(const Sources& from, const std::string& output) {
 
 Result<> MakeImage(ImageFormat format, const Sources& from, const std::string& output) {
   const auto convert = [&](std::vector<std::string> options) -> Result<> {
-    std::vector<std::string> words = {"qemu-img", "convert", "-f",
-                                      "raw",      "-O",      std::string(FactsOf(format).qemu)};
+    // One piece after the other: several would be written in the order in which they were packed.
+    std::vector<std::string> words = {"qemu-img", "convert", "-m", "1", "-f", "raw", "-O"};
+    words.emplace_back(FactsOf(format).qemu);
     std::ranges::move(options, std::back_inserter(words));
     words.insert(words.end(), {from.disk, output});
     TRY(RunProgram(words));

@@ -168,6 +168,10 @@ class Maker {
     progress_.Begin("install", options_.install);
     std::error_code error;
     fs::remove_all(At("install"), error);
+    // Folders, of which some are empty.
+    fs::copy(options_.install, At("install"),
+             fs::copy_options::recursive | fs::copy_options::directories_only, error);
+    if (error) return FailErrno(options_.install, error.value());
     std::map<std::string, std::string> found;
     for (const auto& [path, digest] : recipe_.files) {
       const std::string from = options_.install + "/" + path, to = At("install/" + path);
